@@ -1,0 +1,3 @@
+#include "sparseir.h"
+
+uint32_t sir_format_version(void) { return 1; }

@@ -1,0 +1,1 @@
+"""Corpora, queries, judgements, training pairs and negatives: streaming readers whose errors name file and line."""

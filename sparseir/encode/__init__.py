@@ -1,0 +1,1 @@
+"""Encoding whole collections: batched by length, sharded, resumable."""

@@ -1,0 +1,1 @@
+"""Quality beside cost on judged collections."""

@@ -1,0 +1,1 @@
+"""Ranking losses and regularisers: pure functions on tensors that know no model."""

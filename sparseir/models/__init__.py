@@ -1,0 +1,1 @@
+"""Encoders: text in, one weight per vocabulary term out. torch is imported by the modules that make tensors."""

@@ -1,0 +1,1 @@
+"""Searching an index from text or vectors, without torch."""

@@ -1,0 +1,1 @@
+"""Training: the Trainer, distillation, hard negatives, checkpoints."""
