@@ -1,0 +1,29 @@
+"""A recipe: every section of a training run, from the model to its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparseir.config.evaluate import EvaluateConfig
+from sparseir.config.loader import apply_overrides, build, read_yaml
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One YAML file of configs/: one field a section."""
+
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Judging the result."""
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe a YAML file holds, with `section.key=value` overrides applied.
+
+    Raises
+    ------
+    ConfigError
+        All faults of the file and the overrides, together.
+    """
+    return build(Recipe, apply_overrides(read_yaml(path), overrides), source=str(path))

@@ -1,0 +1,145 @@
+"""The query side of an inference-free encoder: a tokenizer and one weight per vocabulary term. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from indexer import SparseVectors
+from sparseir.errors import DataError
+
+TOKENIZER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "query_weights.safetensors"
+DESCRIPTION_FILE = "query.json"
+
+
+class QueryTable:
+    """weight of term v in a query = weights[v] if v is one of the query's tokens, else 0.
+
+    Presence, not counts (encoders.md: 1[v ∈ q]·idf[v]); special tokens weigh 0; no token is cut off, however long
+    the query. An empty query is a legal empty row.
+
+    Parameters
+    ----------
+    tokenizer : a `tokenizers.Tokenizer`; its padding and truncation are switched off.
+    weights : float32 (V,), finite and ≥ 0; entries of special tokens are set to 0.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, weights: NDArray[np.float32]) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        table = np.array(weights, dtype=np.float32)
+        if table.ndim != 1 or len(table) < tokenizer.get_vocab_size():
+            raise DataError(
+                f"query weights of shape {table.shape} do not cover the tokenizer's {tokenizer.get_vocab_size()} terms"
+            )
+        if not np.isfinite(table).all() or (table < 0).any():
+            raise DataError("query weights must be finite and not negative")
+        specials = [i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special]
+        table[specials] = 0
+        table.setflags(write=False)
+        self.tokenizer = tokenizer
+        self.weights = table
+
+    @property
+    def num_terms(self) -> int:
+        """Size of the vocabulary."""
+        return len(self.weights)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of tokenizer and weights: equal exactly when every query gets equal vectors."""
+        digest = hashlib.sha256(self.tokenizer.to_str().encode())
+        digest.update(self.weights.tobytes())
+        return digest.hexdigest()[:32]
+
+    def encode(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Terms (ascending, without duplicates) and positive weights of one query."""
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return self._lookup(ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
+        """One row per text."""
+        rows = [self._lookup(e.ids) for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        indptr = np.concatenate([[0], np.cumsum([len(t) for t, _ in rows])]).astype(np.int64)
+        term_ids = np.concatenate([t for t, _ in rows]) if rows else np.zeros(0, np.uint32)
+        weights = np.concatenate([w for _, w in rows]) if rows else np.zeros(0, np.float32)
+        return SparseVectors(indptr, term_ids, weights, self.num_terms)
+
+    def _lookup(self, ids: Sequence[int]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        terms = np.unique(np.asarray(ids, dtype=np.uint32))
+        weights = self.weights[terms]
+        keep = weights > 0
+        return terms[keep], weights[keep]
+
+    def token(self, term_id: int) -> str:
+        """The vocabulary string of a term."""
+        return self.tokenizer.id_to_token(int(term_id)) or f"[{term_id}]"
+
+    def save(self, folder: str | Path) -> None:
+        """Write tokenizer.json, query_weights.safetensors and query.json."""
+        from safetensors.numpy import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
+        save_file({"weights": np.ascontiguousarray(self.weights)}, str(folder / WEIGHTS_FILE))
+        description = {"format": "sparseir-query-table", "version": 1, "fingerprint": self.fingerprint}
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> QueryTable:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            A file is missing, damaged, or does not have the recorded fingerprint.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        folder = Path(folder)
+        for name in (TOKENIZER_FILE, WEIGHTS_FILE, DESCRIPTION_FILE):
+            if not (folder / name).is_file():
+                raise DataError(f"a query table needs {name}, which is missing", path=folder)
+        try:
+            description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+            weights = load_file(str(folder / WEIGHTS_FILE))["weights"]
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        except (ValueError, KeyError, SafetensorError) as error:
+            raise DataError(f"the query table is damaged: {error}", path=folder) from error
+        except Exception as error:  # tokenizers raises bare Exception for any fault of its file
+            raise DataError(f"the tokenizer does not load: {error}", path=folder / TOKENIZER_FILE) from error
+        if not isinstance(description, dict) or description.get("format") != "sparseir-query-table":
+            raise DataError("not the description of a query table", path=folder / DESCRIPTION_FILE)
+        table = cls(tokenizer, weights)
+        if table.fingerprint != description.get("fingerprint"):
+            raise DataError(
+                "the query table's tokenizer or weights changed since it was written; write it again from the model",
+                path=folder,
+            )
+        return table
+
+
+def idf_weights(document_frequency: NDArray[np.int64], num_docs: int, *, unseen: float = 1.0) -> NDArray[np.float32]:
+    """idf[v] = ln(1 + (N − df[v] + ½) / (df[v] + ½)), the idf of Lucene's BM25; `unseen` where df = 0.
+
+    Parameters
+    ----------
+    document_frequency : int64 (V,), documents that hold the term at least once.
+    num_docs : N, at least every df.
+
+    Source: the published inference-free models give 1.0 to terms the corpus does not hold; zeroing the special
+    tokens is the `QueryTable`'s part.
+    """
+    df = np.asarray(document_frequency, np.float64)
+    idf = np.log1p((num_docs - df + 0.5) / (df + 0.5))
+    return np.where(df > 0, idf, unseen).astype(np.float32)

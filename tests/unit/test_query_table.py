@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Whitespace
+
+from sparseir.errors import DataError
+from sparseir.models.query_table import QueryTable, idf_weights
+
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "what", "is", "the", "weather", "##s"]
+
+
+def make_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(WordPiece({t: i for i, t in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    tokenizer.normalizer = Lowercase()
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]"])
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=4)
+    return tokenizer
+
+
+@pytest.fixture
+def table() -> QueryTable:
+    return QueryTable(make_tokenizer(), np.arange(8, dtype=np.float32))
+
+
+def test_presence_not_counts_and_nothing_cut(table):
+    terms, weights = table.encode("What the the WEATHERS is")
+    assert terms.tolist() == [3, 4, 5, 6, 7]
+    assert weights.tolist() == [3, 4, 5, 6, 7]
+
+
+def test_specials_and_unknown_words_weigh_nothing(table):
+    assert table.weights[:3].tolist() == [0, 0, 0]
+    terms, _ = table.encode("unheard of")
+    assert len(terms) == 0
+
+
+def test_batch_equals_single_and_keeps_empty_rows(table):
+    batch = table.encode_batch(["the weather", "", "zzz", "what"])
+    assert len(batch) == 4
+    for i, text in enumerate(["the weather", "", "zzz", "what"]):
+        for got, want in zip(batch.row(i), table.encode(text), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_save_and_load_give_the_same_table(table, tmp_path):
+    table.save(tmp_path / "query")
+    again = QueryTable.load(tmp_path / "query")
+    assert again.fingerprint == table.fingerprint
+    np.testing.assert_array_equal(again.weights, table.weights)
+
+
+def test_a_changed_weight_is_noticed(table, tmp_path):
+    table.save(tmp_path / "a")
+    QueryTable(make_tokenizer(), np.ones(8, np.float32)).save(tmp_path / "b")
+    (tmp_path / "a" / "query_weights.safetensors").write_bytes(
+        (tmp_path / "b" / "query_weights.safetensors").read_bytes()
+    )
+    with pytest.raises(DataError, match="changed since it was written"):
+        QueryTable.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "query_weights.safetensors", "query.json"])
+def test_missing_and_damaged_files_are_named(table, tmp_path, name):
+    table.save(tmp_path)
+    (tmp_path / name).write_bytes(b"{broken")
+    with pytest.raises(DataError):
+        QueryTable.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=name):
+        QueryTable.load(tmp_path)
+
+
+def test_weights_must_cover_the_vocabulary():
+    with pytest.raises(DataError, match="do not cover"):
+        QueryTable(make_tokenizer(), np.ones(3, np.float32))
+
+
+def test_idf_reference_values():
+    """Lucene's idf at N = 8,841,823: df 1 → 15.589538, 2 → 15.078713, 3 → 14.742241, 4 → 14.490926; unseen → 1."""
+    idf = idf_weights(np.array([0, 1, 2, 3, 4]), 8841823)
+    np.testing.assert_allclose(idf, [1.0, 15.589538, 15.078713, 14.742241, 14.490926], rtol=2e-7)
