@@ -1,0 +1,21 @@
+"""How long work tells its caller how far it is. Libraries call it; only the command line draws."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called now and then during long work.
+
+    Parameters
+    ----------
+    stage : what is being done, in two or three words, e.g. "inverting".
+    done, total : units of that stage; total None when it is not known. done = total ends the stage.
+    """
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None: ...
+
+
+def silent(stage: str, done: int, total: int | None) -> None:
+    """The progress nobody watches: the default everywhere."""

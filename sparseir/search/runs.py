@@ -1,0 +1,109 @@
+"""Run files in TREC format: qid Q0 docno rank score tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from sparseir.errors import DataError
+
+Run = dict[str, dict[str, float]]
+"""qid → docno → score."""
+
+
+def strictly_decreasing(scores: Sequence[float]) -> list[np.float32]:
+    """Scores lowered by the smallest float32 steps until each is below the one before.
+
+    trec_eval re-sorts ties by docno; with this it sees our order. Scores that already fall stay as they are.
+    """
+    out: list[np.float32] = []
+    for score in scores:
+        value = np.float32(score)
+        if out and not value < out[-1]:
+            value = np.nextafter(out[-1], np.float32(-np.inf))
+        out.append(value)
+    return out
+
+
+class RunWriter:
+    """Writes a run beside its name and renames it when complete, so that no half run is ever found.
+
+    Use as a context manager; leaving it by an exception removes what was written.
+    """
+
+    def __init__(self, path: str | Path, *, tag: str = "sparseir") -> None:
+        self.path = Path(path)
+        self._tag = tag
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._file = self._part.open("w", encoding="utf-8")
+
+    def write(self, qid: str, docnos: Sequence[str], scores: Sequence[float]) -> None:
+        """The hits of one query, best first.
+
+        Raises
+        ------
+        DataError
+            A qid or docno with white space, which the format cannot hold.
+        """
+        for name in (qid, *docnos):
+            if not name or len(name.split()) != 1 or name != name.strip():
+                raise DataError(
+                    f"a run file cannot hold the name {name!r}: it is empty or has white space in it", path=self.path
+                )
+        for rank, (docno, score) in enumerate(zip(docnos, strictly_decreasing(scores), strict=True), 1):
+            self._file.write(f"{qid} Q0 {docno} {rank} {score!s} {self._tag}\n")
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+
+def read_run(path: str | Path) -> Run:
+    """A TREC run file.
+
+    Raises
+    ------
+    DataError
+        A line that is not six columns, or whose score is not a number; a document given twice for one query.
+    """
+    path = Path(path)
+    run: Run = {}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            columns = line.split()
+            if not columns:
+                continue
+            if len(columns) != 6:
+                raise DataError(
+                    f"expected six columns (qid Q0 docno rank score tag), found {len(columns)}", path=path, line=number
+                )
+            try:
+                score = float(columns[4])
+            except ValueError:
+                raise DataError(f"the score {columns[4]!r} is not a number", path=path, line=number) from None
+            hits = run.setdefault(columns[0], {})
+            if columns[2] in hits:
+                raise DataError(
+                    f"document {columns[2]!r} stands twice under query {columns[0]!r}", path=path, line=number
+                )
+            hits[columns[2]] = score
+    return run
+
+
+def run_of(qids: Iterable[str], docnos: Iterable[Sequence[str]], scores: Iterable[Sequence[float]]) -> Run:
+    """The run as a mapping, with the same strictly decreasing scores a run file would hold."""
+    return {
+        qid: dict(zip(names, map(float, strictly_decreasing(values)), strict=True))
+        for qid, names, values in zip(qids, docnos, scores, strict=True)
+    }
