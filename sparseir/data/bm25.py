@@ -103,6 +103,14 @@ class BM25:
         )[0]
         return [w for w in words if w in self._index.vocab_dict] if self._has_words else []
 
+    def mean_query_terms(self, queries: Sequence[str]) -> float:
+        """Mean number of distinct known words in a query."""
+        return float(np.mean([len(set(self._query_words(q))) for q in queries])) if len(queries) else 0.0
+
+    def mean_document_terms(self) -> float:
+        """Mean number of distinct words in a document."""
+        return len(self._index.scores["data"]) / self._num_docs if self._has_words else 0.0
+
     def search(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows and scores of the k best documents with score > 0, ties by smaller row; fewer than k when fewer match."""
         scores = self.scores(query)

@@ -1,0 +1,38 @@
+"""Places results go to: never overwritten without being told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer
+
+from sparseir.errors import SparseIRError
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise if something stands where the result should go and nobody said it may be replaced.
+
+    Raises
+    ------
+    SparseIRError
+    """
+    if not overwrite and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise SparseIRError(f"{path} exists already; name another place or say --overwrite")
+
+
+def parse_bytes(text: str | None) -> int | None:
+    """'2GB', '512MB', '64MiB' or a plain number as bytes; None stays None.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", text.upper())
+    if not match or float(match[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is not an amount of memory; write for example 2GB or 512MB")
+    return int(float(match[1]) * _UNITS[match[2] or ""])
