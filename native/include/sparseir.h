@@ -39,6 +39,97 @@ typedef struct sir_error {
 /* Version of the index format this library writes. */
 SIR_API uint32_t sir_format_version(void);
 
+/* ---- the query engine ------------------------------------------------------------------------------------------ */
+
+/* One segment file, mapped or loaded whole. bytes must be 8-byte aligned and outlive the index that borrows them.
+ * deleted: bit (d mod 8) of byte d / 8 is set where doc_id d is deleted; NULL when nothing is. It is copied. */
+typedef struct sir_segment_source {
+    const void *bytes;
+    uint64_t length;
+    const uint8_t *deleted;
+    uint64_t deleted_length; /* at least ceil(num_docs / 8) when deleted is given */
+} sir_segment_source;
+
+/* An opened index: segments, their deletions, and the kernels chosen for this processor. Immutable, shared by threads. */
+typedef struct sir_index sir_index;
+
+/* Instruction sets, narrowest first. SIR_ISA_BEST asks for the widest this processor has. */
+enum { SIR_ISA_BEST = 0, SIR_ISA_SCALAR = 1, SIR_ISA_AVX2 = 2, SIR_ISA_AVX512 = 3, SIR_ISA_NEON = 4 };
+
+/* Opens and checks segments; out receives the index, to be released with sir_index_close.
+ * doc_scale: weight of one impact unit, > 0. isa: one of SIR_ISA_*; one this processor lacks is SIR_ERROR_ARGUMENT.
+ * Cost: O(terms); postings are not read, every position taken from them is bounded where it is used. Allocates.
+ * All ordinals of the segments must lie within 2^32 of each other. */
+SIR_API int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, double doc_scale, uint32_t isa,
+                           sir_index **out, sir_error *error);
+SIR_API void sir_index_close(sir_index *index);
+
+/* The instruction set the index was opened with (SIR_ISA_*). */
+SIR_API uint32_t sir_index_isa(const sir_index *index);
+
+/* Documents of one segment, deleted ones included. */
+SIR_API uint32_t sir_index_segment_docs(const sir_index *index, uint32_t segment);
+
+enum {
+    SIR_ENGINE_AUTO = 0,
+    SIR_ENGINE_EXHAUSTIVE = 1,
+    SIR_ENGINE_MAXSCORE = 2,
+    SIR_ENGINE_WAND = 3,
+    SIR_ENGINE_BLOCK_MAX_WAND = 4,
+    SIR_ENGINE_BLOCK_FILTER = 5,
+    SIR_NUM_ENGINES = 6
+};
+
+/* Work done by a search; every search adds to it. */
+typedef struct sir_stats {
+    uint64_t postings_scored;  /* products of a query weight and an impact */
+    uint64_t bounds_computed;  /* upper bounds of blocks, superblocks, or pivots */
+    uint64_t blocks_visited;   /* blocks (or windows, for exhaustive) whose postings were read */
+    uint64_t documents_scored; /* documents whose score was compared with the threshold */
+    uint64_t queries[SIR_NUM_ENGINES]; /* segment searches each engine answered */
+} sir_stats;
+
+/* What stays the same from query to query. */
+typedef struct sir_request {
+    uint32_t k;      /* hits wanted, 1 .. 2^30 */
+    uint32_t engine; /* SIR_ENGINE_* */
+    /* NULL, or one pointer a segment: bit (d mod 64) of word d / 64 set where doc_id d may be a hit, ceil(num_docs / 64)
+     * words; a NULL pointer allows every document that is not deleted. */
+    const uint64_t *const *allowed;
+    void *workspace;          /* scratch of one thread, 64-byte aligned, at least sir_workspace_bytes() */
+    uint64_t workspace_bytes;
+    sir_stats *stats;         /* NULL: not counted */
+} sir_request;
+
+/* Scratch that searches of up to k hits and num_terms query terms need. */
+SIR_API uint64_t sir_workspace_bytes(const sir_index *index, uint32_t k, uint32_t num_terms);
+
+/* One query. term_ids, weights: num_terms of each, any order; weights float32. Terms the index does not hold, and
+ * weights of exactly 0, count for nothing. ordinals, scores: k of each; best first, ties by smaller ordinal, padded with
+ * -1 and -infinity. Refused with SIR_ERROR_ARGUMENT: a negative, infinite or NaN weight, a term given twice.
+ * Nothing is allocated. The arithmetic is that of tests/oracle.py. */
+SIR_API int sir_search(const sir_index *index, const sir_request *request, const uint32_t *term_ids,
+                       const float *weights, uint32_t num_terms, int64_t *ordinals, float *scores, sir_error *error);
+
+/* As sir_search, with integer query weights already made and integer scores; for tests and for explain. */
+SIR_API int sir_search_quantized(const sir_index *index, const sir_request *request, const uint32_t *term_ids,
+                                 const uint32_t *query_weights, uint32_t num_terms, int64_t *ordinals,
+                                 uint32_t *scores, sir_error *error);
+
+/* Rows of queries in compressed sparse row form; outputs have num_queries rows of k. next is shared by all threads that
+ * work on the batch, each with its own request: a thread takes the row *next and adds one, until num_queries. */
+typedef struct sir_batch {
+    const int64_t *indptr;
+    const uint32_t *term_ids;
+    const float *weights;
+    int64_t num_queries;
+    int64_t *next; /* starts at 0 */
+    int64_t *ordinals;
+    float *scores;
+} sir_batch;
+SIR_API int sir_search_batch(const sir_index *index, const sir_request *request, const sir_batch *batch,
+                             sir_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,191 @@
+"""The search half of the binding: an opened native index and the scratch of one thread."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.native import SirError, check, library
+
+ENGINES = {"auto": 0, "exhaustive": 1, "maxscore": 2, "wand": 3, "block_max_wand": 4, "block_filter": 5}
+INSTRUCTION_SETS = {"best": 0, "scalar": 1, "avx2": 2, "avx512": 3, "neon": 4}
+
+
+class SegmentSource(ctypes.Structure):
+    """sir_segment_source."""
+
+    _fields_ = (
+        ("bytes", ctypes.c_void_p),
+        ("length", ctypes.c_uint64),
+        ("deleted", ctypes.c_void_p),
+        ("deleted_length", ctypes.c_uint64),
+    )
+
+
+class Stats(ctypes.Structure):
+    """sir_stats."""
+
+    _fields_ = (
+        ("postings_scored", ctypes.c_uint64),
+        ("bounds_computed", ctypes.c_uint64),
+        ("blocks_visited", ctypes.c_uint64),
+        ("documents_scored", ctypes.c_uint64),
+        ("queries", ctypes.c_uint64 * len(ENGINES)),
+    )
+
+
+class Request(ctypes.Structure):
+    """sir_request."""
+
+    _fields_ = (
+        ("k", ctypes.c_uint32),
+        ("engine", ctypes.c_uint32),
+        ("allowed", ctypes.c_void_p),
+        ("workspace", ctypes.c_void_p),
+        ("workspace_bytes", ctypes.c_uint64),
+        ("stats", ctypes.c_void_p),
+    )
+
+
+class Batch(ctypes.Structure):
+    """sir_batch."""
+
+    _fields_ = (
+        ("indptr", ctypes.c_void_p),
+        ("term_ids", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
+        ("num_queries", ctypes.c_int64),
+        ("next", ctypes.c_void_p),
+        ("ordinals", ctypes.c_void_p),
+        ("scores", ctypes.c_void_p),
+    )
+
+
+_P, _U32 = ctypes.c_void_p, ctypes.c_uint32
+library.sir_index_open.argtypes = (_P, _U32, ctypes.c_double, _U32, ctypes.POINTER(_P), ctypes.POINTER(SirError))
+library.sir_index_close.argtypes = (_P,)
+library.sir_index_close.restype = None
+library.sir_index_isa.argtypes = (_P,)
+library.sir_index_isa.restype = _U32
+library.sir_index_segment_docs.argtypes = (_P, _U32)
+library.sir_index_segment_docs.restype = _U32
+library.sir_workspace_bytes.argtypes = (_P, _U32, _U32)
+library.sir_workspace_bytes.restype = ctypes.c_uint64
+# sir_search and its kin are called with pointer objects made once: declaring argtypes would convert them on each call.
+
+
+def aligned(num_bytes: int, alignment: int = 64) -> NDArray[np.uint8]:
+    """Uninitialised bytes that start at a multiple of `alignment`."""
+    raw = np.empty(num_bytes + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + num_bytes]
+
+
+def pointer(array: NDArray[Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+class NativeIndex:
+    """Segments opened by the C library.
+
+    Parameters
+    ----------
+    segments : buffers (bytes, memoryview of a mapped file, uint8 array), 8-byte aligned; kept alive by this object.
+    deleted : per segment a bitmap (uint8, bit d mod 8 of byte d // 8) or None.
+    doc_scale : weight of one impact unit.
+    isa : instruction set, one of `INSTRUCTION_SETS`.
+
+    Raises
+    ------
+    IndexFormatError, NativeError
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Any],
+        *,
+        doc_scale: float,
+        deleted: Sequence[NDArray[np.uint8] | None] | None = None,
+        isa: str = "best",
+    ) -> None:
+        self._buffers = [np.frombuffer(s, np.uint8) for s in segments]
+        bitmaps = [None] * len(segments) if deleted is None else list(deleted)
+        sources = (SegmentSource * max(1, len(segments)))()
+        for source, buffer, bitmap in zip(sources, self._buffers, bitmaps, strict=False):
+            source.bytes, source.length = buffer.ctypes.data, buffer.nbytes
+            if bitmap is not None:
+                source.deleted, source.deleted_length = bitmap.ctypes.data, bitmap.nbytes
+        error, handle = SirError(), ctypes.c_void_p()
+        self.handle: ctypes.c_void_p | None = None
+        check(
+            library.sir_index_open(sources, len(segments), doc_scale, INSTRUCTION_SETS[isa], handle, error),
+            error,
+        )
+        self.handle = handle
+        self.segment_docs = [library.sir_index_segment_docs(handle, i) for i in range(len(segments))]
+
+    @property
+    def isa(self) -> str:
+        """The instruction set in use."""
+        number = library.sir_index_isa(self.handle)
+        return next(name for name, value in INSTRUCTION_SETS.items() if value == number)
+
+    def close(self) -> None:
+        """Release the native handle; searches must have ended."""
+        if self.handle is not None:
+            library.sir_index_close(self.handle)
+            self.handle = None
+        self._buffers = []
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Scratch:
+    """What one thread needs for searches of up to `k` hits and `num_terms` query terms: scratch, inputs, outputs.
+
+    Everything is allocated here once, with its pointers, so that a query costs no allocation in C and a few
+    microseconds in Python.
+    """
+
+    def __init__(self, index: NativeIndex, k: int, num_terms: int) -> None:
+        self.index = index
+        self.max_k, self.max_terms = k, num_terms
+        self.memory = aligned(int(library.sir_workspace_bytes(index.handle, k, num_terms)))
+        self.term_ids = np.zeros(num_terms, np.uint32)
+        self.weights = np.zeros(num_terms, np.float32)
+        self.ordinals = np.zeros(k, np.int64)
+        self.scores = np.zeros(k, np.float32)
+        self.stats, self.error, self.request = Stats(), SirError(), Request()
+        self.request.workspace, self.request.workspace_bytes = self.memory.ctypes.data, self.memory.nbytes
+        self.request.stats = ctypes.addressof(self.stats)
+        self._head = (index.handle, ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
+        self._tail = (pointer(self.ordinals), pointer(self.scores), ctypes.byref(self.error))
+
+    def search(self, num_terms: int) -> None:
+        """Search what stands in `term_ids` and `weights`; the answer is in `ordinals` and `scores`."""
+        status = library.sir_search(*self._head, ctypes.c_uint32(num_terms), *self._tail)
+        if status:
+            check(status, self.error)
+
+    def search_quantized(self, weights: NDArray[np.uint32], num_terms: int) -> NDArray[np.uint32]:
+        """As `search`, with integer query weights; returns the integer scores."""
+        scores = np.zeros(self.request.k, np.uint32)
+        handle, request, terms, _ = self._head
+        ordinals, _, error = self._tail
+        status = library.sir_search_quantized(
+            handle, request, terms, pointer(weights), ctypes.c_uint32(num_terms), ordinals, pointer(scores), error
+        )
+        check(status, self.error)
+        return scores
+
+    def search_batch(self, batch: Batch) -> None:
+        """Take rows of the batch until none is left."""
+        status = library.sir_search_batch(
+            self.index.handle, ctypes.byref(self.request), ctypes.byref(batch), ctypes.byref(self.error)
+        )
+        check(status, self.error)

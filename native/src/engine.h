@@ -1,0 +1,83 @@
+/* What every engine is given, and the kernels it may use. */
+#ifndef SIR_ENGINE_H
+#define SIR_ENGINE_H
+
+#include "segment.h"
+#include "topk.h"
+
+/* Inner loops with one version per instruction set; the scalar ones in kernels_scalar.c say what each computes. */
+typedef struct sir_kernels {
+    uint32_t isa;
+    void (*scatter)(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
+                    uint32_t weight);
+    uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, uint32_t *positions);
+} sir_kernels;
+
+extern const sir_kernels sir_kernels_scalar;
+/* The kernels of an instruction set, or NULL where this processor or build lacks it. */
+const sir_kernels *sir_kernels_for(uint32_t isa);
+
+/* One query term in one segment. */
+typedef struct sir_list {
+    const sir_term *term;
+    const uint16_t *docs;   /* of its first posting */
+    const uint8_t *impacts; /* likewise */
+    uint32_t weight;        /* query weight */
+    uint32_t index;         /* of the term in the segment */
+    uint32_t position, window_end, next_window; /* cursor of exhaustive windows */
+} sir_list;
+
+typedef struct sir_workspace {
+    uint32_t *accumulator; /* SIR_WINDOW_DOCS */
+    uint32_t *positions;   /* SIR_WINDOW_DOCS */
+    uint64_t *keys;
+    uint32_t *terms, *weights; /* the query, by ascending term id, integer weights */
+    uint64_t *term_order;
+    sir_list *lists;
+} sir_workspace;
+
+struct sir_index {
+    uint32_t num_segments;
+    double doc_scale;
+    uint64_t ordinal_min;
+    uint32_t max_blocks;
+    const sir_kernels *kernels;
+    sir_segment *segments;
+};
+
+/* One search in one segment. */
+typedef struct sir_context {
+    const sir_segment *segment;
+    const sir_kernels *kernels;
+    const uint64_t *mask;      /* documents that may be hits; NULL: all */
+    uint32_t ordinal_shift;    /* segment's ordinal_base - the index's ordinal_min */
+    uint32_t num_lists;
+    sir_list *lists;
+    sir_workspace *workspace;
+    sir_topk *top;
+    sir_stats *stats;          /* never NULL */
+} sir_context;
+
+void sir_engine_exhaustive(sir_context *c);
+
+/* Splits the caller's scratch; returns the bytes needed, and fills w when memory is not NULL. */
+uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_terms, void *memory, sir_workspace *w);
+
+/* Sorts and checks a query into w->terms / w->weights; returns the number of terms left. */
+int sir_query_prepare(const uint32_t *term_ids, const float *weights, uint32_t num_terms, sir_workspace *w,
+                      uint32_t *num_left, double *query_scale, sir_error *error);
+
+static inline uint32_t sir_ordinal_offset(const sir_context *c, uint32_t doc_id) {
+    return c->ordinal_shift + (c->segment->ordinals == NULL ? doc_id : c->segment->ordinals[doc_id]);
+}
+
+static inline int sir_allowed(const sir_context *c, uint32_t doc_id) {
+    return c->mask == NULL || (c->mask[doc_id >> 6] >> (doc_id & 63) & 1) != 0;
+}
+
+/* Offers a scored document to the hits. */
+static inline void sir_offer(sir_context *c, uint32_t doc_id, uint32_t score) {
+    if (sir_allowed(c, doc_id)) sir_topk_push(c->top, sir_key(score, sir_ordinal_offset(c, doc_id)));
+}
+
+#endif

@@ -1,0 +1,194 @@
+"""The searcher: sparse query vectors in, ordinals and scores out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import SparseVectors
+from indexer.native_search import ENGINES, Batch, NativeIndex, Scratch
+from sparseir.errors import ConfigError, DataError, SparseIRError
+
+
+class Ranking(NamedTuple):
+    """Hits, best first; ties by smaller ordinal.
+
+    ordinals : int64, positions in the input, padded with -1. One row a query for `search_vectors`.
+    scores : float32, padded with -inf.
+    """
+
+    ordinals: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+class Searcher:
+    """Searches an opened index.
+
+    Parameters
+    ----------
+    native : the opened segments.
+    num_terms : size of the vocabulary; query terms must be below it.
+    engine : one of 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter'; all give the same hits.
+    num_threads : threads of `search_vectors`.
+
+    Raises
+    ------
+    ConfigError : an engine or a number of threads that does not exist.
+    """
+
+    def __init__(self, native: NativeIndex, *, num_terms: int, engine: str = "auto", num_threads: int = 1) -> None:
+        if engine not in ENGINES:
+            raise ConfigError(f"engine {engine!r} does not exist; there are: {', '.join(ENGINES)}")
+        if num_threads < 1:
+            raise ConfigError(f"num_threads is {num_threads}; it must be at least 1")
+        self.num_terms = num_terms
+        self.engine = engine
+        self.num_threads = num_threads
+        self._native = native
+        self._idle: list[Scratch] = []
+
+    @classmethod
+    def from_segments(
+        cls,
+        segments: Sequence[Any],
+        *,
+        num_terms: int,
+        doc_scale: float,
+        deleted: Sequence[NDArray[np.uint8] | None] | None = None,
+        isa: str = "best",
+        engine: str = "auto",
+        num_threads: int = 1,
+    ) -> Searcher:
+        """Open segment files already in memory; see `indexer.native_search.NativeIndex`."""
+        native = NativeIndex(segments, doc_scale=doc_scale, deleted=deleted, isa=isa)
+        return cls(native, num_terms=num_terms, engine=engine, num_threads=num_threads)
+
+    def search_terms(self, term_ids: Any, weights: Any, k: int = 10) -> Ranking:
+        """One query, with as little between the caller and the engine as possible.
+
+        Parameters
+        ----------
+        term_ids : uint32 (n,), any order, no duplicates, below the vocabulary size.
+        weights : float32 (n,), finite, not negative; zeros are ignored.
+
+        Returns
+        -------
+        Ranking of k places.
+
+        Raises
+        ------
+        DataError : weights or term ids that cannot be used.
+        """
+        scratch = self._take(k, len(term_ids))
+        try:
+            n = len(term_ids)
+            if n and not (
+                isinstance(term_ids, np.ndarray)
+                and term_ids.dtype == np.uint32
+                and isinstance(weights, np.ndarray)
+                and weights.dtype == np.float32
+                and term_ids.shape == weights.shape
+            ):
+                term_ids, weights = _checked_terms(term_ids, weights, self.num_terms)
+            scratch.term_ids[:n] = term_ids
+            scratch.weights[:n] = weights
+            try:
+                scratch.search(n)
+            except SparseIRError as error:
+                raise DataError(str(error)) from None
+            return Ranking(scratch.ordinals[:k].copy(), scratch.scores[:k].copy())
+        finally:
+            self._idle.append(scratch)
+
+    def search_vectors(self, queries: Any, k: int = 1000) -> Ranking:
+        """Many queries, over `num_threads` threads that run without the interpreter's lock.
+
+        Parameters
+        ----------
+        queries : SparseVectors or a scipy CSR matrix (Q, vocabulary); rows may be unsorted.
+
+        Returns
+        -------
+        Ranking : ordinals int64 (Q, k) and scores float32 (Q, k).
+
+        Raises
+        ------
+        DataError : a row that cannot be used, by number.
+        """
+        vectors = queries if isinstance(queries, SparseVectors) else SparseVectors.from_scipy(queries, source="queries")
+        if vectors.num_terms > self.num_terms and len(vectors.term_ids):
+            largest = int(vectors.term_ids.max())
+            if largest >= self.num_terms:
+                raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{self.num_terms - 1}")
+        num_queries = len(vectors)
+        ordinals = np.full((num_queries, k), -1, np.int64)
+        scores = np.full((num_queries, k), -np.inf, np.float32)
+        self._run_batch(vectors, k, ordinals, scores)
+        return Ranking(ordinals, scores)
+
+    def _run_batch(
+        self, vectors: SparseVectors, k: int, ordinals: NDArray[np.int64], scores: NDArray[np.float32]
+    ) -> None:
+        taken = np.zeros(1, np.int64)
+        indptr = np.ascontiguousarray(vectors.indptr, np.int64)
+        term_ids = np.ascontiguousarray(vectors.term_ids, np.uint32)
+        weights = np.ascontiguousarray(vectors.weights, np.float32)
+        batch = Batch(
+            indptr.ctypes.data,
+            term_ids.ctypes.data,
+            weights.ctypes.data,
+            len(vectors),
+            taken.ctypes.data,
+            ordinals.ctypes.data,
+            scores.ctypes.data,
+        )
+        longest = int(np.diff(indptr).max(initial=0))
+        workers = [self._take(k, longest) for _ in range(max(1, min(self.num_threads, len(vectors))))]
+        failures: list[BaseException] = []
+
+        def work(scratch: Scratch) -> None:
+            try:
+                scratch.search_batch(batch)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(scratch,)) for scratch in workers[1:]]
+        for thread in threads:
+            thread.start()
+        work(workers[0])
+        for thread in threads:
+            thread.join()
+        self._idle.extend(workers)
+        if failures:
+            raise failures[0]
+
+    def _take(self, k: int, num_terms: int) -> Scratch:
+        """A scratch that no other thread uses, large enough for the query."""
+        if not 1 <= k <= 2**30:
+            raise DataError(f"k is {k}; it must be 1..{2**30}")
+        try:
+            scratch = self._idle.pop()
+        except IndexError:
+            scratch = None
+        if scratch is None or scratch.max_k < k or scratch.max_terms < num_terms:
+            largest_k = max(k, 0 if scratch is None else scratch.max_k)
+            largest_terms = max(num_terms, 64 if scratch is None else scratch.max_terms)
+            scratch = Scratch(self._native, largest_k, largest_terms)
+        scratch.request.k = k
+        scratch.request.engine = ENGINES[self.engine]
+        return scratch
+
+
+def _checked_terms(term_ids: Any, weights: Any, num_terms: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    terms, values = np.asarray(term_ids), np.asarray(weights, np.float32)
+    if terms.ndim != 1 or terms.shape != values.shape:
+        raise DataError(f"query: {terms.shape} term ids beside {values.shape} weights; expected equal lengths")
+    if terms.dtype.kind not in "iu":
+        raise DataError(f"query: term ids must be integers, not {terms.dtype}")
+    if len(terms) and not (int(terms.min()) >= 0 and int(terms.max()) < num_terms):
+        raise DataError(f"query: term ids must lie in the vocabulary 0..{num_terms - 1}")
+    return terms.astype(np.uint32), values

@@ -1,0 +1,101 @@
+"""Every exact engine equals the oracle to the bit, on every instruction set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.errors import NativeError
+from indexer.native_search import ENGINES, INSTRUCTION_SETS, NativeIndex, Scratch
+from tests import oracle
+from tests.segment_reference import Rules, build_segment
+from tests.strategies import Collection, collections, random_collection
+
+EXACT = ["exhaustive", "auto"]
+
+
+def available_isas():
+    found = []
+    for name in INSTRUCTION_SETS:
+        try:
+            NativeIndex([], doc_scale=1.0, isa=name)
+        except NativeError:
+            continue
+        found.append(name)
+    return found
+
+
+ISAS = available_isas()
+
+
+def run(index: NativeIndex, c: Collection, k: int, engine: str):
+    scratch = Scratch(index, k, len(c.query_terms))
+    scratch.term_ids[:] = c.query_terms
+    scratch.request.k, scratch.request.engine = k, ENGINES[engine]
+    scores = scratch.search_quantized(c.query_weights, len(c.query_terms))
+    return scratch.ordinals.copy(), scores
+
+
+def check(c: Collection, k: int, *, order=None, rules=None, allowed=None, deleted=None, engines=EXACT, isas=ISAS):
+    data = build_segment(c.indptr, c.term_ids, c.impacts, order=order, rules=rules)
+    score = oracle.scores(c.indptr, c.term_ids, c.impacts, c.query_terms, c.query_weights, c.num_terms)
+    want_ordinals, want_scores = oracle.rank(score, k, allowed=allowed)
+    for isa in isas:
+        index = NativeIndex([data], doc_scale=1.0, isa=isa, deleted=[deleted])
+        for engine in engines:
+            ordinals, scores = run(index, c, k, engine)
+            np.testing.assert_array_equal(ordinals, want_ordinals, err_msg=f"{engine} on {isa}")
+            np.testing.assert_array_equal(scores, want_scores, err_msg=f"{engine} on {isa}")
+        index.close()
+
+
+@settings(deadline=None, max_examples=60)
+@given(c=collections(), k=st.integers(1, 500), data=st.data())
+def test_small_collections(c, k, data):
+    shuffle = data.draw(st.booleans())
+    order = np.random.default_rng(k).permutation(c.num_docs) if shuffle else None
+    rows_from = data.draw(st.sampled_from([0, 10**9]))
+    check(c, k, order=order, rules=Rules(rows_from=rows_from))
+
+
+@settings(deadline=None, max_examples=40)
+@given(c=collections(), k=st.integers(1, 60), seed=st.integers(0, 99))
+def test_deleted_documents_never_come_back(c, k, seed):
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(c.num_docs)
+    gone = rng.random(c.num_docs) < rng.choice([0.0, 0.05, 0.9])  # by doc_id
+    bitmap = np.packbits(gone, bitorder="little")
+    check(c, k, order=order, rules=Rules(rows_from=0), allowed=order[~gone], deleted=bitmap)
+
+
+@pytest.mark.parametrize("num_docs", [65535, 65536, 65537, 200_000])
+def test_window_borders(num_docs):
+    rng = np.random.default_rng(num_docs)
+    c = random_collection(rng, num_docs=num_docs, num_terms=12, density=0.5, impact_levels=200, query_terms=12)
+    for k in (1, 10, 3000):
+        check(c, k, order=rng.permutation(num_docs))
+
+
+@settings(deadline=None, max_examples=30)
+@given(first=collections(max_docs=120), second=collections(max_docs=120), k=st.integers(1, 40))
+def test_segments_merge_as_one(first, second, k):
+    """Two segments with interleaved ordinals rank as one collection, ties included."""
+    n, m = first.num_docs, second.num_docs
+    numbers = np.random.default_rng(k).permutation(n + m).astype(np.uint32)
+    indices = [
+        build_segment(c.indptr, c.term_ids, c.impacts, ordinals=part, ordinal_base=7, rules=Rules(rows_from=0))
+        for c, part in ((first, numbers[:n]), (second, numbers[n:]))
+    ]
+    score = np.concatenate(
+        [
+            oracle.scores(c.indptr, c.term_ids, c.impacts, first.query_terms, first.query_weights, 10**3)
+            for c in (first, second)
+        ]
+    )
+    want_ordinals, want_scores = oracle.rank(score, k, ordinals=numbers.astype(np.int64) + 7)
+    for engine in EXACT:
+        ordinals, scores = run(NativeIndex(indices, doc_scale=1.0), first, k, engine)
+        np.testing.assert_array_equal(ordinals, want_ordinals)
+        np.testing.assert_array_equal(scores, want_scores)

@@ -1,0 +1,73 @@
+"""The searcher's contract on arithmetic done by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from indexer import SparseVectors
+from sparseir.errors import ConfigError, DataError
+from sparseir.search.searcher import Searcher
+from tests import oracle
+from tests.segment_reference import build_segment
+
+
+def small(**options) -> Searcher:
+    """Three documents: {0: 2, 1: 3}, {1: 3}, {}; weights are impacts, doc_scale 1."""
+    data = build_segment([0, 2, 3, 3], [0, 1, 1], [2, 3, 3])
+    return Searcher.from_segments([data], num_terms=4, doc_scale=1.0, **options)
+
+
+def test_scores_ties_and_padding():
+    """Query {1: 1}: documents 0 and 1 tie at 3 · 4095 · (1/4095) = 3, the smaller ordinal first, then padding."""
+    hits = small().search_terms(np.array([1], np.uint32), np.array([1.0], np.float32), k=3)
+    assert hits.ordinals.tolist() == [0, 1, -1]
+    assert hits.scores[:2] == pytest.approx([3.0, 3.0])
+    assert hits.scores[2] == -np.inf
+    assert hits.ordinals.dtype == np.int64
+    assert hits.scores.dtype == np.float32
+
+
+def test_two_terms_add_up_as_the_oracle_says():
+    weights = np.array([0.3, 1.1], np.float32)
+    hits = small().search_terms(np.array([1, 0], np.uint32), weights, k=2)
+    q, scale = oracle.quantize_query(weights)
+    integers = np.array([3 * q[0] + 2 * q[1], 3 * q[0]])
+    assert hits.ordinals.tolist() == [0, 1]
+    np.testing.assert_array_equal(hits.scores, oracle.shown(integers, 1.0, scale))
+
+
+def test_batch_equals_single_and_threads_change_nothing():
+    queries = SparseVectors.from_rows([{1: 1.0}, {}, {0: 0.5, 1: 0.2}, {3: 1.0}], 4)
+    one, two = (small(num_threads=n).search_vectors(queries, k=2) for n in (1, 2))
+    np.testing.assert_array_equal(one.ordinals, [[0, 1], [-1, -1], [0, 1], [-1, -1]])
+    np.testing.assert_array_equal(one.ordinals, two.ordinals)
+    np.testing.assert_array_equal(one.scores, two.scores)
+
+
+@pytest.mark.parametrize(
+    ("terms", "weights", "message"),
+    [
+        ([1], [-1.0], "not negative"),
+        ([1], [float("nan")], "finite"),
+        ([1, 1], [1.0, 2.0], "given twice"),
+        ([9], [1.0], "vocabulary"),
+        ([1, 2], [1.0], "equal lengths"),
+        ([1.5], [1.0], "integers"),
+    ],
+)
+def test_unusable_queries_are_refused(terms, weights, message):
+    with pytest.raises(DataError, match=message):
+        small().search_terms(terms, weights, k=1)
+
+
+def test_unknown_engine_names_the_known():
+    with pytest.raises(ConfigError, match="exhaustive"):
+        small(engine="fast")
+    with pytest.raises(DataError, match="k is 0"):
+        small().search_terms([1], [1.0], k=0)
+
+
+def test_engines_that_are_not_there_are_refused_by_the_library():
+    searcher = Searcher.from_segments([], num_terms=3, doc_scale=1.0)
+    assert searcher.search_terms([1], [1.0], k=2).ordinals.tolist() == [-1, -1]
