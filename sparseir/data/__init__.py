@@ -1,1 +1,21 @@
 """Corpora, queries, judgements, training pairs and negatives: streaming readers whose errors name file and line."""
+
+from __future__ import annotations
+
+from sparseir.data.dataset import Dataset, open_dataset, read_corpus
+from sparseir.data.docstrings import write_docstring_collection
+from sparseir.data.readers import CorpusReader, read_qrels, read_queries
+from sparseir.data.records import Document, Qrels, Query
+
+__all__ = [
+    "CorpusReader",
+    "Dataset",
+    "Document",
+    "Qrels",
+    "Query",
+    "open_dataset",
+    "read_corpus",
+    "read_qrels",
+    "read_queries",
+    "write_docstring_collection",
+]
