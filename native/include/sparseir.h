@@ -130,6 +130,76 @@ typedef struct sir_batch {
 SIR_API int sir_search_batch(const sir_index *index, const sir_request *request, const sir_batch *batch,
                              sir_error *error);
 
+/* ---- index builder -------------------------------------------------------------------------------------------- */
+
+/* Rows of a document matrix (CSR), read in the order of doc_ids. Terms are slots: dense numbers 0..num_slots-1 that
+ * ascend with the term id (the term id itself where the vocabulary is small). */
+typedef struct sir_rows {
+    const int64_t *indptr;      /* rows + 1 */
+    const uint32_t *slots;      /* nnz, ascending in a row */
+    const float *weights;       /* nnz, > 0 and finite */
+    const uint32_t *order;      /* row of each doc_id, or NULL where doc_id = row */
+} sir_rows;
+
+/* State of one slot in the two passes of an inversion; 16 bytes, so that all slots of a usual vocabulary stay in L2. */
+typedef struct sir_slot {
+    uint64_t cursor;        /* counting: number of postings; scattering: where the next posting goes */
+    uint32_t last_window;   /* window of the previous posting; starts at 0xFFFFFFFF */
+    uint32_t directory;     /* counting: number of windows with a posting; scattering: next entry of the directory */
+} sir_slot;
+
+/* Where an inversion writes. */
+typedef struct sir_inverted {
+    uint16_t *docs;         /* doc_id mod 65536 by slot, then doc_id */
+    uint8_t *impacts;
+    float *weights;         /* the weights themselves in the same order, or NULL */
+    uint16_t *window;       /* window of each directory entry */
+    uint64_t *window_first; /* its first posting, counted from the start of the arrays */
+} sir_inverted;
+
+/* First row that cannot be indexed: its number in *row, or -1 when every row ascends strictly below num_terms and all
+ * weights are finite and > 0. Reads each value once; never fails. indptr must describe the arrays. */
+SIR_API void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, int64_t *row);
+
+/* out[i] = clip(floor(weights[i] / scale + 1/2), 1, 255); *clipped counts those above 255. */
+SIR_API void sir_quantize(const float *weights, int64_t n, double scale, uint8_t *out, uint64_t *clipped);
+
+/* First pass over documents doc_begin..doc_end: adds their postings and windows to `slots`. O(postings). */
+SIR_API void sir_count_postings(const sir_rows *rows, uint32_t doc_begin, uint32_t doc_end, sir_slot *slots);
+
+/* Second pass: quantises and writes every posting of documents doc_begin..doc_end at its slot's cursor. Calls on
+ * disjoint ranges of whole windows may run in parallel, each with its own `slots`. *clipped is added to. */
+SIR_API void sir_scatter_postings(const sir_rows *rows, const uint32_t doc_range[2], double scale, sir_slot *slots,
+                                  const sir_inverted *out, uint64_t *clipped);
+
+/* What the passes over finished posting lists read and write. Arrays by term, except where said. */
+typedef struct sir_term_tables {
+    uint32_t num_docs;
+    uint32_t reserved;
+    const uint16_t *docs;           /* postings */
+    const uint8_t *impacts;
+    const uint64_t *start;          /* first posting of each term, and the end: terms + 1 */
+    const uint64_t *window_begin;   /* terms + 1: each term's range in window / window_first */
+    const uint16_t *window;
+    const uint64_t *window_first;
+    const uint8_t *cell_shift;      /* 5..16: fill cells; 255: none */
+    const uint64_t *cell_begin;     /* where each term's cells start */
+    const uint32_t *bound_row;      /* 0xFFFFFFFF: none */
+    uint32_t *cells;
+    uint8_t *list_max;
+    uint8_t *ladder;                /* 16 a term */
+    uint8_t *block_levels;          /* BMAX: 32 * superblocks a row */
+    uint8_t *levels;                /* BLEV: 16 a row */
+    uint8_t *superblock_max;        /* SMAX: superblocks a row */
+} sir_term_tables;
+
+/* Fills list maxima, ladders, cells and bounds of terms term_begin..term_end. scratch: 64 * superblocks bytes, one
+ * a thread. Disjoint ranges may run in parallel. */
+SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch);
+
+/* FNV-1a (64 bit) of each name: bytes[offsets[i] .. offsets[i + 1]). */
+SIR_API void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out);
+
 #ifdef __cplusplus
 }
 #endif

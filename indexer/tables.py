@@ -1,0 +1,155 @@
+"""What a segment stores beside its postings: term records, position directories, ladders and block bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import native_build
+from indexer.invert import Postings, run_parallel
+
+BLOCK_SHIFT = 5
+SUPERBLOCK_BLOCKS = 64
+NO_ROW = 0xFFFFFFFF
+SPARSE = 255
+"""cell_shift of a term whose directory lists windows."""
+
+TERM_RECORD = np.dtype(
+    [
+        ("postings_start", "<u8"),
+        ("df", "<u4"),
+        ("directory_start", "<u4"),
+        ("bound_row", "<u4"),
+        ("num_windows", "<u4"),
+        ("cell_shift", "u1"),
+        ("list_max", "u1"),
+        ("reserved", "u1", (6,)),
+    ]
+)
+"""One entry of TREC, 32 bytes."""
+
+_MEAN_CELL = 32
+_SPARSE_BELOW = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermTables:
+    """Sections derived from posting lists, by the names of docs/index-format.md."""
+
+    trec: NDArray[Any]
+    cell: NDArray[np.uint32]
+    wnid: NDArray[np.uint16]
+    wnst: NDArray[np.uint32]
+    ladd: NDArray[np.uint8]
+    bmax: NDArray[np.uint8]
+    blev: NDArray[np.uint8]
+    smax: NDArray[np.uint8]
+
+
+def num_blocks(num_docs: int) -> int:
+    return -(-num_docs >> BLOCK_SHIFT)
+
+
+def num_superblocks(num_docs: int) -> int:
+    return -(-num_blocks(num_docs) // SUPERBLOCK_BLOCKS)
+
+
+def cell_shifts(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint8]:
+    """cell_shift of each term: SPARSE below 16 postings a window, else the largest in 5..16 with a mean of at most 32."""
+    windows = -(-num_docs >> 16)
+    shifts = np.full(len(df), BLOCK_SHIFT, np.uint8)
+    for shift in range(BLOCK_SHIFT + 1, 17):
+        cells = -(-num_docs >> shift)
+        shifts[df <= np.uint64(_MEAN_CELL * cells)] = shift
+    shifts[df < np.uint64(_SPARSE_BELOW * windows)] = SPARSE
+    return shifts
+
+
+def bound_rows(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint32]:
+    """Row of each term in the bounds, NO_ROW for the terms too rare to be worth one."""
+    has = (df > np.uint64(num_docs // 256)) & (num_docs > BLOCK_SHIFT_DOCS)
+    return np.where(has, np.cumsum(has) - 1, NO_ROW).astype(np.uint32)
+
+
+BLOCK_SHIFT_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
+"""Documents of a superblock; a segment no larger than one needs no bounds."""
+
+
+def _sparse_directories(
+    postings: Postings, sparse: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint32], NDArray[np.uint64]]:
+    """(WNID, WNST, first entry of each term) of the terms that keep their windows."""
+    counts = np.diff(postings.window_begin)
+    keep = np.repeat(sparse, counts.astype(np.int64))
+    first = postings.window_first[keep] - np.repeat(postings.start[:-1][sparse], counts[sparse].astype(np.int64))
+    begin = np.concatenate([[0], np.cumsum(np.where(sparse, counts, 0))]).astype(np.uint64)[:-1]
+    return postings.window[keep], first.astype(np.uint32), begin
+
+
+def describe(postings: Postings, num_threads: int = 1) -> TermTables:
+    """All tables of a segment. Cost: two passes over the postings.
+
+    Parameters
+    ----------
+    postings : finished posting lists.
+    num_threads : threads; each takes a share of the terms with about equal postings.
+    """
+    df, num_docs = postings.df, postings.num_docs
+    shifts, rows = cell_shifts(df, num_docs), bound_rows(df, num_docs)
+    sparse = shifts == SPARSE
+    cells = np.where(sparse, 0, -(-num_docs >> shifts.astype(np.int64) % 64) + 1).astype(np.uint64)
+    cell_begin = np.concatenate([[0], np.cumsum(cells)]).astype(np.uint64)
+    wnid, wnst, window_start = _sparse_directories(postings, sparse)
+    num_rows, width = int(np.count_nonzero(rows != NO_ROW)), num_superblocks(num_docs)
+
+    record = np.zeros(len(df), TERM_RECORD)
+    record["postings_start"], record["df"] = postings.start[:-1], df
+    record["directory_start"] = np.where(sparse, window_start, cell_begin[:-1])
+    record["bound_row"], record["cell_shift"] = rows, shifts
+    record["num_windows"] = np.where(sparse, np.diff(postings.window_begin), 0)
+    tables = TermTables(
+        record,
+        np.empty(int(cell_begin[-1]), np.uint32),
+        wnid,
+        wnst,
+        np.empty((len(df), 16), np.uint8),
+        np.empty((num_rows, width, 32), np.uint8),
+        np.empty((num_rows, 16), np.uint8),
+        np.empty((num_rows, width), np.uint8),
+    )
+    list_max = np.empty(len(df), np.uint8)
+    arrays: dict[str, NDArray[Any]] = {
+        "docs": postings.docs,
+        "impacts": postings.impacts,
+        "start": postings.start,
+        "window_begin": postings.window_begin,
+        "window": postings.window,
+        "window_first": postings.window_first,
+        "cell_shift": shifts,
+        "cell_begin": cell_begin,
+        "bound_row": rows,
+        "cells": tables.cell,
+        "list_max": list_max,
+        "ladder": tables.ladd,
+        "block_levels": tables.bmax,
+        "levels": tables.blev,
+        "superblock_max": tables.smax,
+    }
+
+    def work(span: tuple[int, int]) -> None:
+        scratch = np.empty(width * SUPERBLOCK_BLOCKS, np.uint8)
+        native_build.describe_terms(arrays, num_docs, span, scratch)
+
+    run_parallel(work, _term_spans(postings.start, num_threads))
+    record["list_max"] = list_max
+    return tables
+
+
+def _term_spans(start: NDArray[np.uint64], num_threads: int) -> list[tuple[int, int]]:
+    """Ranges of terms that hold about equal numbers of postings."""
+    targets = [int(start[-1]) * i // num_threads for i in range(1, num_threads)]
+    cuts = [0, *np.searchsorted(start, np.array(targets, np.uint64)).tolist(), len(start) - 1]
+    return [(lo, hi) for lo, hi in zip(cuts, cuts[1:], strict=False) if lo < hi]

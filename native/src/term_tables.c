@@ -1,0 +1,132 @@
+/* What is derived from finished posting lists: maxima, ladders, position cells and block bounds. */
+#include <string.h>
+
+#include "sparseir.h"
+
+#define BLOCK_SHIFT 5
+#define SUPERBLOCK_BLOCKS 64
+#define NO_ROW 0xFFFFFFFFu
+#define NUM_LADDER 15
+#define NUM_LEVELS 16
+
+/* The impacts of rank 1, 2, 4 ... 16384, from how often each impact occurs; 0 where the list is shorter. */
+static void fill_ladder(const uint32_t histogram[256], uint8_t ladder[16])
+{
+    uint64_t seen = 0, rank = 1;
+    int step = 0;
+    memset(ladder, 0, 16);
+    for (int impact = 255; impact > 0 && step < NUM_LADDER; impact--) {
+        seen += histogram[impact];
+        for (; step < NUM_LADDER && seen >= rank; rank *= 2)
+            ladder[step++] = (uint8_t)impact;
+    }
+}
+
+/* Fifteen impacts that block maxima are rounded up to: every one that occurs where they are few, otherwise equal shares
+ * of the blocks. The last is the list's maximum. */
+static void choose_levels(const uint32_t histogram[256], uint8_t list_max, uint8_t levels[NUM_LEVELS])
+{
+    uint32_t total = 0, distinct = 0;
+    for (int v = 1; v < 256; v++) {
+        total += histogram[v];
+        distinct += histogram[v] > 0;
+    }
+    memset(levels, list_max, NUM_LEVELS);
+    levels[0] = 0;
+    uint32_t left = total, held = 0;
+    int level = 1;
+    for (int v = 1; v < list_max && level < NUM_LEVELS - 1; v++) {
+        held += histogram[v];
+        uint32_t share = distinct < NUM_LEVELS ? 1 : (left + (uint32_t)(NUM_LEVELS - 1 - level)) / (uint32_t)(NUM_LEVELS - level);
+        if (held >= share) {
+            levels[level++] = (uint8_t)v;
+            left -= held;
+            held = 0;
+        }
+    }
+}
+
+/* One row of BMAX, BLEV and SMAX from the true maximum of each block. */
+static void pack_bounds(const uint8_t *block_max, uint32_t num_superblocks, uint8_t list_max, uint8_t *packed,
+                        uint8_t *levels, uint8_t *superblock_max)
+{
+    uint32_t histogram[256] = {0};
+    for (size_t b = 0; b < (size_t)num_superblocks * SUPERBLOCK_BLOCKS; b++)
+        histogram[block_max[b]]++;
+    choose_levels(histogram, list_max, levels);
+    uint8_t code[256];
+    int level = 0;
+    for (int v = 0; v < 256; v++) {
+        while (level < NUM_LEVELS - 1 && levels[level] < v)
+            level++;
+        code[v] = (uint8_t)level;
+    }
+    for (uint32_t s = 0; s < num_superblocks; s++) {
+        const uint8_t *block = block_max + (size_t)s * SUPERBLOCK_BLOCKS;
+        uint8_t largest = 0;
+        for (int i = 0; i < SUPERBLOCK_BLOCKS; i++)
+            largest = block[i] > largest ? block[i] : largest;
+        superblock_max[s] = largest;
+        for (int i = 0; i < SUPERBLOCK_BLOCKS / 2; i++)
+            packed[(size_t)s * 32 + (size_t)i] = (uint8_t)(code[block[i]] | code[block[i + 32]] << 4);
+    }
+}
+
+/* Calls for each posting cost one pass: cells and block maxima share it. */
+static void walk_windows(const sir_term_tables *t, uint32_t term, uint32_t *cells, uint8_t *block_max)
+{
+    uint8_t shift = t->cell_shift[term];
+    for (uint64_t w = t->window_begin[term]; w < t->window_begin[term + 1]; w++) {
+        uint64_t p = t->window_first[w];
+        uint64_t end = w + 1 < t->window_begin[term + 1] ? t->window_first[w + 1] : t->start[term + 1];
+        uint32_t base = (uint32_t)t->window[w] << 16;
+        for (; p < end; p++) {
+            uint32_t doc = base | t->docs[p];
+            if (cells)
+                cells[(doc >> shift) + 1]++;
+            if (block_max) {
+                uint8_t *largest = &block_max[doc >> BLOCK_SHIFT];
+                *largest = t->impacts[p] > *largest ? t->impacts[p] : *largest;
+            }
+        }
+    }
+}
+
+static void describe_term(const sir_term_tables *t, uint32_t term, uint32_t num_superblocks, uint8_t *scratch)
+{
+    uint32_t histogram[256] = {0};
+    uint8_t list_max = 0;
+    for (uint64_t p = t->start[term]; p < t->start[term + 1]; p++) {
+        uint8_t impact = t->impacts[p];
+        histogram[impact]++;
+        list_max = impact > list_max ? impact : list_max;
+    }
+    t->list_max[term] = list_max;
+    fill_ladder(histogram, t->ladder + (size_t)term * 16);
+
+    uint8_t shift = t->cell_shift[term];
+    uint32_t *cells = shift == 255 ? NULL : t->cells + t->cell_begin[term];
+    uint32_t row = t->bound_row[term];
+    uint8_t *block_max = row == NO_ROW ? NULL : scratch;
+    if (!cells && !block_max)
+        return;
+    uint32_t num_cells = cells ? ((t->num_docs - 1) >> shift) + 1 : 0;
+    if (cells)
+        memset(cells, 0, ((size_t)num_cells + 1) * sizeof *cells);
+    if (block_max)
+        memset(block_max, 0, (size_t)num_superblocks * SUPERBLOCK_BLOCKS);
+    walk_windows(t, term, cells, block_max);
+    for (uint32_t c = 0; c < num_cells; c++)
+        cells[c + 1] += cells[c];
+    if (block_max)
+        pack_bounds(block_max, num_superblocks, list_max, t->block_levels + (size_t)row * num_superblocks * 32,
+                    t->levels + (size_t)row * NUM_LEVELS, t->superblock_max + (size_t)row * num_superblocks);
+}
+
+void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch)
+{
+    uint32_t num_blocks = tables->num_docs ? ((tables->num_docs - 1) >> BLOCK_SHIFT) + 1 : 0;
+    uint32_t num_superblocks = (num_blocks + SUPERBLOCK_BLOCKS - 1) / SUPERBLOCK_BLOCKS;
+    for (uint32_t term = term_begin; term < term_end; term++)
+        describe_term(tables, term, num_superblocks, scratch);
+}
