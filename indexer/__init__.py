@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from indexer.build import build_index
+from indexer.config import IndexConfig
+from indexer.index import Index, open_index
 from indexer.vectors import SparseVectors
 
-__all__ = ["SparseVectors"]
+__all__ = ["Index", "IndexConfig", "SparseVectors", "build_index", "open_index"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def _spans(num_docs: int, num_threads: int) -> list[tuple[int, int]]:
     """Whole windows for each thread: a directory entry then belongs to one thread alone."""
     windows = -(-num_docs // WINDOW)
     cuts = [round(windows * i / num_threads) * WINDOW for i in range(num_threads)] + [num_docs]
-    return [(lo, min(hi, num_docs)) for lo, hi in zip(cuts, cuts[1:], strict=False) if lo < hi]
+    return [(lo, min(hi, num_docs)) for lo, hi in itertools.pairwise(cuts) if lo < hi]
 
 
 def run_parallel(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
@@ -109,7 +110,9 @@ def invert(
     spans = _spans(num_docs, num_threads) or [(0, 0)]
     counts = np.zeros((len(spans), num_slots), SLOT)
     counts["last_window"] = 0xFFFFFFFF
-    run_parallel(lambda i: native_build.count_postings(rows, *spans[i], counts[i]), list(range(len(spans))))
+    run_parallel(
+        lambda i: native_build.count_postings(rows, spans[i][0], spans[i][1], counts[i]), list(range(len(spans)))
+    )
 
     df, windows = counts["cursor"].sum(axis=0), counts["directory"].astype(np.uint64).sum(axis=0)
     start = np.concatenate([[0], np.cumsum(df)]).astype(np.uint64)

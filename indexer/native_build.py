@@ -112,17 +112,13 @@ def count_postings(rows: Rows, begin: int, end: int, slots: NDArray[Any]) -> Non
     _count(ctypes.byref(struct), begin, end, _address(slots))
 
 
-def scatter_postings(
-    rows: Rows, span: tuple[int, int], scale: float, slots: NDArray[Any], out: InvertedArrays
-) -> int:
+def scatter_postings(rows: Rows, span: tuple[int, int], scale: float, slots: NDArray[Any], out: InvertedArrays) -> int:
     """Write the postings of documents span[0]..span[1]; returns how many weights were clipped."""
     struct = rows._struct()
     inverted = _Inverted(*(_address(getattr(out, name)) for name in InvertedArrays.__slots__))
     clipped = ctypes.c_uint64(0)
     bounds = (ctypes.c_uint32 * 2)(*span)
-    _scatter(
-        ctypes.byref(struct), bounds, scale, _address(slots), ctypes.byref(inverted), ctypes.byref(clipped)
-    )
+    _scatter(ctypes.byref(struct), bounds, scale, _address(slots), ctypes.byref(inverted), ctypes.byref(clipped))
     return clipped.value
 
 

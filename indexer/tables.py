@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,4 +153,4 @@ def _term_spans(start: NDArray[np.uint64], num_threads: int) -> list[tuple[int, 
     """Ranges of terms that hold about equal numbers of postings."""
     targets = [int(start[-1]) * i // num_threads for i in range(1, num_threads)]
     cuts = [0, *np.searchsorted(start, np.array(targets, np.uint64)).tolist(), len(start) - 1]
-    return [(lo, hi) for lo, hi in zip(cuts, cuts[1:], strict=False) if lo < hi]
+    return [(lo, hi) for lo, hi in itertools.pairwise(cuts) if lo < hi]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer import native_build
 from indexer.errors import DataError
 
 MAX_TERM_ID = 2**32 - 2
@@ -134,6 +135,15 @@ def _check_indptr(indptr: NDArray[Any], nnz: int, source: str) -> NDArray[np.int
     return out
 
 
+def _clean(indptr: NDArray[np.int64], term_ids: NDArray[Any], weights: NDArray[Any], num_terms: int) -> bool:
+    """Whether the arrays can be taken as they are: one pass in C. A negative id reads as one beyond the vocabulary."""
+    if term_ids.dtype not in (np.dtype("<u4"), np.dtype("<i4")) or weights.dtype != np.dtype("<f4"):
+        return False
+    if not (term_ids.flags.c_contiguous and weights.flags.c_contiguous):
+        return False
+    return native_build.first_bad_row(native_build.Rows(indptr, term_ids.view(np.uint32), weights), num_terms) < 0
+
+
 def _checked(
     indptr: NDArray[Any], term_ids: NDArray[Any], weights: NDArray[Any], num_terms: int, source: str
 ) -> SparseVectors:
@@ -142,6 +152,8 @@ def _checked(
     if term_ids.ndim != 1 or term_ids.shape != weights.shape:
         raise DataError(f"{source}: {term_ids.shape} term ids beside {weights.shape} weights; expected equal lengths")
     indptr = _check_indptr(indptr, len(term_ids), source)
+    if _clean(indptr, term_ids, weights, num_terms):
+        return SparseVectors(indptr, term_ids.view(np.uint32), weights, num_terms)
     if term_ids.dtype.kind not in "iu":
         raise DataError(f"{source}: term ids must be integers, not {term_ids.dtype}")
     if weights.dtype.kind not in "fiu":

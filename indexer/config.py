@@ -1,0 +1,65 @@
+"""How an index is built."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from indexer.errors import ConfigError
+
+ORDERS = ("auto", "input", "clusters", "bisection")
+LAYOUTS = ("default", "compact")
+STORED_WEIGHTS = ("none", "f16", "f32")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexConfig:
+    """What is decided once, when an index is first built, and stands in its manifest.
+
+    Parameters
+    ----------
+    doc_scale : weight of one impact step; 0 chooses it from the data: the largest weight / 255, so that nothing clips.
+    order : internal order of documents: "input" keeps it, "clusters" and "bisection" bring similar documents together,
+        "auto" takes what pays at the size. Results never depend on it.
+    layout : "default" for speed, "compact" for size; both exact.
+    stored_weights : keep the weights themselves for float-faithful search: "none", "f16" or "f32".
+    metadata : names of stored fields that searches can filter on.
+    prune_mass : keep, of each document, the heaviest terms that hold this share of its weight; 1 keeps all.
+    prune_terms : keep at most this many terms of a document, the heaviest; 0 keeps all.
+    prune_postings : keep at most this many postings of a term, the heaviest; 0 keeps all.
+
+    Raises
+    ------
+    ConfigError : every value out of its range, together.
+    """
+
+    doc_scale: float = 0.0
+    order: str = "auto"
+    layout: str = "default"
+    stored_weights: str = "none"
+    metadata: tuple[str, ...] = ()
+    prune_mass: float = 1.0
+    prune_terms: int = 0
+    prune_postings: int = 0
+
+    def __post_init__(self) -> None:
+        faults = []
+        for name, allowed in (("order", ORDERS), ("layout", LAYOUTS), ("stored_weights", STORED_WEIGHTS)):
+            if getattr(self, name) not in allowed:
+                faults.append(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
+        if not (math.isfinite(self.doc_scale) and self.doc_scale >= 0):
+            faults.append(f"doc_scale is {self.doc_scale}; expected a positive number, or 0 to choose it")
+        if not 0 < self.prune_mass <= 1:
+            faults.append(f"prune_mass is {self.prune_mass}; expected a share in (0, 1]")
+        faults += [
+            f"{name} is {getattr(self, name)}; expected 0 (keep all) or more"
+            for name in ("prune_terms", "prune_postings")
+            if getattr(self, name) < 0
+        ]
+        if faults:
+            raise ConfigError("index: " + "; ".join(faults))
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for the manifest."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "metadata": list(self.metadata)}

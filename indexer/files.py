@@ -1,0 +1,60 @@
+"""Every change an index makes to the file system goes through here: short, so that tests can stop a writer at each step.
+
+Order of a commit: write the new files, fsync each, fsync the folder; write the new manifest beside the old one, fsync
+it, rename it over the old one, fsync the folder. A crash before the rename leaves the old manifest, whose files are
+untouched; a crash after it leaves the new one, whose files were on disk before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def create(path: Path) -> int:
+    """Open a new file for writing; an old one of that name is a crashed writer's and is emptied."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+
+def write(descriptor: int, data: Any, offset: int) -> None:
+    """Write all of `data` at `offset`."""
+    view = memoryview(data).cast("B")
+    while len(view):
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done
+
+
+def fsync(descriptor: int) -> None:
+    os.fsync(descriptor)
+
+
+def fsync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename over whatever stands at `target`, in one step."""
+    source.replace(target)
+
+
+def unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def created(path: Path) -> Iterator[int]:
+    """A new file that is closed at the end, and durable if no error came."""
+    descriptor = create(path)
+    try:
+        yield descriptor
+        fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,234 @@
+"""An opened index: one committed state, mapped, unchanged for as long as it is held."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import IndexFormatError
+from indexer.manifest import EncoderEntry, Manifest, SegmentEntry, read_manifest
+from indexer.names import NameTable, hash_all
+from indexer.segment import SegmentFile
+from indexer.stored import Column, read_column, read_fields
+
+_ATTEMPTS = 5
+
+
+class Segment(SegmentFile):
+    """One segment of an opened index.
+
+    Attributes
+    ----------
+    entry : what the manifest says of it.
+    deleted : uint8 bitmap by doc_id, lowest bit first, padded with zero bytes to a multiple of 8; None without deletions.
+    """
+
+    def __init__(self, folder: Path, entry: SegmentEntry) -> None:
+        super().__init__(folder / entry.file)
+        self.entry = entry
+        if self.header_crc32 != entry.header_crc32 or self.header.num_docs != entry.num_docs:
+            raise IndexFormatError(
+                f"segment '{self.path}' is not the one its manifest names; restore or rebuild",
+                invariant="segment-identity",
+            )
+        self.deleted = _read_deletes(folder, entry)
+        self.names = NameTable(self)
+
+    @property
+    def num_docs(self) -> int:
+        """Documents stored, deleted ones included."""
+        return self.header.num_docs
+
+    @property
+    def num_deleted(self) -> int:
+        return self.entry.deletes.count if self.entry.deletes else 0
+
+    @cached_property
+    def ordinals(self) -> NDArray[np.int64]:
+        """int64 (num_docs,): ordinal of each doc_id."""
+        relative = self.section("ORDN")
+        if len(relative) == 0:
+            return np.arange(self.num_docs, dtype=np.int64) + self.header.ordinal_base
+        return relative.astype(np.int64) + self.header.ordinal_base
+
+    @cached_property
+    def live(self) -> NDArray[np.bool_]:
+        """bool (num_docs,): which doc_ids are not deleted."""
+        if self.deleted is None:
+            return np.ones(self.num_docs, bool)
+        return ~np.unpackbits(self.deleted, count=self.num_docs, bitorder="little").astype(bool)
+
+    @cached_property
+    def _by_ordinal(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.ordinals, kind="stable")
+        return self.ordinals[order], order
+
+    def doc_ids(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64: doc_id of each ordinal, -1 where it is not here; deleted documents are found too."""
+        wanted = np.asarray(ordinals, np.int64)
+        if len(self.section("ORDN")) == 0:
+            ids = wanted - self.header.ordinal_base
+            return np.where((ids >= 0) & (ids < self.num_docs), ids, -1)
+        known, order = self._by_ordinal
+        at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[at] == wanted, order[at], -1)
+
+    def docno(self, doc_id: int) -> str:
+        """External name of a document."""
+        return self.names.name(doc_id) if self.names.present else str(int(self.ordinals[doc_id]))
+
+    def column(self, name: str) -> Column | None:
+        """A metadata column by doc_id, or None where this segment lacks it."""
+        return read_column(self, name)
+
+    def fields(self, doc_id: int) -> dict[str, Any]:
+        """Stored fields of a document."""
+        return read_fields(self, doc_id)
+
+
+def _read_deletes(folder: Path, entry: SegmentEntry) -> NDArray[np.uint8] | None:
+    if entry.deletes is None:
+        return None
+    path = folder / entry.deletes.file
+    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    if len(raw) != -(-entry.num_docs // 64) * 8 or zlib.crc32(raw.data) != entry.deletes.crc32:
+        raise IndexFormatError(f"deletions '{path}' are damaged; restore the file or rebuild", invariant="deletes-crc")
+    return raw
+
+
+class Index:
+    """A snapshot of an index: segments mapped, manifest read. Later commits do not touch it; `refresh` opens them.
+
+    Attributes
+    ----------
+    path : the folder.
+    manifest : the committed state.
+    segments : tuple of Segment, by ascending ordinals of their first documents.
+    notes : sentences for a person about how it was built, e.g. an order that could not be made.
+    """
+
+    def __init__(
+        self, path: Path, manifest: Manifest, segments: tuple[Segment, ...], notes: tuple[str, ...] = ()
+    ) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.segments = segments
+        self.notes = notes
+
+    def __repr__(self) -> str:
+        return f"Index({str(self.path)!r}, num_docs={self.num_docs}, num_terms={self.num_terms}, generation={self.generation})"
+
+    def __len__(self) -> int:
+        return self.num_docs
+
+    @property
+    def num_docs(self) -> int:
+        """Documents that can be found: stored and not deleted."""
+        return sum(s.num_docs - s.num_deleted for s in self.segments)
+
+    @property
+    def num_postings(self) -> int:
+        """Postings stored, those of deleted documents included."""
+        return sum(s.header.num_postings for s in self.segments)
+
+    @property
+    def num_terms(self) -> int:
+        """Size of the vocabulary."""
+        return self.manifest.num_terms
+
+    @property
+    def doc_scale(self) -> float:
+        """Weight of one impact step; 1.0 while the index has never held a weight."""
+        return 1.0 if self.manifest.doc_scale is None else self.manifest.doc_scale
+
+    @property
+    def generation(self) -> int:
+        return self.manifest.generation
+
+    @property
+    def encoder(self) -> EncoderEntry | None:
+        """The model its vectors come from, as far as the builder said."""
+        return self.manifest.encoder
+
+    @property
+    def query_side(self) -> Path | None:
+        """Folder of the encoder's query side, or None."""
+        return self.path / self.manifest.query_side if self.manifest.query_side else None
+
+    def refresh(self) -> Index:
+        """The newest committed state; this very object when nothing was committed since."""
+        return self if read_manifest(self.path).generation == self.generation else open_index(self.path)
+
+    def locate(self, ordinals: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(segment number, doc_id) of each ordinal, -1 and -1 where no live document has it."""
+        wanted = np.asarray(ordinals, np.int64).reshape(-1)
+        where, ids = np.full(len(wanted), -1, np.int64), np.full(len(wanted), -1, np.int64)
+        for number, segment in enumerate(self.segments):
+            found = segment.doc_ids(wanted)
+            here = found >= 0
+            here[here] = segment.live[found[here]]
+            where[here], ids[here] = number, found[here]
+        return where, ids
+
+    def docnos(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[str | None]:
+        """External name of each ordinal; None where no live document has it."""
+        where, ids = self.locate(ordinals)
+        return [None if s < 0 else self.segments[s].docno(d) for s, d in zip(where.tolist(), ids.tolist(), strict=True)]
+
+    def ordinals(self, docnos: Sequence[str]) -> NDArray[np.int64]:
+        """Ordinal of each external name; -1 where no live document has it."""
+        out = np.full(len(docnos), -1, np.int64)
+        hashes = hash_all(docnos).tolist()
+        for segment in self.segments:
+            for i, name in enumerate(docnos):
+                doc_id = segment.names.find(hashes[i], name) if segment.names.present else _numbered(segment, name)
+                if doc_id >= 0 and segment.live[doc_id]:
+                    out[i] = segment.ordinals[doc_id]
+        return out
+
+    def fields(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Stored fields of each ordinal; empty where there are none."""
+        where, ids = self.locate(ordinals)
+        return [{} if s < 0 else self.segments[s].fields(d) for s, d in zip(where.tolist(), ids.tolist(), strict=True)]
+
+    @property
+    def field_kinds(self) -> Mapping[str, str]:
+        """Name and kind ("int", "float", "bool", "str") of every metadata column filters can use."""
+        return self.manifest.fields
+
+
+def _numbered(segment: Segment, name: str) -> int:
+    """doc_id in a segment without names, where the name is the decimal ordinal."""
+    if not (name.isascii() and name.isdigit() and (name == "0" or name[0] != "0") and len(name) < 19):
+        return -1
+    return int(segment.doc_ids(np.array([int(name)], np.int64))[0])
+
+
+def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
+    """Open the last committed state of an index. Reads the manifest, headers and deletions; maps the rest.
+
+    Raises
+    ------
+    IndexFormatError : no index there, another version, damage in what opening reads. Payloads are not read:
+        `verify_index` does that.
+    """
+    folder = Path(path)
+    for attempt in range(_ATTEMPTS):
+        manifest = read_manifest(folder)
+        try:
+            segments = tuple(Segment(folder, entry) for entry in manifest.segments)
+            return Index(folder, manifest, segments, notes)
+        except FileNotFoundError as error:
+            # A writer may have committed and removed files between the two reads; the new manifest then names others.
+            if attempt == _ATTEMPTS - 1 or read_manifest(folder).generation == manifest.generation:
+                raise IndexFormatError(
+                    f"index '{folder}' lacks the file '{error.filename}' its manifest names; restore or rebuild",
+                    invariant="files-present",
+                ) from None
+    raise AssertionError("unreachable: the last attempt returns or raises")

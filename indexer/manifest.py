@@ -1,0 +1,161 @@
+"""The manifest: the one file of an index that changes, replaced whole."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from indexer import files
+from indexer.errors import IndexFormatError
+from indexer.native import FORMAT_VERSION
+
+MANIFEST_FILE = "manifest.json"
+FORMAT_NAME = "sparseir-index"
+_LARGEST_MANIFEST = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteFile:
+    """Deletion bitmap in force for a segment."""
+
+    file: str
+    count: int
+    crc32: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentEntry:
+    """What the manifest says of one segment."""
+
+    file: str
+    bytes: int
+    header_crc32: int
+    num_docs: int
+    num_postings: int
+    num_clipped: int
+    deletes: DeleteFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderEntry:
+    """The model the vectors come from.
+
+    Parameters
+    ----------
+    fingerprint : equal exactly when the model is.
+    kind : e.g. "siamese" or "inference-free".
+    name : for people.
+    """
+
+    fingerprint: str
+    kind: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """One committed state of an index; see docs/index-format.md."""
+
+    generation: int
+    num_terms: int
+    doc_scale: float | None
+    next_ordinal: int
+    segments: tuple[SegmentEntry, ...]
+    encoder: EncoderEntry | None = None
+    query_side: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    created: str = ""
+    sparseir_version: str = ""
+
+    def to_bytes(self) -> bytes:
+        body = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
+        return json.dumps({**body, "crc32": _crc(body)}, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _crc(body: dict[str, Any]) -> int:
+    """CRC-32 of the canonical JSON: sorted keys, no spaces. Shortest-digits floats come back bit-equal."""
+    return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The committed state of the index in `folder`.
+
+    Raises
+    ------
+    IndexFormatError : no index there, another version, or a damaged manifest.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        if path.stat().st_size > _LARGEST_MANIFEST:
+            raise IndexFormatError(f"'{path}' is larger than a manifest can be", invariant="manifest-size")
+        body = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise IndexFormatError(
+            f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
+            invariant="manifest-present",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise IndexFormatError(
+            f"'{path}' is not JSON ({error}); restore or rebuild", invariant="manifest-json"
+        ) from None
+    if not isinstance(body, dict) or body.get("format") != FORMAT_NAME:
+        raise IndexFormatError(f"'{path}' is not the manifest of an index", invariant="manifest-format")
+    if body.get("version") != FORMAT_VERSION:
+        raise IndexFormatError(
+            f"index '{folder}' has format version {body.get('version')!r}, this build reads {FORMAT_VERSION}; "
+            "rebuild it with 'sparseir index build'",
+            invariant="manifest-version",
+        )
+    crc = body.pop("crc32", None)
+    if crc != _crc(body):
+        raise IndexFormatError(
+            f"'{path}' is damaged (its checksum differs); restore or rebuild", invariant="manifest-crc"
+        )
+    try:
+        return _parse(body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise IndexFormatError(
+            f"'{path}' lacks or mistypes a field ({error}); restore or rebuild", invariant="manifest-fields"
+        ) from None
+
+
+def _parse(body: dict[str, Any]) -> Manifest:
+    """Build the dataclasses, with the ranges that everything else relies on."""
+    entries = []
+    for raw in body["segments"]:
+        deletes = DeleteFile(**raw["deletes"]) if raw["deletes"] is not None else None
+        entry = SegmentEntry(**{**raw, "deletes": deletes})
+        names = [entry.file] + ([deletes.file] if deletes else [])
+        if any(not isinstance(n, str) or Path(n).name != n or n.startswith(".") for n in names):
+            raise ValueError(f"file name {names} leaves the folder")
+        entries.append(entry)
+    encoder = EncoderEntry(**body["encoder"]) if body["encoder"] is not None else None
+    rest = {k: v for k, v in body.items() if k not in ("format", "version", "segments", "encoder")}
+    manifest = Manifest(**rest, segments=tuple(entries), encoder=encoder)
+    scale = manifest.doc_scale
+    if not 0 < int(manifest.num_terms) <= 2**32 - 1 or not (scale is None or 0 < float(scale) < float("inf")):
+        raise ValueError(f"num_terms {manifest.num_terms} or doc_scale {scale} out of range")
+    if manifest.query_side is not None and Path(manifest.query_side).name != manifest.query_side:
+        raise ValueError(f"query_side {manifest.query_side!r} leaves the folder")
+    if not isinstance(manifest.fields, dict) or not isinstance(manifest.config, dict):
+        raise TypeError("fields and config must be objects")
+    return manifest
+
+
+def commit(folder: Path, manifest: Manifest) -> None:
+    """Make `manifest` the state of the index, durably. The files it names must already be durable."""
+    beside = folder / (MANIFEST_FILE + ".new")
+    with files.created(beside) as descriptor:
+        files.write(descriptor, manifest.to_bytes(), 0)
+    files.replace(beside, folder / MANIFEST_FILE)
+    files.fsync_folder(folder)
+
+
+def named_files(manifest: Manifest) -> set[str]:
+    """Every file the manifest relies on."""
+    names = {s.file for s in manifest.segments} | {s.deletes.file for s in manifest.segments if s.deletes}
+    return names | ({manifest.query_side} if manifest.query_side else set())

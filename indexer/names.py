@@ -1,0 +1,131 @@
+"""External names of documents (docnos): packing them, finding one without reading all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import native_build
+from indexer.errors import DataError, IndexFormatError
+from indexer.segment import SegmentFile
+
+Sections = dict[str, NDArray[Any]]
+
+
+def pack_names(docnos: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    """(UTF-8 bytes one after the other, offsets with the end).
+
+    Raises
+    ------
+    DataError : a name that is no string, or that UTF-8 cannot hold.
+    """
+    try:
+        joined = "".join(docnos)
+        if joined.isascii():
+            blob, lengths = joined.encode(), [len(name) for name in docnos]
+        else:
+            encoded = [name.encode() for name in docnos]
+            blob, lengths = b"".join(encoded), [len(name) for name in encoded]
+    except (TypeError, UnicodeEncodeError):
+        for row, name in enumerate(docnos):
+            if not isinstance(name, str):
+                raise DataError(f"docno of row {row} is {name!r}; docnos must be strings") from None
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                raise DataError(f"docno of row {row} cannot be written as UTF-8 ({error})") from None
+        raise
+    offsets = np.zeros(len(docnos) + 1, np.uint64)
+    np.cumsum(np.asarray(lengths, np.uint64), out=offsets[1:])
+    return np.frombuffer(blob, np.uint8), offsets
+
+
+def name_sections(docnos: Sequence[str], order: NDArray[np.uint32] | None) -> Sections:
+    """NAMO, NAMB, NAMH and NAMI of documents given in input order, stored by doc_id.
+
+    Raises
+    ------
+    DataError : a name given twice; the message holds both rows.
+    """
+    blob, offsets = pack_names(docnos)
+    hashes = native_build.hash_names(blob, offsets)
+    by_hash = np.argsort(hashes, kind="stable")
+    _refuse_duplicates(docnos, hashes, by_hash)
+    if order is not None:
+        blob, offsets = permute_strings(blob, offsets, order)
+        doc_of_row = np.empty(len(order), np.uint32)
+        doc_of_row[order] = np.arange(len(order), dtype=np.uint32)
+        ids = doc_of_row[by_hash]
+    else:
+        ids = by_hash.astype(np.uint32)
+    return {"NAMO": offsets, "NAMB": blob, "NAMH": hashes[by_hash], "NAMI": ids}
+
+
+def permute_strings(
+    blob: NDArray[np.uint8], offsets: NDArray[np.uint64], order: NDArray[np.uint32]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    """The same strings, string order[i] at place i."""
+    lengths = np.diff(offsets)[order]
+    out = np.zeros(len(order) + 1, np.uint64)
+    np.cumsum(lengths, out=out[1:])
+    # Byte j of the new blob comes from its string's old start plus its distance from the new start.
+    shift = offsets[:-1][order].astype(np.int64) - out[:-1].astype(np.int64)
+    source = np.repeat(shift, lengths.astype(np.int64))
+    source += np.arange(len(source))
+    return blob[source], out
+
+
+def _refuse_duplicates(docnos: Sequence[str], hashes: NDArray[np.uint64], by_hash: NDArray[np.int64]) -> None:
+    ordered = hashes[by_hash]
+    equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+    seen: dict[str, int] = {}
+    for at in equal.tolist():
+        for row in sorted((int(by_hash[at]), int(by_hash[at + 1]))):
+            first = seen.setdefault(docnos[row], row)
+            if first != row:
+                raise DataError(
+                    f"docno {docnos[row]!r} stands in row {first} and again in row {row}; docnos must differ"
+                )
+
+
+class NameTable:
+    """Names of one segment, read where they lie.
+
+    A segment without names calls each document by its ordinal.
+    """
+
+    def __init__(self, segment: SegmentFile) -> None:
+        self._offsets = segment.section("NAMO")
+        self._blob = segment.section("NAMB")
+        self._hashes = segment.section("NAMH")
+        self._ids = segment.section("NAMI")
+
+    @property
+    def present(self) -> bool:
+        return len(self._offsets) > 0
+
+    def name(self, doc_id: int) -> str:
+        lo, hi = int(self._offsets[doc_id]), int(self._offsets[doc_id + 1])
+        if not 0 <= lo <= hi <= len(self._blob):
+            raise IndexFormatError(
+                f"name of document {doc_id} lies outside its section", section="NAMO", invariant="name-place"
+            )
+        return bytes(self._blob[lo:hi]).decode("utf-8", "replace")
+
+    def find(self, hashed: int, name: str) -> int:
+        """doc_id of a name with that hash, or -1."""
+        at = int(np.searchsorted(self._hashes, np.uint64(hashed)))
+        while at < len(self._hashes) and int(self._hashes[at]) == hashed:
+            doc_id = int(self._ids[at])
+            if doc_id < len(self._offsets) - 1 and self.name(doc_id) == name:
+                return doc_id
+            at += 1
+        return -1
+
+
+def hash_all(names: Sequence[str]) -> NDArray[np.uint64]:
+    """64-bit hash of each name, as NAMH holds it."""
+    return native_build.hash_names(*pack_names(names))

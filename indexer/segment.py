@@ -1,0 +1,225 @@
+"""Segment files: the header and section table, writing them and mapping them."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import files
+from indexer.errors import IndexFormatError
+from indexer.native import FORMAT_VERSION
+from indexer.tables import BLOCK_SHIFT, TERM_RECORD
+
+MAGIC = b"SPIRSEG\0"
+ALIGNMENT = 64
+MAX_DOCS = 2**31 - 1
+_HEADER = struct.Struct("<8sIIQIIQQIIII")
+_ENTRY = struct.Struct("<4sIQQII")
+_CHUNK = 8 << 20
+_MAX_SECTIONS = 64
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "TERM": np.dtype("<u4"),
+    "TREC": TERM_RECORD,
+    "DOCS": np.dtype("<u2"),
+    "IMPA": np.dtype("u1"),
+    "CELL": np.dtype("<u4"),
+    "WNID": np.dtype("<u2"),
+    "WNST": np.dtype("<u4"),
+    "LADD": np.dtype("u1"),
+    "BMAX": np.dtype("u1"),
+    "BLEV": np.dtype("u1"),
+    "SMAX": np.dtype("u1"),
+    "ORDN": np.dtype("<u4"),
+    "BORD": np.dtype("<u4"),
+    "NAMO": np.dtype("<u8"),
+    "NAMB": np.dtype("u1"),
+    "NAMH": np.dtype("<u8"),
+    "NAMI": np.dtype("<u4"),
+    "FWGT": np.dtype("<f4"),
+    "FLDO": np.dtype("<u8"),
+    "FLDB": np.dtype("u1"),
+    "META": np.dtype("u1"),
+}
+"""Element type of each section, in the order they are written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentHeader:
+    """The fixed part of a segment file."""
+
+    num_docs: int
+    num_terms: int
+    num_postings: int
+    ordinal_base: int
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One line of the section table."""
+
+    element: int
+    offset: int
+    bytes: int
+    crc32: int
+
+
+class SegmentWriter:
+    """Writes one segment file, section by section; the header last, so that a torn file has none.
+
+    Parameters
+    ----------
+    path : the file to create.
+    num_sections : how many sections will be written; their table stands before them.
+    """
+
+    def __init__(self, path: Path, num_sections: int) -> None:
+        self.path = path
+        self._descriptor = files.create(path)
+        self._table = bytearray()
+        self._count = num_sections
+        self._at = _aligned(_HEADER.size + _ENTRY.size * num_sections)
+
+    def add(self, name: str, parts: NDArray[Any] | Iterable[NDArray[Any]]) -> None:
+        """Write a section from one array, or from arrays that follow each other."""
+        start, crc, element = self._at, 0, DTYPES[name].itemsize
+        for part in [parts] if isinstance(parts, np.ndarray) else parts:
+            if part.dtype.itemsize and part.size:
+                element = part.dtype.itemsize
+            view = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
+            for begin in range(0, len(view), _CHUNK):
+                piece = view[begin : begin + _CHUNK]
+                crc = zlib.crc32(piece, crc)
+                files.write(self._descriptor, piece, self._at)
+                self._at += len(piece)
+        self._table += _ENTRY.pack(name.encode(), element, start, self._at - start, crc, 0)
+        self._at = _aligned(self._at) + ALIGNMENT
+
+    def finish(self, header: SegmentHeader) -> tuple[int, int]:
+        """Write header and table, make the file durable; (bytes of the file, CRC-32 of the header)."""
+        assert len(self._table) == self._count * _ENTRY.size
+        fixed = _HEADER.pack(
+            *(MAGIC, FORMAT_VERSION, self._count, self._at, header.num_docs, header.num_terms),
+            *(header.num_postings, header.ordinal_base, BLOCK_SHIFT, header.flags, 0, 0),
+        )
+        crc = zlib.crc32(bytes(self._table), zlib.crc32(fixed[:60]))
+        # The last byte fixes the length: whatever padding was skipped reads as zeros.
+        files.write(self._descriptor, b"\0", self._at - 1)
+        files.write(self._descriptor, fixed[:60] + struct.pack("<I", crc) + bytes(self._table), 0)
+        files.fsync(self._descriptor)
+        return self._at, crc
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+class SegmentFile:
+    """A mapped segment file: header checked, payload not.
+
+    Parameters
+    ----------
+    path : the file.
+
+    Attributes
+    ----------
+    data : uint8, the whole file, read-only; keeps the map alive.
+    header : its counts.
+    header_crc32 : the checksum that the manifest repeats.
+    sections : its table, by name.
+
+    Raises
+    ------
+    IndexFormatError
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = _map(path)
+        self.header, self.header_crc32, self.sections = _parse(self.data, path)
+
+    def section(self, name: str) -> NDArray[Any]:
+        """Read-only view of a section in its element type; empty where the segment has none."""
+        entry = self.sections.get(name)
+        if entry is None:
+            return np.zeros(0, DTYPES[name])
+        raw = self.data[entry.offset : entry.offset + entry.bytes]
+        if name == "FWGT":
+            return raw.view(np.dtype(f"<f{entry.element}"))
+        return raw.view(DTYPES[name])
+
+
+def _map(path: Path) -> NDArray[np.uint8]:
+    with path.open("rb") as file:
+        try:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise IndexFormatError(
+                f"segment '{path}' is empty; restore or rebuild", invariant="segment-length"
+            ) from None
+    return np.frombuffer(mapped, np.uint8)
+
+
+def _parse(data: NDArray[np.uint8], path: Path) -> tuple[SegmentHeader, int, dict[str, Section]]:
+    def refuse(what: str, invariant: str, section: str | None = None) -> IndexFormatError:
+        return IndexFormatError(
+            f"segment '{path}': {what}; restore or rebuild it", section=section, invariant=invariant
+        )
+
+    if len(data) < _HEADER.size or bytes(data[:8]) != MAGIC:
+        raise refuse("not a segment file", "segment-magic")
+    _magic, version, count, length, docs, terms, postings, base, shift, flags, _, crc = _HEADER.unpack_from(data.data)
+    if version != FORMAT_VERSION:
+        raise refuse(f"format version {version}, this build reads {FORMAT_VERSION}", "segment-version")
+    if length != len(data):
+        raise refuse(f"{len(data)} bytes long, its header says {length}", "segment-length")
+    end = _HEADER.size + count * _ENTRY.size
+    if count > _MAX_SECTIONS or end > length or zlib.crc32(data[64:end].data, zlib.crc32(data[:60].data)) != crc:
+        raise refuse("damaged header (its checksum differs)", "segment-header-crc")
+    header = SegmentHeader(num_docs=docs, num_terms=terms, num_postings=postings, ordinal_base=base, flags=flags)
+    sections: dict[str, Section] = {}
+    free = end
+    for i in range(count):
+        raw, element, offset, size, section_crc, _ = _ENTRY.unpack_from(data.data, _HEADER.size + i * _ENTRY.size)
+        name = raw.decode("ascii", "replace")
+        if offset % ALIGNMENT or offset < free or size > length or offset + size + ALIGNMENT > length:
+            raise refuse(f"section {name} lies outside the file or over another", "section-place", name)
+        if element == 0 or size % element or name in sections:
+            raise refuse(f"section {name} has a broken size or stands there twice", "section-size", name)
+        sections[name] = Section(element, offset, size, section_crc)
+        free = offset + size
+    _check_sizes(header, shift, sections, refuse)
+    return header, crc, sections
+
+
+def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section], refuse: Any) -> None:
+    """Sizes that follow from the header's counts; optional sections may also be absent."""
+    n, t, p = header.num_docs, header.num_terms, header.num_postings
+    if n > MAX_DOCS or shift != BLOCK_SHIFT or header.ordinal_base >= 2**63:
+        raise refuse("counts out of range", "segment-counts")
+    required = {"TERM": 4 * t, "TREC": 32 * t, "LADD": 16 * t}
+    if not header.flags & 1:
+        required |= {"DOCS": 2 * p, "IMPA": p}
+    optional = {"ORDN": 4 * n, "BORD": 4 * (-(-n >> BLOCK_SHIFT)), "NAMO": 8 * (n + 1), "NAMH": 8 * n, "NAMI": 4 * n}
+    for name, size in {**required, **optional}.items():
+        have = sections[name].bytes if name in sections else 0
+        if have != size and not (name in optional and have == 0):
+            raise refuse(f"section {name} holds {have} bytes, {size} expected", "section-size", name)
+    for name, entry in sections.items():
+        known = DTYPES.get(name)
+        good = (2, 4) if name == "FWGT" else (known.itemsize,) if known is not None else (entry.element,)
+        if entry.element not in good:
+            raise refuse(f"section {name} has elements of {entry.element} bytes", "section-element", name)

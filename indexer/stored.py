@@ -1,0 +1,183 @@
+"""Stored fields (compressed, fetched lazily) and metadata columns (numpy, for filters)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import DataError, IndexFormatError
+from indexer.segment import SegmentFile
+
+GROUP = 16
+"""Documents compressed together: fetching one unpacks this many."""
+
+_LEVEL = 6
+_LARGEST_GROUP = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One filterable field of a segment, by doc_id.
+
+    Parameters
+    ----------
+    kind : "int" (int64), "float" (float64), "bool" (uint8) or "str" (uint32 codes into `categories`).
+    values : the array; anything where `valid` is False.
+    valid : bool, False where a document lacks the field.
+    categories : the distinct strings, ascending, of a "str" column; else empty.
+    """
+
+    kind: str
+    values: NDArray[Any]
+    valid: NDArray[np.bool_]
+    categories: tuple[str, ...] = ()
+
+
+def field_sections(fields: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """FLDO and FLDB of documents given by doc_id.
+
+    Raises
+    ------
+    DataError : a value that JSON cannot hold.
+    """
+    groups = []
+    for begin in range(0, len(fields), GROUP):
+        group = [dict(row) for row in fields[begin : begin + GROUP]]
+        try:
+            text = json.dumps(group, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            groups.append(zlib.compress(text.encode(), _LEVEL))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"stored fields of documents {begin}..{begin + len(group) - 1}: {error}") from None
+    offsets = np.zeros(len(groups) + 1, np.uint64)
+    np.cumsum([len(g) for g in groups], out=offsets[1:])
+    return {"FLDO": offsets, "FLDB": np.frombuffer(b"".join(groups), np.uint8)}
+
+
+def read_fields(segment: SegmentFile, doc_id: int) -> dict[str, Any]:
+    """Stored fields of one document; empty where the segment stores none."""
+    offsets, blob = segment.section("FLDO"), segment.section("FLDB")
+    if len(offsets) == 0:
+        return {}
+    group = doc_id // GROUP
+    try:
+        lo, hi = int(offsets[group]), int(offsets[group + 1])
+        if not 0 <= lo <= hi <= len(blob):
+            raise ValueError("group outside its section")
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(bytes(blob[lo:hi]), _LARGEST_GROUP)
+        return dict(json.loads(text)[doc_id % GROUP])
+    except (zlib.error, ValueError, TypeError, IndexError, RecursionError) as error:
+        raise IndexFormatError(
+            f"stored fields of document {doc_id} are damaged ({error}); rebuild",
+            section="FLDB",
+            invariant="fields-group",
+        ) from None
+
+
+def metadata_section(fields: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """META of documents given by doc_id: u32 bytes of a JSON header, the header, then arrays on multiples of 8.
+
+    Raises
+    ------
+    DataError : a column that mixes strings with numbers, or holds lists or objects.
+    """
+    if not names:
+        return {}
+    header, body = [], bytearray()
+    for name in names:
+        column = _column(name, [row.get(name) for row in fields])
+        parts = [column.values.tobytes(), np.packbits(column.valid, bitorder="little").tobytes()]
+        if column.kind == "str":
+            encoded = [c.encode() for c in column.categories]
+            parts += [np.cumsum([0, *map(len, encoded)]).astype("<u8").tobytes(), b"".join(encoded)]
+        places = []
+        for part in parts:
+            places.append([len(body), len(part)])
+            body += part + bytes(-len(part) % 8)
+        header.append({"name": name, "kind": column.kind, "places": places})
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    return {"META": np.frombuffer(len(text).to_bytes(4, "little") + text + bytes(body), np.uint8)}
+
+
+_KINDS = {"int": "<i8", "float": "<f8", "bool": "u1", "str": "<u4"}
+
+
+def _column(name: str, values: list[Any]) -> Column:
+    valid = np.array([v is not None for v in values], bool)
+    types = {type(v) for v in values if v is not None}
+    if types <= {bool}:
+        kind = "bool"
+    elif types <= {int}:
+        kind = "int"
+    elif types <= {int, float}:
+        kind = "float"
+    elif types == {str}:
+        categories = sorted({v for v in values if v is not None})
+        code = {c: i for i, c in enumerate(categories)}
+        codes = np.array([0 if v is None else code[v] for v in values], "<u4")
+        return Column("str", codes, valid, tuple(categories))
+    else:
+        found = ", ".join(sorted(t.__name__ for t in types))
+        raise DataError(f"metadata field {name!r} mixes {found}; expected strings alone, or numbers alone")
+    try:
+        return Column(kind, np.array([0 if v is None else v for v in values], _KINDS[kind]), valid)
+    except OverflowError:
+        raise DataError(f"metadata field {name!r} holds an integer beyond 64 bits") from None
+
+
+def column_kinds(segment: SegmentFile) -> dict[str, str]:
+    """Kind of each metadata column of a segment."""
+    return {c["name"]: c["kind"] for c in _header(segment)[0]}
+
+
+def read_column(segment: SegmentFile, name: str) -> Column | None:
+    """One metadata column by doc_id, or None where the segment lacks it."""
+    header, start = _header(segment)
+    entry = next((c for c in header if c["name"] == name), None)
+    if entry is None:
+        return None
+    num_docs, raw = segment.header.num_docs, segment.section("META")
+    try:
+        parts = [raw[start + at : start + at + size] for at, size in entry["places"] if at >= 0 and size >= 0]
+        values = parts[0].view(_KINDS[entry["kind"]])
+        valid = np.unpackbits(parts[1], count=num_docs, bitorder="little").astype(bool)
+        categories: tuple[str, ...] = ()
+        if entry["kind"] == "str":
+            ends = parts[2].view("<u8").tolist()
+            blob = bytes(parts[3])
+            categories = tuple(blob[a:b].decode() for a, b in itertools.pairwise(ends))
+            if len(values) and int(values[valid].max(initial=0)) >= max(1, len(categories)):
+                raise ValueError("code without a string")
+        if len(values) != num_docs or len(valid) != num_docs:
+            raise ValueError("wrong length")
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise IndexFormatError(
+            f"metadata column {name!r} is damaged ({error}); rebuild", section="META", invariant="metadata-column"
+        ) from None
+    return Column(entry["kind"], values, valid, categories)
+
+
+def _header(segment: SegmentFile) -> tuple[list[dict[str, Any]], int]:
+    raw = segment.section("META")
+    if len(raw) == 0:
+        return [], 0
+    try:
+        size = int.from_bytes(bytes(raw[:4]), "little")
+        header = json.loads(bytes(raw[4 : 4 + size]))
+        if not isinstance(header, list) or not all(
+            isinstance(c, dict) and {"name", "kind", "places"} <= c.keys() for c in header
+        ):
+            raise ValueError("header is no list of columns")
+    except (ValueError, RecursionError) as error:
+        raise IndexFormatError(
+            f"metadata is damaged ({error}); rebuild", section="META", invariant="metadata-header"
+        ) from None
+    return header, 4 + size

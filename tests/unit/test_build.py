@@ -1,0 +1,162 @@
+"""What a built segment holds, against the definitions of docs/index-format.md computed the slow way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from indexer import IndexConfig, SparseVectors, build_index, open_index
+from indexer.errors import ConfigError, DataError, IndexFormatError
+from tests import oracle
+
+
+def random_vectors(rng, rows, num_terms, mean):
+    weights = []
+    for _ in range(rows):
+        n = min(num_terms, int(rng.poisson(mean)))
+        terms = (
+            rng.choice(num_terms, n, replace=False)
+            if rng.random() < 0.5
+            else np.unique(rng.integers(0, 1 + num_terms // 8, n))
+        )
+        weights.append({int(t): float(rng.gamma(1.0, 0.6)) + 1e-4 for t in terms})
+    return SparseVectors.from_rows(weights, num_terms)
+
+
+def doc_ids_of(segment, t):
+    """Absolute doc_ids of the term at place t, from its directory."""
+    record = segment.section("TREC")[t]
+    start, df = int(record["postings_start"]), int(record["df"])
+    low = segment.section("DOCS")[start : start + df].astype(np.int64)
+    if record["cell_shift"] == 255:
+        at, n = int(record["directory_start"]), int(record["num_windows"])
+        first = segment.section("WNST")[at : at + n].astype(np.int64)
+        window = np.repeat(segment.section("WNID")[at : at + n].astype(np.int64), np.diff(np.append(first, df)))
+    else:
+        shift, at = int(record["cell_shift"]), int(record["directory_start"])
+        cells = segment.section("CELL")[at : at + -(-segment.num_docs >> shift) + 1].astype(np.int64)
+        assert cells[0] == 0
+        assert cells[-1] == df
+        window = np.repeat(np.arange(len(cells) - 1) >> (16 - shift), np.diff(cells))
+    return window * 65536 + low
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(1, 1), (70, 1), (3000, 2), (140_000, 2)])
+def test_postings_equal_the_quantised_input(tmp_path, rows, threads):
+    rng = np.random.default_rng(rows)
+    vectors = random_vectors(rng, rows, 400, 6 if rows > 10_000 else 40)
+    index = build_index(tmp_path / "index", vectors, num_threads=threads)
+    segment = index.segments[0]
+    impacts = oracle.quantize_impacts(vectors.weights, index.doc_scale)
+    row = np.repeat(np.arange(rows), np.diff(vectors.indptr))
+    order = np.lexsort((row, vectors.term_ids))
+    term_ids = segment.section("TERM")
+    np.testing.assert_array_equal(term_ids, np.unique(vectors.term_ids))
+    docs = np.concatenate([doc_ids_of(segment, t) for t in range(len(term_ids))])
+    np.testing.assert_array_equal(docs, row[order])
+    np.testing.assert_array_equal(segment.section("IMPA"), impacts[order])
+    check_tables(segment, row[order], impacts[order])
+
+
+def check_tables(segment, docs, impacts):
+    superblocks = -(-segment.num_docs // 2048)
+    for t, record in enumerate(segment.section("TREC")):
+        part = slice(int(record["postings_start"]), int(record["postings_start"]) + int(record["df"]))
+        best = np.sort(impacts[part])[::-1]
+        assert record["list_max"] == best[0]
+        ladder = [best[2**j - 1] if 2**j <= len(best) else 0 for j in range(15)] + [0]
+        np.testing.assert_array_equal(segment.section("LADD").reshape(-1, 16)[t], ladder)
+        row = int(record["bound_row"])
+        assert (row != 0xFFFFFFFF) == (segment.num_docs > 2048 and len(best) > segment.num_docs // 256)
+        if row == 0xFFFFFFFF:
+            continue
+        block_max = np.zeros(superblocks * 64, np.uint8)
+        np.maximum.at(block_max, docs[part] >> 5, impacts[part])
+        levels = segment.section("BLEV").reshape(-1, 16)[row]
+        assert levels[0] == 0
+        assert levels[15] == best[0]
+        assert (np.diff(levels.astype(int)) >= 0).all()
+        packed = segment.section("BMAX").reshape(-1, superblocks, 32)[row]
+        codes = np.concatenate([packed & 15, packed >> 4], axis=1).reshape(-1)
+        np.testing.assert_array_equal(codes, np.searchsorted(levels, block_max))
+        np.testing.assert_array_equal(
+            segment.section("SMAX").reshape(-1, superblocks)[row], block_max.reshape(-1, 64).max(axis=1)
+        )
+
+
+def test_names_fields_and_columns_travel(tmp_path):
+    vectors = SparseVectors.from_rows([{0: 1.0}, {}, {4: 2.0}], 5)
+    names = ["ä/1", "", "名"]
+    fields = [{"title": "a", "year": 1999}, {"year": None}, {"title": "c", "year": 2001.5}]
+    side = tmp_path / "side"
+    side.mkdir()
+    (side / "query.json").write_text("{}")
+    index = build_index(
+        tmp_path / "i",
+        vectors,
+        docnos=names,
+        fields=fields,
+        config=IndexConfig(metadata=("year", "title")),
+        query_side=side,
+        encoder="abc",
+    )
+    assert index.docnos([0, 1, 2, 3]) == [*names, None]
+    assert index.ordinals(["名", "nobody", ""]).tolist() == [2, -1, 1]
+    assert index.fields([2, 0]) == [fields[2], fields[0]]
+    year = index.segments[0].column("year")
+    assert year.kind == "float"
+    assert year.values[year.valid].tolist() == [1999.0, 2001.5]
+    title = index.segments[0].column("title")
+    assert [title.categories[c] for c in title.values[title.valid]] == ["a", "c"]
+    assert index.field_kinds == {"year": "float", "title": "str"}
+    assert (index.query_side / "query.json").read_text() == "{}"
+    assert index.encoder.fingerprint == "abc"
+
+
+def test_without_names_a_document_is_called_by_its_ordinal(tmp_path):
+    index = build_index(tmp_path / "i", SparseVectors.from_rows([{0: 1.0}, {1: 1.0}], 2))
+    assert index.docnos([1, 0]) == ["1", "0"]
+    assert index.ordinals(["1", "01", "2", "x"]).tolist() == [1, -1, -1, -1]
+
+
+def test_a_docno_given_twice_is_named_with_both_rows(tmp_path):
+    vectors = SparseVectors.empty(3, 1)
+    with pytest.raises(DataError, match=r"'x' stands in row 0 and again in row 2"):
+        build_index(tmp_path / "i", vectors, docnos=["x", "y", "x"])
+
+
+def test_no_documents_and_only_empty_documents(tmp_path):
+    assert build_index(tmp_path / "a", SparseVectors.empty(0, 7)).num_docs == 0
+    index = build_index(tmp_path / "b", SparseVectors.empty(2, 7))
+    assert (index.num_docs, index.num_postings, index.num_terms) == (2, 0, 7)
+
+
+def test_huge_vocabulary_and_batches(tmp_path):
+    last = 2**32 - 2
+    batches = [
+        SparseVectors.from_rows([{0: 1.0, last: 0.5}], last + 1),
+        SparseVectors.from_rows([{last: 2.0}], last + 1),
+    ]
+    index = build_index(tmp_path / "i", iter(batches))
+    assert index.segments[0].section("TERM").tolist() == [0, last]
+    assert index.segments[0].section("IMPA").tolist() == [128, 64, 255]
+
+
+def test_an_index_is_replaced_only_when_asked(tmp_path):
+    vectors = SparseVectors.from_rows([{0: 1.0}], 1)
+    first = build_index(tmp_path / "i", vectors)
+    with pytest.raises(ConfigError, match="holds an index already"):
+        build_index(tmp_path / "i", vectors)
+    second = build_index(tmp_path / "i", vectors, overwrite=True)
+    assert second.generation == first.generation + 1
+    assert first.segments[0].section("IMPA").tolist() == [255]  # the old snapshot still reads
+    assert first.refresh().generation == second.generation
+    assert len(list((tmp_path / "i").glob("*.seg"))) == 1
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(ConfigError, match=r"thesis\.tex"):
+        build_index(tmp_path, SparseVectors.empty(1, 1), overwrite=True)
+    with pytest.raises(IndexFormatError, match="holds no index"):
+        open_index(tmp_path)
