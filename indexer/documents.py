@@ -134,6 +134,7 @@ def posting_sections(postings: Postings, tables: TermTables) -> dict[str, NDArra
         "BMAX": tables.bmax,
         "BLEV": tables.blev,
         "SMAX": tables.smax,
+        "BITS": tables.bits,
     }
 
 

@@ -30,8 +30,11 @@ class _TermTables(ctypes.Structure):
         ("num_docs", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
         *((name, _VOID) for name in ("docs", "impacts", "start", "window_begin", "window", "window_first")),
-        *((name, _VOID) for name in ("cell_shift", "cell_begin", "bound_row", "cells", "list_max", "ladder")),
-        *((name, _VOID) for name in ("block_levels", "levels", "superblock_max")),
+        *(
+            (name, _VOID)
+            for name in ("cell_shift", "cell_begin", "bound_row", "bits_row", "cells", "list_max", "ladder")
+        ),
+        *((name, _VOID) for name in ("block_levels", "levels", "superblock_max", "bits")),
     )
 
 

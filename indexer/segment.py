@@ -39,6 +39,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BMAX": np.dtype("u1"),
     "BLEV": np.dtype("u1"),
     "SMAX": np.dtype("u1"),
+    "BITS": np.dtype("<u8"),
     "ORDN": np.dtype("<u4"),
     "BORD": np.dtype("<u4"),
     "NAMO": np.dtype("<u8"),
@@ -50,7 +51,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "FLDB": np.dtype("u1"),
     "META": np.dtype("u1"),
 }
-"""Element type of each section, in the order they are written."""
+"""Type of each section's values, in the order they are written."""
+
+_ELEMENT = {"BMAX": 32}
+"""Element sizes in the section table that are not those of the values."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,9 +96,9 @@ class SegmentWriter:
 
     def add(self, name: str, parts: NDArray[Any] | Iterable[NDArray[Any]]) -> None:
         """Write a section from one array, or from arrays that follow each other."""
-        start, crc, element = self._at, 0, DTYPES[name].itemsize
+        start, crc, element = self._at, 0, _ELEMENT.get(name, DTYPES[name].itemsize)
         for part in [parts] if isinstance(parts, np.ndarray) else parts:
-            if part.dtype.itemsize and part.size:
+            if name == "FWGT":
                 element = part.dtype.itemsize
             view = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
             for begin in range(0, len(view), _CHUNK):
@@ -220,6 +224,12 @@ def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section]
             raise refuse(f"section {name} holds {have} bytes, {size} expected", "section-size", name)
     for name, entry in sections.items():
         known = DTYPES.get(name)
-        good = (2, 4) if name == "FWGT" else (known.itemsize,) if known is not None else (entry.element,)
+        good = (
+            (2, 4)
+            if name == "FWGT"
+            else (_ELEMENT.get(name, known.itemsize),)
+            if known is not None
+            else (entry.element,)
+        )
         if entry.element not in good:
             raise refuse(f"section {name} has elements of {entry.element} bytes", "section-element", name)

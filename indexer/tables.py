@@ -27,11 +27,17 @@ TERM_RECORD = np.dtype(
         ("num_windows", "<u4"),
         ("cell_shift", "u1"),
         ("list_max", "u1"),
-        ("reserved", "u1", (6,)),
+        ("reserved", "u1", (2,)),
+        ("bits_row", "<u4"),
     ]
 )
 """One entry of TREC, 32 bytes."""
 
+SUPERBLOCK_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
+"""A segment no larger than one superblock needs neither bounds nor bitmaps."""
+
+_BOUNDS_OVER = 192
+_BITS_OVER = 32
 _MEAN_CELL = 32
 _SPARSE_BELOW = 16
 
@@ -48,6 +54,7 @@ class TermTables:
     bmax: NDArray[np.uint8]
     blev: NDArray[np.uint8]
     smax: NDArray[np.uint8]
+    bits: NDArray[np.uint64]
 
 
 def num_blocks(num_docs: int) -> int:
@@ -71,12 +78,17 @@ def cell_shifts(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint8]:
 
 def bound_rows(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint32]:
     """Row of each term in the bounds, NO_ROW for the terms too rare to be worth one."""
-    has = (df > np.uint64(num_docs // 256)) & (num_docs > BLOCK_SHIFT_DOCS)
+    return _numbered((df > np.uint64(num_docs // _BOUNDS_OVER)) & (num_docs > SUPERBLOCK_DOCS))
+
+
+def bits_rows(df: NDArray[np.uint64], shifts: NDArray[np.uint8], num_docs: int) -> NDArray[np.uint32]:
+    """Row of each term in the bitmaps, NO_ROW for all but the most frequent."""
+    frequent = (df > np.uint64(num_docs // _BITS_OVER)) & (num_docs > SUPERBLOCK_DOCS)
+    return _numbered(frequent & (shifts != SPARSE))
+
+
+def _numbered(has: NDArray[np.bool_]) -> NDArray[np.uint32]:
     return np.where(has, np.cumsum(has) - 1, NO_ROW).astype(np.uint32)
-
-
-BLOCK_SHIFT_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
-"""Documents of a superblock; a segment no larger than one needs no bounds."""
 
 
 def _sparse_directories(
@@ -100,6 +112,7 @@ def describe(postings: Postings, num_threads: int = 1) -> TermTables:
     """
     df, num_docs = postings.df, postings.num_docs
     shifts, rows = cell_shifts(df, num_docs), bound_rows(df, num_docs)
+    bits = bits_rows(df, shifts, num_docs)
     sparse = shifts == SPARSE
     cells = np.where(sparse, 0, -(-num_docs >> shifts.astype(np.int64) % 64) + 1).astype(np.uint64)
     cell_begin = np.concatenate([[0], np.cumsum(cells)]).astype(np.uint64)
@@ -109,7 +122,7 @@ def describe(postings: Postings, num_threads: int = 1) -> TermTables:
     record = np.zeros(len(df), TERM_RECORD)
     record["postings_start"], record["df"] = postings.start[:-1], df
     record["directory_start"] = np.where(sparse, window_start, cell_begin[:-1])
-    record["bound_row"], record["cell_shift"] = rows, shifts
+    record["bound_row"], record["bits_row"], record["cell_shift"] = rows, bits, shifts
     record["num_windows"] = np.where(sparse, np.diff(postings.window_begin), 0)
     tables = TermTables(
         record,
@@ -120,6 +133,7 @@ def describe(postings: Postings, num_threads: int = 1) -> TermTables:
         np.empty((num_rows, width, 32), np.uint8),
         np.empty((num_rows, 16), np.uint8),
         np.empty((num_rows, width), np.uint8),
+        np.empty((int(np.count_nonzero(bits != NO_ROW)), -(-num_docs // 64)), np.uint64),
     )
     list_max = np.empty(len(df), np.uint8)
     arrays: dict[str, NDArray[Any]] = {
@@ -132,12 +146,14 @@ def describe(postings: Postings, num_threads: int = 1) -> TermTables:
         "cell_shift": shifts,
         "cell_begin": cell_begin,
         "bound_row": rows,
+        "bits_row": bits,
         "cells": tables.cell,
         "list_max": list_max,
         "ladder": tables.ladd,
         "block_levels": tables.bmax,
         "levels": tables.blev,
         "superblock_max": tables.smax,
+        "bits": tables.bits,
     }
 
     def work(span: tuple[int, int]) -> None:

@@ -31,7 +31,7 @@ TERM_RECORD = np.dtype(
 class Rules:
     """Which terms get which structure. The defaults are the format's; tests force rows onto small collections."""
 
-    bounds_over: int = 256  # a bound row when df > N / bounds_over
+    bounds_over: int = 192  # a bound row when df > N / bounds_over
     bits_over: int = 32  # a bitmap when df > N / bits_over
     rows_from: int = 2048  # ... and N > rows_from
 

@@ -185,12 +185,14 @@ typedef struct sir_term_tables {
     const uint8_t *cell_shift;      /* 5..16: fill cells; 255: none */
     const uint64_t *cell_begin;     /* where each term's cells start */
     const uint32_t *bound_row;      /* 0xFFFFFFFF: none */
+    const uint32_t *bits_row;       /* 0xFFFFFFFF: none */
     uint32_t *cells;
     uint8_t *list_max;
     uint8_t *ladder;                /* 16 a term */
     uint8_t *block_levels;          /* BMAX: 32 * superblocks a row */
     uint8_t *levels;                /* BLEV: 16 a row */
     uint8_t *superblock_max;        /* SMAX: superblocks a row */
+    uint64_t *bits;                 /* BITS: ceil(num_docs / 64) words a row */
 } sir_term_tables;
 
 /* Fills list maxima, ladders, cells and bounds of terms term_begin..term_end. scratch: 64 * superblocks bytes, one

@@ -72,8 +72,8 @@ static void pack_bounds(const uint8_t *block_max, uint32_t num_superblocks, uint
     }
 }
 
-/* Calls for each posting cost one pass: cells and block maxima share it. */
-static void walk_windows(const sir_term_tables *t, uint32_t term, uint32_t *cells, uint8_t *block_max)
+/* Cells, block maxima and bitmaps share one pass over the postings; each may be NULL. */
+static void walk_windows(const sir_term_tables *t, uint32_t term, uint32_t *cells, uint8_t *block_max, uint64_t *bits)
 {
     uint8_t shift = t->cell_shift[term];
     for (uint64_t w = t->window_begin[term]; w < t->window_begin[term + 1]; w++) {
@@ -88,6 +88,8 @@ static void walk_windows(const sir_term_tables *t, uint32_t term, uint32_t *cell
                 uint8_t *largest = &block_max[doc >> BLOCK_SHIFT];
                 *largest = t->impacts[p] > *largest ? t->impacts[p] : *largest;
             }
+            if (bits)
+                bits[doc >> 6] |= (uint64_t)1 << (doc & 63);
         }
     }
 }
@@ -108,14 +110,18 @@ static void describe_term(const sir_term_tables *t, uint32_t term, uint32_t num_
     uint32_t *cells = shift == 255 ? NULL : t->cells + t->cell_begin[term];
     uint32_t row = t->bound_row[term];
     uint8_t *block_max = row == NO_ROW ? NULL : scratch;
-    if (!cells && !block_max)
+    size_t words = ((size_t)t->num_docs + 63) / 64;
+    uint64_t *bits = t->bits_row[term] == NO_ROW ? NULL : t->bits + t->bits_row[term] * words;
+    if (!cells && !block_max && !bits)
         return;
     uint32_t num_cells = cells ? ((t->num_docs - 1) >> shift) + 1 : 0;
     if (cells)
         memset(cells, 0, ((size_t)num_cells + 1) * sizeof *cells);
     if (block_max)
         memset(block_max, 0, (size_t)num_superblocks * SUPERBLOCK_BLOCKS);
-    walk_windows(t, term, cells, block_max);
+    if (bits)
+        memset(bits, 0, words * sizeof *bits);
+    walk_windows(t, term, cells, block_max, bits);
     for (uint32_t c = 0; c < num_cells; c++)
         cells[c + 1] += cells[c];
     if (block_max)
