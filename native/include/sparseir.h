@@ -202,6 +202,43 @@ SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_beg
 /* FNV-1a (64 bit) of each name: bytes[offsets[i] .. offsets[i + 1]). */
 SIR_API void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out);
 
+/* ---- Device layout (native/src/device_layout.c): postings regrouped for a GPU; docs/gpu.md draws it ----
+ *
+ * Input: the postings of a segment as runs. Run r holds the postings [run_start[r], run_start[r + 1]) of the term row
+ * run_row[r] in the 65,536 documents from run_base[r] on: docs[p] is the low half of the doc_id, ascending within a run.
+ * Runs ascend by (row, base). A window is 2^window_shift documents, 5 <= window_shift <= 16; every list of a window is
+ * padded to a multiple of `group` postings (1 or 4) with impact 0. */
+typedef struct sir_posting_runs {
+    const uint16_t *docs;      /* (run_start[num_runs]) */
+    const uint8_t *impacts;    /* (run_start[num_runs]) */
+    const uint32_t *run_row;   /* (num_runs) */
+    const uint32_t *run_base;  /* (num_runs), multiples of 65,536 */
+    const uint64_t *run_start; /* (num_runs + 1), never falling */
+    uint64_t num_runs;
+    uint32_t num_docs;
+    uint32_t window_shift;
+    uint32_t group;
+    uint32_t reserved;
+} sir_posting_runs;
+
+typedef struct sir_device_layout {
+    uint64_t *window_entry;   /* (num_windows + 1) first directory entry of each window */
+    uint64_t *window_posting; /* (num_windows + 1) first posting of each window, padding counted */
+    uint32_t *entry_row;      /* (entries) term row of each (window, term) pair present, ascending in its window */
+    uint32_t *entry_start;    /* (entries + num_windows) start of each list relative to its window, and its window's end */
+    uint16_t *local;          /* (postings) doc_id - first doc_id of the window, in bank order */
+    uint8_t *impact;          /* (postings) 0 where padded */
+} sir_device_layout;
+
+/* Fills window_entry and window_posting, so that the caller can allocate the rest. O(postings), allocates nothing.
+ * SIR_ERROR_FORMAT: a doc_id outside num_docs. SIR_ERROR_ARGUMENT: one window needs 2^32 postings or more. */
+SIR_API int32_t sir_device_layout_measure(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error);
+
+/* Fills the rest, after measure, from the same runs. Scratch of O(num_windows) is allocated and freed inside.
+ * Bank order: in every row of 32 postings that 32 lanes add at once, the shared-memory banks (local mod 32) differ as far as
+ * the list allows; the sum over rows of the most frequent bank is then the largest bank count of the list, its minimum. */
+SIR_API int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error);
+
 #ifdef __cplusplus
 }
 #endif

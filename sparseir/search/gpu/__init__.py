@@ -1,0 +1,9 @@
+"""Exact search of query batches on a GPU (and, through torch, on any device): docs/gpu.md."""
+
+from __future__ import annotations
+
+from sparseir.search.gpu.batch import QueryBatch
+from sparseir.search.gpu.engine import GpuConfig, GpuEngine
+from sparseir.search.gpu.postings import SegmentPostings
+
+__all__ = ["GpuConfig", "GpuEngine", "QueryBatch", "SegmentPostings"]

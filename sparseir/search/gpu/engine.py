@@ -1,0 +1,163 @@
+"""The gpu engine: exact top-k of query batches over the segments of an index, on a backend chosen at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.errors import ConfigError, MissingExtraError
+from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds
+from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
+from sparseir.search.gpu.postings import SegmentPostings
+
+BackendName = Literal["auto", "cuda", "triton", "torch"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuConfig:
+    """How the gpu engine runs.
+
+    Parameters
+    ----------
+    backend : 'cuda' (compiled kernels), 'triton', 'torch', or 'auto': the first of these that this machine can run.
+    device : torch device of the triton and torch backends; 'auto' is cuda where there is one, else cpu.
+    gpu_memory : bytes the engine may take on the device, layout included; batches are cut to fit.
+    window_shift : log2 of the documents in a window, 5..13.
+    """
+
+    backend: BackendName = "auto"
+    device: str = "auto"
+    gpu_memory: int = 8 << 30
+    window_shift: int = DEFAULT_WINDOW_SHIFT
+
+
+class Backend(Protocol):
+    """Scores one segment."""
+
+    def search(
+        self,
+        rows: QueryBatch,
+        k: int,
+        thresholds: NDArray[np.int32],
+        live: NDArray[np.bool_] | None,
+    ) -> NDArray[np.uint64]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Segment:
+    postings: SegmentPostings
+    backend: Backend
+
+
+class GpuEngine:
+    """Exact search of query batches; ordinals and scores equal the CPU engines' to the bit.
+
+    Parameters
+    ----------
+    segments : the posting lists of each segment of the index.
+    config : backend, device, memory.
+    """
+
+    def __init__(self, segments: Sequence[SegmentPostings], config: GpuConfig | None = None) -> None:
+        self.config = config or GpuConfig()
+        self._segments = [
+            _Segment(
+                postings=s,
+                backend=_open_backend(build_layout(s, window_shift=self.config.window_shift), s, self.config),
+            )
+            for s in segments
+        ]
+
+    def search(
+        self, queries: QueryBatch, k: int, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The k best documents of every query by (score descending, ordinal ascending); only scores > 0 are hits.
+
+        Parameters
+        ----------
+        queries : integer weights over term ids. k : ≥ 1.
+        allowed : ordinals that may be found; None for all.
+
+        Returns
+        -------
+        ordinals : int64 (Q, k), padded with -1. scores : int64 (Q, k), padded with 0.
+        """
+        if k < 1:
+            raise ConfigError(f"k is {k}; ask for at least one hit")
+        best_ordinals = np.full((len(queries), k), -1, np.int64)
+        best_scores = np.zeros((len(queries), k), np.int64)
+        for segment in self._segments:
+            keys = self._search_segment(segment, queries, k, allowed, best_scores[:, k - 1])
+            ordinals, scores = decode_keys(keys)
+            ordinals = np.where(ordinals >= 0, ordinals + segment.postings.ordinal_base, -1)
+            best_ordinals, best_scores = _merge(best_ordinals, best_scores, ordinals, scores)
+        return best_ordinals, best_scores
+
+    def _search_segment(
+        self,
+        segment: _Segment,
+        queries: QueryBatch,
+        k: int,
+        allowed: NDArray[np.int64] | None,
+        kth: NDArray[np.int64],
+    ) -> NDArray[np.uint64]:
+        postings = segment.postings
+        rows = queries.resolve(postings.term_ids)
+        # The k-th hit of the segments before stays a safe threshold: a tie with it is kept and decided by the merge.
+        thresholds = np.maximum(kth, 1).astype(np.int32)
+        if allowed is None:
+            num_deleted = 0 if postings.deleted is None else len(postings.deleted)
+            thresholds = np.maximum(thresholds, initial_thresholds(rows, postings.ladder, k, num_deleted))
+        return segment.backend.search(rows, k, thresholds, _live(postings, allowed))
+
+
+def _live(postings: SegmentPostings, allowed: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
+    """Which documents may be found, or None for all."""
+    if allowed is None and postings.deleted is None:
+        return None
+    live = np.ones(postings.num_docs, np.bool_)
+    if allowed is not None:
+        own = np.arange(postings.num_docs) if postings.ordinals is None else postings.ordinals.astype(np.int64)
+        live = np.isin(own + postings.ordinal_base, allowed)
+    if postings.deleted is not None:
+        live[postings.deleted] = False
+    return live
+
+
+def _merge(
+    ordinals: NDArray[np.int64],
+    scores: NDArray[np.int64],
+    more_ordinals: NDArray[np.int64],
+    more_scores: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The k best of two (Q, k) answers."""
+    k = ordinals.shape[1]
+    ordinals, scores = np.hstack([ordinals, more_ordinals]), np.hstack([scores, more_scores])
+    order = np.lexsort((ordinals, -scores), axis=1)[:, :k]
+    return np.take_along_axis(ordinals, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig) -> Backend:
+    try:
+        from sparseir.search.gpu.torch_backend import TorchBackend
+    except ImportError:
+        raise MissingExtraError("torch", "gpu", "the gpu engine") from None
+    import torch
+
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return TorchBackend(layout, postings.ordinals, len(postings.term_ids), device=device, memory=config.gpu_memory // 4)
+
+
+def as_batch(indptr: Any, term_ids: Any, weights: Any) -> QueryBatch:
+    """A QueryBatch from arrays of any integer type."""
+    return QueryBatch(
+        indptr=np.ascontiguousarray(indptr, np.int64),
+        ids=np.ascontiguousarray(term_ids, np.uint32),
+        weights=np.ascontiguousarray(weights, np.int32),
+    )
