@@ -5,15 +5,28 @@
 #include "segment.h"
 #include "topk.h"
 
+enum { SIR_MAX_QUERY_WEIGHT = 4095 };
+
+/* Where a scorer stands in the bitmap of a term. Terms come in fours; a missing one repeats another with weight 0. */
+typedef struct sir_bitmap_cursor {
+    const uint64_t *bits;      /* of the first group of 64 documents */
+    const uint8_t *impacts;    /* of the next posting */
+    const uint8_t *end;        /* behind the term's last posting */
+    uint32_t low_weights;      /* in the first of four: byte i is the weight's low 7 bits of the i-th of the four */
+    uint32_t high_weights;     /* likewise its high 5 bits */
+} sir_bitmap_cursor;
+
 /* Inner loops with one version per instruction set; the scalar ones in kernels_scalar.c say what each computes. */
 typedef struct sir_kernels {
     uint32_t isa;
     void (*scatter)(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
                     uint32_t weight);
-    uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, uint32_t *positions);
+    uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
+                        uint32_t *positions);
+    void (*bitmap_scores)(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms);
 } sir_kernels;
 
-extern const sir_kernels sir_kernels_scalar;
+extern const sir_kernels sir_kernels_scalar, sir_kernels_avx512;
 /* The kernels of an instruction set, or NULL where this processor or build lacks it. */
 const sir_kernels *sir_kernels_for(uint32_t isa);
 
@@ -24,12 +37,13 @@ typedef struct sir_list {
     const uint8_t *impacts; /* likewise */
     uint32_t weight;        /* query weight */
     uint32_t index;         /* of the term in the segment */
-    uint32_t position, window_end, next_window; /* cursor of exhaustive windows */
+    uint32_t start, end, next_window; /* postings in the current window, and where to look for the next */
 } sir_list;
 
 typedef struct sir_workspace {
     uint32_t *accumulator; /* SIR_WINDOW_DOCS */
     uint32_t *positions;   /* SIR_WINDOW_DOCS */
+    sir_bitmap_cursor *bitmaps;
     uint64_t *keys;
     uint32_t *terms, *weights; /* the query, by ascending term id, integer weights */
     uint64_t *term_order;

@@ -1,13 +1,14 @@
-/* Exhaustive scoring, term at a time over windows of documents whose accumulators stay in cache.
+/* Exhaustive scoring, term at a time over windows of 65,536 documents whose accumulators stay in the second-level cache.
  *
  * Every posting of every query term is added; only the choice of hits uses a threshold. Correct because an accumulator
- * is compared after all terms of its window have been added. Windowed term-at-a-time scoring after SINDI (Lin et al. 2025).
+ * is compared after all terms have been added to its window. Windowed term-at-a-time scoring after SINDI (2025); new
+ * here: the most frequent terms, which hold most postings of a long query, are scored from bitmaps, 64 documents and
+ * four terms at a time, which also saves clearing the accumulators. Windows of a first-level cache's size were measured
+ * 1.4 times slower: each list's share of them is too short for the memory system.
  */
 #include <string.h>
 
 #include "engine.h"
-
-enum { STRIPE_SHIFT = 14, STRIPE_DOCS = 1 << STRIPE_SHIFT };
 
 /* Sets the list's cursor to its postings in a window of 65,536 documents. */
 static void enter_window(const sir_segment *s, sir_list *list, uint32_t window) {
@@ -15,70 +16,98 @@ static void enter_window(const sir_segment *s, sir_list *list, uint32_t window) 
     if (t->cell_shift != SIR_SPARSE) {
         uint64_t cells = ((uint64_t)s->num_docs + (1u << t->cell_shift) - 1) >> t->cell_shift;
         uint64_t first = (uint64_t)window << (16 - t->cell_shift), last = ((uint64_t)window + 1) << (16 - t->cell_shift);
-        sir_cell_range(s, t, (uint32_t)first, (uint32_t)(last < cells ? last : cells), &list->position,
-                       &list->window_end);
+        sir_cell_range(s, t, (uint32_t)first, (uint32_t)(last < cells ? last : cells), &list->start, &list->end);
+        __builtin_prefetch(s->cells + t->directory_start + (2 * last - first < cells ? 2 * last - first : cells));
         return;
     }
     const uint16_t *ids = s->window_ids + t->directory_start;
     const uint32_t *starts = s->window_starts + t->directory_start;
     while (list->next_window < t->num_windows && ids[list->next_window] < window) list->next_window++;
-    list->position = list->window_end = 0;
+    list->start = list->end = 0;
     if (list->next_window < t->num_windows && ids[list->next_window] == window) {
         uint32_t next = list->next_window + 1;
         uint32_t end = next < t->num_windows ? starts[next] : t->df;
-        end = end < t->df ? end : t->df;
-        list->position = starts[list->next_window] < end ? starts[list->next_window] : end;
-        list->window_end = end;
+        list->end = end < t->df ? end : t->df;
+        list->start = starts[list->next_window] < list->end ? starts[list->next_window] : list->end;
     }
 }
 
-/* Adds the list's postings below local document number `limit` of the window and moves its cursor behind them. */
-static uint32_t add_until(const sir_context *c, sir_list *list, uint32_t window, uint32_t limit) {
-    const sir_term *t = list->term;
-    uint32_t start = list->position, end = list->window_end;
-    if (start >= end) return 0;
-    if (limit < SIR_WINDOW_DOCS) {
-        if (t->cell_shift <= STRIPE_SHIFT) {
-            uint32_t cell = (uint32_t)((((uint64_t)window << 16) + limit) >> t->cell_shift);
-            uint32_t stop = c->segment->cells[t->directory_start + cell];
-            end = stop < start ? start : stop < end ? stop : end;
-        } else {
-            uint32_t stop = start;
-            while (stop < end && list->docs[stop] < limit) stop++;
-            end = stop;
-        }
-    }
-    c->kernels->scatter(c->workspace->accumulator, list->docs + start, list->impacts + start, end - start,
-                        list->weight);
-    list->position = end;
-    return end - start;
+/* Loads the beginning of what the list's next window will read; the processor finds the stream from there. */
+static inline void prefetch_next(const sir_list *list) {
+    __builtin_prefetch(list->docs + list->end);
+    __builtin_prefetch(list->docs + list->end + 32);
+    __builtin_prefetch(list->impacts + list->end);
 }
 
-static void offer_stripe(sir_context *c, uint32_t first_doc, uint32_t count) {
+/* Puts the lists to be scored from their bitmaps first, and returns how many they are.
+ * Four terms cost as much as one, about what 0.06·N scattered additions cost. */
+static uint32_t bitmap_lists_first(sir_context *c) {
+    const sir_segment *s = c->segment;
+    uint32_t count = 0;
+    if (s->bits == NULL) return 0;
+    for (uint32_t i = 0; i < c->num_lists; i++) {
+        if (c->lists[i].term->bits_row == SIR_NO_ROW) continue;
+        sir_list list = c->lists[i];
+        c->lists[i] = c->lists[count];
+        uint32_t at = count++; /* by falling df, so that the rest of an incomplete four are the shortest */
+        for (; at > 0 && c->lists[at - 1].term->df < list.term->df; at--) c->lists[at] = c->lists[at - 1];
+        c->lists[at] = list;
+    }
+    uint64_t rest = 0;
+    for (uint32_t i = count - count % 4; i < count; i++) rest += c->lists[i].term->df;
+    return rest * 16 < s->num_docs ? count - count % 4 : count;
+}
+
+static void score_bitmaps(sir_context *c, uint32_t num_bitmaps, uint64_t first_doc, uint32_t count) {
+    sir_bitmap_cursor *cursors = c->workspace->bitmaps;
+    const uint32_t rounded = (num_bitmaps + 3) / 4 * 4;
+    for (uint32_t i = 0; i < rounded; i++) {
+        const sir_list *list = &c->lists[i < num_bitmaps ? i : 0];
+        const uint32_t weight = i < num_bitmaps ? list->weight : 0;
+        cursors[i].bits = c->segment->bits + list->term->bits_row * c->segment->bits_stride + first_doc / 64;
+        cursors[i].impacts = list->impacts + list->start;
+        cursors[i].end = list->impacts + list->term->df;
+        sir_bitmap_cursor *four = &cursors[i - i % 4];
+        if (i % 4 == 0) four->low_weights = four->high_weights = 0;
+        four->low_weights |= (weight & 0x7F) << (8 * (i % 4));
+        four->high_weights |= weight >> 7 << (8 * (i % 4));
+    }
+    c->kernels->bitmap_scores(c->workspace->accumulator, (count + 63) / 64, cursors, rounded);
+}
+
+static void offer_window(sir_context *c, uint32_t first_doc, uint32_t count) {
     sir_workspace *w = c->workspace;
-    const uint32_t *accumulator = w->accumulator + (first_doc & (SIR_WINDOW_DOCS - 1));
-    uint32_t found = c->kernels->collect(accumulator, count, sir_topk_floor(c->top), w->positions);
-    for (uint32_t i = 0; i < found; i++) sir_offer(c, first_doc + w->positions[i], accumulator[w->positions[i]]);
+    const uint64_t *mask = c->mask == NULL ? NULL : c->mask + first_doc / 64;
+    uint32_t found = c->kernels->collect(w->accumulator, count, sir_topk_floor(c->top), mask, w->positions);
+    for (uint32_t i = 0; i < found; i++) {
+        uint32_t position = w->positions[i];
+        sir_topk_push(c->top, sir_key(w->accumulator[position], sir_ordinal_offset(c, first_doc + position)));
+    }
     c->stats->documents_scored += found;
 }
 
 void sir_engine_exhaustive(sir_context *c) {
     const sir_segment *s = c->segment;
-    for (uint32_t i = 0; i < c->num_lists; i++) c->lists[i].next_window = 0;
+    sir_workspace *w = c->workspace;
+    const uint32_t num_bitmaps = bitmap_lists_first(c);
     for (uint64_t first = 0; first < s->num_docs; first += SIR_WINDOW_DOCS) {
-        uint32_t window = (uint32_t)(first >> 16);
-        for (uint32_t i = 0; i < c->num_lists; i++) enter_window(s, &c->lists[i], window);
-        uint64_t left = s->num_docs - first;
-        uint32_t docs = left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS;
-        for (uint32_t local = 0; local < docs; local += STRIPE_DOCS) {
-            uint32_t count = docs - local < STRIPE_DOCS ? docs - local : STRIPE_DOCS;
-            /* A last stripe takes everything: the directory has no cell border inside it. */
-            uint32_t limit = local + STRIPE_DOCS < docs ? local + STRIPE_DOCS : SIR_WINDOW_DOCS;
-            memset(c->workspace->accumulator + local, 0, sizeof(uint32_t) * STRIPE_DOCS);
-            for (uint32_t i = 0; i < c->num_lists; i++)
-                c->stats->postings_scored += add_until(c, &c->lists[i], window, limit);
-            offer_stripe(c, (uint32_t)first + local, count);
-            c->stats->blocks_visited++;
+        const uint64_t left = s->num_docs - first;
+        const uint32_t count = left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS;
+        for (uint32_t i = 0; i < c->num_lists; i++) {
+            enter_window(s, &c->lists[i], (uint32_t)(first >> 16));
+            c->stats->postings_scored += c->lists[i].end - c->lists[i].start;
         }
+        if (num_bitmaps > 0)
+            score_bitmaps(c, num_bitmaps, first, count);
+        else
+            memset(w->accumulator, 0, sizeof *w->accumulator * ((count + 63) / 64 * 64));
+        for (uint32_t i = num_bitmaps; i < c->num_lists; i++) {
+            const sir_list *list = &c->lists[i];
+            prefetch_next(list);
+            c->kernels->scatter(w->accumulator, list->docs + list->start, list->impacts + list->start,
+                                list->end - list->start, list->weight);
+        }
+        offer_window(c, (uint32_t)first, count);
+        c->stats->blocks_visited++;
     }
 }

@@ -1,4 +1,6 @@
 /* The reference kernels: plain C, what every other instruction set must equal to the bit. */
+#include <string.h>
+
 #include "engine.h"
 
 /* accumulator[docs[i]] += weight * impacts[i] */
@@ -7,14 +9,32 @@ static void scatter(uint32_t *accumulator, const uint16_t *docs, const uint8_t *
     for (uint32_t i = 0; i < count; i++) accumulator[docs[i]] += weight * impacts[i];
 }
 
-/* Positions of the accumulators >= floor, ascending; returns how many. floor > 0. */
-static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, uint32_t *positions) {
+/* Positions of the accumulators >= floor whose bit is set in mask (NULL: all), ascending; returns how many. floor > 0.
+ * Positions has room for count + 64, and the accumulators may be read up to the next multiple of 64. */
+static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
+                        uint32_t *positions) {
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         positions[found] = i; /* written always, kept when it counts: no branch to mispredict */
-        found += accumulator[i] >= floor;
+        found += accumulator[i] >= floor && (mask == NULL || (mask[i / 64] >> (i % 64) & 1) != 0);
     }
     return found;
 }
 
-const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, scatter, collect};
+/* accumulator[d] = sum over the terms of weight * impact, for num_groups groups of 64 documents; the cursors move on. */
+static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms) {
+    memset(accumulator, 0, sizeof(uint32_t) * 64 * num_groups);
+    for (uint32_t t = 0; t < num_terms; t++) {
+        const uint32_t shift = 8 * (t % 4), first = t - t % 4;
+        const uint32_t weight = (terms[first].low_weights >> shift & 0x7F) | (terms[first].high_weights >> shift & 0x1F) << 7;
+        const uint8_t *impacts = terms[t].impacts;
+        for (uint32_t group = 0; weight != 0 && group < num_groups; group++) {
+            uint64_t present = terms[t].bits[group];
+            for (; present != 0 && impacts < terms[t].end; present &= present - 1)
+                accumulator[64 * group + (uint32_t)__builtin_ctzll(present)] += weight * *impacts++;
+        }
+        terms[t].impacts = impacts;
+    }
+}
+
+const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, scatter, collect, bitmap_scores};

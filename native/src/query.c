@@ -4,7 +4,7 @@
 
 #include "engine.h"
 
-enum { MAX_WEIGHT = 4095, MAX_IMPACT = 255 };
+enum { MAX_IMPACT = 255 };
 
 /* Integer weights with the given limit; returns their sum. */
 static uint64_t quantize(const double scale, const float *weights, const uint64_t *order, uint32_t count,
@@ -40,7 +40,7 @@ int sir_query_prepare(const uint32_t *term_ids, const float *weights, uint32_t n
         if (i > 0 && w->terms[i] == w->terms[i - 1])
             return sir_fail(error, SIR_ERROR_ARGUMENT, "", "query term %" PRIu32 " is given twice", w->terms[i]);
     }
-    uint32_t limit = MAX_WEIGHT;
+    uint32_t limit = SIR_MAX_QUERY_WEIGHT;
     *query_scale = (double)largest / limit;
     if (quantize(*query_scale, weights, w->term_order, count, limit, w->weights) * MAX_IMPACT > INT32_MAX) {
         limit = (uint32_t)(INT32_MAX / ((uint64_t)MAX_IMPACT * count));

@@ -117,7 +117,11 @@ int sir_search_quantized(const sir_index *index, const sir_request *request, con
     uint64_t sum = 0;
     int status = check_request(index, request, num_terms, &w, error);
     if (status != SIR_OK) return status;
-    for (uint32_t i = 0; i < num_terms; i++) sum += query_weights[i];
+    for (uint32_t i = 0; i < num_terms; i++) {
+        if (query_weights[i] == 0 || query_weights[i] > SIR_MAX_QUERY_WEIGHT)
+            return sir_fail(error, SIR_ERROR_ARGUMENT, "", "query weights must be 1 .. 4095, not %" PRIu32, query_weights[i]);
+        sum += query_weights[i];
+    }
     if (sum * 255 > INT32_MAX)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "query weights add up to %" PRIu64 ": scores could overflow", sum);
     memcpy(w.terms, term_ids, sizeof(uint32_t) * num_terms);

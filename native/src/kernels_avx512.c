@@ -1,0 +1,104 @@
+/* AVX-512 kernels (Ice Lake, Zen 4 and later: VBMI2 expands bitmaps, VNNI multiplies and adds four terms at once). */
+#include "engine.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX512 \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vnni,popcnt,bmi,bmi2,lzcnt")))
+
+AVX512 static void scatter(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
+                           uint32_t weight) {
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        accumulator[docs[i]] += weight * impacts[i];
+        accumulator[docs[i + 1]] += weight * impacts[i + 1];
+        accumulator[docs[i + 2]] += weight * impacts[i + 2];
+        accumulator[docs[i + 3]] += weight * impacts[i + 3];
+    }
+    for (; i < count; i++) accumulator[docs[i]] += weight * impacts[i];
+}
+
+AVX512 static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
+                               uint32_t *positions) {
+    const __m512i least = _mm512_set1_epi32((int32_t)floor);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i += 64) {
+        __m512i v[4];
+        for (int j = 0; j < 4; j++) v[j] = _mm512_loadu_si512(accumulator + i + 16 * j);
+        __m512i most = _mm512_max_epu32(_mm512_max_epu32(v[0], v[1]), _mm512_max_epu32(v[2], v[3]));
+        if (_mm512_cmpge_epu32_mask(most, least) == 0) continue;
+        uint64_t keep = mask == NULL ? UINT64_MAX : mask[i / 64];
+        if (count - i < 64) keep &= ((uint64_t)1 << (count - i)) - 1;
+        for (int j = 0; j < 4; j++) {
+            __mmask16 at = _mm512_cmpge_epu32_mask(v[j], least) & (__mmask16)(keep >> (16 * j));
+            __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int32_t)(i + 16 * (uint32_t)j)));
+            _mm512_storeu_si512(positions + found, _mm512_maskz_compress_epi32(at, numbers));
+            found += (uint32_t)__builtin_popcount(at);
+        }
+    }
+    return found;
+}
+
+/* Bytes between use and prefetch of the two streams of each term: two dozen streams are more than the processor follows. */
+enum { BITMAP_AHEAD = 1024 };
+
+/* Impacts of 64 documents of one term, zero where a document lacks it. */
+AVX512 static inline __m512i expand64(sir_bitmap_cursor *t, uint32_t group) {
+    uint64_t present = t->bits[group];
+    const uint8_t *here = t->impacts;
+    /* subtle: a damaged bitmap may hold more bits than the term has postings; the cursor stops at the end. */
+    const uint8_t *next = here + __builtin_popcountll(present);
+    t->impacts = next < t->end ? next : t->end;
+    __m512i packed = _mm512_loadu_si512(here);
+    __asm__("" : "+v"(packed)); /* keeps the load apart: vpexpandb from memory is microcoded, 5 times slower on Zen 5 */
+    return _mm512_maskz_expand_epi8(present, packed);
+}
+
+/* Four terms: bytes of one document side by side, then u8 x s8 products summed in fours (vpdpbusd), once for the low
+ * seven bits of the weights and once for the high five. Lane l of output j holds documents 16·l + 4·j .. + 3. */
+AVX512 static inline void add_quad(sir_bitmap_cursor *terms, uint32_t group, __m512i low[4], __m512i high[4],
+                                   __m512i low_weights, __m512i high_weights) {
+    __m512i a = expand64(terms, group), b = expand64(terms + 1, group);
+    __m512i c = expand64(terms + 2, group), d = expand64(terms + 3, group);
+    __m512i ab0 = _mm512_unpacklo_epi8(a, b), ab1 = _mm512_unpackhi_epi8(a, b);
+    __m512i cd0 = _mm512_unpacklo_epi8(c, d), cd1 = _mm512_unpackhi_epi8(c, d);
+    __m512i quad[4] = {_mm512_unpacklo_epi16(ab0, cd0), _mm512_unpackhi_epi16(ab0, cd0),
+                       _mm512_unpacklo_epi16(ab1, cd1), _mm512_unpackhi_epi16(ab1, cd1)};
+    for (int j = 0; j < 4; j++) {
+        low[j] = _mm512_dpbusd_epi32(low[j], quad[j], low_weights);
+        high[j] = _mm512_dpbusd_epi32(high[j], quad[j], high_weights);
+    }
+}
+
+AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms,
+                                 uint32_t num_terms) {
+    for (uint32_t group = 0; group < num_groups; group++) {
+        if (group % 8 == 0) {
+            for (uint32_t t = 0; t < num_terms; t++) {
+                _mm_prefetch((const char *)(terms[t].bits + group) + BITMAP_AHEAD, _MM_HINT_T0);
+                _mm_prefetch((const char *)terms[t].impacts + BITMAP_AHEAD, _MM_HINT_T0);
+            }
+        }
+        __m512i low[4], high[4], v[4], x[4];
+        for (int j = 0; j < 4; j++) low[j] = high[j] = _mm512_setzero_si512();
+        for (uint32_t t = 0; t < num_terms; t += 4)
+            add_quad(terms + t, group, low, high, _mm512_set1_epi32((int32_t)terms[t].low_weights),
+                     _mm512_set1_epi32((int32_t)terms[t].high_weights));
+        for (int j = 0; j < 4; j++) v[j] = _mm512_add_epi32(low[j], _mm512_slli_epi32(high[j], 7));
+        /* 4 x 4 transposition of 128-bit lanes puts the documents in order. */
+        x[0] = _mm512_shuffle_i32x4(v[0], v[1], 0x44);
+        x[1] = _mm512_shuffle_i32x4(v[0], v[1], 0xEE);
+        x[2] = _mm512_shuffle_i32x4(v[2], v[3], 0x44);
+        x[3] = _mm512_shuffle_i32x4(v[2], v[3], 0xEE);
+        uint32_t *out = accumulator + 64 * (uint64_t)group;
+        _mm512_storeu_si512(out, _mm512_shuffle_i32x4(x[0], x[2], 0x88));
+        _mm512_storeu_si512(out + 16, _mm512_shuffle_i32x4(x[0], x[2], 0xDD));
+        _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(x[1], x[3], 0x88));
+        _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(x[1], x[3], 0xDD));
+    }
+}
+
+const sir_kernels sir_kernels_avx512 = {SIR_ISA_AVX512, scatter, collect, bitmap_scores};
+#endif
