@@ -5,6 +5,11 @@
 #include "segment.h"
 #include "topk.h"
 
+struct sir_bound_row;
+struct sir_block_batch;
+struct sir_block_task;
+struct sir_block_filter;
+
 enum { SIR_MAX_QUERY_WEIGHT = 4095 };
 
 /* Where a scorer stands in the bitmap of a term. Terms come in fours; a missing one repeats another with weight 0. */
@@ -24,6 +29,11 @@ typedef struct sir_kernels {
     uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
                         uint32_t *positions);
     void (*bitmap_scores)(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms);
+    void (*block_bounds)(uint16_t *bounds, uint16_t *super_bounds, uint32_t num_supers, const struct sir_bound_row *rows,
+                         uint32_t num_rows);
+    uint32_t (*collect_bounds)(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions);
+    uint32_t (*block_largest)(const uint32_t *scores);
+    void (*score_tasks)(struct sir_block_batch *batch, const struct sir_block_task *tasks, uint32_t count);
 } sir_kernels;
 
 extern const sir_kernels sir_kernels_scalar, sir_kernels_avx512;
@@ -38,12 +48,14 @@ typedef struct sir_list {
     uint32_t weight;        /* query weight */
     uint32_t index;         /* of the term in the segment */
     uint32_t start, end, next_window; /* postings in the current window, and where to look for the next */
+    uint32_t row; /* block filter: number of its bound row among those of the query, or SIR_NO_ROW */
 } sir_list;
 
 typedef struct sir_workspace {
     uint32_t *accumulator; /* SIR_WINDOW_DOCS */
     uint32_t *positions;   /* SIR_WINDOW_DOCS */
     sir_bitmap_cursor *bitmaps;
+    struct sir_block_filter *block_filter;
     uint64_t *keys;
     uint32_t *terms, *weights; /* the query, by ascending term id, integer weights */
     uint64_t *term_order;
@@ -73,6 +85,11 @@ typedef struct sir_context {
 } sir_context;
 
 void sir_engine_exhaustive(sir_context *c);
+void sir_engine_block_filter(sir_context *c);
+
+/* Sets list->start and list->end to its postings in window `window`; windows of a list are entered in rising order, from
+ * list->next_window = 0. */
+void sir_enter_window(const sir_segment *s, sir_list *list, uint32_t window);
 
 /* Splits the caller's scratch; returns the bytes needed, and fills w when memory is not NULL. */
 uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_terms, void *memory, sir_workspace *w);

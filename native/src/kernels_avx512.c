@@ -1,5 +1,5 @@
 /* AVX-512 kernels (Ice Lake, Zen 4 and later: VBMI2 expands bitmaps, VNNI multiplies and adds four terms at once). */
-#include "engine.h"
+#include "block.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -100,5 +100,92 @@ AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir
     }
 }
 
-const sir_kernels sir_kernels_avx512 = {SIR_ISA_AVX512, scatter, collect, bitmap_scores};
+/* Levels of 64 blocks of a row, looked up in its 16 contributions. vpermw reads five bits of each lane: with the table
+ * twice, the bits above a nibble do not matter. */
+AVX512 static void block_bounds(uint16_t *bounds, uint16_t *super_bounds, uint32_t num_supers, const sir_bound_row *rows,
+                                uint32_t num_rows) {
+    enum { STEP = 4, AHEAD = 512 };
+    for (uint32_t super = 0; super < num_supers; super += STEP) {
+        const uint32_t supers = sir_min(STEP, num_supers - super);
+        __m512i low[STEP], high[STEP];
+        for (uint32_t i = 0; i < STEP; i++) {
+            /* The array goes on for a cache line only: missing superblocks repeat the last. */
+            const uint16_t *from = bounds + 64 * (uint64_t)(super + sir_min(i, supers - 1));
+            low[i] = _mm512_loadu_si512(from);
+            high[i] = _mm512_loadu_si512(from + 32);
+        }
+        for (uint32_t r = 0; r < num_rows; r++) {
+            const uint8_t *nibbles = rows[r].nibbles + 32 * (uint64_t)super;
+            const __m512i table = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)rows[r].contribution));
+            _mm_prefetch((const char *)nibbles + AHEAD, _MM_HINT_T0);
+            _mm_prefetch((const char *)nibbles + AHEAD + 64, _MM_HINT_T0);
+            for (uint32_t i = 0; i < STEP; i++) {
+                const uint8_t *row = nibbles + 32 * (uint64_t)sir_min(i, supers - 1);
+                __m512i levels = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)row));
+                low[i] = _mm512_add_epi16(low[i], _mm512_permutexvar_epi16(levels, table));
+                high[i] = _mm512_add_epi16(high[i], _mm512_permutexvar_epi16(_mm512_srli_epi16(levels, 4), table));
+            }
+        }
+        for (uint32_t i = 0; i < supers; i++) {
+            uint16_t *to = bounds + 64 * (uint64_t)(super + i);
+            _mm512_storeu_si512(to, low[i]);
+            _mm512_storeu_si512(to + 32, high[i]);
+            __m512i both = _mm512_max_epu16(low[i], high[i]);
+            __m256i half = _mm256_max_epu16(_mm512_castsi512_si256(both), _mm512_extracti64x4_epi64(both, 1));
+            __m128i most = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+            /* vphminposuw finds a smallest: of the complements it is the largest. */
+            __m128i least = _mm_minpos_epu16(_mm_xor_si128(most, _mm_set1_epi16(-1)));
+            super_bounds[super + i] = (uint16_t)~_mm_extract_epi16(least, 0);
+        }
+    }
+}
+
+AVX512 static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions) {
+    const __m512i least = _mm512_set1_epi16((int16_t)floor);
+    uint32_t found = 0;
+    if (floor > UINT16_MAX) return 0;
+    for (uint32_t i = 0; i < count; i += 32) {
+        uint32_t at = _mm512_cmpge_epu16_mask(_mm512_loadu_si512(bounds + i), least);
+        if (count - i < 32) at &= ((uint32_t)1 << (count - i)) - 1;
+        for (; at != 0; at &= at - 1) positions[found++] = i + (uint32_t)__builtin_ctz(at);
+    }
+    return found;
+}
+
+AVX512 static uint32_t block_largest(const uint32_t *scores) {
+    return _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_loadu_si512(scores), _mm512_loadu_si512(scores + 16)));
+}
+
+AVX512 static inline void add_present(uint32_t *accumulator, uint32_t present, const uint8_t *impacts, uint32_t weight) {
+    __m256i packed = _mm256_loadu_si256((const __m256i *)(const void *)impacts);
+    __asm__("" : "+v"(packed));
+    __m256i values = _mm256_maskz_expand_epi8(present, packed);
+    __m512i factor = _mm512_set1_epi32((int32_t)weight); /* 12 bits by 8: the pairwise multiply-add of 16-bit lanes is exact */
+    __m512i low = _mm512_madd_epi16(_mm512_cvtepu8_epi32(_mm256_castsi256_si128(values)), factor);
+    __m512i high = _mm512_madd_epi16(_mm512_cvtepu8_epi32(_mm256_extracti128_si256(values, 1)), factor);
+    _mm512_storeu_si512(accumulator, _mm512_add_epi32(_mm512_loadu_si512(accumulator), low));
+    _mm512_storeu_si512(accumulator + 16, _mm512_add_epi32(_mm512_loadu_si512(accumulator + 16), high));
+}
+
+AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts,
+                                        uint32_t count, uint16_t base, uint32_t weight) {
+    const __m512i block = _mm512_set1_epi16((int16_t)base), clear = _mm512_set1_epi16(~(SIR_BLOCK_DOCS - 1));
+    uint32_t added = 0;
+    for (uint32_t i = 0; i < count; i += 32) {
+        uint32_t inside = _mm512_cmpeq_epu16_mask(_mm512_and_si512(_mm512_loadu_si512(docs + i), clear), block);
+        if (count - i < 32) inside &= ((uint32_t)1 << (count - i)) - 1;
+        added += (uint32_t)__builtin_popcount(inside);
+        for (; inside != 0; inside &= inside - 1) {
+            const uint32_t at = i + (uint32_t)__builtin_ctz(inside);
+            accumulator[docs[at] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[at];
+        }
+    }
+    return added;
+}
+
+#define TARGET AVX512
+#include "block_score.h"
+
+const sir_kernels sir_kernels_avx512 = {SIR_ISA_AVX512, scatter,        collect,       bitmap_scores,
+                                        block_bounds,   collect_bounds, block_largest, score_tasks};
 #endif

@@ -1,7 +1,7 @@
 /* The reference kernels: plain C, what every other instruction set must equal to the bit. */
 #include <string.h>
 
-#include "engine.h"
+#include "block.h"
 
 /* accumulator[docs[i]] += weight * impacts[i] */
 static void scatter(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
@@ -37,4 +37,58 @@ static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir_bitmap
     }
 }
 
-const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, scatter, collect, bitmap_scores};
+/* bounds[64 s + i] += contribution of every row's level of block i of superblock s; super_bounds[s] = their largest.
+ * The sums fit 16 bits by the choice of the unit. */
+static void block_bounds(uint16_t *bounds, uint16_t *super_bounds, uint32_t num_supers, const sir_bound_row *rows,
+                         uint32_t num_rows) {
+    for (uint32_t super = 0; super < num_supers; super++) {
+        uint16_t *out = bounds + (uint64_t)SIR_SUPER_BLOCKS * super, largest = 0;
+        for (uint32_t r = 0; r < num_rows; r++) {
+            const uint8_t *nibbles = rows[r].nibbles + 32 * (uint64_t)super;
+            for (uint32_t i = 0; i < 32; i++) {
+                out[i] = (uint16_t)(out[i] + rows[r].contribution[nibbles[i] & 15]);
+                out[i + 32] = (uint16_t)(out[i + 32] + rows[r].contribution[nibbles[i] >> 4]);
+            }
+        }
+        for (uint32_t i = 0; i < SIR_SUPER_BLOCKS; i++) largest = out[i] > largest ? out[i] : largest;
+        super_bounds[super] = largest;
+    }
+}
+
+/* Positions of the bounds >= floor, ascending; returns how many. floor > 0. */
+static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        positions[found] = i;
+        found += bounds[i] >= floor;
+    }
+    return found;
+}
+
+/* Largest of a block's 32 scores. */
+static uint32_t block_largest(const uint32_t *scores) {
+    uint32_t largest = 0;
+    for (uint32_t i = 0; i < SIR_BLOCK_DOCS; i++) largest = scores[i] > largest ? scores[i] : largest;
+    return largest;
+}
+
+static inline void add_present(uint32_t *accumulator, uint32_t present, const uint8_t *impacts, uint32_t weight) {
+    for (; present != 0; present &= present - 1) accumulator[__builtin_ctz(present)] += weight * *impacts++;
+}
+
+static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
+                                 uint16_t base, uint32_t weight) {
+    uint32_t added = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if ((docs[i] & ~(SIR_BLOCK_DOCS - 1)) != base) continue;
+        accumulator[docs[i] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[i];
+        added++;
+    }
+    return added;
+}
+
+#define TARGET
+#include "block_score.h"
+
+const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, scatter,        collect,       bitmap_scores,
+                                        block_bounds,   collect_bounds, block_largest, score_tasks};

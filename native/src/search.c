@@ -9,6 +9,7 @@ typedef void (*engine_function)(sir_context *);
 
 static const engine_function ENGINES[SIR_NUM_ENGINES] = {
     [SIR_ENGINE_EXHAUSTIVE] = sir_engine_exhaustive,
+    [SIR_ENGINE_BLOCK_FILTER] = sir_engine_block_filter,
 };
 
 /* The lists of the query terms that the segment holds. */

@@ -1,0 +1,179 @@
+/* Block filtering: bound every block, score the most promising ones to raise the threshold, then those that remain.
+ *
+ * After block-max pruning (Mallia, Suel, Tonellotto 2024). A block is passed over only when bound · unit, which is at
+ * least every score in it, is below the smallest score that may still enter; a document equal to that score is scored,
+ * and its key decides. Departures: bounds are 4-bit levels looked up in registers; blocks are scored from the postings
+ * themselves, so that no second copy of the documents is kept; a batch of blocks is scored term by term, heaviest terms
+ * first, and a block is dropped between two phases when its best partial score + the bound of the terms left is too small.
+ */
+#include <string.h>
+
+#include "block_filter.h"
+
+/* Heaviest possible contribution first; lists without a bound row before all, because the drop test cannot bound them. */
+static uint64_t list_rank(const sir_list *list) {
+    return (uint64_t)list->weight * list->term->list_max + (list->row == SIR_NO_ROW ? (uint64_t)1 << 40 : 0);
+}
+
+static void sort_lists(sir_context *c) {
+    for (uint32_t i = 1; i < c->num_lists; i++) {
+        sir_list list = c->lists[i];
+        uint32_t at = i;
+        for (; at > 0 && list_rank(&c->lists[at - 1]) < list_rank(&list); at--) c->lists[at] = c->lists[at - 1];
+        c->lists[at] = list;
+    }
+}
+
+/* Bounds in units below this cannot hold a hit. */
+static uint32_t floor_units(const sir_context *c, const sir_block_filter *f) {
+    uint32_t units = (sir_topk_floor(c->top) + f->unit - 1) / f->unit;
+    return units == 0 ? 1 : units;
+}
+
+/* First list of the next phase: phases end where half, then three quarters of what is left may have been scored. */
+static uint32_t phase_end(const sir_context *c, uint32_t first) {
+    uint64_t left = 0, done = 0;
+    for (uint32_t i = first; i < c->num_lists; i++) left += c->lists[i].weight * (uint64_t)c->lists[i].term->list_max;
+    uint32_t end = first;
+    while (end < c->num_lists && end - first < SIR_PHASE_LISTS && (c->lists[end].row == SIR_NO_ROW || 2 * done < left)) {
+        done += c->lists[end].weight * (uint64_t)c->lists[end].term->list_max;
+        end++;
+    }
+    return c->num_lists - end < 4 && end - first + 4 <= SIR_PHASE_LISTS ? c->num_lists : end;
+}
+
+/* Tasks of lists first .. last - 1 in the blocks of the batch that may hold them. Takes what a list contributes at most
+ * off the blocks' remaining bounds. */
+static uint32_t make_tasks(const sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots,
+                           uint32_t first, uint32_t last) {
+    uint32_t count = 0;
+    for (uint32_t i = first; i < last; i++) {
+        const uint32_t row = c->lists[i].row;
+        for (uint32_t slot = 0; slot < num_slots; slot++) {
+            uint32_t present = 1;
+            if (row != SIR_NO_ROW) {
+                present = f->rows[row].contribution[sir_block_level(f->rows[row].nibbles, blocks[slot])];
+                f->remaining[slot] -= present;
+            }
+            f->tasks[count] = (sir_block_task){(uint16_t)slot, (uint16_t)i};
+            count += present != 0;
+        }
+    }
+    for (uint32_t i = 0; count > 0 && i < SIR_PIPELINE; i++) f->tasks[count + i] = f->tasks[count - 1];
+    return count;
+}
+
+/* Bound, in units, of the lists with rows in each block. */
+static void fill_remaining(const sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots) {
+    memset(f->remaining, 0, sizeof *f->remaining * num_slots);
+    for (uint32_t i = 0; i < c->num_lists; i++) {
+        if (c->lists[i].row == SIR_NO_ROW) continue;
+        const sir_bound_row *row = &f->rows[c->lists[i].row];
+        for (uint32_t slot = 0; slot < num_slots; slot++)
+            f->remaining[slot] += row->contribution[sir_block_level(row->nibbles, blocks[slot])];
+    }
+}
+
+/* Drops the blocks that cannot reach the threshold any more; the others move to the front. */
+static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots) {
+    const uint64_t floor = sir_topk_floor(c->top);
+    uint32_t kept = 0;
+    for (uint32_t slot = 0; slot < num_slots; slot++) {
+        const uint32_t *from = f->accumulators + SIR_BLOCK_DOCS * slot;
+        if (c->kernels->block_largest(from) + (uint64_t)f->remaining[slot] * f->unit < floor) continue;
+        if (kept != slot) {
+            memcpy(f->accumulators + SIR_BLOCK_DOCS * kept, from, sizeof *from * SIR_BLOCK_DOCS);
+            blocks[kept] = blocks[slot];
+            f->remaining[kept] = f->remaining[slot];
+        }
+        kept++;
+    }
+    return kept;
+}
+
+static void offer_blocks(sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots) {
+    for (uint32_t slot = 0; slot < num_slots; slot++) {
+        const uint32_t *scores = f->accumulators + SIR_BLOCK_DOCS * slot;
+        if (c->kernels->block_largest(scores) < sir_topk_floor(c->top)) continue;
+        const uint32_t first = blocks[slot] << SIR_BLOCK_SHIFT;
+        const uint32_t docs = sir_min(SIR_BLOCK_DOCS, c->segment->num_docs - first);
+        for (uint32_t i = 0; i < docs; i++)
+            if (scores[i] >= sir_topk_floor(c->top)) sir_offer(c, first + i, scores[i]);
+        c->stats->documents_scored += docs;
+    }
+}
+
+static void score_batch(sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots) {
+    sir_block_batch batch = {c->segment, c->lists, blocks, f->accumulators, 0};
+    memset(f->accumulators, 0, sizeof *f->accumulators * SIR_BLOCK_DOCS * num_slots);
+    fill_remaining(c, f, blocks, num_slots);
+    c->stats->blocks_visited += num_slots;
+    for (uint32_t first = 0, last; first < c->num_lists && num_slots > 0; first = last) {
+        last = phase_end(c, first);
+        uint32_t count = make_tasks(c, f, blocks, num_slots, first, last);
+        c->kernels->score_tasks(&batch, f->tasks, count);
+        /* Lists without a row are not in the remaining bound: no block is dropped before they are scored. */
+        if (last < c->num_lists && c->lists[last].row != SIR_NO_ROW) num_slots = drop_blocks(c, f, blocks, num_slots);
+    }
+    offer_blocks(c, f, blocks, num_slots);
+    c->stats->postings_scored += batch.postings;
+}
+
+/* Scores blocks in batches, passing over those whose bound has fallen below the threshold meanwhile. */
+static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *blocks, uint32_t count) {
+    uint32_t batch[SIR_BATCH_SLOTS];
+    for (uint32_t i = 0; i < count;) {
+        uint32_t num_slots = 0;
+        const uint32_t floor = floor_units(c, f);
+        for (; i < count && num_slots < SIR_BATCH_SLOTS; i++) {
+            batch[num_slots] = blocks[i];
+            num_slots += f->bounds[blocks[i]] >= floor;
+            if (f->bounds[blocks[i]] >= floor) f->bounds[blocks[i]] = 0;
+        }
+        score_batch(c, f, batch, num_slots);
+        sir_topk_tighten(c->top);
+    }
+}
+
+/* Bound that at least `wanted` superblocks reach in their best block: cheap, and enough to start with. */
+static uint32_t first_cut(const sir_context *c, const sir_block_filter *f, uint32_t wanted) {
+    uint64_t *keys = (uint64_t *)(void *)c->workspace->positions;
+    const uint32_t count = sir_min(c->segment->num_supers, SIR_WINDOW_DOCS / 2);
+    if (wanted >= count) return 1;
+    for (uint32_t i = 0; i < count; i++) keys[i] = f->super_bounds[i];
+    sir_select_largest(keys, count, wanted);
+    uint64_t cut = UINT64_MAX;
+    for (uint32_t i = 0; i < wanted; i++) cut = keys[i] < cut ? keys[i] : cut;
+    return (uint32_t)cut;
+}
+
+/* Candidates by falling bound, in 256 steps between the floor and the largest; in document order within a step. */
+static void order_by_bound(const sir_block_filter *f, uint32_t count, uint32_t floor) {
+    uint32_t starts[257] = {0}, largest = floor;
+    for (uint32_t i = 0; i < count; i++) largest = sir_max(largest, f->bounds[f->blocks[i]]);
+    const uint32_t span = largest - floor + 1;
+    for (uint32_t i = 0; i < count; i++) starts[(largest - f->bounds[f->blocks[i]]) * 256 / span + 1]++;
+    for (uint32_t i = 0; i < 256; i++) starts[i + 1] += starts[i];
+    for (uint32_t i = 0; i < count; i++)
+        f->ordered[starts[(largest - f->bounds[f->blocks[i]]) * 256 / span]++] = f->blocks[i];
+}
+
+void sir_engine_block_filter(sir_context *c) {
+    sir_block_filter *f = c->workspace->block_filter;
+    const sir_segment *s = c->segment;
+    if (c->num_lists > SIR_BLOCK_FILTER_TERMS) {
+        sir_engine_exhaustive(c);
+        return;
+    }
+    sir_block_bounds(c, f);
+    sort_lists(c);
+    const uint32_t wanted = sir_max(16, sir_min(c->top->k / 4, 256));
+    uint32_t cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
+    uint32_t count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
+    score_all(c, f, f->blocks, count);
+    cut = floor_units(c, f);
+    count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
+    if (count == 0) return;
+    order_by_bound(f, count, cut);
+    score_all(c, f, f->ordered, count);
+}

@@ -1,0 +1,25 @@
+#ifndef SIR_BLOCK_FILTER_H
+#define SIR_BLOCK_FILTER_H
+
+#include "block.h"
+
+/* State of one block-filtered search; the arrays are the workspace's. */
+typedef struct sir_block_filter {
+    uint16_t *bounds;       /* num_supers * 64, in units; 0 once the block is scored */
+    uint16_t *super_bounds; /* largest bound of each superblock */
+    sir_bound_row *rows;
+    uint32_t num_rows, unit;
+    uint32_t *blocks;  /* candidates, num_supers * 64 */
+    uint32_t *ordered; /* candidates by falling bound */
+    uint32_t *accumulators;
+    uint32_t *remaining; /* per slot: bound of the lists not yet scored, in units */
+    sir_block_task *tasks;
+} sir_block_filter;
+
+/* Longest query whose bounds fit: beyond it rounding up alone would fill 16 bits. */
+enum { SIR_BLOCK_FILTER_TERMS = 8192 };
+
+/* Computes f->unit, f->rows, f->bounds and f->super_bounds. c->num_lists <= SIR_BLOCK_FILTER_TERMS. */
+void sir_block_bounds(sir_context *c, sir_block_filter *f);
+
+#endif
