@@ -68,9 +68,11 @@ class SparseVectors:
 
     @classmethod
     def from_arrays(
-        cls, indptr: Any, term_ids: Any, weights: Any, num_terms: int, *, source: str = "vectors"
+        cls, indptr: Any, term_ids: Any, weights: Any, num_terms: int, *, source: str = "vectors", first_row: int = 0
     ) -> SparseVectors:
         """Check three arrays and sort their rows.
+
+        `source` leads the messages; `first_row` is what a message calls row 0, when the arrays are part of more.
 
         Explicit zeros are dropped. Refused, with the row named: negative, NaN or infinite weights, duplicate terms in a
         row, term ids outside the vocabulary, an indptr that does not describe the arrays.
@@ -79,7 +81,8 @@ class SparseVectors:
         ------
         DataError
         """
-        return _checked(np.asarray(indptr), np.asarray(term_ids), np.asarray(weights), int(num_terms), source)
+        place = _Place(source, first_row)
+        return _checked(np.asarray(indptr), np.asarray(term_ids), np.asarray(weights), int(num_terms), place)
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, source: str = "matrix") -> SparseVectors:
@@ -118,12 +121,23 @@ class SparseVectors:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where arrays come from, for messages."""
+
+    source: str
+    first_row: int
+
+    def __str__(self) -> str:
+        return self.source
+
+
 def _row_of(indptr: NDArray[np.int64], position: int) -> int:
     """The row that holds the flat position; empty rows before it are stepped over."""
     return int(np.searchsorted(indptr, position, side="right")) - 1
 
 
-def _check_indptr(indptr: NDArray[Any], nnz: int, source: str) -> NDArray[np.int64]:
+def _check_indptr(indptr: NDArray[Any], nnz: int, source: _Place) -> NDArray[np.int64]:
     if indptr.ndim != 1 or len(indptr) < 1 or indptr.dtype.kind not in "iu":
         raise DataError(f"{source}: indptr must be a one-dimensional integer array of rows + 1 entries")
     out = np.ascontiguousarray(indptr, dtype=np.int64)
@@ -145,7 +159,7 @@ def _clean(indptr: NDArray[np.int64], term_ids: NDArray[Any], weights: NDArray[A
 
 
 def _checked(
-    indptr: NDArray[Any], term_ids: NDArray[Any], weights: NDArray[Any], num_terms: int, source: str
+    indptr: NDArray[Any], term_ids: NDArray[Any], weights: NDArray[Any], num_terms: int, source: _Place
 ) -> SparseVectors:
     if not 0 < num_terms <= MAX_TERM_ID + 1:
         raise DataError(f"{source}: vocabulary size {num_terms} is outside 1..{MAX_TERM_ID + 1}")
@@ -163,7 +177,7 @@ def _checked(
         if low < 0 or high >= num_terms:
             at = int(np.flatnonzero((term_ids < 0) | (term_ids >= num_terms))[0])
             raise DataError(
-                f"{source}: row {_row_of(indptr, at)} holds term id {int(term_ids[at])}, outside the vocabulary 0..{num_terms - 1}"
+                f"{source}: row {source.first_row + _row_of(indptr, at)} holds term id {int(term_ids[at])}, outside the vocabulary 0..{num_terms - 1}"
             )
     term_ids = np.ascontiguousarray(term_ids, dtype=np.uint32)
     with np.errstate(over="ignore"):
@@ -172,7 +186,7 @@ def _checked(
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{source}: row {_row_of(indptr, at)} holds weight {weights[at]} for term {term_ids[at]}; "
+            f"{source}: row {source.first_row + _row_of(indptr, at)} holds weight {weights[at]} for term {term_ids[at]}; "
             "weights must be finite and not negative"
         )
     if not weights.all():
@@ -187,7 +201,7 @@ def _sorted(
     term_ids: NDArray[np.uint32],
     weights: NDArray[np.float32],
     num_terms: int,
-    source: str,
+    source: _Place,
 ) -> SparseVectors:
     """Sort each row by term; rows already sorted cost one pass."""
     if len(term_ids) > 1:
@@ -202,5 +216,7 @@ def _sorted(
             equal = (term_ids[1:] == term_ids[:-1]) & (rows[1:] == rows[:-1])
             if equal.any():
                 at = int(np.flatnonzero(equal)[0])
-                raise DataError(f"{source}: row {rows[at]} holds term {term_ids[at]} twice; merge the weights first")
+                raise DataError(
+                    f"{source}: row {source.first_row + rows[at]} holds term {term_ids[at]} twice; merge the weights first"
+                )
     return SparseVectors(indptr, term_ids, weights, num_terms)

@@ -1,0 +1,9 @@
+"""Sparse vectors from and to the files other tools read: Anserini JSON vectors, scipy .npz, Big-ANN .csr, CIFF."""
+
+from __future__ import annotations
+
+from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.sources import open_vectors
+from indexer.interchange.vocabulary import Vocabulary
+
+__all__ = ["BatchLimits", "VectorBatch", "VectorSource", "Vocabulary", "open_vectors"]

@@ -1,0 +1,177 @@
+"""Anserini's JSON vectors: {"id": …, "contents": …, "vector": {term: weight, …}}."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import DataError
+from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.docnos import DuplicateCheck, Place
+from indexer.interchange.json_stream import json_objects
+from indexer.interchange.vocabulary import UnknownTermError, Vocabulary
+from indexer.vectors import SparseVectors
+
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+ID_KEYS = ("id", "_id", "docid", "qid")
+
+_NUMBERS = frozenset((int, float))
+
+
+class JsonlSource(VectorSource):
+    """JSON vectors in one file or several.
+
+    Parameters
+    ----------
+    path : file or folder, for messages.
+    files : the files, in the order of their rows.
+    vocabulary : what terms mean; see Vocabulary.
+    """
+
+    format = "jsonl"
+
+    def __init__(self, path: Path, files: Iterable[Path], vocabulary: Vocabulary, limits: BatchLimits) -> None:
+        self.path = path
+        self._files = tuple(files)
+        self._vocabulary = vocabulary
+        self._limits = limits
+
+    @property
+    def num_terms(self) -> int:
+        return self._vocabulary.num_terms
+
+    @property
+    def num_rows(self) -> int | None:
+        return None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    def __iter__(self) -> Iterator[VectorBatch]:
+        duplicates = DuplicateCheck(self._names)
+        pending = _Pending(self._vocabulary)
+        for place, record in self._records():
+            vector = _vector(record, place)
+            if pending and pending.full_with(len(vector), self._limits):
+                duplicates.add(pending.docnos)
+                yield pending.finish()
+                pending = _Pending(self._vocabulary)
+            pending.add(_docno(record, place), vector, place)
+        if pending:
+            duplicates.add(pending.docnos)
+            yield pending.finish()
+
+    def _records(self) -> Iterator[tuple[Place, dict[str, Any]]]:
+        for file in self._files:
+            for line, record in json_objects(file):
+                yield (file, line), record
+
+    def _names(self) -> Iterator[tuple[str, Place]]:
+        for place, record in self._records():
+            yield _docno(record, place), place
+
+
+def _docno(record: dict[str, Any], place: Place) -> str:
+    for key in ID_KEYS:
+        if key in record:
+            value = record[key]
+            break
+    else:
+        raise DataError(f"missing key 'id' (found: {_keys(record)})", path=place[0], line=place[1])
+    if type(value) is int:
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise DataError(f"{key!r} is {value!r}; expected a name", path=place[0], line=place[1])
+    return value
+
+
+def _vector(record: dict[str, Any], place: Place) -> dict[str, Any]:
+    vector = record.get("vector")
+    if isinstance(vector, dict):
+        return vector
+    if "vector" not in record:
+        fault = f"missing key 'vector' (found: {_keys(record)})"
+    elif isinstance(vector, list):
+        fault = "'vector' is a list: a dense vector; expected an object of terms and weights"
+    else:
+        fault = f"'vector' is {type(vector).__name__}; expected an object of terms and weights"
+    raise DataError(fault, path=place[0], line=place[1])
+
+
+def _keys(record: dict[str, Any]) -> str:
+    return ", ".join(repr(key) for key in list(record)[:8]) or "none"
+
+
+class _Pending:
+    """Rows on their way into a batch."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.docnos: list[str] = []
+        self._vocabulary = vocabulary
+        self._places: list[Place] = []
+        self._lengths = array("q")
+        self._ids = array("q")
+        self._weights = array("d")
+
+    def __len__(self) -> int:
+        return len(self.docnos)
+
+    def full_with(self, terms: int, limits: BatchLimits) -> bool:
+        return len(self.docnos) >= limits.rows or len(self._ids) + terms > limits.postings
+
+    def add(self, docno: str, vector: dict[str, Any], place: Place) -> None:
+        if vector:
+            if not _NUMBERS.issuperset(map(type, vector.values())):
+                term, weight = next((t, w) for t, w in vector.items() if type(w) not in _NUMBERS)
+                raise DataError(
+                    f"term {term!r} has the weight {weight!r}; expected a number", path=place[0], line=place[1]
+                )
+            try:
+                self._ids.extend(map(self._vocabulary.lookup, vector))
+                self._weights.extend(vector.values())
+            except UnknownTermError as error:
+                raise DataError(str(error), path=place[0], line=place[1]) from None
+            except OverflowError:
+                raise DataError("a weight too large for a number", path=place[0], line=place[1]) from None
+        self._lengths.append(len(vector))
+        self._places.append(place)
+        self.docnos.append(docno)
+
+    def finish(self) -> VectorBatch:
+        indptr = np.zeros(len(self.docnos) + 1, np.int64)
+        np.cumsum(np.frombuffer(self._lengths, np.int64), out=indptr[1:])
+        ids = np.frombuffer(self._ids, np.int64) if self._ids else np.zeros(0, np.int64)
+        with np.errstate(over="ignore"):
+            weights = np.array(self._weights, np.float64).astype(np.float32)
+        self._check(indptr, ids, weights)
+        if len(ids) and int(ids.min()) < 0:  # terms to be ignored
+            keep = ids >= 0
+            indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]
+            ids, weights = ids[keep], weights[keep]
+        vectors = SparseVectors.from_arrays(indptr, ids, weights, self._vocabulary.num_terms)
+        return VectorBatch(vectors, self.docnos)
+
+    def _check(self, indptr: NDArray[np.int64], ids: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
+        bad = ~(np.isfinite(weights) & (weights >= 0))
+        if bad.any():
+            at = int(np.flatnonzero(bad)[0])
+            file, line = self._places[int(np.searchsorted(indptr, at, side="right")) - 1]
+            term = self._vocabulary.term(int(ids[at]))
+            raise DataError(
+                f"term {term!r} has the weight {self._weights[at]}; weights must be finite and not negative",
+                path=file,
+                line=line,
+            )
+        try:
+            "".join(self.docnos).encode()
+        except UnicodeEncodeError:
+            for name, (file, line) in zip(self.docnos, self._places, strict=True):
+                if any("\ud800" <= char <= "\udfff" for char in name):
+                    raise DataError(f"docno {name!r} is not valid Unicode", path=file, line=line) from None
+            # A pair of halves may only arise where two names meet; each alone would have been caught above.

@@ -1,0 +1,124 @@
+"""Which reader a path gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from indexer.errors import DataError
+from indexer.interchange import bigann, jsonl, npz
+from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.docnos import DuplicateCheck, Place
+from indexer.interchange.vocabulary import Vocabulary
+
+SUFFIXES = {
+    **dict.fromkeys(jsonl.SUFFIXES, "jsonl"),
+    ".npz": "npz",
+    ".csr": "bigann",
+    ".ciff": "ciff",
+    ".ciff.gz": "ciff",
+}
+
+
+def format_of(path: Path) -> str | None:
+    """Format a file name stands for, by its ending; None for any other name."""
+    name = path.name.lower()
+    return next((found for suffix, found in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def open_vectors(
+    path: str | Path,
+    *,
+    num_terms: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    limits: BatchLimits | None = None,
+) -> VectorSource:
+    """Sparse vectors of a file, or of a folder of files of one format (in the order of their paths).
+
+    Parameters
+    ----------
+    path : Anserini JSON vectors (.jsonl, .json, either with .gz), scipy CSR .npz, Big-ANN .csr, CIFF (.ciff[.gz]).
+    num_terms : vocabulary size to state; must hold every term id. Left out, the file or the vocabulary says.
+    vocabulary : what term strings mean, in the formats that hold strings (JSON, CIFF). Left out, terms take ids in the
+        order they are first seen, and `source.vocabulary` holds them after one pass. Refused for .npz and .csr, whose
+        terms are numbers.
+    limits : size of a batch.
+
+    Raises
+    ------
+    DataError : no such path, an unknown ending, a folder of several formats, a damaged header. Faults inside the data
+        come while it is read.
+    """
+    path = Path(path)
+    files = _files(path)
+    chosen = {format_of(file) for file in files}
+    if len(chosen) > 1:
+        raise DataError(f"files of several formats ({', '.join(sorted(map(str, chosen)))}); expected one", path=path)
+    kind = chosen.pop()
+    bounds = limits or BatchLimits()
+    if kind in ("npz", "bigann"):
+        if vocabulary is not None:
+            raise DataError("terms are numbers in this format; a vocabulary cannot apply", path=path)
+        opener = npz.NpzSource if kind == "npz" else bigann.BigAnnSource
+        parts: list[VectorSource] = [opener(file, num_terms, bounds) for file in files]
+    else:
+        terms = vocabulary or (Vocabulary.growing(num_terms=num_terms) if num_terms else Vocabulary.growing())
+        if kind == "jsonl":
+            return jsonl.JsonlSource(path, files, terms, bounds)
+        raise DataError("no reader for CIFF", path=path)
+    return parts[0] if len(parts) == 1 else Shards(path, parts)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.is_file() and format_of(p) and not p.name.startswith("."))
+        if not found:
+            raise DataError(f"no vectors in this folder (looked for {', '.join(SUFFIXES)})", path=path)
+        return found
+    if not path.exists():
+        raise DataError("no such file or folder", path=path)
+    if format_of(path) is None:
+        raise DataError(f"unknown ending; expected one of {', '.join(SUFFIXES)}", path=path)
+    return [path]
+
+
+class Shards(VectorSource):
+    """Files of one format read one after the other as one collection."""
+
+    def __init__(self, path: Path, parts: list[VectorSource]) -> None:
+        self.path = path
+        self.format = parts[0].format
+        self._parts = parts
+
+    @property
+    def num_terms(self) -> int:
+        return max(part.num_terms for part in self._parts)
+
+    @property
+    def num_rows(self) -> int | None:
+        counts = [part.num_rows for part in self._parts]
+        return None if None in counts else sum(filter(None, counts))
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        return self._parts[0].vocabulary
+
+    def __iter__(self) -> Iterator[VectorBatch]:
+        duplicates = DuplicateCheck(self._names)
+        named: bool | None = None
+        for part in self._parts:
+            for batch in part:
+                if named is None:
+                    named = batch.docnos is not None
+                if named != (batch.docnos is not None):
+                    raise DataError("some files have docnos and some have none; give all or none", path=part.path)
+                duplicates.add(batch.docnos or ())
+                yield batch
+
+    def _names(self) -> Iterator[tuple[str, Place]]:
+        for part in self._parts:
+            row = 0
+            for batch in part:
+                for name in batch.docnos or ():
+                    yield name, (part.path, row)
+                    row += 1

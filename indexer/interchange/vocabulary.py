@@ -1,0 +1,229 @@
+"""Term strings and the ids they stand for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.errors import DataError
+from indexer.vectors import MAX_TERM_ID
+
+if TYPE_CHECKING:
+    from indexer.interchange.output import TextSink
+
+TERMS_FILE = "terms.jsonl"
+_CACHED_INTEGERS = 1 << 20
+
+
+class UnknownTermError(ValueError):
+    """A term the vocabulary has no id for; readers turn it into a DataError with the place."""
+
+
+class _Table(dict[str, int]):
+    """A dict that asks a rule for the terms it lacks, so that the common case stays in C."""
+
+    __slots__ = ("rule",)
+
+    def __init__(self, rule: Callable[[str], int]) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def __missing__(self, term: str) -> int:
+        return self.rule(term)
+
+
+class Vocabulary:
+    """Term string → term id, by one of three rules that the caller chooses.
+
+    `Vocabulary.growing()`
+        a term takes the next id when it is first seen, so ids follow the order of the data: first term 0.
+    `Vocabulary.fixed(terms)`
+        term i of the list has id i; any other term is refused, or ignored where that was asked for (queries may hold
+        terms no document has).
+    `Vocabulary.integers(num_terms)`
+        a term is the decimal number of its id ("2023": no sign, no leading zero); anything else is refused.
+
+    `Vocabulary.load(path)` reads a fixed one from a file or a model folder.
+    """
+
+    def __init__(self, terms: Iterable[str] | None, *, grows: bool, limit: int, ignore_unknown: bool = False) -> None:
+        self._table = _Table(self._grow if grows else self._refuse if terms is not None else self._integer)
+        self._terms: list[str] | None = None if terms is None else list(terms)
+        self._limit = limit
+        self._ignore_unknown = ignore_unknown
+        self.grows = grows
+        for i, term in enumerate(self._terms or ()):
+            if self._table.setdefault(term, i) != i:
+                raise DataError(f"term {term!r} has the ids {self._table[term]} and {i}; terms must differ")
+        if len(self._table) > limit:
+            raise DataError(f"{len(self._table)} terms in a vocabulary of size {limit}")
+
+    @classmethod
+    def growing(cls, *, num_terms: int = MAX_TERM_ID + 1) -> Vocabulary:
+        """Ids in the order of first sight; more than num_terms different terms are refused."""
+        return cls((), grows=True, limit=num_terms)
+
+    @classmethod
+    def fixed(cls, terms: Iterable[str], *, num_terms: int | None = None, ignore_unknown: bool = False) -> Vocabulary:
+        """Ids are places in `terms`; num_terms may be larger than the list (a model's padded output layer)."""
+        listed = list(terms)
+        return cls(listed, grows=False, limit=num_terms or max(1, len(listed)), ignore_unknown=ignore_unknown)
+
+    @classmethod
+    def integers(cls, num_terms: int = MAX_TERM_ID + 1, *, ignore_unknown: bool = False) -> Vocabulary:
+        """Terms are their ids in decimal digits."""
+        return cls(None, grows=False, limit=num_terms, ignore_unknown=ignore_unknown)
+
+    @classmethod
+    def load(cls, path: str | Path, *, num_terms: int | None = None, ignore_unknown: bool = False) -> Vocabulary:
+        """A fixed vocabulary from terms.jsonl (one JSON string a line), tokenizer.json, vocab.json, vocab.txt, or a
+        folder that holds one of them.
+
+        Raises
+        ------
+        DataError : no such file, or not a vocabulary.
+        """
+        return cls.fixed(_load_terms(Path(path)), num_terms=num_terms, ignore_unknown=ignore_unknown)
+
+    @property
+    def num_terms(self) -> int:
+        """Size of the id space: every id is below it. At least 1."""
+        return max(1, len(self._terms or ())) if self.grows else self._limit
+
+    @property
+    def terms(self) -> list[str] | None:
+        """The strings, place i for id i; None when terms are plain numbers."""
+        return self._terms
+
+    def id_of(self, term: str) -> int:
+        """Id of a term; -1 for an unknown one that is ignored.
+
+        Raises
+        ------
+        UnknownTermError
+        """
+        return self._table[term]
+
+    @property
+    def lookup(self) -> Callable[[str], int]:
+        """`id_of` as the fastest callable there is, for loops over postings."""
+        return self._table.__getitem__
+
+    def term(self, term_id: int) -> str:
+        """String of an id; "[7]" for id 7 where the list has no string."""
+        if self._terms is None:
+            return str(term_id)
+        return self._terms[term_id] if term_id < len(self._terms) else f"[{term_id}]"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write terms.jsonl into a folder, e.g. a query side, so that an index carries its terms.
+
+        Raises
+        ------
+        DataError : terms are plain numbers, so there is nothing to write.
+        """
+        from indexer.interchange.output import replacing
+
+        if self._terms is None:
+            raise DataError("a vocabulary of integers has no strings to save")
+        target = Path(folder) / TERMS_FILE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as sink:
+            write_strings(sink.write, self._terms)
+        return target
+
+    def _grow(self, term: str) -> int:
+        assert self._terms is not None
+        if len(self._terms) >= self._limit:
+            raise UnknownTermError(f"term {term!r} would be number {len(self._terms) + 1} of at most {self._limit}")
+        _refuse_surrogates(term)
+        self._table[term] = len(self._terms)
+        self._terms.append(term)
+        return len(self._terms) - 1
+
+    def _refuse(self, term: str) -> int:
+        if self._ignore_unknown:
+            return -1
+        raise UnknownTermError(f"term {term!r} is not in the vocabulary of {len(self._table)} terms")
+
+    def _integer(self, term: str) -> int:
+        if not (term.isascii() and term.isdigit() and len(term) <= 10 and (term == "0" or term[0] != "0")):
+            raise UnknownTermError(f"term {term!r} is not a decimal term id; give the vocabulary of these terms")
+        term_id = int(term)
+        if term_id >= self._limit:
+            if self._ignore_unknown:
+                return -1
+            raise UnknownTermError(f"term id {term} is outside the vocabulary 0..{self._limit - 1}")
+        if len(self._table) < _CACHED_INTEGERS:
+            self._table[term] = term_id
+        return term_id
+
+
+def _refuse_surrogates(term: str) -> None:
+    try:
+        term.encode()
+    except UnicodeEncodeError:
+        raise UnknownTermError(f"term {term!r} is not valid Unicode") from None
+
+
+def write_strings(write: TextSink, strings: Iterable[str]) -> None:
+    """One JSON string a line: holds any name, line breaks included."""
+    for text in strings:
+        write(json.dumps(text, ensure_ascii=False).encode() + b"\n")
+
+
+def _load_terms(path: Path) -> list[str]:
+    if path.is_dir():
+        for name in (TERMS_FILE, "tokenizer.json", "vocab.txt", "vocab.json"):
+            if (path / name).is_file():
+                return _load_terms(path / name)
+        raise DataError(
+            f"no vocabulary here (looked for {TERMS_FILE}, tokenizer.json, vocab.txt, vocab.json)", path=path
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
+    if path.suffix == ".jsonl":
+        return [_string(line, path, number) for number, line in enumerate(text.split("\n")[:-1], 1)]
+    if path.suffix != ".json":
+        return text.removesuffix("\n").split("\n") if text else []
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}", path=path) from error
+    ids = _tokenizer_ids(text, path) if isinstance(content, dict) and "model" in content else content
+    if not isinstance(ids, dict) or not all(type(i) is int and 0 <= i <= MAX_TERM_ID for i in ids.values()):
+        raise DataError("expected a tokenizer, or one object of term strings and their ids", path=path)
+    return _by_id(ids, path)
+
+
+def _by_id(ids: dict[str, int], path: Path) -> list[str]:
+    size = max(ids.values(), default=-1) + 1
+    if size > 4 * len(ids) + 1024:
+        raise DataError(f"{len(ids)} terms with ids up to {size - 1}; expected ids without large gaps", path=path)
+    terms = [f"[{i}]" for i in range(size)]
+    for term, i in ids.items():
+        terms[i] = term
+    return terms
+
+
+def _string(line: str, path: Path, number: int) -> str:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"expected one JSON string a line: {error}", path=path, line=number) from error
+    if not isinstance(value, str):
+        raise DataError("expected one JSON string a line", path=path, line=number)
+    return value
+
+
+def _tokenizer_ids(text: str, path: Path) -> dict[str, int]:
+    from tokenizers import Tokenizer
+
+    try:
+        return dict(Tokenizer.from_str(text).get_vocab(with_added_tokens=True))
+    except Exception as error:  # tokenizers raises bare Exception for any fault of its file
+        raise DataError(f"the tokenizer does not load: {error}", path=path) from error
