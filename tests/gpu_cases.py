@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -158,9 +159,9 @@ def standard_cases() -> dict[str, Case]:
     return cases
 
 
-def check_case(case: Case, config: GpuConfig, ks: tuple[int, ...] = (1, 10, 1000)) -> None:
+def check_case(case: Case, config: GpuConfig, ks: tuple[int, ...] = (1, 10, 1000), **options: Any) -> None:
     """Ordinals and scores equal the oracle's, for every k, twice."""
-    engine = GpuEngine(case.segments(), config)
+    engine = GpuEngine(case.segments(), config, **options)
     for k in ks:
         want_ordinals, want_scores = case.expected(k)
         for _ in range(2):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseir.errors import ConfigError, MissingExtraError
+from sparseir.errors import ConfigError, MissingExtraError, NativeError
 from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
@@ -47,6 +47,9 @@ class Backend(Protocol):
     ) -> NDArray[np.uint64]: ...
 
 
+OpenBackend = Callable[[DeviceLayout, SegmentPostings, GpuConfig], Backend]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Segment:
     postings: SegmentPostings
@@ -60,14 +63,22 @@ class GpuEngine:
     ----------
     segments : the posting lists of each segment of the index.
     config : backend, device, memory.
+    open_backend : what makes the backend of a segment; None is the choice of `config`.
     """
 
-    def __init__(self, segments: Sequence[SegmentPostings], config: GpuConfig | None = None) -> None:
+    def __init__(
+        self,
+        segments: Sequence[SegmentPostings],
+        config: GpuConfig | None = None,
+        *,
+        open_backend: OpenBackend | None = None,
+    ) -> None:
         self.config = config or GpuConfig()
+        opener = open_backend or _open_backend
         self._segments = [
             _Segment(
                 postings=s,
-                backend=_open_backend(build_layout(s, window_shift=self.config.window_shift), s, self.config),
+                backend=opener(build_layout(s, window_shift=self.config.window_shift), s, self.config),
             )
             for s in segments
         ]
@@ -142,12 +153,24 @@ def _merge(
 
 
 def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig) -> Backend:
+    name = config.backend
+    if name in ("auto", "cuda"):
+        from sparseir.search.gpu.cuda_backend import CudaBackend, CudaLimits
+        from sparseir.search.gpu.driver import Driver
+
+        try:
+            driver = Driver()
+        except NativeError:
+            if name == "cuda":
+                raise
+        else:
+            return CudaBackend(layout, postings, driver, CudaLimits(memory=config.gpu_memory))
     try:
+        import torch
+
         from sparseir.search.gpu.torch_backend import TorchBackend
     except ImportError:
-        raise MissingExtraError("torch", "gpu", "the gpu engine") from None
-    import torch
-
+        raise MissingExtraError("torch", "gpu", "the gpu engine without CUDA") from None
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

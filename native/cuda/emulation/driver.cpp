@@ -1,0 +1,129 @@
+// The functions of libcuda that sparseir/search/gpu/driver.py calls, over the emulated device: tests load this library in
+// place of the driver, so that launches, arguments, offsets and kernels all run where there is no GPU.
+#include "../kernels.cu"
+#include "runtime.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+
+namespace {
+
+template <void (*KERNEL)(const SirTask)>
+void call(const void *task)
+{
+    KERNEL(*(const SirTask *)task);
+}
+
+const std::map<std::string, SirKernel> KERNELS = {
+    {"sir_emit_1", call<sir_emit_1>},     {"sir_emit_4", call<sir_emit_4>},   {"sir_sample_1", call<sir_sample_1>},
+    {"sir_sample_4", call<sir_sample_4>}, {"sir_store_1", call<sir_store_1>}, {"sir_store_4", call<sir_store_4>},
+    {"sir_resolve", call<sir_resolve>},   {"sir_tighten", call<sir_tighten>}, {"sir_select", call<sir_select>},
+};
+
+std::map<u64, size_t> allocations;
+int nothing;
+
+enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500 };
+
+// Whether [place, place + bytes) lies in one allocation.
+bool inside(u64 place, size_t bytes)
+{
+    auto next = allocations.upper_bound(place);
+    if (next == allocations.begin())
+        return bytes == 0;
+    --next;
+    return place + bytes <= next->first + next->second;
+}
+
+} // namespace
+
+extern "C" {
+
+int cuInit(unsigned) { return SUCCESS; }
+int cuDeviceGetCount(int *count) { *count = 1; return SUCCESS; }
+int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return SUCCESS; }
+int cuDeviceGetAttribute(int *value, int attribute, int)
+{
+    // 75, 76: compute capability; 16: multiprocessors; 97: shared memory a block may opt in to
+    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 132 : 232448;
+    return SUCCESS;
+}
+int cuDeviceGetName(char *name, int length, int) { std::strncpy(name, "emulated device", (size_t)length); return SUCCESS; }
+int cuDevicePrimaryCtxRetain(void **context, int) { *context = &nothing; return SUCCESS; }
+int cuCtxSetCurrent(void *) { return SUCCESS; }
+int cuCtxSynchronize(void) { return SUCCESS; }
+int cuModuleLoadData(void **module, const void *) { *module = &nothing; return SUCCESS; }
+int cuModuleGetFunction(void **function, void *, const char *name)
+{
+    auto found = KERNELS.find(name);
+    if (found == KERNELS.end())
+        return NOT_FOUND;
+    *function = (void *)found->second;
+    return SUCCESS;
+}
+int cuFuncSetAttribute(void *, int, int) { return SUCCESS; }
+int cuMemAlloc_v2(u64 *place, size_t bytes)
+{
+    if (bytes == 0)
+        return INVALID_VALUE;
+    void *memory = sir_guarded_memory(bytes);
+    if (!memory)
+        return OUT_OF_MEMORY;
+    *place = (u64)memory;
+    allocations[*place] = bytes;
+    return SUCCESS;
+}
+int cuMemFree_v2(u64 place)
+{
+    auto found = allocations.find(place);
+    if (found == allocations.end())
+        return INVALID_VALUE;
+    sir_release_guarded((void *)place, found->second);
+    allocations.erase(found);
+    return SUCCESS;
+}
+int cuMemcpyHtoD_v2(u64 to, const void *from, size_t bytes)
+{
+    if (!inside(to, bytes))
+        return INVALID_VALUE;
+    std::memcpy((void *)to, from, bytes);
+    return SUCCESS;
+}
+int cuMemcpyDtoH_v2(void *to, u64 from, size_t bytes)
+{
+    if (!inside(from, bytes))
+        return INVALID_VALUE;
+    std::memcpy(to, (const void *)from, bytes);
+    return SUCCESS;
+}
+int cuMemsetD8_v2(u64 to, unsigned char value, size_t bytes)
+{
+    if (!inside(to, bytes))
+        return INVALID_VALUE;
+    std::memset((void *)to, value, bytes);
+    return SUCCESS;
+}
+int cuLaunchKernel(void *function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
+                   unsigned shared_bytes, void *, void **parameters, void **)
+{
+    if (blocks == 0 || threads == 0 || threads > 1024 || shared_bytes > 232448)
+        return INVALID_VALUE;
+    sir_emulate((SirKernel)function, parameters[0], {blocks, threads, shared_bytes});
+    return SUCCESS;
+}
+int cuEventCreate(void **event, unsigned) { *event = &nothing; return SUCCESS; }
+int cuEventDestroy_v2(void *) { return SUCCESS; }
+int cuEventRecord(void *, void *) { return SUCCESS; }
+int cuEventSynchronize(void *) { return SUCCESS; }
+int cuEventElapsedTime(float *milliseconds, void *, void *) { *milliseconds = 0; return SUCCESS; }
+int cuGetErrorString(int, const char **text) { *text = "refused by the emulated device"; return SUCCESS; }
+
+// For the tests of index arithmetic: the functions the kernels use.
+u64 sir_emulation_posting_place(u64 base, u32 start, u32 inside) { return sir_posting_place(base, start, inside); }
+u64 sir_emulation_table_place(u32 row, u64 columns, u64 column) { return sir_table_place(row, columns, column); }
+u64 sir_emulation_sort_key(i32 score, u32 ordinal) { return sir_sort_key(score, ordinal); }
+size_t sir_emulation_task_bytes(void) { return sizeof(SirTask); }
+
+} // extern "C"

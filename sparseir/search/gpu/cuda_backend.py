@@ -1,0 +1,266 @@
+"""The compiled kernels: thresholds primed by a sample of windows, scores in shared memory, selection on the device."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.errors import ConfigError
+from sparseir.search.gpu.batch import ORDINAL_MASK, QueryBatch, pack_bits, score_bounds
+from sparseir.search.gpu.compiler import compiled_kernels
+from sparseir.search.gpu.cuda_task import BINS, Task
+from sparseir.search.gpu.driver import MAX_GRID, DeviceBuffer, Driver
+from sparseir.search.gpu.windows import Waves, plan_waves, spread_order
+
+if TYPE_CHECKING:
+    from sparseir.search.gpu.layout import DeviceLayout
+    from sparseir.search.gpu.postings import SegmentPostings
+
+MAX_FUSED_K = 1024
+"""Up to here the k best are chosen and sorted on the device; beyond, its candidates are sorted on the host."""
+
+SMALL_BLOCK = 256
+_SCORERS = ("sir_emit", "sir_sample", "sir_store")
+_NAMES = (*(f"{s}_{g}" for s in _SCORERS for g in (1, 4)), "sir_resolve", "sir_tighten", "sir_select")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CudaLimits:
+    """Sizes of a CUDA backend.
+
+    Parameters
+    ----------
+    memory : bytes on the device, layout included.
+    threads : of a scoring block, a multiple of 32 up to 512.
+    capacity : candidates kept for one query; None is 32·k and at least 8,192. More than fit are counted, and the query is
+        searched again from the threshold the count gives, so this decides time and never the answer.
+    """
+
+    memory: int
+    threads: int = 512
+    capacity: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Prepared:
+    """A chunk of queries on the device."""
+
+    task: Task
+    waves: Waves
+    num_queries: int
+    head: DeviceBuffer  # query arrays and thresholds
+    work: DeviceBuffer  # histogram, count, best
+    kept: list[DeviceBuffer]
+    windows_per_launch: int
+    threshold_offset: int
+    count_offset: int
+
+
+class CudaBackend:
+    """Exact top-k over one device layout on a CUDA device.
+
+    Parameters
+    ----------
+    layout, postings : the segment. driver : the device. limits : memory and sizes.
+    compile : arch → machine code of the kernels.
+    """
+
+    def __init__(
+        self,
+        layout: DeviceLayout,
+        postings: SegmentPostings,
+        driver: Driver,
+        limits: CudaLimits,
+        compile: Callable[[str], bytes] = compiled_kernels,
+    ) -> None:
+        self._driver, self._limits, self._lock = driver, limits, threading.Lock()
+        self._num_docs, self._num_windows = layout.num_docs, layout.num_windows
+        self._list_max, self._ordinals = postings.list_max, postings.ordinals
+        self._window_docs, self._group = layout.window_docs, layout.group
+        fixed = layout.nbytes + 4 * layout.num_windows + (0 if postings.ordinals is None else 4 * layout.num_docs)
+        self._free = limits.memory - fixed - layout.num_docs // 8
+        if self._free <= 0:
+            raise ConfigError(
+                f"the layout of this segment takes {fixed} bytes on the device and gpu_memory is {limits.memory}; "
+                "raise --gpu-memory or search on the CPU"
+            )
+        self._kernels = driver.load(compile(driver.arch), _NAMES)
+        lists = 4 * (36 + 4 * limits.threads + 1)
+        self._shared = 4 * layout.window_docs + lists
+        if self._shared + 4 * BINS > driver.max_shared_bytes:
+            raise ConfigError(
+                f"windows of {layout.window_docs} documents need {self._shared + 4 * BINS} bytes of shared memory and "
+                f"this device has {driver.max_shared_bytes}; choose a smaller window_shift"
+            )
+        for scorer in _SCORERS:
+            driver.allow_shared(self._kernels[f"{scorer}_{layout.group}"], self._shared + 4 * BINS)
+        arrays: dict[str, NDArray[Any]] = {
+            "local": layout.local,
+            "impact": layout.impact,
+            "entry_row": layout.entry_row,
+            "entry_start": layout.entry_start,
+            "window_entry": layout.window_entry,
+            "window_posting": layout.window_posting,
+            "window_order": spread_order(layout.num_windows),
+        }
+        if postings.ordinals is not None:
+            arrays["ordinals"] = postings.ordinals
+        self._static = {name: driver.put(array) for name, array in arrays.items()}
+        self._base = Task(num_docs=layout.num_docs, window_shift=layout.window_shift)
+        for name, buffer in self._static.items():
+            setattr(self._base, name, buffer.address)
+
+    def search(
+        self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32], live: NDArray[np.bool_] | None
+    ) -> NDArray[np.uint64]:
+        """Sort keys (Q, k), best first, 0 where there are no more; see `TorchBackend.search`."""
+        keys = np.zeros((len(rows), k), np.uint64)
+        if self._num_windows == 0 or len(rows) == 0:
+            return keys
+        with self._lock:
+            self._driver.use()
+            bitmap = None if live is None else self._driver.put(pack_bits(live))
+            self._base.live = 0 if bitmap is None else bitmap.address
+            per_chunk = self._queries_per_chunk(k)
+            for start, stop in rows.chunks(per_chunk):
+                keys[start:stop] = self._search_chunk(rows.slice(start, stop), k, thresholds[start:stop])
+        return keys
+
+    def _capacity(self, k: int) -> int:
+        wanted = self._limits.capacity or max(8192, 32 * k)
+        return min(max(wanted, k), self._num_docs)
+
+    def _queries_per_chunk(self, k: int) -> int:
+        """Half of the free memory for what each query needs; the rest is for its terms and their lists."""
+        per_query = 8 * self._capacity(k) + 4 * BINS + 8 * k + 64
+        return int(max(1, min(self._free // 2 // per_query, MAX_GRID // self._num_windows)))
+
+    def _search_chunk(
+        self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32], *, again: bool = False
+    ) -> NDArray[np.uint64]:
+        prepared = self._prepare(rows, k, thresholds)
+        waves = prepared.waves
+        if waves.sample and not again:
+            self._score("sir_sample", prepared, 0, waves.sample)
+            self._tighten(prepared, clear=True)
+        for first, count in waves.emit:
+            self._score("sir_emit", prepared, first, count)
+            self._tighten(prepared, clear=False)
+        keys, counts = self._best(prepared, k)
+        over = np.flatnonzero(counts > prepared.task.capacity)
+        risen = np.empty(len(rows) if len(over) else 0, np.int32)
+        prepared.head.download(risen, prepared.threshold_offset)
+        del prepared  # its memory serves the second search
+        if len(over) and again:
+            keys[over] = self._search_all_scores(rows.take(over), k)
+        elif len(over):
+            # Every candidate was counted, so the thresholds now are safe and close; few pass them a second time.
+            keys[over] = self._search_chunk(rows.take(over), k, risen[over], again=True)
+        return keys
+
+    def _prepare(self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32]) -> _Prepared:
+        """Upload a chunk of queries and lay out its working memory."""
+        num_queries, capacity = len(rows), self._capacity(k)
+        distinct, slot = np.unique(rows.ids, return_inverse=True)
+        bits = np.array([int(b).bit_length() for b in score_bounds(rows, self._list_max)], np.int64)
+        parts = {
+            "query_start": rows.indptr.astype(np.uint32),
+            "query_slot": slot.astype(np.uint32),
+            "query_weight": rows.weights.view(np.uint32),
+            "rows": distinct.astype(np.uint32),
+            "bin_shift": np.maximum(bits - (BINS.bit_length() - 1), 0).astype(np.uint32),
+            "threshold": thresholds.view(np.uint32),
+        }
+        head = self._driver.put(np.concatenate(list(parts.values())))
+        task = Task.from_buffer_copy(self._base)
+        offset, places = 0, {}
+        for name, part in parts.items():
+            places[name] = offset
+            setattr(task, name, head.address + offset)
+            offset += part.nbytes
+        histogram_bytes = 4 * BINS * num_queries
+        count_bytes = 4 * (num_queries + num_queries % 2)  # the keys after it stay aligned to 8 bytes
+        work = DeviceBuffer(self._driver, histogram_bytes + count_bytes + 8 * num_queries * k)
+        work.clear(histogram_bytes + count_bytes)
+        slot_bytes = max(8 * len(distinct), self._free // 4)
+        windows = int(min(self._num_windows, max(1, slot_bytes // max(1, 8 * len(distinct)))))
+        slots = DeviceBuffer(self._driver, 8 * windows * len(distinct))
+        candidates = DeviceBuffer(self._driver, 8 * capacity * num_queries)
+        task.histogram, task.count = work.address, work.address + histogram_bytes
+        task.best = work.address + histogram_bytes + count_bytes
+        task.slots, task.candidates = slots.address, candidates.address
+        task.num_queries, task.num_rows, task.k, task.capacity = num_queries, len(distinct), k, capacity
+        return _Prepared(
+            task=task,
+            waves=plan_waves(self._num_windows, self._window_docs, k, capacity),
+            num_queries=num_queries,
+            head=head,
+            work=work,
+            kept=[slots, candidates],
+            windows_per_launch=windows,
+            threshold_offset=places["threshold"],
+            count_offset=histogram_bytes,
+        )
+
+    def _score(self, scorer: str, prepared: _Prepared, first: int, count: int) -> None:
+        """Find the lists of the windows first .. first + count of the spread order, then score them."""
+        task, threads = prepared.task, self._limits.threads
+        kernel = self._kernels[f"{scorer}_{self._group}"]
+        shared = self._shared + (4 * BINS if scorer == "sir_sample" else 0)
+        for start in range(first, first + count, prepared.windows_per_launch):
+            task.first_window = start
+            task.num_windows = min(prepared.windows_per_launch, first + count - start)
+            blocks = -(-task.num_windows * task.num_rows // SMALL_BLOCK)
+            self._driver.launch(self._kernels["sir_resolve"], (blocks, SMALL_BLOCK), 0, task)
+            self._driver.launch(kernel, (task.num_windows * prepared.num_queries, threads), shared, task)
+
+    def _tighten(self, prepared: _Prepared, *, clear: bool) -> None:
+        prepared.task.clear = int(clear)
+        self._driver.launch(self._kernels["sir_tighten"], (prepared.num_queries, SMALL_BLOCK), 4 * 36, prepared.task)
+
+    def _best(self, prepared: _Prepared, k: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        """Sort keys (Q, k) and the number of candidates each query met."""
+        num_queries, capacity = prepared.num_queries, prepared.task.capacity
+        if k <= MAX_FUSED_K:
+            shared = 4 * (40 + 256) + 8 * (1 << (k - 1).bit_length())
+            threads = min(512, max(SMALL_BLOCK, self._limits.threads))
+            self._driver.launch(self._kernels["sir_select"], (num_queries, threads), shared, prepared.task)
+        padded = num_queries + num_queries % 2
+        both = np.empty(padded + 2 * num_queries * k, np.uint32)
+        prepared.work.download(both, prepared.count_offset)
+        counts = both[:num_queries]
+        if k <= MAX_FUSED_K:
+            return both[padded:].view(np.uint64).reshape(num_queries, k).copy(), counts
+        keys = np.zeros((num_queries, k), np.uint64)
+        for q in range(num_queries):
+            candidates = np.empty(min(int(counts[q]), capacity), np.uint64)
+            prepared.kept[1].download(candidates, 8 * capacity * q)
+            best = np.sort(candidates)[::-1][:k]
+            keys[q, : len(best)] = best
+        return keys, counts
+
+    def _search_all_scores(self, rows: QueryBatch, k: int) -> NDArray[np.uint64]:
+        """The last resort, for masses of equal scores: every score comes to the host and is selected there."""
+        keys = np.zeros((len(rows), k), np.uint64)
+        per_chunk = int(max(1, min(self._free // 2 // (4 * self._num_docs), MAX_GRID // self._num_windows)))
+        own = np.arange(self._num_docs) if self._ordinals is None else self._ordinals
+        complement = (ORDINAL_MASK - own.astype(np.int64)).astype(np.uint64)
+        for start, stop in rows.chunks(per_chunk):
+            prepared = self._prepare(rows.slice(start, stop), 1, np.ones(stop - start, np.int32))
+            scores = DeviceBuffer(self._driver, 4 * self._num_docs * (stop - start))
+            prepared.task.scores = scores.address
+            self._score("sir_store", prepared, 0, self._num_windows)
+            one = np.empty(self._num_docs, np.int32)
+            for q in range(stop - start):
+                scores.download(one, 4 * self._num_docs * q)
+                hits = np.flatnonzero(one > 0)
+                found = one[hits].astype(np.uint64) << np.uint64(32) | complement[hits]
+                if len(found) > k:
+                    found = np.partition(found, len(found) - k)[-k:]
+                keys[start + q, : len(found)] = np.sort(found)[::-1]
+        return keys
