@@ -9,17 +9,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+import numpy as np
+from numpy.typing import NDArray
+
 from indexer import files
 from indexer.config import IndexConfig
 from indexer.documents import SegmentPlan, gather, write_documents
 from indexer.errors import ConfigError, DataError
 from indexer.index import Index, open_index
+from indexer.invert import number_slots
 from indexer.lock import LOCK_FILE, write_lock
 from indexer.manifest import MANIFEST_FILE, EncoderEntry, Manifest, SegmentEntry, commit, named_files, read_manifest
 from indexer.progress import Progress, silent
 from indexer.quantize import choose_scale
+from indexer.reorder import ForwardRows, fill_forward, inverse_frequency, order_rows, wanted_order
 from indexer.segment import SegmentFile
 from indexer.stored import column_kinds
+from indexer.vectors import SparseVectors
 
 _OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run\d*)(\.\w+)?|query-\d{6,}|manifest\.json\.new")
 
@@ -70,6 +76,7 @@ def build_index(
     LockedError : another writer holds the index.
     """
     folder, chosen = Path(path), config or IndexConfig()
+    threads, progress = options.get("num_threads", 1), options.get("progress", silent)
     check_target(folder, bool(options.get("overwrite", False)))
     folder.mkdir(exist_ok=True)
     with write_lock(folder):
@@ -79,13 +86,16 @@ def build_index(
             generation = read_manifest(folder).generation + 1
         scale = chosen.doc_scale or choose_scale(documents.vectors.weights)
         segments: tuple[SegmentEntry, ...] = ()
+        notes: tuple[str, ...] = ()
         if len(documents):
+            order, notes = order_documents(documents.vectors, chosen.order, threads, progress)
             plan = SegmentPlan(
                 scale=scale or 1.0,
                 ordinal_base=0,
+                order=order,
                 config=chosen,
-                num_threads=options.get("num_threads", 1),
-                progress=options.get("progress", silent),
+                num_threads=threads,
+                progress=progress,
             )
             segments = (write_documents(folder / f"{number:06d}.seg", documents, plan),)
         manifest = Manifest(
@@ -104,7 +114,22 @@ def build_index(
         files.fsync_folder(folder)
         commit(folder, manifest)
         remove_leftovers(folder, manifest)
-    return open_index(folder)
+    return open_index(folder, notes=notes)
+
+
+def order_documents(
+    vectors: SparseVectors, order: str, threads: int, progress: Progress
+) -> tuple[NDArray[np.uint32] | None, tuple[str, ...]]:
+    """(row of each doc_id, or None for the input order; notes for a person)."""
+    kind, notes = wanted_order(order, len(vectors))
+    if kind == "input" or len(vectors) < 2:
+        return None, notes
+    progress("ordering", 0, None)
+    slots, _, num_slots = number_slots(vectors)
+    rows = ForwardRows.allocate(len(vectors), num_slots)
+    idf = inverse_frequency(np.bincount(slots, minlength=num_slots), len(vectors))
+    fill_forward(rows, 0, vectors, slots, idf, threads)
+    return order_rows(rows, kind, threads), notes
 
 
 def check_target(folder: Path, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -184,12 +185,17 @@ class Index:
     def ordinals(self, docnos: Sequence[str]) -> NDArray[np.int64]:
         """Ordinal of each external name; -1 where no live document has it."""
         out = np.full(len(docnos), -1, np.int64)
-        hashes = hash_all(docnos).tolist()
+        hashes = hash_all(docnos)
+        numbers: NDArray[np.int64] | None = None
         for segment in self.segments:
-            for i, name in enumerate(docnos):
-                doc_id = segment.names.find(hashes[i], name) if segment.names.present else _numbered(segment, name)
-                if doc_id >= 0 and segment.live[doc_id]:
-                    out[i] = segment.ordinals[doc_id]
+            if segment.names.present:
+                ids = segment.names.find(hashes, docnos)
+            else:
+                numbers = _as_ordinals(docnos) if numbers is None else numbers
+                ids = segment.doc_ids(numbers)
+            here = np.flatnonzero(ids >= 0)
+            here = here[segment.live[ids[here]]]
+            out[here] = segment.ordinals[ids[here]]
         return out
 
     def fields(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -203,11 +209,12 @@ class Index:
         return self.manifest.fields
 
 
-def _numbered(segment: Segment, name: str) -> int:
-    """doc_id in a segment without names, where the name is the decimal ordinal."""
-    if not (name.isascii() and name.isdigit() and (name == "0" or name[0] != "0") and len(name) < 19):
-        return -1
-    return int(segment.doc_ids(np.array([int(name)], np.int64))[0])
+_ORDINAL = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
+
+
+def _as_ordinals(names: Sequence[str]) -> NDArray[np.int64]:
+    """The ordinal each name spells in decimal, -1 where it spells none: names in a segment that stores none."""
+    return np.array([int(n) if _ORDINAL.fullmatch(n) else -1 for n in names], np.int64)
 
 
 def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:

@@ -57,11 +57,11 @@ class Postings:
         return np.diff(self.start)
 
 
-def _slots(vectors: SparseVectors) -> tuple[NDArray[np.uint32], NDArray[np.uint32] | None, int]:
+def number_slots(vectors: SparseVectors) -> tuple[NDArray[np.uint32], NDArray[np.uint32] | None, int]:
     """(slot of each entry, term id of each slot or None where they are equal, number of slots)."""
     if vectors.num_terms <= _TABLE_TERMS:
         return vectors.term_ids, None, vectors.num_terms
-    chunk = 1 << 23
+    chunk = 1 << 23  # entries sorted at a time
     present = np.zeros(0, np.uint32)
     for begin in range(0, len(vectors.term_ids), chunk):
         present = np.union1d(present, vectors.term_ids[begin : begin + chunk])
@@ -105,7 +105,7 @@ def invert(
     num_threads : threads; each takes whole windows of documents.
     """
     num_docs = len(vectors)
-    entries, present, num_slots = _slots(vectors)
+    entries, present, num_slots = number_slots(vectors)
     rows = Rows(vectors.indptr, entries, vectors.weights, order)
     spans = _spans(num_docs, num_threads) or [(0, 0)]
     counts = np.zeros((len(spans), num_slots), SLOT)

@@ -115,15 +115,18 @@ class NameTable:
             )
         return bytes(self._blob[lo:hi]).decode("utf-8", "replace")
 
-    def find(self, hashed: int, name: str) -> int:
-        """doc_id of a name with that hash, or -1."""
-        at = int(np.searchsorted(self._hashes, np.uint64(hashed)))
-        while at < len(self._hashes) and int(self._hashes[at]) == hashed:
-            doc_id = int(self._ids[at])
-            if doc_id < len(self._offsets) - 1 and self.name(doc_id) == name:
-                return doc_id
-            at += 1
-        return -1
+    def find(self, hashes: NDArray[np.uint64], names: Sequence[str]) -> NDArray[np.int64]:
+        """doc_id of each name, -1 where it is not here; `hashes` are those of `hash_all`."""
+        out = np.full(len(names), -1, np.int64)
+        first = np.searchsorted(self._hashes, hashes)
+        last = np.searchsorted(self._hashes, hashes, side="right")
+        for i in np.flatnonzero(first < last).tolist():
+            for at in range(int(first[i]), int(last[i])):
+                doc_id = int(self._ids[at])
+                if doc_id < len(self._offsets) - 1 and self.name(doc_id) == names[i]:
+                    out[i] = doc_id
+                    break
+        return out
 
 
 def hash_all(names: Sequence[str]) -> NDArray[np.uint64]:

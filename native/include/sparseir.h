@@ -199,6 +199,35 @@ typedef struct sir_term_tables {
  * a thread. Disjoint ranges may run in parallel. */
 SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch);
 
+/* First term of 0..num_terms-1 whose list has an impact of 0, or doc_ids that do not ascend inside a window or reach
+ * num_docs; num_terms when all are sound. Reads docs, impacts, start and the windows, which must lie inside the arrays. */
+SIR_API void sir_check_postings(const sir_term_tables *tables, uint32_t num_terms, uint32_t *term);
+
+/* Appends each posting of a segment's terms to the key list of slot[term], as map[doc_id] << 32 | place, where place is
+ * payload_base + the posting's number in the source. Those mapped to 0xFFFFFFFF are dropped. A list needs room for
+ * its dropped postings too. cursor[slot]: where the list goes on; advanced. */
+SIR_API void sir_place_lists(const sir_term_tables *source, const uint32_t *map, const uint32_t *slot,
+                             uint32_t num_terms, uint32_t payload_base, uint64_t *cursor, uint64_t *keys);
+
+/* Sorts keys by doc_id; doc_ids below num_docs. scratch: n keys. */
+SIR_API void sir_sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scratch);
+
+/* Key lists and the payloads their places point at. */
+typedef struct sir_key_lists {
+    uint64_t *keys;
+    const uint64_t *begin; /* by term: its keys are keys[begin .. end) */
+    const uint64_t *end;
+    const uint8_t *impacts; /* by place */
+    const float *weights;   /* by place, or NULL with the weights of the output */
+    uint32_t num_terms;
+    uint32_t reserved;
+} sir_key_lists;
+
+/* Sorts each list and writes it out, lists one after the other, with its windows. start, window_begin: num_terms + 1.
+ * scratch: as many keys as the longest list. */
+SIR_API void sir_finish_lists(const sir_key_lists *lists, uint32_t num_docs, uint64_t *scratch, const sir_inverted *out,
+                              uint64_t *start, uint64_t *window_begin);
+
 /* FNV-1a (64 bit) of each name: bytes[offsets[i] .. offsets[i + 1]). */
 SIR_API void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out);
 

@@ -44,12 +44,26 @@ def doc_ids_of(segment, t):
 
 @pytest.mark.parametrize(("rows", "threads"), [(1, 1), (70, 1), (3000, 2), (140_000, 2)])
 def test_postings_equal_the_quantised_input(tmp_path, rows, threads):
+    check_build(tmp_path, rows, threads, "input")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["clusters", "bisection"])
+def test_a_reordered_segment_holds_the_same_documents(tmp_path, order):
+    pytest.importorskip("numba")
+    check_build(tmp_path, 3000, 2, order)
+
+
+def check_build(tmp_path, rows, threads, order):
     rng = np.random.default_rng(rows)
     vectors = random_vectors(rng, rows, 400, 6 if rows > 10_000 else 40)
-    index = build_index(tmp_path / "index", vectors, num_threads=threads)
+    index = build_index(tmp_path / "index", vectors, config=IndexConfig(order=order), num_threads=threads)
     segment = index.segments[0]
+    doc_of_row = np.argsort(segment.ordinals)
+    assert (order == "input") == (len(segment.section("ORDN")) == 0)
+    assert (np.sort(segment.ordinals) == np.arange(rows)).all()
     impacts = oracle.quantize_impacts(vectors.weights, index.doc_scale)
-    row = np.repeat(np.arange(rows), np.diff(vectors.indptr))
+    row = np.repeat(doc_of_row, np.diff(vectors.indptr))
     order = np.lexsort((row, vectors.term_ids))
     term_ids = segment.section("TERM")
     np.testing.assert_array_equal(term_ids, np.unique(vectors.term_ids))

@@ -1,0 +1,204 @@
+"""Changing an index: add, replace, delete. Each is one atomic commit of one writer; what is on disk is never edited."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import files
+from indexer.build import BuildOptions, field_kinds, next_number, order_documents, remove_leftovers
+from indexer.config import IndexConfig
+from indexer.documents import Documents, SegmentPlan, gather, write_documents
+from indexer.errors import ConfigError, DataError
+from indexer.index import Index, Segment, open_index
+from indexer.lock import write_lock
+from indexer.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, commit, read_manifest
+from indexer.progress import silent
+from indexer.quantize import choose_scale
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReport:
+    """What a deletion did.
+
+    Parameters
+    ----------
+    deleted : documents that were there and are gone.
+    missing : names (or ordinals) that no live document has, as they were given.
+    """
+
+    deleted: int
+    missing: tuple[str | int, ...]
+
+
+def stored_config(manifest: Manifest) -> IndexConfig:
+    """The config an index was built with."""
+    values = dict(manifest.config)
+    return IndexConfig(**{**values, "metadata": tuple(values.get("metadata", ()))})
+
+
+def add_documents(
+    path: str | Path,
+    vectors: Any,
+    *,
+    docnos: Iterable[str] | None = None,
+    fields: Iterable[Mapping[str, Any]] | None = None,
+    replace_existing: bool = False,
+    **options: Unpack[BuildOptions],
+) -> Index:
+    """Add documents as a new segment and commit it. Ordinals go on counting; a replaced document gets a new one.
+
+    Parameters
+    ----------
+    path : the index.
+    vectors, docnos, fields : as for `build_index`. Weights are quantised with the index's scale; those above 255 steps
+        are cut and counted.
+    replace_existing : delete live documents of the same docno in the same commit; otherwise such a docno is an error.
+    options : as for `build_index`; encoder must be the index's own.
+
+    Raises
+    ------
+    DataError : input that cannot be indexed, a term outside the vocabulary, a docno that exists.
+    ConfigError : vectors of another encoder.
+    LockedError : another writer holds the index.
+    """
+    folder, progress = Path(path), options.get("progress", silent)
+    read_manifest(folder)  # no index there: said before a lock file is made
+    with write_lock(folder):
+        index = open_index(folder)
+        manifest = index.manifest
+        _check_encoder(manifest, options.get("encoder"))
+        documents = gather(vectors, docnos, fields)
+        if len(documents) == 0:
+            return index
+        _check_terms(documents, manifest)
+        taken = _taken(index, documents)
+        if len(taken) and not replace_existing:
+            name = index.docnos(taken[:1])[0]
+            raise DataError(
+                f"docno {name!r} is in the index already (as is that of {len(taken) - 1} more); ask to replace it"
+            )
+        config, threads = stored_config(manifest), options.get("num_threads", 1)
+        order, notes = order_documents(documents.vectors, config.order, threads, progress)
+        scale = manifest.doc_scale or config.doc_scale or choose_scale(documents.vectors.weights)
+        plan = SegmentPlan(
+            scale=scale or 1.0,
+            ordinal_base=manifest.next_ordinal,
+            order=order,
+            config=config,
+            num_threads=threads,
+            progress=progress,
+        )
+        generation = manifest.generation + 1
+        entry = write_documents(folder / f"{next_number(folder):06d}.seg", documents, plan)
+        segments = (*_with_deletes(folder, index, taken, generation), entry)
+        changed = replace(
+            manifest,
+            generation=generation,
+            segments=segments,
+            doc_scale=scale,
+            next_ordinal=manifest.next_ordinal + len(documents),
+            fields=field_kinds(folder, segments),
+        )
+        publish(folder, changed)
+    return open_index(folder, notes=notes)
+
+
+def delete_documents(
+    path: str | Path, docnos: Sequence[str] | None = None, *, ordinals: Sequence[int] | None = None
+) -> DeleteReport:
+    """Mark documents deleted, by name or by ordinal, and commit. Space comes back with `compact_index`.
+
+    Raises
+    ------
+    ConfigError : neither or both ways of naming them.
+    LockedError : another writer holds the index.
+    """
+    if (docnos is None) == (ordinals is None):
+        raise ConfigError("name the documents to delete either by docnos or by ordinals")
+    folder = Path(path)
+    read_manifest(folder)
+    with write_lock(folder):
+        index = open_index(folder)
+        asked: Sequence[str | int] = docnos if docnos is not None else ordinals or ()
+        if docnos is not None:
+            wanted = index.ordinals(docnos)
+        else:
+            numbers = np.array(asked, np.int64)
+            wanted = np.where(index.locate(numbers)[0] >= 0, numbers, -1)
+        missing = tuple(asked[i] for i in np.flatnonzero(wanted < 0).tolist())
+        found = np.unique(wanted[wanted >= 0])
+        if len(found):
+            generation = index.generation + 1
+            segments = _with_deletes(folder, index, found, generation)
+            publish(folder, replace(index.manifest, generation=generation, segments=segments))
+    return DeleteReport(len(found), missing)
+
+
+def publish(folder: Path, manifest: Manifest) -> None:
+    """Commit a manifest whose files are written, then remove what it no longer names."""
+    files.fsync_folder(folder)
+    commit(folder, manifest)
+    remove_leftovers(folder, manifest)
+
+
+def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> None:
+    given = encoder.fingerprint if isinstance(encoder, EncoderEntry) else encoder
+    if given is not None and manifest.encoder is not None and given != manifest.encoder.fingerprint:
+        raise ConfigError(
+            f"the index was made with encoder {manifest.encoder.name or manifest.encoder.fingerprint[:12]}, these vectors "
+            "come from another; encode them with the same model or build a new index"
+        )
+
+
+def _check_terms(documents: Documents, manifest: Manifest) -> None:
+    terms = documents.vectors.term_ids
+    if len(terms) and int(terms.max()) >= manifest.num_terms:
+        at = int(np.argmax(terms >= manifest.num_terms))
+        row = int(np.searchsorted(documents.vectors.indptr, at, side="right")) - 1
+        raise DataError(
+            f"row {row} holds term id {int(terms[at])}; the index has a vocabulary of {manifest.num_terms} terms"
+        )
+
+
+def _taken(index: Index, documents: Documents) -> NDArray[np.int64]:
+    """Ordinals of live documents whose name one of the new documents has."""
+    names = documents.docnos
+    if names is None:
+        if not any(s.names.present for s in index.segments):
+            return np.zeros(0, np.int64)
+        base = index.manifest.next_ordinal
+        names = [str(base + i) for i in range(len(documents))]
+    found = index.ordinals(names)
+    return found[found >= 0]
+
+
+def _with_deletes(folder: Path, index: Index, ordinals: NDArray[np.int64], generation: int) -> tuple[SegmentEntry, ...]:
+    """Segment entries with `ordinals` deleted as well; bitmaps of touched segments are written anew, durably."""
+    where, ids = index.locate(ordinals)
+    entries = []
+    for number, segment in enumerate(index.segments):
+        gone = ids[where == number]
+        entries.append(_delete_from(folder, segment, gone, generation) if len(gone) else segment.entry)
+    return tuple(entries)
+
+
+def _delete_from(folder: Path, segment: Segment, ids: NDArray[np.int64], generation: int) -> SegmentEntry:
+    dead = ~segment.live
+    dead[ids] = True
+    raw = np.packbits(dead, bitorder="little")
+    raw = np.concatenate([raw, np.zeros(-len(raw) % 8, np.uint8)])
+    match = re.match(r"\d+", segment.entry.file)
+    assert match is not None
+    name = f"{match.group()}.del-{generation:06d}"
+    with files.created(folder / name) as descriptor:
+        files.write(descriptor, raw, 0)
+    deletes = DeleteFile(file=name, count=int(dead.sum()), crc32=zlib.crc32(raw.data))
+    return replace(segment.entry, deletes=deletes)
