@@ -44,7 +44,7 @@ static inline uint32_t sir_max(uint32_t a, uint32_t b) { return a > b ? a : b; }
 /* Level of a block in a row of nibbles. */
 static inline uint32_t sir_block_level(const uint8_t *nibbles, uint32_t block) {
     uint32_t byte = nibbles[(uint64_t)(block >> 6) * 32 + (block & 31)];
-    return (block & 32) != 0 ? byte >> 4 : byte & 15;
+    return byte >> (block >> 3 & 4) & 15; /* 32 of 64 blocks stand in high nibbles; a branch here would be a coin toss */
 }
 
 /* Units of a product, rounded up: reciprocal is floor(2^32 / unit) + 1, so that the multiplication never falls short. */

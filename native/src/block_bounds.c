@@ -10,21 +10,26 @@
 #include "block_filter.h"
 
 /* Adds the postings of a list without a bound row: per block its largest contribution. */
-static void add_short_list(const sir_context *c, sir_list *list, uint16_t *bounds, uint32_t reciprocal) {
+static void add_short_list(const sir_context *c, sir_block_filter *f, sir_list *list, uint32_t reciprocal) {
     const uint32_t windows = (c->segment->num_docs + SIR_WINDOW_DOCS - 1) / SIR_WINDOW_DOCS;
+    const uint8_t bit = (uint8_t)(1 << (list->row & 7));
+    uint16_t units[256];
+    for (uint32_t i = 0; i < 256; i++) units[i] = sir_units(list->weight * i, reciprocal);
     list->next_window = 0;
     for (uint32_t window = 0; window < windows; window++) {
         sir_enter_window(c->segment, list, window);
-        uint16_t *first = bounds + window * (SIR_WINDOW_DOCS / SIR_BLOCK_DOCS);
+        uint16_t *bounds = f->short_bounds + window * (SIR_WINDOW_DOCS / SIR_BLOCK_DOCS);
+        uint8_t *lists = f->short_lists + window * (SIR_WINDOW_DOCS / SIR_BLOCK_DOCS);
         uint32_t last_block = UINT32_MAX, last = 0;
         for (uint32_t i = list->start; i < list->end; i++) {
             const uint32_t block = list->docs[i] >> SIR_BLOCK_SHIFT;
-            const uint32_t units = sir_units(list->weight * list->impacts[i], reciprocal);
-            /* Of a run in one block only the largest counts: the rest adds what it exceeds the one before by. */
-            const uint32_t before = block == last_block ? last : 0;
-            last = sir_max(units, before);
+            /* Of a run in one block only the largest counts: the rest adds what it exceeds the one before by.
+             * All bits or none instead of a branch: neighbours share a block too irregularly to be predicted. */
+            const uint32_t before = last & (0 - (uint32_t)(block == last_block));
+            last = sir_max(units[list->impacts[i]], before);
             last_block = block;
-            first[block] = (uint16_t)(first[block] + last - before);
+            bounds[block] = (uint16_t)(bounds[block] + last - before);
+            lists[block] |= bit;
         }
     }
 }
@@ -37,12 +42,15 @@ void sir_block_bounds(sir_context *c, sir_block_filter *f) {
     const uint32_t reciprocal = (uint32_t)(((uint64_t)1 << 32) / unit) + 1;
     f->unit = unit;
     f->num_rows = 0;
-    memset(f->bounds, 0, sizeof *f->bounds * SIR_SUPER_BLOCKS * s->num_supers);
+    memset(f->short_bounds, 0, sizeof *f->short_bounds * SIR_SUPER_BLOCKS * s->num_supers);
+    memset(f->short_lists, 0, SIR_SUPER_BLOCKS * s->num_supers);
+    uint32_t num_short = 0;
     for (uint32_t i = 0; i < c->num_lists; i++) {
         sir_list *list = &c->lists[i];
-        if (list->term->bound_row == SIR_NO_ROW) {
-            list->row = SIR_NO_ROW;
-            add_short_list(c, list, f->bounds, reciprocal);
+        list->has_row = list->term->bound_row != SIR_NO_ROW;
+        if (!list->has_row) {
+            list->row = num_short++;
+            add_short_list(c, f, list, reciprocal);
             continue;
         }
         list->row = f->num_rows;
@@ -52,7 +60,7 @@ void sir_block_bounds(sir_context *c, sir_block_filter *f) {
         for (uint32_t l = 0; l < SIR_NUM_LEVELS; l++)
             row->contribution[l] = sir_units(list->weight * sir_min(levels[l], list->term->list_max), reciprocal);
     }
-    c->kernels->block_bounds(f->bounds, f->super_bounds, s->num_supers, f->rows, f->num_rows);
+    c->kernels->block_bounds(f, s->num_supers);
     c->stats->bounds_computed += s->num_blocks;
     for (uint32_t b = 0; c->mask != NULL && b < s->num_blocks; b++)
         if ((uint32_t)(c->mask[b / 2] >> (32 * (b % 2))) == 0) f->bounds[b] = 0; /* no document of it may be a hit */

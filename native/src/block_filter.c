@@ -10,9 +10,11 @@
 
 #include "block_filter.h"
 
+enum { FIRST_BATCH = 32 };
+
 /* Heaviest possible contribution first; lists without a bound row before all, because the drop test cannot bound them. */
 static uint64_t list_rank(const sir_list *list) {
-    return (uint64_t)list->weight * list->term->list_max + (list->row == SIR_NO_ROW ? (uint64_t)1 << 40 : 0);
+    return (uint64_t)list->weight * list->term->list_max + (list->has_row ? 0 : (uint64_t)1 << 40);
 }
 
 static void sort_lists(sir_context *c) {
@@ -35,7 +37,7 @@ static uint32_t phase_end(const sir_context *c, uint32_t first) {
     uint64_t left = 0, done = 0;
     for (uint32_t i = first; i < c->num_lists; i++) left += c->lists[i].weight * (uint64_t)c->lists[i].term->list_max;
     uint32_t end = first;
-    while (end < c->num_lists && end - first < SIR_PHASE_LISTS && (c->lists[end].row == SIR_NO_ROW || 2 * done < left)) {
+    while (end < c->num_lists && end - first < SIR_PHASE_LISTS && (!c->lists[end].has_row || 2 * done < left)) {
         done += c->lists[end].weight * (uint64_t)c->lists[end].term->list_max;
         end++;
     }
@@ -49,29 +51,22 @@ static uint32_t make_tasks(const sir_context *c, const sir_block_filter *f, cons
     uint32_t count = 0;
     for (uint32_t i = first; i < last; i++) {
         const uint32_t row = c->lists[i].row;
-        for (uint32_t slot = 0; slot < num_slots; slot++) {
-            uint32_t present = 1;
-            if (row != SIR_NO_ROW) {
-                present = f->rows[row].contribution[sir_block_level(f->rows[row].nibbles, blocks[slot])];
-                f->remaining[slot] -= present;
+        if (!c->lists[i].has_row) {
+            for (uint32_t slot = 0; slot < num_slots; slot++) {
+                f->tasks[count] = (sir_block_task){(uint16_t)slot, (uint16_t)i};
+                count += f->short_lists[blocks[slot]] >> (row & 7) & 1;
             }
+            continue;
+        }
+        for (uint32_t slot = 0; slot < num_slots; slot++) {
+            const uint32_t most = f->rows[row].contribution[sir_block_level(f->rows[row].nibbles, blocks[slot])];
+            f->remaining[slot] -= most;
             f->tasks[count] = (sir_block_task){(uint16_t)slot, (uint16_t)i};
-            count += present != 0;
+            count += most != 0;
         }
     }
     for (uint32_t i = 0; count > 0 && i < SIR_PIPELINE; i++) f->tasks[count + i] = f->tasks[count - 1];
     return count;
-}
-
-/* Bound, in units, of the lists with rows in each block. */
-static void fill_remaining(const sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots) {
-    memset(f->remaining, 0, sizeof *f->remaining * num_slots);
-    for (uint32_t i = 0; i < c->num_lists; i++) {
-        if (c->lists[i].row == SIR_NO_ROW) continue;
-        const sir_bound_row *row = &f->rows[c->lists[i].row];
-        for (uint32_t slot = 0; slot < num_slots; slot++)
-            f->remaining[slot] += row->contribution[sir_block_level(row->nibbles, blocks[slot])];
-    }
 }
 
 /* Drops the blocks that cannot reach the threshold any more; the others move to the front. */
@@ -106,29 +101,31 @@ static void offer_blocks(sir_context *c, const sir_block_filter *f, const uint32
 static void score_batch(sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots) {
     sir_block_batch batch = {c->segment, c->lists, blocks, f->accumulators, 0};
     memset(f->accumulators, 0, sizeof *f->accumulators * SIR_BLOCK_DOCS * num_slots);
-    fill_remaining(c, f, blocks, num_slots);
     c->stats->blocks_visited += num_slots;
     for (uint32_t first = 0, last; first < c->num_lists && num_slots > 0; first = last) {
         last = phase_end(c, first);
         uint32_t count = make_tasks(c, f, blocks, num_slots, first, last);
         c->kernels->score_tasks(&batch, f->tasks, count);
         /* Lists without a row are not in the remaining bound: no block is dropped before they are scored. */
-        if (last < c->num_lists && c->lists[last].row != SIR_NO_ROW) num_slots = drop_blocks(c, f, blocks, num_slots);
+        if (last < c->num_lists && c->lists[last].has_row) num_slots = drop_blocks(c, f, blocks, num_slots);
     }
     offer_blocks(c, f, blocks, num_slots);
     c->stats->postings_scored += batch.postings;
 }
 
-/* Scores blocks in batches, passing over those whose bound has fallen below the threshold meanwhile. */
+/* Scores blocks in batches, passing over those whose bound has fallen below the threshold meanwhile. Batches begin small,
+ * so that the threshold rises early. */
 static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *blocks, uint32_t count) {
-    uint32_t batch[SIR_BATCH_SLOTS];
-    for (uint32_t i = 0; i < count;) {
+    uint32_t batch[SIR_BATCH_SLOTS], size = FIRST_BATCH;
+    for (uint32_t i = 0; i < count; size = sir_min(2 * size, SIR_BATCH_SLOTS)) {
         uint32_t num_slots = 0;
         const uint32_t floor = floor_units(c, f);
-        for (; i < count && num_slots < SIR_BATCH_SLOTS; i++) {
-            batch[num_slots] = blocks[i];
-            num_slots += f->bounds[blocks[i]] >= floor;
-            if (f->bounds[blocks[i]] >= floor) f->bounds[blocks[i]] = 0;
+        for (; i < count && num_slots < size; i++) {
+            const uint32_t block = blocks[i], bound = f->bounds[block];
+            if (bound < floor) continue;
+            f->remaining[num_slots] = bound - f->short_bounds[block];
+            f->bounds[block] = 0;
+            batch[num_slots++] = block;
         }
         score_batch(c, f, batch, num_slots);
         sir_topk_tighten(c->top);

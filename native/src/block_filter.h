@@ -6,6 +6,8 @@
 /* State of one block-filtered search; the arrays are the workspace's. */
 typedef struct sir_block_filter {
     uint16_t *bounds;       /* num_supers * 64, in units; 0 once the block is scored */
+    uint16_t *short_bounds; /* the part of it that lists without a bound row contribute */
+    uint8_t *short_lists;   /* which of them a block holds: bit (list->row mod 8) */
     uint16_t *super_bounds; /* largest bound of each superblock */
     sir_bound_row *rows;
     uint32_t num_rows, unit;

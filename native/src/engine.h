@@ -29,8 +29,7 @@ typedef struct sir_kernels {
     uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
                         uint32_t *positions);
     void (*bitmap_scores)(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms);
-    void (*block_bounds)(uint16_t *bounds, uint16_t *super_bounds, uint32_t num_supers, const struct sir_bound_row *rows,
-                         uint32_t num_rows);
+    void (*block_bounds)(struct sir_block_filter *filter, uint32_t num_supers);
     uint32_t (*collect_bounds)(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions);
     uint32_t (*block_largest)(const uint32_t *scores);
     void (*score_tasks)(struct sir_block_batch *batch, const struct sir_block_task *tasks, uint32_t count);
@@ -48,7 +47,8 @@ typedef struct sir_list {
     uint32_t weight;        /* query weight */
     uint32_t index;         /* of the term in the segment */
     uint32_t start, end, next_window; /* postings in the current window, and where to look for the next */
-    uint32_t row; /* block filter: number of its bound row among those of the query, or SIR_NO_ROW */
+    uint32_t row; /* block filter: number among the query's lists with a bound row, or among those without */
+    uint32_t has_row;
 } sir_list;
 
 typedef struct sir_workspace {

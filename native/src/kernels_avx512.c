@@ -1,5 +1,5 @@
 /* AVX-512 kernels (Ice Lake, Zen 4 and later: VBMI2 expands bitmaps, VNNI multiplies and adds four terms at once). */
-#include "block.h"
+#include "block_filter.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -102,15 +102,16 @@ AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir
 
 /* Levels of 64 blocks of a row, looked up in its 16 contributions. vpermw reads five bits of each lane: with the table
  * twice, the bits above a nibble do not matter. */
-AVX512 static void block_bounds(uint16_t *bounds, uint16_t *super_bounds, uint32_t num_supers, const sir_bound_row *rows,
-                                uint32_t num_rows) {
+AVX512 static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
+    const sir_bound_row *rows = f->rows;
+    const uint32_t num_rows = f->num_rows;
     enum { STEP = 4, AHEAD = 512 };
     for (uint32_t super = 0; super < num_supers; super += STEP) {
         const uint32_t supers = sir_min(STEP, num_supers - super);
         __m512i low[STEP], high[STEP];
         for (uint32_t i = 0; i < STEP; i++) {
             /* The array goes on for a cache line only: missing superblocks repeat the last. */
-            const uint16_t *from = bounds + 64 * (uint64_t)(super + sir_min(i, supers - 1));
+            const uint16_t *from = f->short_bounds + 64 * (uint64_t)(super + sir_min(i, supers - 1));
             low[i] = _mm512_loadu_si512(from);
             high[i] = _mm512_loadu_si512(from + 32);
         }
@@ -127,7 +128,7 @@ AVX512 static void block_bounds(uint16_t *bounds, uint16_t *super_bounds, uint32
             }
         }
         for (uint32_t i = 0; i < supers; i++) {
-            uint16_t *to = bounds + 64 * (uint64_t)(super + i);
+            uint16_t *to = f->bounds + 64 * (uint64_t)(super + i);
             _mm512_storeu_si512(to, low[i]);
             _mm512_storeu_si512(to + 32, high[i]);
             __m512i both = _mm512_max_epu16(low[i], high[i]);
@@ -135,7 +136,7 @@ AVX512 static void block_bounds(uint16_t *bounds, uint16_t *super_bounds, uint32
             __m128i most = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
             /* vphminposuw finds a smallest: of the complements it is the largest. */
             __m128i least = _mm_minpos_epu16(_mm_xor_si128(most, _mm_set1_epi16(-1)));
-            super_bounds[super + i] = (uint16_t)~_mm_extract_epi16(least, 0);
+            f->super_bounds[super + i] = (uint16_t)~_mm_extract_epi16(least, 0);
         }
     }
 }

@@ -1,7 +1,7 @@
 /* The reference kernels: plain C, what every other instruction set must equal to the bit. */
 #include <string.h>
 
-#include "block.h"
+#include "block_filter.h"
 
 /* accumulator[docs[i]] += weight * impacts[i] */
 static void scatter(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
@@ -37,21 +37,21 @@ static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir_bitmap
     }
 }
 
-/* bounds[64 s + i] += contribution of every row's level of block i of superblock s; super_bounds[s] = their largest.
- * The sums fit 16 bits by the choice of the unit. */
-static void block_bounds(uint16_t *bounds, uint16_t *super_bounds, uint32_t num_supers, const sir_bound_row *rows,
-                         uint32_t num_rows) {
+/* bounds[64 s + i] = short_bounds + contribution of every row's level of block i of superblock s; super_bounds[s] = their
+ * largest. The sums fit 16 bits by the choice of the unit. */
+static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
+    memcpy(f->bounds, f->short_bounds, sizeof *f->bounds * SIR_SUPER_BLOCKS * num_supers);
     for (uint32_t super = 0; super < num_supers; super++) {
-        uint16_t *out = bounds + (uint64_t)SIR_SUPER_BLOCKS * super, largest = 0;
-        for (uint32_t r = 0; r < num_rows; r++) {
-            const uint8_t *nibbles = rows[r].nibbles + 32 * (uint64_t)super;
+        uint16_t *out = f->bounds + (uint64_t)SIR_SUPER_BLOCKS * super, largest = 0;
+        for (uint32_t r = 0; r < f->num_rows; r++) {
+            const uint8_t *nibbles = f->rows[r].nibbles + 32 * (uint64_t)super;
             for (uint32_t i = 0; i < 32; i++) {
-                out[i] = (uint16_t)(out[i] + rows[r].contribution[nibbles[i] & 15]);
-                out[i + 32] = (uint16_t)(out[i + 32] + rows[r].contribution[nibbles[i] >> 4]);
+                out[i] = (uint16_t)(out[i] + f->rows[r].contribution[nibbles[i] & 15]);
+                out[i + 32] = (uint16_t)(out[i + 32] + f->rows[r].contribution[nibbles[i] >> 4]);
             }
         }
         for (uint32_t i = 0; i < SIR_SUPER_BLOCKS; i++) largest = out[i] > largest ? out[i] : largest;
-        super_bounds[super] = largest;
+        f->super_bounds[super] = largest;
     }
 }
 
