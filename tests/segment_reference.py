@@ -68,10 +68,9 @@ def ladder(impacts):
 
 
 def choose_levels(maxima):
-    """16 ascending levels with [0] = 0 and [15] = the largest: quantiles of the non-empty blocks' maxima."""
-    ordered = np.sort(maxima)
-    at = np.ceil(np.arange(1, 16) * len(ordered) / 15).astype(np.int64) - 1
-    return np.concatenate([[0], ordered[at]]).astype(np.uint8)
+    """16 ascending levels: 0, then evenly spaced from the smallest to the largest maximum, rounded up."""
+    low, high = int(maxima.min()), int(maxima.max())
+    return np.array([0] + [low + -(-(high - low) * step // 14) for step in range(15)], np.uint8)
 
 
 def bound_row(docs, impacts, num_blocks, num_supers):
