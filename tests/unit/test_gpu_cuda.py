@@ -21,7 +21,7 @@ CONFIG = GpuConfig(window_shift=WINDOW_SHIFT)
 @pytest.mark.parametrize("name", ["0 documents", "193 documents", "long queries", "everything"])
 @pytest.mark.parametrize("group", [1, 4])
 def test_equals_the_oracle(name, group):
-    """The rest of the cases: tests/property/test_gpu_cuda.py."""
+    """The rest of the cases: tests/property/test_gpu_kernels.py."""
     check_case(standard_cases()[name], CONFIG, (1, 20), open_backend=emulated_backend(SHUFFLED, group=group))
 
 
