@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer import SparseVectors
 from sparseir.search.gpu.postings import LADDER_RANKS
 
+MAX_QUERY_WEIGHT = 4095
+MAX_IMPACT = 255
 ORDINAL_MASK = 0xFFFF_FFFF
 """The low half of a sort key holds the complement of the ordinal, so that larger keys are better hits."""
 
@@ -58,6 +61,37 @@ class QueryBatch:
     def chunks(self, max_queries: int) -> Iterator[tuple[int, int]]:
         for start in range(0, len(self), max_queries):
             yield start, min(start + max_queries, len(self))
+
+
+def quantize_queries(vectors: SparseVectors) -> tuple[QueryBatch, NDArray[np.float64]]:
+    """Integer query weights and the scale of each query, as every engine has them.
+
+    weight = clip(floor(w / scale + 1/2), 1, limit), scale = max(w) / limit in float64; limit = 4,095, coarsened to
+    floor((2^31 - 1) / (255 · terms)) where the sum of weight · 255 would reach 2^31. An empty query has scale 0.
+    """
+    indptr = np.asarray(vectors.indptr, np.int64)
+    lengths = indptr[1:] - indptr[:-1]
+    weights = vectors.weights.astype(np.float64)
+    largest = np.zeros(len(lengths))
+    filled = np.flatnonzero(lengths)
+    if len(filled):
+        largest[filled] = np.maximum.reduceat(weights, indptr[filled])
+    limit = np.full(len(lengths), MAX_QUERY_WEIGHT, np.int64)
+    integers, scale = _round_to(weights, largest, limit, lengths)
+    total = np.concatenate([[0], np.cumsum(integers)])
+    over = (total[indptr[1:]] - total[indptr[:-1]]) * MAX_IMPACT >= 2**31
+    if over.any():
+        limit[over] = (2**31 - 1) // (MAX_IMPACT * lengths[over])
+        integers, scale = _round_to(weights, largest, limit, lengths)
+    return QueryBatch(indptr=indptr, ids=vectors.term_ids, weights=integers.astype(np.int32)), scale
+
+
+def _round_to(
+    weights: NDArray[np.float64], largest: NDArray[np.float64], limit: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    scale = largest / limit
+    levels = np.floor(weights / np.repeat(scale, lengths) + 0.5)
+    return np.clip(levels, 1, np.repeat(limit, lengths)).astype(np.int64), scale
 
 
 def _per_query_max(values: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.int64]:

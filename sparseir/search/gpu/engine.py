@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.index import Index
 from sparseir.errors import ConfigError, MissingExtraError, NativeError
 from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds
+from sparseir.search.gpu.index_source import cached_layout, segment_postings
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 
@@ -47,6 +49,7 @@ class Backend(Protocol):
     ) -> NDArray[np.uint64]: ...
 
 
+Allowed = Sequence[NDArray[np.bool_]]
 OpenBackend = Callable[[DeviceLayout, SegmentPostings, GpuConfig], Backend]
 
 
@@ -63,6 +66,7 @@ class GpuEngine:
     ----------
     segments : the posting lists of each segment of the index.
     config : backend, device, memory.
+    layouts : their device layouts, where they are built already.
     open_backend : what makes the backend of a segment; None is the choice of `config`.
     """
 
@@ -71,27 +75,39 @@ class GpuEngine:
         segments: Sequence[SegmentPostings],
         config: GpuConfig | None = None,
         *,
+        layouts: Sequence[DeviceLayout] | None = None,
         open_backend: OpenBackend | None = None,
     ) -> None:
         self.config = config or GpuConfig()
         opener = open_backend or _open_backend
+        if layouts is None:
+            layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
         self._segments = [
-            _Segment(
-                postings=s,
-                backend=opener(build_layout(s, window_shift=self.config.window_shift), s, self.config),
-            )
-            for s in segments
+            _Segment(postings=s, backend=opener(layout, s, self.config))
+            for s, layout in zip(segments, layouts, strict=True)
         ]
 
+    @classmethod
+    def open(
+        cls, index: Index, config: GpuConfig | None = None, *, open_backend: OpenBackend | None = None
+    ) -> GpuEngine:
+        """The engine of an opened index; layouts are kept in a folder beside it, so that the next start maps them."""
+        config = config or GpuConfig()
+        segments = [segment_postings(s) for s in index.segments]
+        layouts = [
+            cached_layout(index, s, p, config.window_shift) for s, p in zip(index.segments, segments, strict=True)
+        ]
+        return cls(segments, config, layouts=layouts, open_backend=open_backend)
+
     def search(
-        self, queries: QueryBatch, k: int, allowed: NDArray[np.int64] | None = None
+        self, queries: QueryBatch, k: int, allowed: Allowed | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The k best documents of every query by (score descending, ordinal ascending); only scores > 0 are hits.
 
         Parameters
         ----------
         queries : integer weights over term ids. k : ≥ 1.
-        allowed : ordinals that may be found; None for all.
+        allowed : one bool array (num_docs,) a segment, by doc_id: what may be found; None for all.
 
         Returns
         -------
@@ -101,8 +117,9 @@ class GpuEngine:
             raise ConfigError(f"k is {k}; ask for at least one hit")
         best_ordinals = np.full((len(queries), k), -1, np.int64)
         best_scores = np.zeros((len(queries), k), np.int64)
-        for segment in self._segments:
-            keys = self._search_segment(segment, queries, k, allowed, best_scores[:, k - 1])
+        for number, segment in enumerate(self._segments):
+            mask = None if allowed is None else allowed[number]
+            keys = self._search_segment(segment, queries, k, mask, best_scores[:, k - 1])
             ordinals, scores = decode_keys(keys)
             ordinals = np.where(ordinals >= 0, ordinals + segment.postings.ordinal_base, -1)
             best_ordinals, best_scores = _merge(best_ordinals, best_scores, ordinals, scores)
@@ -113,7 +130,7 @@ class GpuEngine:
         segment: _Segment,
         queries: QueryBatch,
         k: int,
-        allowed: NDArray[np.int64] | None,
+        allowed: NDArray[np.bool_] | None,
         kth: NDArray[np.int64],
     ) -> NDArray[np.uint64]:
         postings = segment.postings
@@ -126,16 +143,12 @@ class GpuEngine:
         return segment.backend.search(rows, k, thresholds, _live(postings, allowed))
 
 
-def _live(postings: SegmentPostings, allowed: NDArray[np.int64] | None) -> NDArray[np.bool_] | None:
+def _live(postings: SegmentPostings, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """Which documents may be found, or None for all."""
-    if allowed is None and postings.deleted is None:
-        return None
-    live = np.ones(postings.num_docs, np.bool_)
-    if allowed is not None:
-        own = np.arange(postings.num_docs) if postings.ordinals is None else postings.ordinals.astype(np.int64)
-        live = np.isin(own + postings.ordinal_base, allowed)
-    if postings.deleted is not None:
-        live[postings.deleted] = False
+    if postings.deleted is None:
+        return allowed
+    live = np.ones(postings.num_docs, np.bool_) if allowed is None else allowed.copy()
+    live[postings.deleted] = False
     return live
 
 
@@ -175,12 +188,3 @@ def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuCo
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return TorchBackend(layout, postings.ordinals, len(postings.term_ids), device=device, memory=config.gpu_memory // 4)
-
-
-def as_batch(indptr: Any, term_ids: Any, weights: Any) -> QueryBatch:
-    """A QueryBatch from arrays of any integer type."""
-    return QueryBatch(
-        indptr=np.ascontiguousarray(indptr, np.int64),
-        ids=np.ascontiguousarray(term_ids, np.uint32),
-        weights=np.ascontiguousarray(weights, np.int32),
-    )

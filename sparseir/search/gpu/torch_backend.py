@@ -60,7 +60,8 @@ class TorchBackend:
         self._complement = self._put(complement)
 
     def _put(self, array: NDArray[np.generic]) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        writable = np.require(array, requirements=["C", "W"])  # torch shares no memory it may not write
+        return torch.from_numpy(writable).to(self._device)
 
     def search(
         self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32], live: NDArray[np.bool_] | None

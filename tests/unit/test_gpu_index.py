@@ -1,0 +1,80 @@
+"""The gpu engine over a built index: segments read from files, layouts kept beside them, queries rounded as everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra 'train' is not installed")
+
+from indexer import SparseVectors, build_index, open_index
+from sparseir.search.gpu import GpuConfig, GpuEngine
+from sparseir.search.gpu.batch import quantize_queries
+from sparseir.search.gpu.index_source import layout_folder, segment_postings
+from sparseir.search.gpu.postings import SegmentPostings
+from tests import oracle
+from tests.gpu_cases import make_case
+from tests.segment_reference import build_segment
+
+CONFIG = GpuConfig(backend="torch", device="cpu", window_shift=6)
+
+
+def vectors_of(case, scale=1.0):
+    return SparseVectors.from_arrays(case.indptr, case.term_ids, case.impacts * np.float32(scale), case.num_terms)
+
+
+def test_queries_round_as_the_oracle_rounds_them():
+    rng = np.random.default_rng(2)
+    rows = [dict(zip(range(n), rng.gamma(0.5, 2.0, n) + 1e-4, strict=True)) for n in (0, 1, 9, 0, 5000, 40)]
+    queries = SparseVectors.from_rows(rows, 5000)
+    batch, scales = quantize_queries(queries)
+    for q in range(len(rows)):
+        weights, scale = oracle.quantize_query(queries.row(q)[1])
+        lo, hi = batch.indptr[q : q + 2]
+        np.testing.assert_array_equal(batch.weights[lo:hi], weights)
+        assert scales[q] == scale
+    assert int(batch.weights[batch.indptr[4] : batch.indptr[5]].sum()) * 255 < 2**31
+
+
+def test_an_index_is_searched_from_its_files_and_its_layouts_are_kept(tmp_path):
+    case = make_case(60, 700)
+    index = build_index(tmp_path / "index", vectors_of(case))
+    want_ordinals, want_scores = case.expected(20)
+    fresh = GpuEngine.open(index, CONFIG).search(case.queries, 20)
+    kept = sorted(p.name for p in layout_folder(index).iterdir())
+    assert len(kept) == len(index.segments)
+    again = GpuEngine.open(open_index(tmp_path / "index"), CONFIG).search(case.queries, 20)
+    impacts_are_weights = index.doc_scale == 1.0
+    for ordinals, scores in (fresh, again):
+        np.testing.assert_array_equal(ordinals, fresh[0])
+        if impacts_are_weights:
+            np.testing.assert_array_equal(ordinals, want_ordinals)
+            np.testing.assert_array_equal(scores, want_scores)
+
+
+@pytest.mark.parametrize("num_docs", [0, 1, 300, 3000, 70_000])
+def test_segments_read_from_files_equal_segments_from_rows(num_docs, tmp_path):
+    """Dense and sparse directories, one and two windows of 65,536."""
+    case = make_case(num_docs + 3, num_docs, num_terms=20, density=0.01)
+    segment = FakeSegment(build_segment(case.indptr, case.term_ids, case.impacts), tmp_path)
+    read = segment_postings(segment)
+    direct = SegmentPostings.from_rows(case.indptr, case.term_ids, case.impacts)
+    for name in ("term_ids", "docs", "impacts", "list_max", "ladder"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(direct, name), err_msg=name)
+    filled = read.run_start[1:] > read.run_start[:-1]
+    np.testing.assert_array_equal(read.run_row[filled], direct.run_row)
+    np.testing.assert_array_equal(read.run_base[filled], direct.run_base)
+    np.testing.assert_array_equal(read.run_start[:-1][filled], direct.run_start[:-1])
+
+
+class FakeSegment:
+    """What `segment_postings` asks of an opened segment, over the reference builder's bytes."""
+
+    def __init__(self, data: bytes, folder) -> None:
+        from indexer.segment import SegmentFile
+
+        self.path = folder / "reference.seg"
+        self.path.write_bytes(data)
+        file = SegmentFile(self.path)
+        self.section, self.header = file.section, file.header
+        self.num_docs, self.deleted = file.header.num_docs, None
