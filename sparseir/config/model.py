@@ -1,0 +1,108 @@
+"""The `model` section: which encoder, from which weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sparseir.errors import ConfigError
+
+EncoderKind = Literal[
+    "splade", "splade_doc", "inference_free", "unicoil", "deepimpact", "deepct", "coil_tok", "bge_m3", "csr"
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """What maps a text to weighted terms."""
+
+    kind: EncoderKind = "inference_free"
+    """The encoder. splade: masked-LM head on both sides; splade_doc: on documents, queries weigh 1 a token;
+    inference_free: on documents, queries weigh idf; unicoil, bge_m3, deepct, deepimpact: one number for each of the
+    text's own tokens; coil_tok: one vector for each; csr: latents of a sparse autoencoder over a dense encoder."""
+
+    base: str = "all-MiniLM-L6-v2"
+    """Folder or hub id of the starting weights: a masked LM, or an encoder without a head, which gets a fresh one."""
+
+    shared_towers: bool = True
+    """Whether queries and documents share one network, where both have one."""
+
+    pooling: Literal["max", "sum"] = "max"
+    """Over the tokens of a text: max (SPLADE v2, ++ and v3) or sum (SPLADE v1). For kinds with a masked-LM head."""
+
+    activation: Literal["log1p", "double_log1p"] = "log1p"
+    """On positive document logits: log(1 + x), or log(1 + log(1 + x)) (ℓ0 activation). Queries always take log1p."""
+
+    top_k_query: int | None = None
+    """Keep the k largest weights of a query, in training as in use; null keeps all."""
+
+    top_k_document: int | None = None
+    """Keep the k largest weights of a document, in training as in use; null keeps all."""
+
+    max_query_length: int = 64
+    """Tokens of a query a network reads, specials included. Queries looked up in a table are never cut."""
+
+    max_document_length: int = 256
+    """Tokens of a document the network reads, specials included."""
+
+    fresh_head_bias: float = -3.0
+    """First vocabulary bias of a head made for a base that has none; it sets the first sparsity."""
+
+    head_scale: float = 1.0
+    """Factor on the output of the head's last normalisation; below 1 tames a head whose logits are too large."""
+
+    zero_specials: bool = True
+    """Whether special tokens weigh 0, in training as in use."""
+
+    lexical_residual: bool = False
+    """Whether each token of the document itself adds a learned positive weight to its own term."""
+
+    lexical_residual_start: float = 0.5
+    """Weight every token of a document adds at the start, the same for all; > 0."""
+
+    trainable_idf: bool = False
+    """Whether the query weights of an inference_free encoder learn."""
+
+    token_dim: int = 32
+    """coil_tok: dimensions of a token's vector."""
+
+    csr_expansion: int = 4
+    """csr: number of latents, in multiples of the dense encoder's dimensions."""
+
+    csr_k: int = 32
+    """csr: latents kept a text."""
+
+    csr_dead_after: int = 30
+    """csr: a latent that no text activated for so many training steps is dead and takes part in the auxiliary loss."""
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: expected at least 1, found {value}"
+            for name in (
+                "max_query_length",
+                "max_document_length",
+                "token_dim",
+                "csr_expansion",
+                "csr_k",
+                "csr_dead_after",
+            )
+            if (value := getattr(self, name)) < 1
+        ]
+        faults += [
+            f"{name}: expected at least 1 or null, found {value}"
+            for name in ("top_k_query", "top_k_document")
+            if (value := getattr(self, name)) is not None and value < 1
+        ]
+        faults += [
+            f"{name}: expected a positive number, found {value}"
+            for name in ("head_scale", "lexical_residual_start")
+            if not (value := getattr(self, name)) > 0
+        ]
+        if self.lexical_residual and self.kind not in ("splade", "splade_doc", "inference_free"):
+            faults.append(f"lexical_residual: belongs to kinds with a masked-LM head, not to {self.kind}")
+        if self.pooling == "sum" and self.kind not in ("splade", "splade_doc", "inference_free"):
+            faults.append(f"pooling: sum belongs to kinds with a masked-LM head, not to {self.kind}")
+        if self.trainable_idf and self.kind != "inference_free":
+            faults.append(f"trainable_idf: belongs to inference_free, not to {self.kind}")
+        if faults:
+            raise ConfigError("\n".join(faults))

@@ -1,0 +1,80 @@
+"""Ranking losses on scores. Pure functions: scores in, one number out, computed in float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def info_nce(scores: Tensor, target: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+    """Mean over queries of −log softmax(scores / temperature)[target].
+
+    Parameters
+    ----------
+    scores : (Q, C), C candidates a query: in-batch documents, hard negatives, or both.
+    target : int64 (Q,), the column of each query's positive; None: column i for query i.
+
+    Source: van den Oord et al. 2018 (arXiv:1807.03748), eq. 4.
+    """
+    if target is None:
+        target = torch.arange(len(scores), device=scores.device)
+    return F.cross_entropy(scores.float() / temperature, target)
+
+
+def triplet(positive: Tensor, negative: Tensor, *, margin: float = 1.0) -> Tensor:
+    """Mean of max(0, margin − (positive − negative)) over pairs of scores of one shape."""
+    return F.relu(margin - (positive.float() - negative.float())).mean()
+
+
+def margin_mse(scores: Tensor, teacher: Tensor, *, all_pairs: bool = False) -> Tensor:
+    """Mean of ((s_i − s_j) − (t_i − t_j))² over pairs of a query's candidates.
+
+    Parameters
+    ----------
+    scores, teacher : (Q, C), the positive in column 0.
+    all_pairs : every pair i < j, as SPLADE-v3 mixes it; else the positive with each negative.
+
+    Source: Hofstätter et al. 2020 (arXiv:2010.02666), eq. 2.
+    """
+    difference = (scores - teacher).float()  # (s_i − s_j) − (t_i − t_j) = d_i − d_j
+    if not all_pairs:
+        return (difference[:, :1] - difference[:, 1:]).square().mean()
+    i, j = torch.triu_indices(difference.shape[1], difference.shape[1], offset=1, device=scores.device)
+    return (difference[:, i] - difference[:, j]).square().mean()
+
+
+def kl_divergence(scores: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Mean over queries of KL(softmax(teacher/τ) ‖ softmax(scores/τ)) · τ².
+
+    Parameters
+    ----------
+    scores, teacher : (Q, C). The factor τ² keeps gradients of one size for every τ.
+
+    Source: Hinton et al. 2015 (arXiv:1503.02531), section 2.
+    """
+    student = F.log_softmax(scores.float() / temperature, dim=-1)
+    reference = F.log_softmax(teacher.float() / temperature, dim=-1)
+    return F.kl_div(student, reference, log_target=True, reduction="batchmean") * temperature**2
+
+
+def listwise_mix(scores: Tensor, teacher: Tensor, *, kl: float = 0.99, margin: float = 0.05) -> Tensor:
+    """kl · KL + margin · MarginMSE over all pairs: the mix of SPLADE-v3 (arXiv:2403.06789, section 3)."""
+    return kl * kl_divergence(scores, teacher) + margin * margin_mse(scores, teacher, all_pairs=True)
+
+
+def vector_distillation(weights: Tensor, target: Tensor) -> Tensor:
+    """Mean over texts of Σ_v (weights[v] − target[v])²: a text's vector learnt from a teacher's.
+
+    Parameters
+    ----------
+    weights, target : (B, V). Teachers of different scale are to be brought to one scale first.
+    """
+    return (weights.float() - target.float()).square().sum(-1).mean()
+
+
+def masked_language_model(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of the true tokens at masked places: logits (N, V), labels int64 (N,); 0 when N = 0."""
+    if not len(labels):
+        return logits.sum() * 0.0
+    return F.cross_entropy(logits.float(), labels)

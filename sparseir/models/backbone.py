@@ -1,0 +1,176 @@
+"""A masked language model, split in front of its vocabulary projection."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparseir.errors import ConfigError
+
+
+class Backbone(nn.Module):
+    """Text features in, one vector per token out, ready for the product with the vocabulary.
+
+    logits[t, v] = hidden[t] · weight[v] + bias[v], where hidden is the output of the model's own head up to its last
+    projection (the decoder). The decoder itself never runs: the towers multiply in chunks.
+
+    Parameters
+    ----------
+    model : any masked LM of transformers with a linear decoder (BERT, DistilBERT, RoBERTa, ModernBERT …).
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        decoder = model.get_output_embeddings()
+        if not isinstance(decoder, nn.Linear):
+            raise ConfigError(
+                f"{type(model).__name__} has no linear vocabulary projection; expected a masked language model"
+            )
+        if decoder.bias is None:
+            decoder.bias = nn.Parameter(torch.zeros(decoder.out_features, dtype=decoder.weight.dtype))
+            model.config.decoder_bias = True  # ModernBERT's name for it
+        # subtle: the module stays in its place, so names and tied weights of the checkpoint hold; it only passes on.
+        decoder.forward = _pass_on  # type: ignore[assignment, method-assign]
+        self.model = model
+
+    @property
+    def decoder(self) -> nn.Linear:
+        """The vocabulary projection: weight (V, H), tied to the embeddings where the model ties them, and bias (V,)."""
+        decoder = self.model.get_output_embeddings()
+        assert isinstance(decoder, nn.Linear)
+        return decoder
+
+    @property
+    def num_terms(self) -> int:
+        return self.decoder.out_features
+
+    @property
+    def hidden_size(self) -> int:
+        return self.decoder.in_features
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens the position embeddings allow."""
+        config = self.model.config
+        positions = int(getattr(config, "max_position_embeddings", 0) or 512)
+        # RoBERTa counts positions from padding_idx + 1.
+        return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Hidden vectors in front of the decoder, (B, L, H)."""
+        inputs = {name: features[name] for name in ("input_ids", "attention_mask") if name in features}
+        output: Tensor = self.model(**inputs).logits
+        return output
+
+    def contextual(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The encoder's last hidden states (B, L, H), before the masked-LM head."""
+        inputs = {name: features[name] for name in ("input_ids", "attention_mask") if name in features}
+        states: Tensor = self.model.base_model(**inputs).last_hidden_state
+        return states
+
+    def token_logits(self, features: Mapping[str, Tensor], where: Tensor) -> Tensor:
+        """Vocabulary logits at chosen tokens, for masked-LM training.
+
+        Parameters
+        ----------
+        where : bool (B, L).
+
+        Returns
+        -------
+        Tensor (where.sum(), V), in row-major order of `where`.
+        """
+        decoder = self.decoder
+        return nn.functional.linear(self(features)[where], decoder.weight, decoder.bias)
+
+
+def _pass_on(hidden: Tensor) -> Tensor:
+    return hidden
+
+
+def load_backbone(folder: Path, *, fresh_head_bias: float, head_scale: float = 1.0) -> Backbone:
+    """A backbone from a transformers folder.
+
+    Weights of the head that the folder does not hold start as: square matrices the identity, the vocabulary bias
+    `fresh_head_bias`, normalisations plain; the decoder is tied to the word embeddings.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds no model transformers can read, or one without a masked-LM class.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    try:
+        with quiet_transformers():
+            model, report = AutoModelForMaskedLM.from_pretrained(
+                str(folder), output_loading_info=True, dtype=torch.float32
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ConfigError(f"{folder}: not a masked language model transformers can load: {error}") from error
+    backbone = Backbone(model)
+    missing = set(report["missing_keys"])
+    _refuse_missing_body(backbone, missing, folder)
+    _start_fresh_head(backbone, missing, fresh_head_bias)
+    if head_scale != 1.0:
+        _scale_head(backbone, head_scale)
+    model.eval()
+    return backbone
+
+
+def _refuse_missing_body(backbone: Backbone, missing: set[str], folder: Path) -> None:
+    prefix = backbone.model.base_model_prefix + "."
+    body = sorted(name for name in missing if name.startswith(prefix) and "pooler" not in name)
+    if body:
+        shown = ", ".join(body[:3]) + (" …" if len(body) > 3 else "")
+        raise ConfigError(f"{folder}: {len(body)} weights of the encoder are missing ({shown})")
+
+
+@torch.no_grad()
+def _start_fresh_head(backbone: Backbone, missing: set[str], bias: float) -> None:
+    decoder = backbone.decoder
+    tied = decoder.weight is backbone.model.get_input_embeddings().weight
+    for name, parameter in backbone.model.named_parameters(remove_duplicate=False):
+        if name not in missing or (parameter is decoder.weight and tied):
+            continue
+        if parameter.ndim == 2 and parameter.shape[0] == parameter.shape[1]:
+            nn.init.eye_(parameter)
+        elif parameter is decoder.bias or (parameter.ndim == 1 and parameter.shape[0] == backbone.num_terms):
+            parameter.fill_(bias)
+        elif parameter.ndim == 1 and name.endswith("bias"):
+            parameter.zero_()
+
+
+@torch.no_grad()
+def _scale_head(backbone: Backbone, scale: float) -> None:
+    prefix = backbone.model.base_model_prefix + "."
+    norms = [
+        module
+        for name, module in backbone.model.named_modules()
+        if isinstance(module, nn.LayerNorm) and not name.startswith(prefix)
+    ]
+    if not norms:
+        raise ConfigError("head_scale: this model's head has no normalisation to scale; leave it at 1")
+    for parameter in norms[-1].parameters():
+        parameter.mul_(scale)
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' report of a fresh head and its progress bars off the terminal; errors still show."""
+    from transformers.utils import logging as transformers_logging
+
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,241 @@
+"""SparseEncoder: texts to sparse vectors, whatever the kind of encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from indexer import SparseVectors
+from sparseir.config.loader import to_mapping
+from sparseir.config.model import ModelConfig
+from sparseir.errors import ConfigError, DataError
+from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
+from sparseir.models.query_table import QueryTable
+from sparseir.models.tokenize import TextTokenizer
+from sparseir.models.towers import StaticQueryTower, Tower
+
+
+class SparseEncoder:
+    """Two towers, a tokenizer, and the calls that turn texts into `SparseVectors`.
+
+    Made by `load` (finished weights) or `from_config` (for training). Documents and queries go through their own
+    towers, which may be one object.
+
+    Parameters
+    ----------
+    config : what it is.
+    tokenizer : of both sides.
+    document_tower, query_tower : (B, V) weights from token features; see `towers.Tower`.
+    """
+
+    def __init__(
+        self, config: ModelConfig, tokenizer: TextTokenizer, document_tower: Tower, query_tower: Tower
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.document_tower = document_tower
+        self.query_tower = query_tower
+        self._copies = InferenceCopies()
+
+    @classmethod
+    def from_config(cls, config: ModelConfig, *, device: str = "cpu") -> SparseEncoder:
+        """A fresh encoder over the weights `config.base` names, for training.
+
+        Raises
+        ------
+        ConfigError
+            The base cannot be found or does not fit the kind.
+        """
+        from sparseir.models.kinds import build_encoder
+
+        return build_encoder(config).to(device)
+
+    @classmethod
+    def load(cls, source: str | Path, *, device: str = "auto") -> SparseEncoder:
+        """An encoder from a folder (sentence-transformers layout, ours, plain masked LM), a hub id or a packaged model.
+
+        Raises
+        ------
+        ConfigError
+            Nothing there, or a layout that is not a sparse encoder's.
+        """
+        from sparseir.models.folder import load_encoder
+        from sparseir.models.sources import resolve_source
+
+        return load_encoder(resolve_source(source), base=str(source)).to(pick_device(device))
+
+    def save(self, folder: str | Path) -> None:
+        """Write a model folder; sentence-transformers 5 and later load it where it knows the kind."""
+        from sparseir.models.folder import save_encoder
+
+        save_encoder(self, Path(folder))
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind
+
+    @property
+    def num_terms(self) -> int:
+        """Size of the vocabulary of the vectors."""
+        return self.document_tower.num_terms
+
+    @property
+    def module(self) -> nn.ModuleDict:
+        """Both towers as one module: what an optimiser, a checkpoint or a data-parallel wrapper takes."""
+        return nn.ModuleDict({"document": self.document_tower, "query": self.query_tower})
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.document_tower.parameters()).device
+
+    def to(self, device: str | torch.device) -> SparseEncoder:
+        """Move both towers; returns self."""
+        self.module.to(device)
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of configuration, tokenizer and weights: equal exactly for equal encoders."""
+        what = {k: v for k, v in to_mapping(self.config).items() if k != "base"}
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
+        digest.update(self.tokenizer.uncut().to_str().encode())
+        for name, value in sorted(self.module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+    def terms(self) -> list[str]:
+        """The vocabulary string of every term id."""
+        return self.tokenizer.terms()
+
+    @property
+    def query_table(self) -> QueryTable | None:
+        """The query side without torch, for encoders whose queries are looked up; None where a network reads them."""
+        if not isinstance(self.query_tower, StaticQueryTower):
+            return None
+        return QueryTable(self.tokenizer.uncut(), self.query_tower.table().detach().cpu().numpy())
+
+    def set_query_weights(self, weights: NDArray[np.float32]) -> None:
+        """Replace the query weights of an encoder whose queries are looked up.
+
+        Parameters
+        ----------
+        weights : (V,) finite and ≥ 0, usually `idf_weights` of a collection.
+        """
+        tower = self.query_tower
+        if not isinstance(tower, StaticQueryTower):
+            raise ConfigError(f"a {self.kind} encoder reads queries with a network and has no query weights to set")
+        given = np.asarray(weights, np.float32)
+        if given.shape != (tower.num_terms,) or not np.isfinite(given).all() or (given < 0).any():
+            raise DataError(
+                f"query weights: expected {tower.num_terms} finite numbers ≥ 0, found an array of shape {given.shape}"
+            )
+        with torch.no_grad():
+            tower.weight.copy_(torch.from_numpy(given.copy()).to(tower.weight.device) * tower.counts)
+
+    def document_frequency(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """How many of the texts hold each term at least once, int64 (V,); whole texts, nothing is cut."""
+        backend = self.tokenizer.uncut()
+        df = np.zeros(self.num_terms, np.int64)
+        for start in range(0, len(texts), 1024):
+            for encoded in backend.encode_batch(list(texts[start : start + 1024]), add_special_tokens=False):
+                df[np.unique(np.asarray(encoded.ids, np.int64))] += 1
+        return df
+
+    def tokenize_documents(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
+        """Token features of documents, cut at `config.max_document_length` unless told."""
+        return self.tokenizer(texts, max_length or self.config.max_document_length)
+
+    def tokenize_queries(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
+        """Token features of queries; those that are looked up in a table are not cut unless told."""
+        if max_length is None:
+            static = isinstance(self.query_tower, StaticQueryTower)
+            max_length = 1 << 20 if static else self.config.max_query_length
+        return self.tokenizer(texts, max_length)
+
+    def encode_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        max_active_dims: int | None = None,
+        dtype: Dtype = "float32",
+        progress: Progress | None = None,
+    ) -> SparseVectors:
+        """One row per text, in order; an empty text is an empty row.
+
+        Parameters
+        ----------
+        max_active_dims : keep the largest weights of a row, at most so many.
+        dtype : "native" runs the network in bfloat16 where the device has it: three times faster, weights to about 1%.
+        progress : called with (done, all) after every batch.
+        """
+        options = EncodeOptions(
+            batch_size=batch_size,
+            max_length=self.config.max_document_length,
+            max_active_dims=max_active_dims,
+            dtype=dtype,
+            progress=progress,
+        )
+        return self._run(self.document_tower, texts, options)
+
+    def encode_queries(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        max_active_dims: int | None = None,
+        dtype: Dtype = "float32",
+        progress: Progress | None = None,
+    ) -> SparseVectors:
+        """One row per query, in order; parameters and empty texts as for documents."""
+        length = 1 << 20 if isinstance(self.query_tower, StaticQueryTower) else self.config.max_query_length
+        options = EncodeOptions(
+            batch_size=batch_size,
+            max_length=length,
+            max_active_dims=max_active_dims,
+            dtype=dtype,
+            progress=progress,
+        )
+        return self._run(self.query_tower, texts, options)
+
+    def _run(self, tower: Tower, texts: Sequence[str], options: EncodeOptions) -> SparseVectors:
+        # Special tokens alone would still expand to something; a text without content has no terms.
+        rows = [
+            ids if text.strip() else []
+            for text, ids in zip(texts, self.tokenizer.ids(texts, options.max_length), strict=True)
+        ]
+        if not isinstance(tower, StaticQueryTower):
+            tower = self._copies.of(tower, native_dtype(options.dtype, self.device))  # type: ignore[assignment]
+        return run_tower(tower, rows, self.tokenizer.pad, options, self.num_terms)
+
+    def __repr__(self) -> str:
+        described: dict[str, Any] = {"kind": self.kind, "base": self.config.base, "num_terms": self.num_terms}
+        return f"SparseEncoder({', '.join(f'{k}={v!r}' for k, v in described.items())})"
+
+
+def pick_device(device: str) -> torch.device:
+    """ "auto" is cuda where there is one, else cpu.
+
+    Raises
+    ------
+    ConfigError
+        A device torch does not know or this machine does not have.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device {device!r}: expected auto, cpu, cuda or cuda:<number>") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r}: this machine has no CUDA device torch can use; take auto or cpu")
+    return chosen

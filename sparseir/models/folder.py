@@ -1,0 +1,99 @@
+"""Model folders: what `SparseEncoder.save` writes and `SparseEncoder.load` reads.
+
+Kinds sentence-transformers knows are written in its 5.0 layout (which 5.0 and everything later read) beside our own
+`sparseir.json`; the others in our layout alone. Reading takes both, the layouts of 5.0 to 6.x, and plain masked LMs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sparseir.config.loader import build, to_mapping
+from sparseir.config.model import ModelConfig
+from sparseir.errors import ConfigError
+from sparseir.models.encoder import SparseEncoder
+from sparseir.models.kinds import build_encoder
+from sparseir.models.sentence_layout import is_sparse_layout, read_sentence_layout, write_sentence_layout
+
+CONFIG_FILE = "sparseir.json"
+QUERY_TABLE_FOLDER = "query_table"
+FORMAT, VERSION = "sparseir-model", 1
+
+logger = logging.getLogger(__name__)
+
+
+def save_encoder(encoder: SparseEncoder, folder: Path) -> None:
+    """Write the folder; files of an older model in it are overwritten."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_sentence_layout(encoder, folder)
+    table = encoder.query_table
+    if table is not None:
+        table.save(folder / QUERY_TABLE_FOLDER)
+    description = {"format": FORMAT, "version": VERSION, "config": to_mapping(encoder.config)}
+    (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def load_encoder(folder: Path, *, base: str) -> SparseEncoder:
+    """An encoder from a local folder.
+
+    Parameters
+    ----------
+    base : the name it was asked for by, kept as `config.base` where the folder does not say.
+
+    Raises
+    ------
+    ConfigError
+        Not a model folder, a damaged one, or one a newer version wrote.
+    """
+    config = _read_config(folder)
+    if config is not None or is_sparse_layout(folder):
+        return read_sentence_layout(folder, config, base=base)
+    if (folder / "modules.json").is_file() or not _has_masked_lm(folder):
+        logger.warning("%s has no masked-LM head: it gets a fresh one, which is to be trained before use", folder)
+        return build_encoder(ModelConfig(base=str(folder), kind="inference_free"))
+    encoder = build_encoder(ModelConfig(base=str(folder), kind="splade"))
+    encoder.config = replace(encoder.config, base=base)
+    return encoder
+
+
+def _has_masked_lm(folder: Path) -> bool:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"{folder}: not a model folder (no modules.json, no config.json)")
+    architectures = read_json(path).get("architectures") or []
+    return any("MaskedLM" in str(name) for name in architectures)
+
+
+def _read_config(folder: Path) -> ModelConfig | None:
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return None
+    description = read_json(path)
+    if description.get("format") != FORMAT or not isinstance(description.get("config"), dict):
+        raise ConfigError(f"{path}: not the description of a sparseir model")
+    if description.get("version") != VERSION:
+        raise ConfigError(
+            f"{path}: model version {description.get('version')}; this build reads {VERSION}; update sparseir"
+        )
+    return build(ModelConfig, description["config"], source=str(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises
+    ------
+    ConfigError
+        Missing, unreadable, or not an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,119 @@
+"""Running a tower over many texts: length order, number format, rows of SparseVectors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from indexer import SparseVectors
+
+Dtype = Literal["float32", "bfloat16", "native"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodeOptions:
+    """How texts are run through a tower.
+
+    Parameters
+    ----------
+    batch_size : texts a forward pass sees.
+    max_length : tokens of a text the network reads.
+    max_active_dims : keep the largest weights of a row, at most so many; equal weights: the smaller term ids.
+    dtype : "native" is bfloat16 where the device multiplies it in hardware, else float32.
+    progress : called with (texts done, texts in all) after every batch.
+    """
+
+    batch_size: int = 32
+    max_length: int = 256
+    max_active_dims: int | None = None
+    dtype: Dtype = "float32"
+    progress: Progress | None = None
+
+
+def native_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
+    """The torch dtype a `Dtype` means on a device."""
+    if dtype != "native":
+        return torch.float32 if dtype == "float32" else torch.bfloat16
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+class InferenceCopies:
+    """Copies of a module in lower precision, made again when its parameters have changed since."""
+
+    def __init__(self) -> None:
+        self._copies: dict[tuple[int, torch.dtype], tuple[tuple[int, ...], nn.Module]] = {}
+
+    def of(self, module: nn.Module, dtype: torch.dtype) -> nn.Module:
+        """The module itself for its own dtype, else a copy with the parameters of now."""
+        parameters = list(module.parameters())
+        if not parameters or parameters[0].dtype == dtype:
+            return module
+        # Every in-place change, an optimiser step as well, moves a parameter's version.
+        state = tuple(x for p in parameters for x in (p.data_ptr(), p._version))
+        key = (id(module), dtype)
+        kept = self._copies.get(key)
+        if kept is None or kept[0] != state:
+            with torch.no_grad():
+                made = copy.deepcopy(module).to(dtype).eval().requires_grad_(False)
+            kept = self._copies[key] = (state, made)
+        return kept[1]
+
+
+@torch.inference_mode()
+def run_tower(
+    tower: nn.Module,
+    rows: Sequence[Sequence[int]],
+    pad: Callable[[Sequence[Sequence[int]]], dict[str, Tensor]],
+    options: EncodeOptions,
+    num_terms: int,
+) -> SparseVectors:
+    """One row of weights per row of token ids, in the order given.
+
+    Texts are sorted by length inside, so that a batch holds little padding. A row without tokens is an empty row.
+    """
+    device = next((p.device for p in tower.parameters()), torch.device("cpu"))
+    order = sorted((i for i in range(len(rows)) if rows[i]), key=lambda i: len(rows[i]))
+    terms: list[np.ndarray] = [np.zeros(0, np.uint32)] * len(rows)
+    weights: list[np.ndarray] = [np.zeros(0, np.float32)] * len(rows)
+    training = tower.training
+    tower.eval()
+    try:
+        for start in range(0, len(order), options.batch_size):
+            chosen = order[start : start + options.batch_size]
+            features = {name: x.to(device) for name, x in pad([rows[i] for i in chosen]).items()}
+            output = tower(features).float()
+            for i, row in zip(chosen, output, strict=True):
+                terms[i], weights[i] = _active(row, options.max_active_dims)
+            if options.progress is not None:
+                options.progress(min(start + options.batch_size, len(order)), len(order))
+    finally:
+        tower.train(training)
+    indptr = np.concatenate([[0], np.cumsum([len(t) for t in terms])]).astype(np.int64)
+    empty = [np.zeros(0, np.uint32)]
+    return SparseVectors(
+        indptr,
+        np.concatenate(terms or empty),
+        np.concatenate(weights or [np.zeros(0, np.float32)]),
+        num_terms,
+    )
+
+
+def _active(row: Tensor, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
+    ids = row.nonzero().squeeze(1)
+    terms = ids.cpu().numpy().astype(np.uint32)
+    weights = row[ids].cpu().numpy().astype(np.float32)
+    if limit is not None and len(terms) > limit:
+        kept = np.sort(np.argsort(-weights, kind="stable")[:limit])
+        terms, weights = terms[kept], weights[kept]
+    return terms, weights

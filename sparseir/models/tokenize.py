@@ -1,0 +1,84 @@
+"""Texts to the integer tensors a network reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from sparseir.errors import ConfigError
+
+
+class TextTokenizer:
+    """A fast tokenizer of transformers, with the ids of its special tokens at hand.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast.
+    num_terms : size of the vocabulary the network scores, at least the tokenizer's.
+    """
+
+    def __init__(self, tokenizer: Any, num_terms: int) -> None:
+        if len(tokenizer) > num_terms:
+            raise ConfigError(
+                f"the tokenizer does not match the model: it has {len(tokenizer)} tokens, the model scores {num_terms} "
+                "terms; use the tokenizer the model was trained with"
+            )
+        self.tokenizer = tokenizer
+        self.num_terms = num_terms
+        self.special_ids: tuple[int, ...] = tuple(sorted(set(tokenizer.all_special_ids)))
+
+    @classmethod
+    def load(cls, folder: Path, num_terms: int) -> TextTokenizer:
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"{folder}: no tokenizer that transformers can load: {error}") from error
+        if not getattr(tokenizer, "is_fast", False):
+            raise ConfigError(f"{folder}: the tokenizer has no tokenizer.json; convert it to a fast one")
+        return cls(tokenizer, num_terms)
+
+    def __call__(self, texts: Sequence[str], max_length: int) -> dict[str, Tensor]:
+        """input_ids and attention_mask, int64 (B, L), padded on the right to the longest text and cut at max_length."""
+        rows = self.ids(texts, max_length)
+        return self.pad(rows)
+
+    def ids(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
+        """Token ids of each text with its special tokens, cut at max_length."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(
+            list(texts), truncation=True, max_length=max_length, padding=False, return_attention_mask=False
+        )
+        rows: list[list[int]] = encoded["input_ids"]
+        return rows
+
+    def pad(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        """Rows of ids as one batch."""
+        longest = max((len(r) for r in rows), default=0)
+        input_ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id or 0, dtype=torch.int64)
+        mask = torch.zeros(len(rows), longest, dtype=torch.int64)
+        for i, row in enumerate(rows):
+            input_ids[i, : len(row)] = torch.tensor(row, dtype=torch.int64)
+            mask[i, : len(row)] = 1
+        return {"input_ids": input_ids, "attention_mask": mask}
+
+    def uncut(self) -> Tokenizer:
+        """A copy of the tokenizer below, with truncation and padding switched off."""
+        copy = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        copy.no_truncation()
+        copy.no_padding()
+        return copy
+
+    def terms(self) -> list[str]:
+        """The vocabulary string of every term id; ids the tokenizer does not know are written [id]."""
+        names = [f"[{i}]" for i in range(self.num_terms)]
+        for token, i in self.tokenizer.get_vocab().items():
+            names[i] = token
+        return names

@@ -1,0 +1,169 @@
+"""Networks from token features to one weight per vocabulary term: the masked-LM tower and the query lookup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sparseir.models.backbone import Backbone
+from sparseir.models.fused_head import max_logits
+
+SPECIAL_BIAS = -1e4
+"""Vocabulary bias of a special token: no logit lifts it above zero, here or in any other loader of the weights."""
+
+
+class Tower(nn.Module):
+    """What all towers share: `forward(features) -> (B, V)`, float32 weights ≥ 0, differentiable.
+
+    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them.
+    """
+
+    num_terms: int
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        raise TypeError(f"{type(self).__name__} defines no forward pass")
+
+
+class MaskedLMTower(Tower):
+    """SPLADE: w[v] = pool over tokens t of a(relu(logits[t, v])), a = log1p, or log1p twice.
+
+    With max pooling the maximum comes first: a and relu rise, so the value is the same, and B×V numbers are left of
+    B×L×V before anything else is computed.
+
+    Parameters
+    ----------
+    backbone : the network, shared between towers or not.
+    special_ids : terms that never weigh anything; their vocabulary bias is set to `SPECIAL_BIAS`. Empty: none.
+    pooling, activation, top_k : as in ModelConfig.
+    lexical : adds to the terms of the text's own tokens, or None.
+
+    Source: Formal et al. 2021 (arXiv:2107.05720 eq. 1, sum; arXiv:2109.10086 eq. 6, max); arXiv:2504.14839 (log1p twice).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        special_ids: Sequence[int],
+        *,
+        pooling: Literal["max", "sum"] = "max",
+        activation: Literal["log1p", "double_log1p"] = "log1p",
+        top_k: int | None = None,
+        lexical: LexicalResidual | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.num_terms = backbone.num_terms
+        self.special_ids = tuple(special_ids)
+        self.pooling = pooling
+        self.activation = activation
+        self.top_k = top_k
+        self.lexical = lexical
+        self.silence_specials()
+
+    @torch.no_grad()
+    def silence_specials(self) -> None:
+        """Write the bias of the special tokens, again after anything that may have moved it."""
+        if self.special_ids:
+            self.backbone.decoder.bias[list(self.special_ids)] = SPECIAL_BIAS
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        hidden = self.backbone(features)
+        decoder, mask = self.backbone.decoder, features["attention_mask"]
+        if self.pooling == "max":
+            weights = torch.log1p(max_logits(hidden, mask, decoder.weight, decoder.bias))
+        else:
+            weights = _sum_log1p(hidden, mask, decoder.weight, decoder.bias)
+        if self.activation == "double_log1p":
+            weights = torch.log1p(weights)
+        if self.lexical is not None:
+            weights = weights + self.lexical(hidden, features, self.num_terms)
+        return keep_largest(weights, self.top_k)
+
+
+def _sum_log1p(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Σ_t log1p(relu(logits[t, v])), (B, V) float32; logits live for one text at a time, forward and backward."""
+
+    def one(states: Tensor) -> Tensor:
+        logits = nn.functional.linear(states, weight.to(states.dtype), bias.to(states.dtype))
+        return torch.log1p(torch.relu(logits.float())).sum(0)
+
+    rows = [checkpoint(one, hidden[b][mask[b].bool()], use_reentrant=False) for b in range(len(hidden))]
+    return torch.stack(rows)
+
+
+def keep_largest(weights: Tensor, k: int | None) -> Tensor:
+    """Rows with all but their k largest weights set to 0; k = None keeps all."""
+    if k is None or k >= weights.shape[-1]:
+        return weights
+    top = torch.topk(weights, k, dim=-1)
+    return torch.zeros_like(weights).scatter(-1, top.indices, top.values)
+
+
+def scatter_max(values: Tensor, features: Mapping[str, Tensor], num_terms: int, counts: Tensor) -> Tensor:
+    """w[b, v] = max of values[b, t] over the tokens t with input_ids[b, t] = v, 0 without such a token; (B, V).
+
+    Parameters
+    ----------
+    values : (B, L), ≥ 0.
+    counts : bool (V,), terms that may weigh anything.
+    """
+    ids = features["input_ids"]
+    values = values.float() * features["attention_mask"] * counts[ids]
+    zeros = torch.zeros(len(ids), num_terms, dtype=torch.float32, device=values.device)
+    return zeros.scatter_reduce(1, ids, values, reduce="amax")
+
+
+class LexicalResidual(nn.Module):
+    """Each token of the text adds to its own term: r[v] = max over t with token v of softplus(u · hidden[t] + c).
+
+    u starts at 0 and c such that r is `start` for every token: a constant presence bonus, near BM25 with little data,
+    that training turns into a term importance.
+    """
+
+    counts: Tensor
+
+    def __init__(self, hidden_size: int, num_terms: int, special_ids: Sequence[int], start: float) -> None:
+        super().__init__()
+        self.importance = nn.Linear(hidden_size, 1)
+        nn.init.zeros_(self.importance.weight)
+        with torch.no_grad():
+            self.importance.bias.copy_(torch.log(torch.expm1(torch.tensor(start, dtype=torch.float64))))
+        counts = torch.ones(num_terms, dtype=torch.bool)
+        counts[list(special_ids)] = False
+        self.register_buffer("counts", counts, persistent=False)
+
+    def forward(self, hidden: Tensor, features: Mapping[str, Tensor], num_terms: int) -> Tensor:
+        values = nn.functional.softplus(self.importance(hidden).squeeze(-1).float())
+        return scatter_max(values, features, num_terms, self.counts)
+
+
+class StaticQueryTower(Tower):
+    """w[v] = weight[v] if v is one of the text's tokens, else 0: presence, not counts; specials 0.
+
+    Parameters
+    ----------
+    weight : (V,) ≥ 0, idf for an inference-free encoder, ones for SPLADE-doc.
+    trainable : whether the weights learn; they are used as relu(weight), so that a step cannot make one negative.
+    """
+
+    counts: Tensor
+
+    def __init__(self, weight: Tensor, special_ids: Sequence[int], *, trainable: bool = False) -> None:
+        super().__init__()
+        self.num_terms = len(weight)
+        counts = torch.ones(self.num_terms, dtype=torch.bool)
+        counts[list(special_ids)] = False
+        self.register_buffer("counts", counts, persistent=False)
+        self.weight = nn.Parameter(weight.detach().float() * counts, requires_grad=trainable)
+
+    def table(self) -> Tensor:
+        """The weight of each term in use, (V,)."""
+        return torch.relu(self.weight) * self.counts
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        ones = torch.ones_like(features["input_ids"], dtype=torch.float32)
+        return scatter_max(ones, features, self.num_terms, self.counts) * self.table()

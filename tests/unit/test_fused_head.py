@@ -1,0 +1,72 @@
+"""The fused head equals the plain formula, values and gradients, ties and padding included."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from sparseir.models.fused_head import max_logits  # noqa: E402
+
+
+def plain(hidden, mask, weight, bias):
+    logits = hidden @ weight.t() + bias
+    logits = logits.masked_fill(~mask.bool()[:, :, None], float("-inf"))
+    top = torch.stack([row.gather(0, row.argmax(0, keepdim=True))[0] for row in logits])  # argmax: the first maximum
+    return torch.relu(top)
+
+
+def inputs(seed: int, *, grid: bool = False):
+    """Random tensors; on a grid of halves products tie often and are exact."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((3, 7, 8), (50, 8), (50,))
+    tensors = [torch.randn(s, generator=generator) for s in shapes]
+    if grid:
+        tensors = [(t * 2).round() / 2 for t in tensors]
+    hidden, weight, bias = (t.requires_grad_() for t in tensors)
+    mask = torch.tensor([[1] * 7, [1, 1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 1, 0, 0]])
+    return hidden, mask, weight, bias
+
+
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_fused_equals_plain(seed: int, grid: bool) -> None:
+    results = []
+    for function in (max_logits, plain):
+        hidden, mask, weight, bias = inputs(seed, grid=grid)
+        top = function(hidden, mask, weight, bias)
+        (torch.log1p(top) * torch.linspace(0.1, 1, top.numel()).view_as(top)).sum().backward()
+        results.append((top, hidden.grad, weight.grad, bias.grad))
+    for fused, reference in zip(*results, strict=True):
+        torch.testing.assert_close(fused, reference, rtol=1e-5, atol=1e-5)
+
+
+def test_first_maximum_gets_the_gradient() -> None:
+    """Two equal tokens: only the first learns."""
+    hidden = torch.ones(1, 2, 1, requires_grad=True)
+    max_logits(hidden, torch.ones(1, 2), torch.ones(3, 1), torch.zeros(3)).sum().backward()
+    assert hidden.grad.flatten().tolist() == [3.0, 0.0]
+
+
+def test_bfloat16_close_to_float32() -> None:
+    hidden, mask, weight, bias = inputs(5)
+    low = max_logits(hidden.bfloat16(), mask, weight.bfloat16(), bias)
+    torch.testing.assert_close(low, plain(hidden, mask, weight, bias), rtol=0.05, atol=0.1)
+    low.sum().backward()
+    assert torch.isfinite(weight.grad).all()
+
+
+def test_autocast_decides_the_products_dtype() -> None:
+    hidden, mask, weight, bias = inputs(6)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = max_logits(hidden, mask, weight, bias)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, max_logits(hidden.bfloat16(), mask, weight.bfloat16(), bias))
+
+
+def test_text_without_tokens_is_all_zero() -> None:
+    hidden, _, weight, bias = inputs(7)
+    top = max_logits(hidden, torch.zeros(3, 7), weight, bias + 5)
+    top.sum().backward()
+    assert not top.any()
+    assert not hidden.grad.any()

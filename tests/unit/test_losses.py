@@ -1,0 +1,122 @@
+"""Losses and regularisers against values worked out by hand or published."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from sparseir.losses import ensemble, ranking, regularisers, schedule  # noqa: E402
+
+A = torch.tensor([[2.0, 4.0, 6.0]])
+B = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+C = torch.tensor([[-1.0, -2.0], [3.0, -4.0]])
+D = torch.tensor([[1.0, 0.2, 0.0, 0.0], [0.5, 0.6, 0.7, 0.8]])
+
+
+def test_flops_and_l1_referee_values() -> None:
+    assert [regularisers.flops(x).item() for x in (A, B, C)] == [56.0, 25.0, 13.0]
+    assert [regularisers.l1(x).item() for x in (A, B, C)] == [12.0, 7.0, 5.0]
+
+
+def test_l0_mask_keeps_masked_rows_in_the_mean() -> None:
+    assert regularisers.flops(D).item() == pytest.approx(1.005)
+    assert regularisers.flops(regularisers.l0_masked(D, 2)).item() == pytest.approx(0.435)
+
+
+def test_groupings_differ_as_named() -> None:
+    """Two queries, positive and one negative: means (2, 1) and (1, 2), all together (1.5, 1.5)."""
+    lists = torch.tensor([[[4.0, 0.0], [0.0, 4.0]], [[0.0, 2.0], [2.0, 0.0]]])
+    assert regularisers.grouped_flops(lists, "all_documents").item() == pytest.approx(4.5)
+    assert regularisers.grouped_flops(lists, "mean_of_groups").item() == pytest.approx(5.0)
+    assert regularisers.grouped_flops(lists, "sum_of_positions").item() == pytest.approx(10.0)
+
+
+def test_idf_flops_leaves_out_specials_and_clamps() -> None:
+    """idf 0 → out; idf .01 → clamped to .1: (.2/.1)²=4; idf 2: (4/2)²=4."""
+    got = regularisers.idf_flops(torch.tensor([[9.0, 0.2, 4.0]]), torch.tensor([0.0, 0.01, 2.0]), floor=0.1)
+    assert got.item() == pytest.approx(8.0)
+
+
+def test_df_weights_rise_from_zero_through_half_at_alpha() -> None:
+    omega = regularisers.df_weights(torch.tensor([0.0, 0.1, 1.0, 1e-9]), alpha=0.1, beta=10.0)
+    assert omega[0] == 0
+    assert omega[1].item() == pytest.approx(0.5)
+    assert omega[2] == 1
+    assert omega[3].item() == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(ValueError, match="alpha"):
+        regularisers.df_weights(torch.tensor([0.1]), alpha=1.0)
+
+
+def test_anti_zero_is_finite_at_collapse() -> None:
+    weights = torch.zeros(2, 3, requires_grad=True)
+    value = regularisers.anti_zero(weights)
+    value.backward()
+    assert value.item() == pytest.approx(1e6)
+    assert torch.isfinite(weights.grad).all()
+    assert regularisers.anti_zero(torch.tensor([[1.0, 1.0]])).item() == pytest.approx(0.25, rel=1e-4)
+
+
+def test_quadratic_ramp_counts_steps() -> None:
+    assert [round(schedule.quadratic_ramp(t, 10), 4) for t in (1, 2, 3, 4, 10, 20)] == [0.01, 0.04, 0.09, 0.16, 1, 1]
+    assert schedule.quadratic_ramp(0, 0) == 1.0
+
+
+def test_target_sparsity_settles_on_its_target() -> None:
+    """A plant whose active dims fall as λ^-½ from 1000 at λ = 1e-4: 100 dims need λ = 1e-2."""
+    control = schedule.TargetSparsity(100, start=1e-4)
+    dims = 1000.0
+    for _ in range(600):
+        dims = 1000.0 * math.sqrt(1e-4 / control.update(dims))
+    assert dims == pytest.approx(100, rel=0.05)
+    other = schedule.TargetSparsity(100)
+    other.load_state_dict(control.state_dict())
+    assert other.update(50) == control.update(50)
+
+
+def test_info_nce_by_hand() -> None:
+    """softmax([1, 1]) gives ½ each: −log ½."""
+    scores = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    assert ranking.info_nce(scores).item() == pytest.approx(math.log(2))
+    first = ranking.info_nce(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), temperature=2.0)
+    assert first.item() == pytest.approx(math.log(1 + math.exp(-1)))
+
+
+def test_margin_mse_by_hand() -> None:
+    """Margins 3−1 and 5−4 differ by 1; over all pairs of (3, 1, 0) against 0: 4, 9, 1."""
+    assert ranking.margin_mse(torch.tensor([[3.0, 1.0]]), torch.tensor([[5.0, 4.0]])).item() == 1.0
+    scores, zeros = torch.tensor([[3.0, 1.0, 0.0]]), torch.zeros(1, 3)
+    assert ranking.margin_mse(scores, zeros, all_pairs=True).item() == pytest.approx(14 / 3)
+    assert ranking.margin_mse(scores, zeros).item() == pytest.approx(6.5)
+
+
+def test_kl_is_zero_for_equal_distributions_and_positive_else() -> None:
+    scores = torch.tensor([[1.0, 2.0, 3.0]])
+    assert ranking.kl_divergence(scores, scores + 7).item() == pytest.approx(0, abs=1e-6)
+    expected = sum(p * math.log(p / q) for p, q in zip(torch.softmax(scores[0], 0).tolist(), [1 / 3] * 3, strict=True))
+    assert ranking.kl_divergence(torch.zeros(1, 3), scores).item() == pytest.approx(expected, rel=1e-5)
+    mix = ranking.listwise_mix(torch.zeros(1, 3), scores)
+    assert mix.item() == pytest.approx(0.99 * expected + 0.05 * 2.0, rel=1e-5)
+
+
+def test_ensemble_normalises_each_query_and_averages() -> None:
+    """(0, 5, 10) → (0, .5, 1); equal scores → 0; mean × 30."""
+    first = torch.tensor([[0.0, 5.0, 10.0], [3.0, 3.0, 3.0]])
+    second = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
+    got = ensemble.ensemble_scores([first, second], scale=30)
+    want = torch.tensor([[15.0, 22.5, 15.0], [0.0, 7.5, 15.0]])
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-3)
+    alone = ensemble.ensemble_scores([first, second], scale=1, weights=[1, 0])
+    torch.testing.assert_close(alone[0], torch.tensor([0.0, 0.5, 1.0]), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="at least one"):
+        ensemble.ensemble_scores([], scale=1)
+
+
+def test_triplet_vector_and_mlm_losses_by_hand() -> None:
+    assert ranking.triplet(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 0.0])).item() == 0.5
+    assert ranking.vector_distillation(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])).item() == 5.0
+    logits = torch.zeros(2, 4)
+    assert ranking.masked_language_model(logits, torch.tensor([0, 3])).item() == pytest.approx(math.log(4))
+    assert ranking.masked_language_model(logits[:0], torch.tensor([], dtype=torch.int64)).item() == 0.0
