@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from indexer import SparseVectors
     from sparseir.errors import SparseIRError
+    from sparseir.models import SparseEncoder
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "SparseEncoder": "sparseir.models",
     "SparseIRError": "sparseir.errors",
     "SparseVectors": "indexer",
 }
 
-__all__ = ["SparseIRError", "SparseVectors", "__version__"]
+__all__ = ["SparseEncoder", "SparseIRError", "SparseVectors", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparseir.config.encode import EncodeConfig
 from sparseir.config.evaluate import EvaluateConfig
 from sparseir.config.loader import apply_overrides, build, read_yaml
+from sparseir.config.model import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """One YAML file of configs/: one field a section."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The encoder and its starting weights."""
+
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """Turning a collection into vectors."""
 
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """Judging the result."""
