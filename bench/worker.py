@@ -1,0 +1,120 @@
+"""One system in its own process: builds an index, or loads one and answers rounds of queries on request.
+
+Started by compare.py with a pinned core and single-threaded libraries. Requests and replies are JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # the checkout, unless sparseir is installed
+
+import numpy as np
+import peers
+from dataset import Dataset, read, rows, truth
+
+
+def _status(field: str) -> int:
+    """Bytes of a memory field of this process, such as VmRSS."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(field)
+
+
+def _disk(folder: Path) -> int:
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+def _import(peer: peers.Peer) -> None:
+    for module in peer.modules:
+        __import__(module)
+
+
+def build(peer: peers.Peer, index: int, folder: Path, dataset: Dataset) -> dict[str, float]:
+    """Build from a CSR in memory; what the build adds to it is its memory."""
+    _import(peer)
+    adapter = peer.adapter(folder, peer.indexes[index].settings)
+    docs = read(dataset.docs)
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+    wall, cpu = time.perf_counter(), time.process_time()
+    adapter.build(docs)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "build_s": time.perf_counter() - wall,
+        "build_cpu_s": time.process_time() - cpu + children.ru_utime + children.ru_stime,
+        "build_peak_bytes": max(0, _status("VmHWM") - before),
+        "disk_bytes": _disk(folder),
+    }
+
+
+class Server:
+    """A loaded index and its prepared queries."""
+
+    def __init__(self, peer: peers.Peer, index: int, folder: Path, dataset: Dataset, num_queries: int) -> None:
+        _import(peer)
+        self._modes = peer.indexes[index].modes
+        self._dataset, self._num_queries = dataset, num_queries
+        queries = rows(read(dataset.queries), num_queries)
+        self._adapter = peer.adapter(folder, peer.indexes[index].settings)
+        self._before = _status("VmRSS")
+        start = time.perf_counter()
+        self._adapter.load()
+        self._load_s = time.perf_counter() - start
+        self._queries = [self._adapter.prepare(*query) for query in queries]
+
+    def measure_recall(self, mode: int, k: int, cache: str) -> dict[str, float]:
+        """Answer every query once. Warms caches and just-in-time compilers as a side effect."""
+        right = truth(self._dataset, self._num_queries, k, Path(cache))
+        settings, adapter = self._modes[mode].settings, self._adapter
+        found = [right.recall(i, adapter.ids(adapter.search(q, k, settings))) for i, q in enumerate(self._queries)]
+        return {"recall": float(np.mean(found)), "recall_worst": float(np.min(found))}
+
+    def run(self, mode: int, k: int, start: int, stop: int) -> dict[str, Any]:
+        """Answer a slice of the queries one at a time: CPU time of the process for all, wall time of each."""
+        settings, search = self._modes[mode].settings, self._adapter.search
+        clock = time.perf_counter_ns
+        wall = []
+        cpu = time.process_time_ns()
+        for query in self._queries[start:stop]:
+            begin = clock()
+            search(query, k, settings)
+            wall.append(clock() - begin)
+        return {"cpu_ns": time.process_time_ns() - cpu, "wall_ns": wall}
+
+    def memory(self) -> dict[str, float]:
+        """What loading and answering added to the process; pages of mapped files count once touched."""
+        return {"resident_bytes": max(0, _status("VmRSS") - self._before), "load_s": self._load_s}
+
+
+def main() -> None:
+    replies: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # libraries that print must not spoil the replies
+
+    def reply(message: dict[str, Any]) -> None:
+        replies.write(json.dumps(message) + "\n")
+        replies.flush()
+
+    job = json.loads(sys.stdin.readline())
+    os.sched_setaffinity(0, set(job["cores"]))
+    peer, folder = peers.find(job["peer"]), Path(job["folder"])
+    dataset = Dataset(docs=Path(job["docs"]), queries=Path(job["queries"]), name=job["name"])
+    if job["task"] == "build":
+        reply(build(peer, job["index"], folder, dataset))
+        return
+    server = Server(peer, job["index"], folder, dataset, job["num_queries"])
+    reply({})
+    for line in sys.stdin:
+        request = json.loads(line)
+        reply(getattr(server, request.pop("call"))(**request))
+
+
+if __name__ == "__main__":
+    main()
