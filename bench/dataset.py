@@ -43,9 +43,8 @@ def read(path: Path, num_terms: int | None = None) -> Any:
         # Assigned rather than constructed: scipy would widen the column numbers of more than 2^31 postings.
         matrix.data, matrix.indices, matrix.indptr = parts
         return matrix
-    from indexer.interchange import read_vectors
-
     from indexer import SparseVectors
+    from indexer.interchange import read_vectors
 
     vectors = SparseVectors.concatenate([batch.vectors for batch in read_vectors(path)])
     matrix = vectors.to_scipy()
