@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -166,25 +167,32 @@ def _merge(
 
 
 def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig) -> Backend:
-    name = config.backend
-    if name in ("auto", "cuda"):
+    """The backend the configuration names, or the first one this machine can run: cuda, triton, torch."""
+    if config.backend in ("auto", "cuda"):
         from sparseir.search.gpu.cuda_backend import CudaBackend, CudaLimits
         from sparseir.search.gpu.driver import Driver
 
         try:
-            driver = Driver()
-        except NativeError:
-            if name == "cuda":
+            return CudaBackend(layout, postings, Driver(), CudaLimits(memory=config.gpu_memory))
+        except NativeError:  # no device, no driver, or nothing to compile the kernels with
+            if config.backend == "cuda":
                 raise
-        else:
-            return CudaBackend(layout, postings, driver, CudaLimits(memory=config.gpu_memory))
     try:
         import torch
-
-        from sparseir.search.gpu.torch_backend import TorchBackend
     except ImportError:
-        raise MissingExtraError("torch", "gpu", "the gpu engine without CUDA") from None
+        raise MissingExtraError("torch", "gpu", "the gpu engine without the compiled kernels") from None
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return TorchBackend(layout, postings.ordinals, len(postings.term_ids), device=device, memory=config.gpu_memory // 4)
+    use_triton = config.backend == "triton"
+    if config.backend == "auto" and device == "cuda":
+        use_triton = importlib.util.find_spec("triton") is not None
+    if not use_triton:
+        from sparseir.search.gpu.torch_backend import TorchBackend
+
+        return TorchBackend(layout, postings, device=device, memory=config.gpu_memory // 4)
+    try:
+        from sparseir.search.gpu.triton_backend import TritonBackend
+    except ImportError:
+        raise MissingExtraError("triton", "gpu", "the triton backend") from None
+    return TritonBackend(postings, device=device, memory=config.gpu_memory // 4)
