@@ -27,7 +27,7 @@ from indexer.segment import SegmentFile
 from indexer.stored import column_kinds
 from indexer.vectors import SparseVectors
 
-_OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run\d*)(\.\w+)?|query-\d{6,}|manifest\.json\.new")
+_OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run[-\w]*)|query-\d{6,}|manifest\.json\.new")
 
 
 class BuildOptions(TypedDict, total=False):

@@ -16,7 +16,7 @@ from indexer.invert import Postings, invert
 from indexer.manifest import SegmentEntry
 from indexer.names import name_sections
 from indexer.progress import Progress, silent
-from indexer.segment import DTYPES, MAX_DOCS, SegmentHeader, SegmentWriter
+from indexer.segment import DTYPES, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
 from indexer.stored import field_sections, metadata_section
 from indexer.tables import BLOCK_SHIFT, TermTables, describe
 from indexer.vectors import SparseVectors
@@ -105,7 +105,7 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
     plan.progress("inverting", 0, None)
     postings = invert(documents.vectors, plan.scale, order=plan.order, keep_weights=keep, num_threads=plan.num_threads)
     plan.progress("summarising", 0, None)
-    sections = posting_sections(postings, describe(postings, plan.num_threads))
+    sections: dict[str, Payload] = {**posting_sections(postings, describe(postings, plan.num_threads))}
     if keep:
         weights = postings.weights
         assert weights is not None
@@ -140,9 +140,9 @@ def posting_sections(postings: Postings, tables: TermTables) -> dict[str, NDArra
 
 def document_sections(
     documents: Documents, order: NDArray[np.uint32] | None, metadata: Sequence[str]
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Payload]:
     """Sections of ordinals, names, stored fields and metadata."""
-    sections: dict[str, NDArray[Any]] = {}
+    sections: dict[str, Payload] = {}
     if order is not None:
         sections["ORDN"] = order
         sections["BORD"] = np.minimum.reduceat(order, np.arange(0, len(order), 1 << BLOCK_SHIFT)).astype(np.uint32)
@@ -157,7 +157,7 @@ def document_sections(
 
 
 def write_sections(
-    path: Path, header: SegmentHeader, sections: dict[str, NDArray[Any]], *, num_clipped: int, progress: Progress
+    path: Path, header: SegmentHeader, sections: Mapping[str, Payload], *, num_clipped: int, progress: Progress
 ) -> SegmentEntry:
     """Write a finished segment; empty sections are left out unless their size says so much."""
     writer = SegmentWriter(path, len(sections))

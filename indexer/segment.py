@@ -27,6 +27,9 @@ _ENTRY = struct.Struct("<4sIQQII")
 _CHUNK = 8 << 20
 _MAX_SECTIONS = 64
 
+Payload = NDArray[Any] | Iterable[NDArray[Any]]
+"""What a section is written from: one array, or arrays that follow each other, made as they are needed."""
+
 DTYPES: dict[str, np.dtype[Any]] = {
     "TERM": np.dtype("<u4"),
     "TREC": TERM_RECORD,
@@ -47,8 +50,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "NAMH": np.dtype("<u8"),
     "NAMI": np.dtype("<u4"),
     "FWGT": np.dtype("<f4"),
-    "FLDO": np.dtype("<u8"),
     "FLDB": np.dtype("u1"),
+    "FLDO": np.dtype("<u8"),
     "META": np.dtype("u1"),
 }
 """Type of each section's values, in the order they are written."""
@@ -94,7 +97,7 @@ class SegmentWriter:
         self._count = num_sections
         self._at = _aligned(_HEADER.size + _ENTRY.size * num_sections)
 
-    def add(self, name: str, parts: NDArray[Any] | Iterable[NDArray[Any]]) -> None:
+    def add(self, name: str, parts: Payload) -> None:
         """Write a section from one array, or from arrays that follow each other."""
         start, crc, element = self._at, 0, _ELEMENT.get(name, DTYPES[name].itemsize)
         for part in [parts] if isinstance(parts, np.ndarray) else parts:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError, IndexFormatError
-from indexer.segment import SegmentFile
+from indexer.segment import Payload, SegmentFile
 
 GROUP = 16
 """Documents compressed together: fetching one unpacks this many."""
 
 _LEVEL = 6
-_LARGEST_GROUP = 1 << 30
+_LARGEST_GROUP = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,59 +40,87 @@ class Column:
     categories: tuple[str, ...] = ()
 
 
-def field_sections(fields: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    """FLDO and FLDB of documents given by doc_id.
+def field_sections(fields: Iterable[Mapping[str, Any]]) -> dict[str, Payload]:
+    """FLDB and FLDO of documents given by doc_id: FLDB is made as it is written, FLDO after it.
 
     Raises
     ------
-    DataError : a value that JSON cannot hold.
+    DataError : a value that JSON cannot hold; while FLDB is written.
     """
-    groups = []
-    for begin in range(0, len(fields), GROUP):
-        group = [dict(row) for row in fields[begin : begin + GROUP]]
-        try:
-            text = json.dumps(group, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            groups.append(zlib.compress(text.encode(), _LEVEL))
-        except (TypeError, ValueError) as error:
-            raise DataError(f"stored fields of documents {begin}..{begin + len(group) - 1}: {error}") from None
-    offsets = np.zeros(len(groups) + 1, np.uint64)
-    np.cumsum([len(g) for g in groups], out=offsets[1:])
-    return {"FLDO": offsets, "FLDB": np.frombuffer(b"".join(groups), np.uint8)}
+    ends = [0]
+
+    def groups() -> Iterator[NDArray[np.uint8]]:
+        rows = iter(fields)
+        while group := [dict(row) for row in islice(rows, GROUP)]:
+            try:
+                text = json.dumps(group, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+                packed = zlib.compress(text.encode(), _LEVEL)
+            except (TypeError, ValueError) as error:
+                first = (len(ends) - 1) * GROUP
+                raise DataError(f"stored fields of documents {first}..{first + len(group) - 1}: {error}") from None
+            ends.append(ends[-1] + len(packed))
+            yield np.frombuffer(packed, np.uint8)
+
+    def offsets() -> Iterator[NDArray[np.uint64]]:
+        yield np.array(ends, np.uint64)
+
+    return {"FLDB": groups(), "FLDO": offsets()}
 
 
 def read_fields(segment: SegmentFile, doc_id: int) -> dict[str, Any]:
     """Stored fields of one document; empty where the segment stores none."""
+    rows = read_group(segment, doc_id // GROUP)
+    return rows[doc_id % GROUP] if rows else {}
+
+
+def read_group(segment: SegmentFile, group: int) -> list[dict[str, Any]]:
+    """Stored fields of documents GROUP·group and following, as many as are compressed together; empty without fields.
+
+    Raises
+    ------
+    IndexFormatError
+    """
     offsets, blob = segment.section("FLDO"), segment.section("FLDB")
     if len(offsets) == 0:
-        return {}
-    group = doc_id // GROUP
+        return []
     try:
         lo, hi = int(offsets[group]), int(offsets[group + 1])
         if not 0 <= lo <= hi <= len(blob):
             raise ValueError("group outside its section")
         unpacker = zlib.decompressobj()
-        text = unpacker.decompress(bytes(blob[lo:hi]), _LARGEST_GROUP)
-        return dict(json.loads(text)[doc_id % GROUP])
+        rows = json.loads(unpacker.decompress(bytes(blob[lo:hi]), _LARGEST_GROUP))
+        if not isinstance(rows, list) or len(rows) != min(GROUP, segment.header.num_docs - group * GROUP):
+            raise ValueError("wrong number of documents")
+        return [dict(row) for row in rows]
     except (zlib.error, ValueError, TypeError, IndexError, RecursionError) as error:
         raise IndexFormatError(
-            f"stored fields of document {doc_id} are damaged ({error}); rebuild",
+            f"stored fields of documents {group * GROUP} and following are damaged ({error}); rebuild",
             section="FLDB",
             invariant="fields-group",
         ) from None
 
 
 def metadata_section(fields: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """META of documents given by doc_id: u32 bytes of a JSON header, the header, then arrays on multiples of 8.
+    """META of documents given by doc_id.
 
     Raises
     ------
     DataError : a column that mixes strings with numbers, or holds lists or objects.
     """
-    if not names:
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in fields]
+        if any(v is not None for v in values):  # a column without a value has no kind and is left out
+            columns[name] = _column(name, values)
+    return pack_columns(columns)
+
+
+def pack_columns(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
+    """META from finished columns; nothing from none."""
+    if not columns:
         return {}
     header, body = [], bytearray()
-    for name in names:
-        column = _column(name, [row.get(name) for row in fields])
+    for name, column in columns.items():
         parts = [column.values.tobytes(), np.packbits(column.valid, bitorder="little").tobytes()]
         if column.kind == "str":
             encoded = [c.encode() for c in column.categories]
@@ -153,7 +181,7 @@ def read_column(segment: SegmentFile, name: str) -> Column | None:
         if entry["kind"] == "str":
             ends = parts[2].view("<u8").tolist()
             blob = bytes(parts[3])
-            categories = tuple(blob[a:b].decode() for a, b in itertools.pairwise(ends))
+            categories = tuple(blob[a:b].decode() for a, b in pairwise(ends))
             if len(values) and int(values[valid].max(initial=0)) >= max(1, len(categories)):
                 raise ValueError("code without a string")
         if len(values) != num_docs or len(valid) != num_docs:

@@ -209,24 +209,23 @@ SIR_API void sir_check_postings(const sir_term_tables *tables, uint32_t num_term
 SIR_API void sir_place_lists(const sir_term_tables *source, const uint32_t *map, const uint32_t *slot,
                              uint32_t num_terms, uint32_t payload_base, uint64_t *cursor, uint64_t *keys);
 
-/* Sorts keys by doc_id; doc_ids below num_docs. scratch: n keys. */
-SIR_API void sir_sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scratch);
-
 /* Key lists and the payloads their places point at. */
 typedef struct sir_key_lists {
     uint64_t *keys;
     const uint64_t *begin; /* by term: its keys are keys[begin .. end) */
     const uint64_t *end;
-    const uint8_t *impacts; /* by place */
-    const float *weights;   /* by place, or NULL with the weights of the output */
+    const uint8_t *impacts; /* by place; NULL: made from the weights with scale */
+    const float *weights;   /* by place; NULL: only impacts travel */
+    double scale;
+    uint64_t clipped;       /* out: weights cut to 255 */
     uint32_t num_terms;
-    uint32_t reserved;
+    uint32_t num_docs;      /* all doc_ids are below it */
 } sir_key_lists;
 
 /* Sorts each list and writes it out, lists one after the other, with its windows. start, window_begin: num_terms + 1.
  * scratch: as many keys as the longest list. */
-SIR_API void sir_finish_lists(const sir_key_lists *lists, uint32_t num_docs, uint64_t *scratch, const sir_inverted *out,
-                              uint64_t *start, uint64_t *window_begin);
+SIR_API void sir_finish_lists(sir_key_lists *lists, uint64_t *scratch, const sir_inverted *out, uint64_t *start,
+                              uint64_t *window_begin);
 
 /* FNV-1a (64 bit) of each name: bytes[offsets[i] .. offsets[i + 1]). */
 SIR_API void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out);

@@ -2,6 +2,7 @@
  * travels as one 64-bit key, new doc_id above, place of its payload below, so that any payload follows. */
 #include <string.h>
 
+#include "quantize.h"
 #include "sparseir.h"
 
 #define DROPPED 0xFFFFFFFFu
@@ -63,7 +64,7 @@ static int ascending(const uint64_t *keys, uint64_t n)
     return 1;
 }
 
-void sir_sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scratch)
+static void sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scratch)
 {
     if (ascending(keys, n))
         return;
@@ -82,21 +83,22 @@ void sir_sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scra
         memcpy(keys, from, n * sizeof *keys);
 }
 
-void sir_finish_lists(const sir_key_lists *lists, uint32_t num_docs, uint64_t *scratch, const sir_inverted *out,
-                      uint64_t *start, uint64_t *window_begin)
+void sir_finish_lists(sir_key_lists *lists, uint64_t *scratch, const sir_inverted *out, uint64_t *start,
+                      uint64_t *window_begin)
 {
     uint64_t at = 0, entries = 0;
     for (uint32_t term = 0; term < lists->num_terms; term++) {
         uint64_t *keys = lists->keys + lists->begin[term];
         uint64_t n = lists->end[term] - lists->begin[term];
         uint32_t last = 0xFFFFFFFFu;
-        sir_sort_list(keys, n, num_docs, scratch);
+        sort_list(keys, n, lists->num_docs, scratch);
         start[term] = at;
         window_begin[term] = entries;
         for (uint64_t i = 0; i < n; i++, at++) {
             uint32_t doc = (uint32_t)(keys[i] >> 32), payload = (uint32_t)keys[i];
             out->docs[at] = (uint16_t)doc;
-            out->impacts[at] = lists->impacts[payload];
+            out->impacts[at] = lists->impacts ? lists->impacts[payload]
+                                              : sir_impact(lists->weights[payload], lists->scale, &lists->clipped);
             if (out->weights)
                 out->weights[at] = lists->weights[payload];
             if (doc >> 16 != last) {

@@ -1,0 +1,145 @@
+"""Writing a merged segment, and compaction: all segments into one, space of deleted documents back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.build import field_kinds, next_number
+from indexer.index import Index, open_index
+from indexer.lock import write_lock
+from indexer.manifest import SegmentEntry, read_manifest
+from indexer.merge import MergeShape, MergeSource, PostingMerge, SectionSpools
+from indexer.merge_documents import MergedDocuments
+from indexer.native_build import DROPPED
+from indexer.progress import Progress, silent
+from indexer.segment import DTYPES, SegmentHeader, SegmentWriter
+from indexer.update import publish, stored_config
+
+_POSTING_SECTIONS = ("TERM", "TREC", "DOCS", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS")
+_DEFAULT_MEMORY = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What a compaction did.
+
+    Parameters
+    ----------
+    segments_before, bytes_before, bytes_after : of all segment files.
+    documents_dropped : deleted documents whose space came back.
+    """
+
+    segments_before: int
+    bytes_before: int
+    bytes_after: int
+    documents_dropped: int
+
+
+def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape) -> SegmentEntry:
+    """Merge sources into a new segment file, durably.
+
+    DOCS is written while the lists are merged; everything else that grows with them waits in spools.
+    """
+    number = next_number(folder)
+    path = folder / f"{number:06d}.seg"
+    merge, documents = PostingMerge(sources, shape), MergedDocuments(sources, shape.num_docs)
+    spools = SectionSpools(folder, number)
+    waiting = [n for n in _POSTING_SECTIONS if n != "DOCS"] + (["FWGT"] if shape.keep_weights else [])
+    document_sections = documents.sections()
+    writer = SegmentWriter(path, 1 + len(waiting) + len(document_sections))
+
+    def docs() -> Iterator[NDArray[Any]]:
+        for sections in merge:
+            for name in waiting:
+                spools.append(name, sections[name])
+            yield sections["DOCS"]
+
+    try:
+        writer.add("DOCS", docs())
+        for name in waiting:
+            dtype = np.dtype("<f2") if name == "FWGT" and shape.half else DTYPES[name]
+            writer.add(name, spools.read(name, dtype))
+        for name, payload in document_sections.items():
+            writer.add(name, payload)
+        header = SegmentHeader(
+            num_docs=shape.num_docs,
+            num_terms=merge.num_terms,
+            num_postings=merge.num_postings,
+            ordinal_base=documents.ordinal_base,
+        )
+        size, crc = writer.finish(header)
+    finally:
+        writer.close()
+        spools.close()
+    return SegmentEntry(
+        file=path.name,
+        bytes=size,
+        header_crc32=crc,
+        num_docs=shape.num_docs,
+        num_postings=merge.num_postings,
+        num_clipped=merge.num_clipped,
+    )
+
+
+def compact_index(
+    path: str | Path, *, num_threads: int = 1, memory_budget: int = 0, progress: Progress = silent
+) -> CompactReport:
+    """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay.
+
+    Nothing is done where one segment without deletions is all there is.
+
+    Raises
+    ------
+    IndexFormatError : damage found in what is merged.
+    LockedError : another writer holds the index.
+    """
+    folder = Path(path)
+    read_manifest(folder)
+    with write_lock(folder):
+        index = open_index(folder)
+        before = sum(s.entry.bytes for s in index.segments)
+        dropped = sum(s.num_deleted for s in index.segments)
+        if len(index.segments) < 2 and not dropped:
+            return CompactReport(len(index.segments), before, before, 0)
+        config = stored_config(index.manifest)
+        shape = MergeShape(
+            num_docs=index.num_docs,
+            keep_weights=config.stored_weights != "none",
+            half=config.stored_weights == "f16",
+            num_threads=num_threads,
+            progress=progress,
+            memory=memory_budget or _DEFAULT_MEMORY,
+        )
+        segments: tuple[SegmentEntry, ...] = ()
+        if index.num_docs:
+            clipped = sum(s.entry.num_clipped for s in index.segments)
+            segments = (replace(write_merged(folder, _renumbered(index), shape), num_clipped=clipped),)
+        publish(
+            folder,
+            replace(
+                index.manifest,
+                generation=index.generation + 1,
+                segments=segments,
+                fields=field_kinds(folder, segments),
+            ),
+        )
+    after = sum(s.bytes for s in segments)
+    return CompactReport(len(index.segments), before, after, dropped)
+
+
+def _renumbered(index: Index) -> list[MergeSource]:
+    """Live documents of all segments, one segment's after the other's: the order inside each is kept."""
+    sources, base = [], 0
+    for segment in index.segments:
+        doc_ids = np.full(segment.num_docs, DROPPED, np.uint32)
+        live = segment.live
+        doc_ids[live] = base + np.arange(int(live.sum()), dtype=np.uint32)
+        base += int(live.sum())
+        sources.append(MergeSource(segment, doc_ids))
+    return sources

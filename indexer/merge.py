@@ -1,0 +1,239 @@
+"""Merging segments: posting lists are joined a range of terms at a time, so that memory stays within a budget.
+
+Compaction and the building of indexes larger than memory are the same merge: of segments, or of the runs a build spilled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import files, native_build
+from indexer.documents import posting_sections
+from indexer.invert import Postings
+from indexer.native_build import InvertedArrays, KeyLists, Renumbering
+from indexer.progress import Progress
+from indexer.segment import SegmentFile
+from indexer.tables import NO_ROW, SPARSE, TermTables, describe
+from indexer.term_lists import read_lists
+
+BYTES_PER_POSTING = 40
+"""Working memory of a merge: keys, scratch, payloads, outputs and tables of one posting, with room to spare."""
+
+_CHUNK = 8 << 20
+_SMALLEST_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergeSource:
+    """A segment or run that goes into a merge.
+
+    Parameters
+    ----------
+    segment : the file.
+    doc_ids : uint32 (num_docs,), new doc_id of each document, DROPPED for those left out.
+    """
+
+    segment: SegmentFile
+    doc_ids: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeShape:
+    """What a merge makes.
+
+    Parameters
+    ----------
+    num_docs : documents of the merged segment.
+    scale : doc_scale, where impacts are made from stored weights; 0 where impacts travel.
+    keep_weights : store the weights, as float16 where half is set.
+    half : see keep_weights.
+    num_threads, progress : as for a build.
+    memory : bytes the merge may work in.
+    """
+
+    num_docs: int
+    scale: float = 0.0
+    keep_weights: bool = False
+    half: bool = False
+    num_threads: int = 1
+    progress: Progress
+    memory: int = 256 << 20
+
+
+class PostingMerge:
+    """One pass over the terms of all sources, yielding finished sections piece by piece.
+
+    Parameters
+    ----------
+    sources : in any order; their new doc_ids do not overlap.
+    shape : of the result.
+
+    Attributes
+    ----------
+    num_terms, num_postings, num_clipped : totals, right once the pass is over.
+    """
+
+    def __init__(self, sources: Sequence[MergeSource], shape: MergeShape) -> None:
+        self._sources = sources
+        self._shape = shape
+        self._terms, self._df = _union_of_terms(sources)
+        self._base = np.zeros(1, [(n, np.int64) for n in ("postings", "cells", "windows", "bounds", "bits")])[0]
+        self.num_terms = self.num_postings = self.num_clipped = 0
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        limit = max(_SMALLEST_CHUNK, self._shape.memory // BYTES_PER_POSTING)
+        ends = np.cumsum(self._df)
+        begin, total = 0, len(self._terms)
+        while begin < total:
+            done = int(ends[begin - 1]) if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + limit, side="right")))
+            self._shape.progress("merging", done, int(ends[-1]))
+            postings = self._join(begin, end)
+            if len(postings.term_ids):
+                yield self._sections(postings)
+            begin = end
+        if total:
+            self._shape.progress("merging", int(ends[-1]), int(ends[-1]))
+
+    def _join(self, begin: int, end: int) -> Postings:
+        """Posting lists of merged terms begin..end."""
+        terms = self._terms[begin:end]
+        room = np.concatenate([[0], np.cumsum(self._df[begin:end])]).astype(np.uint64)
+        keys, cursor = np.empty(int(room[-1]), np.uint64), room[:-1].copy()
+        impacts, weights, placed = [], [], 0
+        for source in self._sources:
+            held = source.segment.section("TERM")
+            low, high = np.searchsorted(held, [terms[0], terms[-1]], side="left")
+            high += int(high < len(held) and held[high] == terms[-1])
+            if low == high:
+                continue
+            lists = read_lists(source.segment, int(low), int(high))
+            slots = np.searchsorted(terms, lists.term_ids).astype(np.uint32)
+            native_build.place_lists(lists.arrays(), Renumbering(source.doc_ids, slots, placed, cursor), keys)
+            span = slice(int(lists.start[0]), int(lists.start[-1]))
+            if not self._shape.scale:
+                impacts.append(lists.impacts[span])
+            if lists.weights is not None and (self._shape.scale or self._shape.keep_weights):
+                weights.append(lists.weights[span].astype(np.float32, copy=False))
+            placed += span.stop - span.start
+        lists_of_keys = KeyLists(
+            keys,
+            room[:-1],
+            cursor,
+            np.concatenate(impacts) if impacts else None,
+            np.concatenate(weights) if weights else None,
+            self._shape.scale,
+            self._shape.num_docs,
+        )
+        return self._finish(terms, lists_of_keys)
+
+    def _finish(self, terms: NDArray[np.uint32], keys: KeyLists) -> Postings:
+        kept = int((keys.end - keys.begin).sum())
+        entries = min(kept, len(terms) * -(-self._shape.num_docs >> 16))
+        out = InvertedArrays(
+            np.empty(kept, np.uint16),
+            np.empty(kept, np.uint8),
+            np.empty(kept, np.float32) if self._shape.keep_weights else None,
+            np.empty(entries, np.uint16),
+            np.empty(entries, np.uint64),
+        )
+        start, window_begin = np.empty(len(terms) + 1, np.uint64), np.empty(len(terms) + 1, np.uint64)
+        clipped = native_build.finish_lists(keys, out, start, window_begin)
+        self.num_clipped += clipped
+        used = np.flatnonzero(np.diff(start))
+        ends = np.append(used, len(terms))
+        last = int(window_begin[-1])
+        return Postings(
+            self._shape.num_docs,
+            terms[used],
+            start[ends],
+            out.docs,
+            out.impacts,
+            out.weights,
+            window_begin[ends],
+            out.window[:last],
+            out.window_first[:last],
+            clipped,
+        )
+
+    def _sections(self, postings: Postings) -> dict[str, NDArray[Any]]:
+        """Sections of a chunk, with its positions moved behind those of the chunks before."""
+        tables = describe(postings, self._shape.num_threads)
+        self._shift(tables)
+        self.num_terms += len(postings.term_ids)
+        self.num_postings += len(postings.impacts)
+        sections = posting_sections(postings, tables)
+        if postings.weights is not None:
+            sections["FWGT"] = postings.weights.astype("<f2") if self._shape.half else postings.weights
+        return sections
+
+    def _shift(self, tables: TermTables) -> None:
+        record, base = tables.trec, self._base
+        sparse = record["cell_shift"] == SPARSE
+        record["postings_start"] += np.uint64(base["postings"])
+        moved = record["directory_start"] + np.where(sparse, base["windows"], base["cells"])
+        if len(moved) and int(moved.max()) >= 2**32:
+            raise MemoryError("more than 2**32 directory entries in one segment; build several segments with add")
+        record["directory_start"] = moved
+        for name, count in (("bound_row", "bounds"), ("bits_row", "bits")):
+            has = record[name] != NO_ROW
+            record[name][has] += np.uint32(base[count])
+        base["postings"] += int(record["df"].sum(dtype=np.int64))
+        base["cells"] += len(tables.cell)
+        base["windows"] += len(tables.wnid)
+        base["bounds"] += len(tables.blev)
+        base["bits"] += len(tables.bits)
+
+
+def _union_of_terms(sources: Sequence[MergeSource]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """(term ids of all sources, ascending; postings of each, those to be dropped included)."""
+    terms = np.zeros(0, np.uint32)
+    for source in sources:
+        terms = np.union1d(terms, source.segment.section("TERM"))
+    df = np.zeros(len(terms), np.int64)
+    for source in sources:
+        df[np.searchsorted(terms, source.segment.section("TERM"))] += source.segment.section("TREC")["df"]
+    return terms, df
+
+
+class SectionSpools:
+    """Sections that grow together, each in a file of its own until it is copied to its place.
+
+    Parameters
+    ----------
+    folder, number : the files are called NUMBER.run-NAME, which the next writer removes after a crash.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._folder, self._number = folder, number
+        self._open: dict[str, tuple[Path, int, int]] = {}
+
+    def append(self, name: str, array: NDArray[Any]) -> None:
+        if name not in self._open:
+            path = self._folder / f"{self._number:06d}.run-{name}"
+            self._open[name] = (path, files.create(path), 0)
+        path, descriptor, at = self._open[name]
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        files.write(descriptor, raw.data, at)
+        self._open[name] = (path, descriptor, at + len(raw))
+
+    def read(self, name: str, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+        """The section from its start, in pieces."""
+        if name not in self._open:
+            return
+        _, descriptor, size = self._open[name]
+        for at in range(0, size, _CHUNK):
+            yield np.frombuffer(os.pread(descriptor, min(_CHUNK, size - at), at), dtype)
+
+    def close(self) -> None:
+        for path, descriptor, _ in self._open.values():
+            os.close(descriptor)
+            files.unlink(path)
+        self._open.clear()

@@ -1,0 +1,173 @@
+"""The document side of a merge: ordinals, names, stored fields and metadata of the merged documents, made in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import native_build
+from indexer.errors import DataError
+from indexer.merge import MergeSource
+from indexer.names import pack_names
+from indexer.native_build import DROPPED
+from indexer.segment import Payload
+from indexer.stored import GROUP, Column, column_kinds, field_sections, pack_columns, read_column, read_group
+from indexer.tables import BLOCK_SHIFT
+from indexer.term_lists import ranges
+
+_CHUNK = 1 << 16
+_CACHED_GROUPS = 4096
+
+
+class MergedDocuments:
+    """Where each merged document comes from, and its sections.
+
+    Parameters
+    ----------
+    sources : segments with the new doc_id of each document; every new doc_id 0..num_docs-1 occurs once.
+    num_docs : merged documents.
+
+    Attributes
+    ----------
+    ordinals : int64 (num_docs,), ordinal of each new doc_id.
+    """
+
+    def __init__(self, sources: Sequence[MergeSource], num_docs: int) -> None:
+        self._sources = sources
+        self._where = np.empty(num_docs, np.uint32)
+        self._old = np.empty(num_docs, np.uint32)
+        self.ordinals = np.empty(num_docs, np.int64)
+        for number, source in enumerate(sources):
+            kept = np.flatnonzero(source.doc_ids != DROPPED)
+            new = source.doc_ids[kept]
+            self._where[new], self._old[new] = number, kept
+            relative = source.segment.section("ORDN")
+            base = source.segment.header.ordinal_base
+            self.ordinals[new] = base + (relative[kept].astype(np.int64) if len(relative) else kept)
+
+    @property
+    def ordinal_base(self) -> int:
+        return int(self.ordinals.min(initial=2**62)) if len(self.ordinals) else 0
+
+    def sections(self) -> dict[str, Payload]:
+        """All document sections, those of names and fields made while they are written."""
+        out: dict[str, Payload] = {}
+        relative = (self.ordinals - self.ordinal_base).astype(np.uint32)
+        if not np.array_equal(relative, np.arange(len(relative))):
+            out["ORDN"] = relative
+            out["BORD"] = np.minimum.reduceat(relative, np.arange(0, len(relative), 1 << BLOCK_SHIFT))
+        if any(len(s.segment.section("NAMO")) for s in self._sources):
+            out |= self._names()
+        if any(len(s.segment.section("FLDO")) for s in self._sources):
+            out |= field_sections(self._fields())
+        return out | pack_columns(self._columns())
+
+    def _names(self) -> dict[str, Payload]:
+        lengths = np.empty(len(self._old), np.uint64)
+        hashes = np.empty(len(self._old), np.uint64)
+
+        def blob() -> Iterator[NDArray[np.uint8]]:
+            for begin in range(0, len(self._old), _CHUNK):
+                piece, offsets = self._name_chunk(begin, min(begin + _CHUNK, len(self._old)))
+                lengths[begin : begin + _CHUNK] = np.diff(offsets)
+                hashes[begin : begin + _CHUNK] = native_build.hash_names(piece, offsets)
+                yield piece
+
+        def offsets() -> Iterator[NDArray[np.uint64]]:
+            yield np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64)
+
+        def sorted_hashes() -> Iterator[NDArray[np.uint64]]:
+            self._by_hash = np.argsort(hashes, kind="stable").astype(np.uint32)
+            ordered = hashes[self._by_hash]
+            self._refuse_duplicates(ordered)
+            yield ordered
+
+        def ids() -> Iterator[NDArray[np.uint32]]:
+            yield self._by_hash
+
+        return {"NAMB": blob(), "NAMO": offsets(), "NAMH": sorted_hashes(), "NAMI": ids()}
+
+    def _name_chunk(self, begin: int, end: int) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+        """Names of new doc_ids begin..end: (bytes, offsets)."""
+        where, old = self._where[begin:end], self._old[begin:end].astype(np.int64)
+        lengths = np.empty(end - begin, np.int64)
+        parts = []
+        for number in np.unique(where).tolist():
+            here = np.flatnonzero(where == number)
+            segment = self._sources[number].segment
+            starts, blob = segment.section("NAMO"), segment.section("NAMB")
+            if len(starts):
+                first = starts[old[here]].astype(np.int64)
+                lengths[here] = starts[old[here] + 1].astype(np.int64) - first
+            else:
+                blob, made = pack_names([str(n) for n in self.ordinals[begin:end][here].tolist()])
+                first = made[:-1].astype(np.int64)
+                lengths[here] = np.diff(made).astype(np.int64)
+            if (lengths[here] < 0).any() or (first + lengths[here] > len(blob)).any():
+                raise DataError("a name lies outside its section; verify the index", path=segment.path)
+            parts.append((here, blob, first))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64)
+        out = np.empty(int(offsets[-1]), np.uint8)
+        for here, blob, first in parts:
+            out[ranges(offsets[here].astype(np.int64), lengths[here])] = blob[ranges(first, lengths[here])]
+        return out, offsets
+
+    def _name(self, doc_id: int) -> str:
+        piece, _ = self._name_chunk(doc_id, doc_id + 1)
+        return piece.tobytes().decode()
+
+    def _refuse_duplicates(self, ordered: NDArray[np.uint64]) -> None:
+        equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+        seen: dict[str, int] = {}
+        for at in np.union1d(equal, equal + 1).tolist():
+            doc_id = int(self._by_hash[at])
+            name, row = self._name(doc_id), int(self.ordinals[doc_id])
+            first = seen.setdefault(name, row)
+            if first != row:
+                rows = sorted((first, row))
+                raise DataError(
+                    f"docno {name!r} stands in row {rows[0]} and again in row {rows[1]}; docnos must differ"
+                )
+
+    def _fields(self) -> Iterator[dict[str, Any]]:
+        @lru_cache(maxsize=_CACHED_GROUPS)
+        def group(number: int, place: int) -> list[dict[str, Any]]:
+            return read_group(self._sources[number].segment, place)
+
+        for number, old in zip(self._where.tolist(), self._old.tolist(), strict=True):
+            rows = group(number, old // GROUP)
+            yield rows[old % GROUP] if rows else {}
+
+    def _columns(self) -> dict[str, Column]:
+        names: dict[str, set[str]] = {}
+        for source in self._sources:
+            for name, kind in column_kinds(source.segment).items():
+                names.setdefault(name, set()).add(kind)
+        return {name: self._column(name, kinds) for name, kinds in names.items()}
+
+    def _column(self, name: str, kinds: set[str]) -> Column:
+        """One column over all sources; integers become floats where another source holds floats."""
+        if len(kinds) > 1 and not kinds <= {"int", "float"}:
+            raise DataError(f"metadata field {name!r} is {' here and '.join(sorted(kinds))} there; expected one kind")
+        kind = "float" if len(kinds) > 1 else next(iter(kinds))
+        dtype = {"int": "<i8", "float": "<f8", "bool": "u1", "str": "<u4"}[kind]
+        values, valid = np.zeros(len(self._old), dtype), np.zeros(len(self._old), bool)
+        found = [read_column(source.segment, name) for source in self._sources]
+        categories = tuple(sorted({c for column in found if column is not None for c in column.categories}))
+        for number, column in enumerate(found):
+            if column is None:
+                continue
+            new = np.flatnonzero(self._where == number)
+            old = self._old[new]
+            valid[new] = column.valid[old]
+            if kind == "str":
+                place = {c: i for i, c in enumerate(categories)}
+                code = np.array([place[c] for c in column.categories] or [0], "<u4")
+                values[new] = code[np.minimum(column.values[old], len(code) - 1)]
+            else:
+                values[new] = column.values[old]
+        return Column(kind, values, valid, categories)

@@ -1,0 +1,164 @@
+"""Posting lists of a stored segment, a range of terms at a time, whatever its layout; checked before C relies on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import native_build
+from indexer.errors import IndexFormatError
+from indexer.segment import SegmentFile
+from indexer.tables import SPARSE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermLists:
+    """Lists of consecutive terms of one segment.
+
+    Parameters
+    ----------
+    term_ids : uint32 (T,).
+    start : uint64 (T + 1,), places in the three arrays below.
+    docs, impacts, weights : as in Postings; weights None where the segment stores none.
+    window_begin, window, window_first : as in Postings; windows without a posting may occur.
+    """
+
+    term_ids: NDArray[np.uint32]
+    start: NDArray[np.uint64]
+    docs: NDArray[np.uint16]
+    impacts: NDArray[np.uint8]
+    weights: NDArray[Any] | None
+    window_begin: NDArray[np.uint64]
+    window: NDArray[np.uint16]
+    window_first: NDArray[np.uint64]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What the C library reads, by its names."""
+        names = ("docs", "impacts", "start", "window_begin", "window", "window_first")
+        return {name: getattr(self, name) for name in names}
+
+    def doc_ids(self) -> NDArray[np.uint32]:
+        """uint32: doc_id of each posting."""
+        begin, end = int(self.start[0]), int(self.start[-1])
+        edges = np.append(self.window_first, np.uint64(end)).astype(np.int64)
+        high = np.repeat(self.window.astype(np.uint32) << 16, np.diff(edges))
+        return high | self.docs[begin:end]
+
+
+def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
+    """Lists of the terms at places begin..end of a segment.
+
+    Raises
+    ------
+    IndexFormatError : records or directories that leave their sections, or lists that do not ascend.
+    """
+    records = segment.section("TREC")[begin:end]
+    df = records["df"].astype(np.uint64)
+    first = int(records["postings_start"][0]) if len(records) else 0
+    start = np.concatenate([[np.uint64(first)], np.uint64(first) + np.cumsum(df, dtype=np.uint64)])
+    if len(records) and not np.array_equal(start[:-1], records["postings_start"]):
+        raise _broken(segment, "TREC", "lists-adjoin", "posting lists do not follow each other")
+    if (
+        int(start[-1]) > segment.header.num_postings
+        or int(df.min(initial=1)) == 0
+        or int(df.max(initial=0)) > segment.header.num_docs
+    ):
+        raise _broken(segment, "TREC", "lists-inside", "a posting list leaves its section")
+    window_begin, window, window_first = _windows(segment, records, start)
+    weights = segment.section("FWGT")
+    lists = TermLists(
+        segment.section("TERM")[begin:end],
+        start,
+        segment.section("DOCS"),
+        segment.section("IMPA"),
+        weights if len(weights) else None,
+        window_begin,
+        window,
+        window_first,
+    )
+    bad = native_build.first_bad_list(lists.arrays(), segment.header.num_docs)
+    if bad >= 0:
+        raise _broken(
+            segment,
+            "DOCS",
+            "postings-ascend",
+            f"the list of term {lists.term_ids[bad]} does not ascend, or holds an impact of 0",
+        )
+    return lists
+
+
+def _windows(
+    segment: SegmentFile, records: NDArray[Any], start: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint16], NDArray[np.uint64]]:
+    """Windows of each list, from its dense or sparse directory."""
+    num_docs = segment.header.num_docs
+    per_dense = -(-num_docs >> 16)
+    sparse = records["cell_shift"] == SPARSE
+    counts = np.where(sparse, records["num_windows"], per_dense).astype(np.uint64)
+    window_begin = np.concatenate([[np.uint64(0)], np.cumsum(counts, dtype=np.uint64)])
+    total = int(window_begin[-1])
+    if total > int(start[-1]) - int(start[0]) + per_dense * len(records):
+        raise _broken(segment, "WNID", "windows-inside", "more windows than postings")
+    window, first = np.empty(total, np.uint16), np.empty(total, np.uint64)
+    for shift in np.unique(records["cell_shift"]).tolist():
+        which = np.flatnonzero(records["cell_shift"] == shift)
+        at = records["directory_start"][which].astype(np.int64)
+        base = start[:-1][which]
+        if shift == SPARSE:
+            lengths = counts[which].astype(np.int64)
+            source = ranges(at, lengths)
+            target = ranges(window_begin[which].astype(np.int64), lengths)
+            ids, places = segment.section("WNID"), segment.section("WNST")
+            if len(source) and int(source.max()) >= min(len(ids), len(places)):
+                raise _broken(segment, "WNID", "windows-inside", "a directory leaves its section")
+            window[target] = ids[source]
+            first[target] = np.repeat(base, lengths) + places[source]
+            continue
+        if not 5 <= shift <= 16:
+            raise _broken(segment, "TREC", "cell-shift", f"cell_shift {shift}, 5..16 or 255 expected")
+        cells, stored = -(-num_docs >> shift), segment.section("CELL")
+        step = np.minimum(np.arange(per_dense) << (16 - shift), cells)
+        if len(at) and int(at.max()) + cells >= len(stored):
+            raise _broken(segment, "CELL", "cells-inside", "a directory leaves its section")
+        target = window_begin[which].astype(np.int64)[:, None] + np.arange(per_dense)
+        window[target] = np.arange(per_dense)
+        first[target] = base[:, None] + stored[at[:, None] + step]
+    _check_windows(segment, window_begin, first, start)
+    rises = window[1:] > window[:-1]
+    rises[window_begin[1:-1].astype(np.int64) - 1] = True  # a list may begin with any window
+    if not rises.all():
+        raise _broken(segment, "WNID", "windows-ascend", "the windows of a directory do not ascend")
+    return window_begin, window, first
+
+
+def _check_windows(
+    segment: SegmentFile, window_begin: NDArray[np.uint64], first: NDArray[np.uint64], start: NDArray[np.uint64]
+) -> None:
+    """Windows begin with their list, never step back, and stay inside it."""
+    edges = np.append(first, start[-1])
+    begins = window_begin[:-1].astype(np.int64)
+    counts = np.diff(window_begin).astype(np.int64)
+    ends_of = np.repeat(start[1:], counts)
+    if (
+        (counts == 0).any()
+        or (edges[1:] < edges[:-1]).any()
+        or (first > ends_of).any()
+        or (edges[begins] != start[:-1]).any()
+    ):
+        raise _broken(segment, "CELL", "windows-ascend", "a directory does not describe its list")
+
+
+def ranges(begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """begin[i], begin[i] + 1, … lengths[i] numbers each, one after the other."""
+    total = int(lengths.sum())
+    shift = np.repeat(begin - (np.cumsum(lengths) - lengths), lengths)
+    return shift + np.arange(total)
+
+
+def _broken(segment: SegmentFile, section: str, invariant: str, what: str) -> IndexFormatError:
+    return IndexFormatError(
+        f"segment '{segment.path}': {what}; restore or rebuild it", section=section, invariant=invariant
+    )
