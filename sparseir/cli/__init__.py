@@ -1,1 +1,40 @@
 """The command line: parses, calls, prints. Nothing else of the package prints or exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the run failed, 2 wrong usage."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code. Refusals are one message on stderr, without a traceback."""
+    from sparseir.cli.app import make_command
+    from sparseir.errors import SparseIRError
+
+    # A polite kill is answered like Ctrl-C, so that writers clean up behind themselves.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return make_command()(arguments)
+    except SparseIRError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # `sparseir … | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+    except MemoryError as error:
+        print(f"error: out of memory{f' ({error})' if str(error) else ''}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; what was committed before is intact", file=sys.stderr)
+    return 1
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

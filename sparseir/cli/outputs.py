@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import typer
@@ -36,3 +37,18 @@ def parse_bytes(text: str | None) -> int | None:
     if not match or float(match[1]) == 0:
         raise typer.BadParameter(f"{text!r} is not an amount of memory; write for example 2GB or 512MB")
     return int(float(match[1]) * _UNITS[match[2] or ""])
+
+
+def clear_folder(path: Path, *, overwrite: bool) -> None:
+    """Make an empty folder, removing what stands there only when told to.
+
+    Raises
+    ------
+    SparseIRError
+    """
+    refuse_existing(path, overwrite=overwrite)
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+    path.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from sparseir.evaluate.measures import Qrels, measure
+from sparseir.evaluate.measures import measure
+from sparseir.evaluate.report import SystemResult
 
-__all__ = ["Qrels", "measure"]
+__all__ = ["SystemResult", "measure"]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-
-from indexer import SparseVectors
+from sparseir.data.records import Qrels
 from sparseir.errors import ConfigError, MissingExtraError
 from sparseir.search.runs import Run
-
-Qrels = Mapping[str, Mapping[str, int]]
-"""qid → docno → relevance grade."""
 
 
 def measure(qrels: Qrels, run: Run, measures: Sequence[str]) -> dict[str, float]:
@@ -45,17 +40,3 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str]) -> dict[str, float]
         parsed, {q: dict(d) for q, d in qrels.items()}, {q: run.get(q, {}) for q in qrels}
     )
     return {str(name): float(values[m]) for name, m in zip(measures, parsed, strict=True)}
-
-
-def flops(queries: SparseVectors, documents: SparseVectors) -> float:
-    """Expected multiply-adds to score one query against one document, Σ_v p_v·d_v.
-
-    p_v and d_v are the shares of queries and documents in which term v is active.
-    Source: Paria et al. 2020, arXiv:2004.05665, as reported by the SPLADE papers.
-    """
-    if not len(queries) or not len(documents):
-        return 0.0
-    size = max(queries.num_terms, documents.num_terms)
-    query_share = np.bincount(queries.term_ids, minlength=size) / len(queries)
-    document_share = np.bincount(documents.term_ids, minlength=size) / len(documents)
-    return float(query_share @ document_share)

@@ -19,7 +19,7 @@ class SystemResult:
     measures : name → mean over all judged queries.
     num_documents, num_queries : sizes.
     query_terms, document_terms : mean number of active terms.
-    flops : expected multiply-adds per query and document (`sparseir.evaluate.measures.flops`).
+    flops : expected multiply-adds per query and document (`sparseir.encode.activity.Activity.flops`).
     index_bytes : on disk; build_seconds : vectors (or tokens) to searchable index; encode_seconds : text to vectors.
     p50_ms, p95_ms : latency of one query at k = 10, text to hits, one thread.
     run : the hits themselves; left out of `as_json`.

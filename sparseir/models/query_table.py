@@ -62,12 +62,15 @@ class QueryTable:
 
     def encode(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """Terms (ascending, without duplicates) and positive weights of one query."""
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return self._lookup(ids)
+        return self._lookup(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, in order and with repetitions, without special tokens."""
+        return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
-        rows = [self._lookup(e.ids) for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        rows = [self._lookup(ids) for ids in self.tokenize(texts)]
         indptr = np.concatenate([[0], np.cumsum([len(t) for t, _ in rows])]).astype(np.int64)
         term_ids = np.concatenate([t for t, _ in rows]) if rows else np.zeros(0, np.uint32)
         weights = np.concatenate([w for _, w in rows]) if rows else np.zeros(0, np.float32)

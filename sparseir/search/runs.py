@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +28,21 @@ def strictly_decreasing(scores: Sequence[float]) -> list[np.float32]:
     return out
 
 
+def run_lines(qid: str, docnos: Sequence[str], scores: Sequence[float], *, tag: str = "sparseir") -> Iterator[str]:
+    """The lines of one query, best hit first, scores strictly decreasing.
+
+    Raises
+    ------
+    DataError
+        A qid or docno with white space, which the format cannot hold.
+    """
+    for name in (qid, *docnos):
+        if not name or len(name.split()) != 1 or name != name.strip():
+            raise DataError(f"a run file cannot hold the name {name!r}: it is empty or has white space in it")
+    for rank, (docno, score) in enumerate(zip(docnos, strictly_decreasing(scores), strict=True), 1):
+        yield f"{qid} Q0 {docno} {rank} {score!s} {tag}\n"
+
+
 class RunWriter:
     """Writes a run beside its name and renames it when complete, so that no half run is ever found.
 
@@ -48,13 +63,17 @@ class RunWriter:
         DataError
             A qid or docno with white space, which the format cannot hold.
         """
-        for name in (qid, *docnos):
-            if not name or len(name.split()) != 1 or name != name.strip():
-                raise DataError(
-                    f"a run file cannot hold the name {name!r}: it is empty or has white space in it", path=self.path
-                )
-        for rank, (docno, score) in enumerate(zip(docnos, strictly_decreasing(scores), strict=True), 1):
-            self._file.write(f"{qid} Q0 {docno} {rank} {score!s} {self._tag}\n")
+        self._file.writelines(run_lines(qid, docnos, scores, tag=self._tag))
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._file.close()
+        self._part.replace(self.path)
+
+    def discard(self) -> None:
+        """Drop what was written."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> RunWriter:
         return self
@@ -62,11 +81,10 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
         if kind is None:
-            self._part.replace(self.path)
+            self.close()
         else:
-            self._part.unlink(missing_ok=True)
+            self.discard()
 
 
 def read_run(path: str | Path) -> Run:

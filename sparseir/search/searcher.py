@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import SparseVectors
+from indexer import Index, SparseVectors, open_index
 from indexer.native_search import ENGINES, Batch, NativeIndex, Scratch
 from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.search.query_encoder import QueryEncoder, open_query_encoder
 
 
 class Ranking(NamedTuple):
@@ -23,6 +25,17 @@ class Ranking(NamedTuple):
 
     ordinals: NDArray[np.int64]
     scores: NDArray[np.float32]
+
+
+class Hits(NamedTuple):
+    """The hits of one text query, best first; as many as there are, at most k.
+
+    docnos : outside names. scores : float32. ordinals : int64, positions in the input.
+    """
+
+    docnos: list[str]
+    scores: NDArray[np.float32]
+    ordinals: NDArray[np.int64]
 
 
 class Searcher:
@@ -50,6 +63,105 @@ class Searcher:
         self.num_threads = num_threads
         self._native = native
         self._idle: list[Scratch] = []
+        self._index: Index | None = None
+        self._query_encoder: QueryEncoder | None = None
+        self._model: tuple[str | Path | None, bool] = (None, False)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        engine: str = "auto",
+        num_threads: int = 1,
+        model: str | Path | None = None,
+        any_model: bool = False,
+        query_encoder: QueryEncoder | None = None,
+    ) -> Searcher:
+        """Open an index folder at its last committed state.
+
+        Parameters
+        ----------
+        path : the folder.
+        engine, num_threads : as in the constructor.
+        model : encodes query texts where the index carries no query side; loaded at the first text.
+        any_model : accept a model that is not the one the index was built with.
+        query_encoder : a query side already in memory, used instead of either.
+
+        Raises
+        ------
+        IndexFormatError : no index there, or a damaged one.
+        ConfigError : as in the constructor.
+        """
+        index = open_index(path)
+        native = NativeIndex(
+            [segment.data for segment in index.segments],
+            doc_scale=index.doc_scale,
+            deleted=[segment.deleted for segment in index.segments],
+        )
+        searcher = cls(native, num_terms=index.num_terms, engine=engine, num_threads=num_threads)
+        searcher._index, searcher._query_encoder, searcher._model = index, query_encoder, (model, any_model)
+        return searcher
+
+    @property
+    def index(self) -> Index:
+        """The snapshot that is searched.
+
+        Raises
+        ------
+        SparseIRError : the searcher was made from bare segments.
+        """
+        if self._index is None:
+            raise SparseIRError("this searcher has no index folder behind it; open one with Searcher.open")
+        return self._index
+
+    @property
+    def query_encoder(self) -> QueryEncoder:
+        """What turns text into weighted terms; loaded at the first use.
+
+        Raises
+        ------
+        SparseIRError : the index carries no query side and no model was named; or the model is another one.
+        """
+        if self._query_encoder is None:
+            index, (model, any_model) = self.index, self._model
+            self._query_encoder = open_query_encoder(
+                index.query_side,
+                None if index.encoder is None else index.encoder.fingerprint,
+                index_name=index.path.name,
+                model=model,
+                any_model=any_model,
+            )
+        return self._query_encoder
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
+        """One row of weighted terms a text."""
+        return self.query_encoder.encode_batch(texts)
+
+    def search(self, text: str, k: int = 10) -> Hits:
+        """Search with the text of one query; see `search_terms`."""
+        term_ids, weights = self.query_encoder.encode(text)
+        ranking = self.search_terms(term_ids, weights, k)
+        found = ranking.ordinals >= 0
+        ordinals, scores = ranking.ordinals[found], ranking.scores[found]
+        return Hits(self._names(ordinals), scores, ordinals)
+
+    def named(self, ranking: Ranking) -> tuple[list[list[str]], list[list[float]]]:
+        """Outside names and scores of each row of a batch, without the padding."""
+        counts = (ranking.ordinals >= 0).sum(axis=1)
+        names = self._names(ranking.ordinals[ranking.ordinals >= 0])
+        ends = np.cumsum(counts)
+        return (
+            [names[end - n : end] for n, end in zip(counts.tolist(), ends.tolist(), strict=True)],
+            [row[:n].tolist() for n, row in zip(counts.tolist(), ranking.scores, strict=True)],
+        )
+
+    def fields(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Stored fields of hits."""
+        return self.index.fields(ordinals)
+
+    def _names(self, ordinals: NDArray[np.int64]) -> list[str]:
+        return [name for name in self.index.docnos(ordinals) if name is not None]
 
     @classmethod
     def from_segments(

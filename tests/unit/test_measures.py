@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
 
-from indexer import SparseVectors
 from sparseir.errors import ConfigError
-from sparseir.evaluate.measures import flops, measure
+from sparseir.evaluate.measures import measure
 
 QRELS = {"q1": {"a": 1, "b": 2}, "q2": {"c": 1}}
 
@@ -30,12 +28,3 @@ def test_an_empty_run_measures_zero():
 def test_all_unknown_names_are_reported():
     with pytest.raises(ConfigError, match=r"nDGC@10, bogus"):
         measure(QRELS, {}, ["nDGC@10", "AP", "bogus"])
-
-
-def test_flops_by_hand():
-    """Term 0 is in half the queries and all documents, term 1 in all queries and half the documents: ½ + ½ = 1."""
-    queries = SparseVectors.from_rows([{0: 1, 1: 1}, {1: 1}], 3)
-    documents = SparseVectors.from_rows([{0: 1}, {0: 2, 1: 5}], 3)
-    assert flops(queries, documents) == pytest.approx(1.0)
-    assert flops(SparseVectors.empty(0, 3), documents) == 0.0
-    assert np.isfinite(flops(SparseVectors.empty(2, 3), documents))

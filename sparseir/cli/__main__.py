@@ -1,0 +1,5 @@
+"""`python -m sparseir.cli` is the command `sparseir`."""
+
+from sparseir.cli import main
+
+main()

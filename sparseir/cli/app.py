@@ -1,0 +1,59 @@
+"""The tree of commands. Each command's module imports what it needs when it runs, so that starting costs little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from sparseir import __version__
+from sparseir.cli import config, evaluate, index, search
+
+
+def make_command() -> Callable[[list[str]], int]:
+    """The whole program as a function of its arguments that returns the exit code."""
+    app = typer.Typer(
+        name="sparseir",
+        help="Learned sparse retrieval: train an encoder, build an index, search it, evaluate it.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.add_typer(index.app, name="index")
+    app.command("search")(search.search_command)
+    app.command("evaluate")(evaluate.evaluate_command)
+    app.add_typer(config.app, name="config")
+    command = typer.main.get_command(app)
+
+    def call(arguments: list[str]) -> int:
+        try:
+            result = command.main(args=arguments, prog_name="sparseir", standalone_mode=False)
+        except typer.Abort:  # how Ctrl-C leaves the parser
+            raise KeyboardInterrupt from None
+        except Exception as error:
+            # Wrong usage. Recent typer carries its own copy of click, so the class has no one name to catch.
+            if not (hasattr(error, "exit_code") and hasattr(error, "show")):
+                raise
+            error.show()
+            return int(error.exit_code)
+        return result if isinstance(result, int) else 0
+
+    return call
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sparseir {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Learned sparse retrieval: train an encoder, build an index, search it, evaluate it."""

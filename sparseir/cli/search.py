@@ -1,0 +1,116 @@
+"""`sparseir search` and `sparseir explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sparseir.search.searcher import Hits, Searcher
+
+IndexPath = Annotated[Path, typer.Argument(help="Folder of an index.")]
+Model = Annotated[
+    str | None, typer.Option(help="Model that encodes queries; needed where the index carries no query side.")
+]
+AnyModel = Annotated[bool, typer.Option("--any-model", help="Search with a model other than the index was built with.")]
+
+
+def search_command(
+    index: IndexPath,
+    query: Annotated[str | None, typer.Argument(help="Text of one query.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="Many queries: BEIR JSONL, or qid<TAB>text.")] = None,
+    query_vectors: Annotated[Path | None, typer.Option(help="Many encoded queries, in any vector format.")] = None,
+    output: Annotated[Path | None, typer.Option(help="TREC run file for many queries; stdout when left out.")] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Hits a query: 10 for one query, 1000 for many.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, or one engine by name; exact ones agree to the bit.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
+    model: Model = None,
+    any_model: AnyModel = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
+) -> None:
+    """Search an index with one query, or with many into a run file."""
+    from sparseir.search.searcher import Searcher
+
+    if sum(source is not None for source in (query, queries, query_vectors)) != 1:
+        raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
+    if query is not None and output is not None:
+        raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
+    searcher = Searcher.open(
+        index,
+        engine=engine,
+        num_threads=threads,
+        model=model,
+        any_model=any_model,
+    )
+    if query is not None:
+        _print_hits(searcher, searcher.search(query, k or 10), json=json)
+    else:
+        _write_run(searcher, queries, query_vectors, output, k=k or 1000, overwrite=overwrite)
+
+
+def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:
+    from sparseir.cli.console import emit_json, note
+
+    fields = searcher.fields(hits.ordinals)
+    for rank, (docno, score, stored) in enumerate(zip(hits.docnos, hits.scores, fields, strict=True), 1):
+        if json:
+            emit_json({"rank": rank, "docno": docno, "score": float(score), "fields": stored})
+        else:
+            print(f"{rank:>3}  {score:9.4f}  {docno}  {snippet(stored)}".rstrip())
+    if not hits.docnos and not json:
+        note("no hits: no document holds any of the query's terms")
+
+
+def snippet(stored: dict[str, Any], width: int = 100) -> str:
+    """Title and the beginning of the text on one line."""
+    parts = [" ".join(str(stored[name]).split()) for name in ("title", "text") if stored.get(name)]
+    line = " · ".join(parts)
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _write_run(
+    searcher: Searcher,
+    queries: Path | None,
+    query_vectors: Path | None,
+    output: Path | None,
+    *,
+    k: int,
+    overwrite: bool,
+) -> None:
+    from sparseir.cli.console import note, progress_bars
+    from sparseir.cli.outputs import refuse_existing
+    from sparseir.search.batches import text_batches, vector_batches
+    from sparseir.search.runs import RunWriter, run_lines
+
+    if output is not None:
+        refuse_existing(output, overwrite=overwrite)
+    if queries is not None:
+        batches = text_batches(searcher, queries)
+    else:
+        assert query_vectors is not None
+        batches = vector_batches(searcher, query_vectors)
+    done = answered = 0
+    with progress_bars() as progress:
+        writer = RunWriter(output) if output is not None else None
+        try:
+            for qids, vectors in batches:
+                docnos, scores = searcher.named(searcher.search_vectors(vectors, k))
+                for qid, names, values in zip(qids, docnos, scores, strict=True):
+                    if writer is not None:
+                        writer.write(qid, names, values)
+                    else:
+                        sys.stdout.writelines(run_lines(qid, names, values))
+                    answered += bool(names)
+                done += len(qids)
+                progress("searching", done, None)
+        except BaseException:
+            if writer is not None:
+                writer.discard()
+            raise
+        if writer is not None:
+            writer.close()
+    note(f"{done} queries, {answered} with hits" + (f" → {output}" if output else ""))

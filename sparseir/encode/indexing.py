@@ -1,0 +1,274 @@
+"""From documents to a searchable index in one pass: encode, index, take the query side along."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from indexer import SparseVectors, add_documents, build_index, open_index
+from indexer.config import IndexConfig
+from indexer.index import Index
+from indexer.interchange import VectorBatch, Vocabulary, open_vectors
+from indexer.interchange.sources import format_of
+from indexer.manifest import EncoderEntry
+from indexer.progress import Progress, silent
+from indexer.streams import Columns
+from sparseir.data.records import Document
+from sparseir.encode.activity import Activity
+from sparseir.models.query_table import QueryTable, idf_weights
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexingOptions:
+    """How `index_documents` works.
+
+    config : of the index. batch : documents encoded at a time. max_active_dims : keep the heaviest terms of a document.
+    num_threads, memory_budget (bytes, 0 for none) : of the index build. overwrite : replace an index at the path.
+    dtype : of the network, "native" or "float32"; see `SparseEncoder.encode_documents`.
+    mode : "build" an index, "add" to one, or "replace" documents of the same name while adding.
+    corpus_idf : weigh the query terms of an inference-free encoder by their idf in these documents, not by the model's
+    table.
+    """
+
+    config: IndexConfig = field(default_factory=IndexConfig)
+    batch: int = 1024
+    max_active_dims: int | None = None
+    num_threads: int = 1
+    memory_budget: int = 0
+    overwrite: bool = False
+    corpus_idf: bool = False
+    dtype: Literal["native", "float32", "bfloat16"] = "native"
+    mode: Literal["build", "add", "replace"] = "build"
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """An index just built, with the time each half took and the activity of its documents."""
+
+    index: Index
+    encode_seconds: float
+    build_seconds: float
+    activity: Activity
+
+
+def index_documents(
+    path: str | Path,
+    encoder: SparseEncoder,
+    documents: Iterable[Document],
+    *,
+    options: IndexingOptions | None = None,
+    progress: Progress = silent,
+) -> Indexed:
+    """Encode a stream of documents and build an index of them, or add them to one.
+
+    Title, text and every other key of a document are stored. An inference-free encoder's query table travels with
+    the index, which then answers text without a model.
+
+    Raises
+    ------
+    DataError : documents that cannot be read or indexed.
+    ConfigError : the path is taken.
+    """
+    chosen = options or IndexingOptions()
+    stream = _EncodedStream(encoder, documents, chosen, progress)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
+        table = encoder.query_table
+        if table is not None:
+            table.save(query_side)
+            if chosen.corpus_idf:
+                stream.idf = _IdfCount(table, Path(query_side))
+        columns = Columns(stream, at_end=stream.finish)
+        parts = _Parts(columns.column(0), columns.column(1), columns.column(2))
+        side = None if table is None else query_side
+        index = _write(path, parts, chosen, query_side=side, encoder=encoder_entry(encoder), progress=progress)
+    elapsed = time.perf_counter() - start
+    return Indexed(index, stream.seconds, elapsed - stream.seconds, stream.activity)
+
+
+def index_vectors(
+    path: str | Path,
+    source: str | Path,
+    *,
+    options: IndexingOptions | None = None,
+    encoder: SparseEncoder | None = None,
+    progress: Progress = silent,
+) -> Index:
+    """Build an index of encoded documents in any vector format, or add them to one.
+
+    Parameters
+    ----------
+    source : file or folder for `indexer.interchange.open_vectors`.
+    encoder : what made the vectors; its vocabulary then gives term strings their ids, and its query side travels with
+        the index. Without it, terms that are strings take ids in the order they are first seen, and travel too.
+
+    Raises
+    ------
+    DataError : vectors that cannot be read or indexed.
+    ConfigError : the path is taken.
+    """
+    chosen = options or IndexingOptions()
+    vectors = open_vectors(
+        source,
+        vocabulary=_vocabulary(Path(path), Path(source), chosen, encoder),
+        num_terms=encoder.num_terms if encoder else None,
+    )
+    with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
+        table = None if encoder is None else encoder.query_table
+        if table is not None:
+            table.save(query_side)
+
+        def finish() -> None:
+            if vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
+                vectors.vocabulary.save(query_side)
+
+        batches = _counted(vectors, progress)
+        first = next(batches, None)
+        named = first is not None and first.docnos is not None
+        columns = Columns(
+            (([b.vectors], b.docnos or ()) for b in chain([first] if first else [], batches)), at_end=finish
+        )
+        parts = _Parts(columns.column(0), columns.column(1) if named else None, None)
+        entry = None if encoder is None else encoder_entry(encoder)
+        return _write(path, parts, chosen, query_side=query_side, encoder=entry, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    vectors: Iterator[SparseVectors]
+    docnos: Iterator[str] | None
+    fields: Iterator[dict[str, Any]] | None
+
+
+def _write(
+    path: str | Path,
+    parts: _Parts,
+    chosen: IndexingOptions,
+    *,
+    query_side: str | None,
+    encoder: EncoderEntry | None,
+    progress: Progress,
+) -> Index:
+    """Build, or add to what stands there: an index keeps the config and the query side it was built with."""
+    if chosen.mode == "build":
+        return build_index(
+            path,
+            parts.vectors,
+            docnos=parts.docnos,
+            fields=parts.fields,
+            config=chosen.config,
+            query_side=query_side,
+            encoder=encoder,
+            overwrite=chosen.overwrite,
+            memory_budget=chosen.memory_budget,
+            num_threads=chosen.num_threads,
+            progress=progress,
+        )
+    return add_documents(
+        path,
+        parts.vectors,
+        docnos=parts.docnos,
+        fields=parts.fields,
+        replace_existing=chosen.mode == "replace",
+        encoder=encoder,
+        num_threads=chosen.num_threads,
+        progress=progress,
+    )
+
+
+def _vocabulary(path: Path, source: Path, chosen: IndexingOptions, encoder: SparseEncoder | None) -> Vocabulary | None:
+    """What term strings of the source mean: the encoder's, or those of the index that is added to."""
+    if format_of(source) in ("npz", "bigann"):
+        return None
+    if encoder is not None:
+        return Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
+    if chosen.mode == "build":
+        return None
+    index = open_index(path)
+    if index.query_side is None:
+        return Vocabulary.integers(index.num_terms)
+    return Vocabulary.load(index.query_side, num_terms=index.num_terms)
+
+
+def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:
+    """How an index names the encoder of its vectors."""
+    return EncoderEntry(fingerprint=encoder.fingerprint, kind=encoder.kind, name=encoder.config.base)
+
+
+def _counted(batches: Iterable[VectorBatch], progress: Progress) -> Iterator[VectorBatch]:
+    rows = 0
+    for batch in batches:
+        rows += len(batch)
+        progress("reading vectors", rows, None)
+        yield batch
+
+
+def stored_fields(document: Document) -> dict[str, Any]:
+    """What an index keeps of a document, to show with its hits and to filter by."""
+    fields: dict[str, Any] = dict(document.fields)
+    if document.title:
+        fields["title"] = document.title
+    fields["text"] = document.text
+    return fields
+
+
+class _IdfCount:
+    """Document frequencies by presence of a query table's tokens."""
+
+    def __init__(self, table: QueryTable, folder: Path) -> None:
+        self._table = table
+        self._folder = folder
+        self._counts = np.zeros(table.num_terms, np.int64)
+        self._num_docs = 0
+
+    def add(self, texts: list[str]) -> None:
+        for ids in self._table.tokenize(texts):
+            self._counts[np.unique(ids)] += 1
+        self._num_docs += len(texts)
+
+    def write(self) -> None:
+        QueryTable(self._table.tokenizer, idf_weights(self._counts, self._num_docs)).save(self._folder)
+
+
+class _EncodedStream:
+    """Documents on their way through the encoder, counted."""
+
+    def __init__(
+        self, encoder: SparseEncoder, documents: Iterable[Document], options: IndexingOptions, progress: Progress
+    ) -> None:
+        self.seconds = 0.0
+        self.activity = Activity()
+        self.idf: _IdfCount | None = None
+        self._encoder = encoder
+        self._documents = iter(documents)
+        self._options = options
+        self._progress = progress
+
+    def finish(self) -> None:
+        """All documents have passed."""
+        if self.idf is not None:
+            self.idf.write()
+
+    def __iter__(self) -> Iterator[tuple[list[SparseVectors], list[str], list[dict[str, Any]]]]:
+        while batch := list(islice(self._documents, self._options.batch)):
+            start = time.perf_counter()
+            texts = [d.content for d in batch]
+            vectors = self._encoder.encode_documents(
+                texts, max_active_dims=self._options.max_active_dims, dtype=self._options.dtype
+            )
+            self.seconds += time.perf_counter() - start
+            if self.idf is not None:
+                self.idf.add(texts)
+            self.activity.add(vectors)
+            self._progress("encoding documents", self.activity.rows, None)
+            yield [vectors], [d.docno for d in batch], [stored_fields(d) for d in batch]

@@ -1,0 +1,29 @@
+"""What an evaluation measures and keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """What to measure and what to keep.
+
+    split, k, measures, baselines : as in `sparseir.config.evaluate.EvaluateConfig`.
+    corpus_idf : an inference-free model's query weights are counted anew on each collection.
+    data_dir : where BEIR names are looked for. runs, indexes : folders to keep run files and indexes in.
+    dense_model : of the dense baseline. device : "auto", "cpu" or "cuda". overwrite : replace kept results.
+    """
+
+    split: str = "test"
+    k: int = 1000
+    measures: tuple[str, ...] = ("nDCG@10", "RR@10", "R@100")
+    baselines: tuple[str, ...] = ("bm25",)
+    corpus_idf: bool = False
+    data_dir: Path | None = None
+    runs: Path | None = None
+    indexes: Path | None = None
+    dense_model: str = "all-MiniLM-L6-v2"
+    device: str = "auto"
+    overwrite: bool = False

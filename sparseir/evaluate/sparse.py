@@ -1,0 +1,70 @@
+"""A sparse encoder judged on a collection: encode, index, search, measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.progress import Progress, silent
+from sparseir.encode.activity import Activity
+from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.evaluate.baselines import LATENCY_K
+from sparseir.evaluate.judged import JudgedCollection
+from sparseir.evaluate.latency import latencies
+from sparseir.evaluate.measures import measure
+from sparseir.evaluate.options import EvaluationOptions
+from sparseir.evaluate.report import SystemResult
+from sparseir.search.query_encoder import ModelQueryEncoder
+from sparseir.search.runs import run_of
+from sparseir.search.searcher import Searcher
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+
+
+def evaluate_encoder(
+    encoder: SparseEncoder,
+    collection: JudgedCollection,
+    index_path: Path,
+    options: EvaluationOptions,
+    *,
+    progress: Progress = silent,
+) -> SystemResult:
+    """Encode the documents, build an index, search every judged query at depth k, measure.
+
+    Parameters
+    ----------
+    index_path : the index is built here and stays; what stands there is replaced.
+    options : depth, measures, and where an inference-free encoder's query weights come from.
+
+    Returns
+    -------
+    SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
+    """
+    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf)
+    indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
+    query_encoder = ModelQueryEncoder(encoder) if encoder.query_table is None else None
+    searcher = Searcher.open(index_path, query_encoder=query_encoder)
+    texts = [q.text for q in collection.queries]
+    vectors = searcher.encode_queries(texts)
+    run = run_of([q.qid for q in collection.queries], *searcher.named(searcher.search_vectors(vectors, options.k)))
+    queries = Activity()
+    queries.add(vectors)
+    p50, p95 = latencies(lambda text: searcher.search(text, LATENCY_K), texts)
+    return SystemResult(
+        system=encoder.kind,
+        dataset=collection.name,
+        split=collection.split,
+        measures=measure(collection.qrels, run, options.measures),
+        num_documents=len(collection.documents),
+        num_queries=len(texts),
+        query_terms=queries.mean_terms,
+        document_terms=indexed.activity.mean_terms,
+        flops=queries.flops(indexed.activity),
+        index_bytes=sum(f.stat().st_size for f in index_path.rglob("*") if f.is_file()),
+        encode_seconds=indexed.encode_seconds,
+        build_seconds=indexed.build_seconds,
+        p50_ms=p50,
+        p95_ms=p95,
+        run=run,
+    )

@@ -1,0 +1,73 @@
+"""A dense text embedder: mean of the last hidden states, normalised. Baseline, teacher, and what CSR sparsifies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sparseir.errors import ConfigError
+from sparseir.models.backbone import quiet_transformers
+from sparseir.models.sources import resolve_source
+
+
+class DenseEmbedder:
+    """x(text) = m / ‖m‖, m = mean of the encoder's last hidden states over the text's tokens, specials included.
+
+    This is what sentence-transformers' mean pooling with normalisation gives, e.g. for all-MiniLM-L6-v2.
+
+    Parameters
+    ----------
+    source : folder, hub id or packaged model of an encoder.
+    max_length : tokens of a text that are read.
+    device : torch device.
+
+    Raises
+    ------
+    ConfigError : no such model, or one that does not load.
+    """
+
+    def __init__(self, source: str | Path, *, max_length: int = 256, device: str = "cpu") -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        folder = resolve_source(source)
+        try:
+            with quiet_transformers():
+                self._model = AutoModel.from_pretrained(str(folder)).to(device).eval()
+                self._tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{source}: no dense encoder loads from there: {error}") from error
+        self._max_length = max_length
+        self._device = torch.device(device)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of an embedding."""
+        return int(self._model.config.hidden_size)
+
+    def embed(
+        self, texts: Sequence[str], *, batch_size: int = 32, progress: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """float32 (len(texts), dimensions), rows of length 1; texts of one length run together."""
+        out = np.empty((len(texts), self.dimensions), np.float32)
+        order = np.argsort([len(t) for t in texts], kind="stable")
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            features = self._tokenizer(
+                [texts[i] for i in rows],
+                padding=True,
+                truncation=True,
+                max_length=self._max_length,
+                return_tensors="pt",
+            ).to(self._device)
+            with torch.inference_mode():
+                hidden = self._model(**features).last_hidden_state.float()
+                mask = features["attention_mask"].unsqueeze(-1).float()
+                mean = (hidden * mask).sum(1) / mask.sum(1)
+                out[rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+            if progress is not None:
+                progress(min(start + batch_size, len(order)), len(order))
+        return out

@@ -1,0 +1,43 @@
+"""Many queries, in batches that fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer import SparseVectors
+from indexer.interchange import BatchLimits, Vocabulary, open_vectors
+from indexer.interchange.sources import format_of
+from sparseir.data import read_queries
+
+if TYPE_CHECKING:
+    from sparseir.search.searcher import Searcher
+
+BATCH = 512
+
+
+def text_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], SparseVectors]]:
+    """qids and encoded vectors of a file of query texts."""
+    queries = read_queries(path)
+    for start in range(0, len(queries), BATCH):
+        part = queries[start : start + BATCH]
+        yield [q.qid for q in part], searcher.encode_queries([q.text for q in part])
+
+
+def vector_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], SparseVectors]]:
+    """qids and vectors of a file of encoded queries; without names, a query's name is its row number.
+
+    Term strings mean what they meant when the index was built; terms no document could hold are left out.
+    """
+    vocabulary = None
+    if format_of(path) not in ("npz", "bigann"):
+        folder = searcher.index.query_side
+        if folder is None:
+            vocabulary = Vocabulary.integers(searcher.num_terms, ignore_unknown=True)
+        else:
+            vocabulary = Vocabulary.load(folder, num_terms=searcher.num_terms, ignore_unknown=True)
+    row = 0
+    for batch in open_vectors(path, vocabulary=vocabulary, limits=BatchLimits(rows=BATCH)):
+        yield batch.docnos or [str(i) for i in range(row, row + len(batch))], batch.vectors
+        row += len(batch)
