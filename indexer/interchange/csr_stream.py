@@ -65,7 +65,7 @@ class CsrStream:
             bounds[0], bounds[1:] = last, self._next_bounds(len(bounds) - 1)
             self._check_bounds(bounds, done)
             last = int(bounds[-1])
-            for lo, hi in _cuts(bounds, limits.postings):
+            for lo, hi in cuts(bounds, limits.postings):
                 yield self._batch(bounds[lo : hi + 1], done + lo, names)
             done += len(bounds) - 1
         if last != self.term_ids.count:
@@ -121,7 +121,7 @@ class CsrStream:
         return VectorBatch(vectors, None if names is None else names.take(len(vectors)))
 
 
-def _cuts(bounds: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+def cuts(bounds: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
     """Row ranges of at most `most` weights each; a longer row stands alone."""
     lo, rows = 0, len(bounds) - 1
     while lo < rows:

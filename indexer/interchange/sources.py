@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import DataError
-from indexer.interchange import bigann, jsonl, npz
+from indexer.interchange import bigann, ciff, jsonl, npz
 from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.vocabulary import Vocabulary
@@ -65,7 +65,7 @@ def open_vectors(
         terms = vocabulary or (Vocabulary.growing(num_terms=num_terms) if num_terms else Vocabulary.growing())
         if kind == "jsonl":
             return jsonl.JsonlSource(path, files, terms, bounds)
-        raise DataError("no reader for CIFF", path=path)
+        parts = [ciff.CiffSource(file, terms, bounds) for file in files]
     return parts[0] if len(parts) == 1 else Shards(path, parts)
 
 

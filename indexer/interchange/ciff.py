@@ -1,0 +1,210 @@
+"""CIFF, the Common Index File Format: an inverted index of integer weights, read back into rows.
+
+Source: Lin et al., "Supporting Interoperability Between Open-Source Search Engines with the Common Index File Format",
+SIGIR 2020, and its CommonIndexFileFormat.proto: a header, the posting lists and the document records, each a
+protobuf message after its length.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import DataError
+from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.csr_stream import cuts
+from indexer.interchange.docnos import DuplicateCheck, Place
+from indexer.interchange.input import opened
+from indexer.interchange.postings_codec import POSTING_FIELD, Pair, decode_postings, parse_posting
+from indexer.interchange.protobuf import MessageReader, Value, WireError, as_int, as_text, read_fields
+from indexer.interchange.transpose import Group, Transposer
+from indexer.interchange.vocabulary import UnknownTermError, Vocabulary
+from indexer.vectors import SparseVectors
+
+CIFF_VERSION = 1
+LARGEST_TF = (1 << 31) - 1
+_MOST_DOCS = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class CiffHeader:
+    """Counts a CIFF file declares."""
+
+    num_lists: int
+    num_docs: int
+
+
+class CiffSource(VectorSource):
+    """A CIFF file as rows: tf is the weight, docid the row, collection_docid the name.
+
+    The file is inverted, so rows need it turned round: postings go through runs in a temporary folder (12 bytes each;
+    TMPDIR says where) once they are more than a piece holds. Memory is bounded by the longest posting list (its bytes and
+    16 bytes a posting), a piece of the runs, one batch, and 8 bytes a document for the check of names.
+
+    Lists may come in any order of terms; documents must come in order of docid, as every exporter writes them.
+    """
+
+    format = "ciff"
+
+    def __init__(self, path: Path, vocabulary: Vocabulary, limits: BatchLimits) -> None:
+        self.path = path
+        self._vocabulary = vocabulary
+        self._limits = limits
+        with opened(path) as file:
+            self._header = self._read_header(MessageReader(file, path))
+
+    @property
+    def num_terms(self) -> int:
+        return self._vocabulary.num_terms
+
+    @property
+    def num_rows(self) -> int:
+        return self._header.num_docs
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    def __iter__(self) -> Iterator[VectorBatch]:
+        duplicates = DuplicateCheck(self._names)
+        with opened(self.path) as file, tempfile.TemporaryDirectory(prefix="ciff-") as folder:
+            messages = MessageReader(file, self.path)
+            header = self._read_header(messages)
+            postings = Transposer(Path(folder))
+            self._read_lists(messages, header, postings)
+            next_row = 0
+            for group in postings.groups(self._limits.postings):
+                for vectors in self._rows(group, header):
+                    names = [self._docno(messages, next_row + i) for i in range(len(vectors))]
+                    duplicates.add(names)
+                    next_row += len(vectors)
+                    yield VectorBatch(vectors, names)
+            messages.finish()
+
+    def _read_header(self, messages: MessageReader) -> CiffHeader:
+        fields = dict.fromkeys(range(1, 5), 0)
+        try:
+            for field, _, value, _ in read_fields(messages.next("the header")):
+                if field in fields:
+                    fields[field] = as_int(value, f"field {field}")
+        except WireError as error:
+            raise DataError(f"no CIFF header: {error}", path=self.path) from None
+        version, lists, docs, _ = fields.values()
+        if version != CIFF_VERSION:
+            raise DataError(f"CIFF version {version}; expected {CIFF_VERSION}", path=self.path)
+        if lists < 0 or not 0 <= docs < _MOST_DOCS:
+            raise DataError(f"the header counts {lists} posting lists and {docs} documents", path=self.path)
+        return CiffHeader(lists, docs)
+
+    def _read_lists(self, messages: MessageReader, header: CiffHeader, out: Transposer) -> None:
+        seen: set[str] = set()
+        for number in range(header.num_lists):
+            place = f"posting list {number}"
+            try:
+                term, docs, tfs = _parse_list(messages.next(place), header.num_docs)
+                place += f" ({term!r})"
+                if term in seen:
+                    raise WireError("its term has a list already")
+                seen.add(term)
+                term_id = self._vocabulary.id_of(term)
+            except (WireError, UnknownTermError) as error:
+                raise DataError(f"{place}: {error}", path=self.path) from None
+            if term_id >= 0:
+                out.add(docs, np.full(len(docs), term_id, np.uint32), tfs)
+
+    def _rows(self, group: Group, header: CiffHeader) -> Iterator[SparseVectors]:
+        """Rows group.low .. group.high, cut to the limits; documents without postings are empty rows."""
+        end = header.num_docs if group.high is None else group.high
+        position = group.low
+        while position < end:
+            stop = min(end, position + self._limits.rows)
+            edges = np.searchsorted(group.keys, np.arange(position, stop + 1, dtype=np.int64))
+            lo, hi = int(edges[0]), int(edges[-1])
+            vectors = SparseVectors.from_arrays(
+                edges - lo,
+                group.others[lo:hi],
+                group.values[lo:hi].astype(np.float32),
+                self.num_terms,
+                source=str(self.path),
+                first_row=position,
+            )
+            for first, last in cuts(vectors.indptr, self._limits.postings):
+                yield vectors.slice(first, last)
+            position = stop
+
+    def _docno(self, messages: MessageReader, row: int) -> str:
+        docid, name = 0, ""
+        try:
+            for field, _, value, _ in read_fields(messages.next(f"document {row}")):
+                if field == 1:
+                    docid = as_int(value, "docid")
+                elif field == 2:
+                    name = as_text(value, "collection_docid")
+        except WireError as error:
+            raise DataError(f"document {row}: {error}", path=self.path) from None
+        if docid != row:
+            raise DataError(f"document {row} has docid {docid}; expected documents in order of docid", path=self.path)
+        if not name:
+            raise DataError(f"document {row} has no collection_docid", path=self.path)
+        return name
+
+    def _names(self) -> Iterator[tuple[str, Place]]:
+        with opened(self.path) as file:
+            messages = MessageReader(file, self.path)
+            header = self._read_header(messages)
+            for number in range(header.num_lists):
+                messages.next(f"posting list {number}")
+            for row in range(header.num_docs):
+                yield self._docno(messages, row), (self.path, row)
+
+
+def _parse_list(data: bytes, num_docs: int) -> tuple[str, NDArray[np.uint32], NDArray[np.uint32]]:
+    """(term, docids ascending, tfs > 0) of a PostingsList message.
+
+    Raises
+    ------
+    WireError : it breaks the format, df lies, a docid does not rise or is no document, a tf is no positive int32.
+    """
+    term, df = "", 0
+    pairs: list[Pair] = []
+    loose: list[tuple[int, int]] = []
+    for field, value in _other_fields(data, pairs):
+        if field == 1:
+            term = as_text(value, "the term")
+        elif field == 2:
+            df = as_int(value, "df")
+        elif field == POSTING_FIELD:
+            loose.append(parse_posting(value))
+    table = np.array(loose, np.int64).reshape(-1, 2)
+    pairs.append((table[:, 0], table[:, 1]))
+    gaps = np.concatenate([pair[0] for pair in pairs])
+    tfs = np.concatenate([pair[1] for pair in pairs])
+    if len(gaps) != df:
+        raise WireError(f"{len(gaps)} postings where df is {df}")
+    if len(gaps) and (gaps[0] < 0 or (gaps[1:] <= 0).any()):
+        raise WireError("a docid does not rise")
+    # A gap alone may be larger than every document number; the sum of checked ones cannot overflow.
+    if (gaps >= _MOST_DOCS).any() or (len(gaps) and int(gaps.sum()) >= num_docs):
+        raise WireError(f"a docid beyond the {num_docs} documents")
+    if ((tfs <= 0) | (tfs > LARGEST_TF)).any():
+        raise WireError("a tf that is no positive 32-bit integer")
+    return term, np.cumsum(gaps).astype(np.uint32), tfs.astype(np.uint32)
+
+
+def _other_fields(data: bytes, pairs: list[Pair]) -> Iterator[tuple[int, Value]]:
+    """Fields of a PostingsList one by one, save the regular run of postings, which goes to `pairs` as arrays."""
+    for field, start, value, _ in read_fields(data):
+        if field == POSTING_FIELD:
+            regular, rest = decode_postings(data, start)
+            pairs += regular
+            break
+        yield field, value
+    else:
+        return
+    for field, _, value, _ in read_fields(data, rest):
+        yield field, value
