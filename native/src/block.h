@@ -47,9 +47,10 @@ static inline uint32_t sir_block_level(const uint8_t *nibbles, uint32_t block) {
     return byte >> (block >> 3 & 4) & 15; /* 32 of 64 blocks stand in high nibbles; a branch here would be a coin toss */
 }
 
-/* Units of a product, rounded up: reciprocal is floor(2^32 / unit) + 1, so that the multiplication never falls short. */
-static inline uint16_t sir_units(uint32_t product, uint32_t reciprocal) {
-    return product == 0 ? 0 : (uint16_t)(((uint64_t)product * reciprocal >> 32) + 1);
+/* What an impact contributes to a bound, in units, rounded up: scale is floor(256 * weight / unit) + 1, so that the product
+ * never falls short. */
+static inline uint16_t sir_units(uint32_t impact, uint32_t scale) {
+    return impact == 0 ? 0 : (uint16_t)((impact * scale >> 8) + 1);
 }
 
 #endif

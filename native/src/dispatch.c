@@ -8,6 +8,9 @@ static const sir_kernels *x86(uint32_t isa) {
                  __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
                  __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi2");
     if (avx512 && (isa == SIR_ISA_AVX512 || isa == SIR_ISA_BEST)) return &sir_kernels_avx512;
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+               __builtin_cpu_supports("popcnt");
+    if (avx2 && (isa == SIR_ISA_AVX2 || isa == SIR_ISA_BEST)) return &sir_kernels_avx2;
 #endif
     (void)isa;
     return NULL;

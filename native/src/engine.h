@@ -5,6 +5,7 @@
 #include "segment.h"
 #include "topk.h"
 
+struct sir_list;
 struct sir_bound_row;
 struct sir_block_batch;
 struct sir_block_task;
@@ -28,14 +29,21 @@ typedef struct sir_kernels {
                     uint32_t weight);
     uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
                         uint32_t *positions);
+    /* accumulator[d] = sum over the terms of weight * impact, for num_groups groups of 64 documents; the cursors move on.
+     * NULL where the instruction set cannot expand bytes: the caller scatters instead. */
     void (*bitmap_scores)(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms);
+    void (*add_block_maxima)(const struct sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists);
     void (*block_bounds)(struct sir_block_filter *filter, uint32_t num_supers);
     uint32_t (*collect_bounds)(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions);
     uint32_t (*block_largest)(const uint32_t *scores);
     void (*score_tasks)(struct sir_block_batch *batch, const struct sir_block_task *tasks, uint32_t count);
 } sir_kernels;
 
-extern const sir_kernels sir_kernels_scalar, sir_kernels_avx512;
+extern const sir_kernels sir_kernels_scalar, sir_kernels_avx2, sir_kernels_avx512;
+
+void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
+                        uint32_t weight);
+void sir_add_block_maxima_scalar(const struct sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists);
 /* The kernels of an instruction set, or NULL where this processor or build lacks it. */
 const sir_kernels *sir_kernels_for(uint32_t isa);
 

@@ -22,7 +22,7 @@ static inline void prefetch_next(const sir_list *list) {
 static uint32_t bitmap_lists_first(sir_context *c) {
     const sir_segment *s = c->segment;
     uint32_t count = 0;
-    if (s->bits == NULL) return 0;
+    if (s->bits == NULL || c->kernels->bitmap_scores == NULL) return 0;
     for (uint32_t i = 0; i < c->num_lists; i++) {
         if (c->lists[i].term->bits_row == SIR_NO_ROW) continue;
         sir_list list = c->lists[i];

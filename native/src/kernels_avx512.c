@@ -7,18 +7,6 @@
 #define AVX512 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vnni,popcnt,bmi,bmi2,lzcnt")))
 
-AVX512 static void scatter(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
-                           uint32_t weight) {
-    uint32_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        accumulator[docs[i]] += weight * impacts[i];
-        accumulator[docs[i + 1]] += weight * impacts[i + 1];
-        accumulator[docs[i + 2]] += weight * impacts[i + 2];
-        accumulator[docs[i + 3]] += weight * impacts[i + 3];
-    }
-    for (; i < count; i++) accumulator[docs[i]] += weight * impacts[i];
-}
-
 AVX512 static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
                                uint32_t *positions) {
     const __m512i least = _mm512_set1_epi32((int32_t)floor);
@@ -43,6 +31,9 @@ AVX512 static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint
 
 /* Bytes between use and prefetch of the two streams of each term: two dozen streams are more than the processor follows. */
 enum { BITMAP_AHEAD = 1024 };
+
+/* Postings of a block up to which one after the other is cheaper than all at once. */
+enum { FEW = 4 };
 
 /* Impacts of 64 documents of one term, zero where a document lacks it. */
 AVX512 static inline __m512i expand64(sir_bitmap_cursor *t, uint32_t group) {
@@ -97,6 +88,41 @@ AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir
         _mm512_storeu_si512(out + 16, _mm512_shuffle_i32x4(x[0], x[2], 0xDD));
         _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(x[1], x[3], 0x88));
         _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(x[1], x[3], 0xDD));
+    }
+}
+
+/* 32 postings at a time: a maximum within each run of equal blocks, taken over to the run's last posting in five doubling
+ * steps. A run that may go on behind the vector is left for the next one; a block has 32 documents, so that a run fits. */
+AVX512 static void add_block_maxima(const sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists) {
+    const uint8_t bit = (uint8_t)(1 << (list->row & 7));
+    const __m512i factor = _mm512_set1_epi16((int16_t)scale), one = _mm512_set1_epi16(1);
+    const __m512i lanes = _mm512_cvtepu8_epi16(_mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+                                                                20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31));
+    uint16_t ended_blocks[32], ended_units[32];
+    for (uint32_t i = list->start; i < list->end;) {
+        const uint32_t count = sir_min(32, list->end - i);
+        const __m512i blocks = _mm512_srli_epi16(_mm512_loadu_si512(list->docs + i), SIR_BLOCK_SHIFT);
+        __m512i impacts = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(list->impacts + i)));
+        __m512i units = _mm512_add_epi16(_mm512_mulhi_epu16(_mm512_slli_epi16(impacts, 8), factor), one);
+        for (int step = 1; step < 32; step *= 2) {
+            const __m512i from = _mm512_sub_epi16(lanes, _mm512_set1_epi16((int16_t)step));
+            const __mmask32 same = _mm512_cmpeq_epi16_mask(_mm512_permutexvar_epi16(from, blocks), blocks) & (UINT32_MAX << step);
+            units = _mm512_mask_max_epu16(units, same, units, _mm512_permutexvar_epi16(from, units));
+        }
+        const __m512i next = _mm512_permutexvar_epi16(_mm512_add_epi16(lanes, one), blocks);
+        const uint32_t valid = count == 32 ? UINT32_MAX : ((uint32_t)1 << count) - 1;
+        uint32_t ends = _mm512_cmpneq_epi16_mask(blocks, next) & valid;
+        const uint32_t last = (uint32_t)1 << (count - 1);
+        ends = i + count == list->end ? ends | last : ends & ~last;
+        if (ends == 0) ends = last;
+        _mm512_storeu_si512(ended_blocks, _mm512_maskz_compress_epi16(ends, blocks));
+        _mm512_storeu_si512(ended_units, _mm512_maskz_compress_epi16(ends, units));
+        const uint32_t runs = (uint32_t)__builtin_popcount(ends);
+        for (uint32_t r = 0; r < runs; r++) {
+            bounds[ended_blocks[r]] = (uint16_t)(bounds[ended_blocks[r]] + ended_units[r]);
+            lists[ended_blocks[r]] |= bit;
+        }
+        i += 32 - (uint32_t)__builtin_clz(ends);
     }
 }
 
@@ -168,14 +194,31 @@ AVX512 static inline void add_present(uint32_t *accumulator, uint32_t present, c
     _mm512_storeu_si512(accumulator + 16, _mm512_add_epi32(_mm512_loadu_si512(accumulator + 16), high));
 }
 
+/* Bit d of the result is set where one of the wanted lanes holds document d of its block. */
+AVX512 static inline uint32_t present_bits(__m512i docs, uint32_t wanted) {
+    const __m512i one = _mm512_set1_epi32(1), low_bits = _mm512_set1_epi32(SIR_BLOCK_DOCS - 1);
+    __m512i low = _mm512_and_si512(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(docs)), low_bits);
+    __m512i high = _mm512_and_si512(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(docs, 1)), low_bits);
+    low = _mm512_maskz_sllv_epi32((__mmask16)wanted, one, low);
+    high = _mm512_maskz_sllv_epi32((__mmask16)(wanted >> 16), one, high);
+    return (uint32_t)_mm512_reduce_or_epi32(_mm512_or_si512(low, high));
+}
+
+/* The postings of a block stand together and ascend, so that their impacts are in the order of the block's bits. */
 AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts,
                                         uint32_t count, uint16_t base, uint32_t weight) {
     const __m512i block = _mm512_set1_epi16((int16_t)base), clear = _mm512_set1_epi16(~(SIR_BLOCK_DOCS - 1));
     uint32_t added = 0;
     for (uint32_t i = 0; i < count; i += 32) {
-        uint32_t inside = _mm512_cmpeq_epu16_mask(_mm512_and_si512(_mm512_loadu_si512(docs + i), clear), block);
+        const __m512i here = _mm512_loadu_si512(docs + i);
+        uint32_t inside = _mm512_cmpeq_epu16_mask(_mm512_and_si512(here, clear), block);
         if (count - i < 32) inside &= ((uint32_t)1 << (count - i)) - 1;
-        added += (uint32_t)__builtin_popcount(inside);
+        const uint32_t some = (uint32_t)__builtin_popcount(inside);
+        added += some;
+        if (some > FEW) {
+            add_present(accumulator, present_bits(here, inside), impacts + i + __builtin_ctz(inside), weight);
+            continue;
+        }
         for (; inside != 0; inside &= inside - 1) {
             const uint32_t at = i + (uint32_t)__builtin_ctz(inside);
             accumulator[docs[at] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[at];
@@ -187,6 +230,6 @@ AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *d
 #define TARGET AVX512
 #include "block_score.h"
 
-const sir_kernels sir_kernels_avx512 = {SIR_ISA_AVX512, scatter,        collect,       bitmap_scores,
-                                        block_bounds,   collect_bounds, block_largest, score_tasks};
+const sir_kernels sir_kernels_avx512 = {SIR_ISA_AVX512, sir_scatter_scalar, collect,       bitmap_scores,
+                                        add_block_maxima, block_bounds, collect_bounds, block_largest, score_tasks};
 #endif

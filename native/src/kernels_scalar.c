@@ -4,9 +4,16 @@
 #include "block_filter.h"
 
 /* accumulator[docs[i]] += weight * impacts[i] */
-static void scatter(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
-                    uint32_t weight) {
-    for (uint32_t i = 0; i < count; i++) accumulator[docs[i]] += weight * impacts[i];
+void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
+                        uint32_t weight) {
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        accumulator[docs[i]] += weight * impacts[i];
+        accumulator[docs[i + 1]] += weight * impacts[i + 1];
+        accumulator[docs[i + 2]] += weight * impacts[i + 2];
+        accumulator[docs[i + 3]] += weight * impacts[i + 3];
+    }
+    for (; i < count; i++) accumulator[docs[i]] += weight * impacts[i];
 }
 
 /* Positions of the accumulators >= floor whose bit is set in mask (NULL: all), ascending; returns how many. floor > 0.
@@ -21,19 +28,20 @@ static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t fl
     return found;
 }
 
-/* accumulator[d] = sum over the terms of weight * impact, for num_groups groups of 64 documents; the cursors move on. */
-static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms) {
-    memset(accumulator, 0, sizeof(uint32_t) * 64 * num_groups);
-    for (uint32_t t = 0; t < num_terms; t++) {
-        const uint32_t shift = 8 * (t % 4), first = t - t % 4;
-        const uint32_t weight = (terms[first].low_weights >> shift & 0x7F) | (terms[first].high_weights >> shift & 0x1F) << 7;
-        const uint8_t *impacts = terms[t].impacts;
-        for (uint32_t group = 0; weight != 0 && group < num_groups; group++) {
-            uint64_t present = terms[t].bits[group];
-            for (; present != 0 && impacts < terms[t].end; present &= present - 1)
-                accumulator[64 * group + (uint32_t)__builtin_ctzll(present)] += weight * *impacts++;
-        }
-        terms[t].impacts = impacts;
+/* For each block of the window that holds postings list->start .. list->end - 1: bounds[block] += their largest
+ * contribution, and the list's bit in lists[block]. */
+void sir_add_block_maxima_scalar(const sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists) {
+    const uint8_t bit = (uint8_t)(1 << (list->row & 7));
+    uint32_t last_block = UINT32_MAX, last = 0;
+    for (uint32_t i = list->start; i < list->end; i++) {
+        const uint32_t block = list->docs[i] >> SIR_BLOCK_SHIFT;
+        /* Of a run in one block the first adds all, and another what it exceeds the largest before by. All bits or none
+         * instead of a branch: neighbours share a block too irregularly to be predicted. */
+        const uint32_t before = last & (0 - (uint32_t)(block == last_block));
+        last = sir_max(sir_units(list->impacts[i], scale), before);
+        last_block = block;
+        bounds[block] = (uint16_t)(bounds[block] + last - before);
+        lists[block] |= bit;
     }
 }
 
@@ -90,5 +98,5 @@ static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, co
 #define TARGET
 #include "block_score.h"
 
-const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, scatter,        collect,       bitmap_scores,
-                                        block_bounds,   collect_bounds, block_largest, score_tasks};
+const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, sir_scatter_scalar, collect,       NULL,
+                                        sir_add_block_maxima_scalar, block_bounds, collect_bounds, block_largest, score_tasks};
