@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.build import field_kinds, next_number
+from indexer.config import IndexConfig
+from indexer.folder import field_kinds, next_number, publish
 from indexer.index import Index, open_index
 from indexer.lock import write_lock
 from indexer.manifest import SegmentEntry, read_manifest
@@ -19,7 +20,6 @@ from indexer.merge_documents import MergedDocuments
 from indexer.native_build import DROPPED
 from indexer.progress import Progress, silent
 from indexer.segment import DTYPES, SegmentHeader, SegmentWriter
-from indexer.update import publish, stored_config
 
 _POSTING_SECTIONS = ("TERM", "TREC", "DOCS", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS")
 _DEFAULT_MEMORY = 256 << 20
@@ -107,7 +107,7 @@ def compact_index(
         dropped = sum(s.num_deleted for s in index.segments)
         if len(index.segments) < 2 and not dropped:
             return CompactReport(len(index.segments), before, before, 0)
-        config = stored_config(index.manifest)
+        config = IndexConfig.from_dict(index.manifest.config)
         shape = MergeShape(
             num_docs=index.num_docs,
             keep_weights=config.stored_weights != "none",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from indexer.errors import ConfigError
 
@@ -58,6 +60,11 @@ class IndexConfig:
         ]
         if faults:
             raise ConfigError("index: " + "; ".join(faults))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> IndexConfig:
+        """What `as_dict` gave, as a manifest keeps it."""
+        return cls(**{**values, "metadata": tuple(values.get("metadata", ()))})
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for the manifest."""

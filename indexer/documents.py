@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
 from indexer.errors import DataError
+from indexer.interchange.batches import VectorBatch
 from indexer.invert import Postings, invert
 from indexer.manifest import SegmentEntry
 from indexer.names import name_sections
@@ -40,13 +42,19 @@ class Documents:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def slice(self, start: int, stop: int) -> Documents:
+        """Documents start..stop."""
+        names = None if self.docnos is None else self.docnos[start:stop]
+        fields = None if self.fields is None else self.fields[start:stop]
+        return Documents(self.vectors.slice(start, stop), names, fields)
+
 
 def as_vectors(vectors: Any, source: str = "vectors") -> SparseVectors:
-    """Checked rows from SparseVectors, a scipy sparse matrix, or an iterable of either.
+    """Checked rows from SparseVectors or a scipy sparse matrix.
 
     Raises
     ------
-    DataError : see SparseVectors.from_arrays; row numbers count within the batch.
+    DataError : see SparseVectors.from_arrays.
     """
     if isinstance(vectors, SparseVectors):
         # A plainly constructed one is trusted nowhere: what it holds decides where the C library writes.
@@ -55,27 +63,79 @@ def as_vectors(vectors: Any, source: str = "vectors") -> SparseVectors:
         )
     if hasattr(vectors, "tocsr"):
         return SparseVectors.from_scipy(vectors, source=source)
-    if isinstance(vectors, Iterable):
-        parts = [as_vectors(batch, f"{source}, batch {i}") for i, batch in enumerate(vectors)]
-        return SparseVectors.concatenate(parts) if parts else SparseVectors.empty(0, 1)
-    raise DataError(
-        f"{source}: expected SparseVectors, a scipy sparse matrix or batches of them, not {type(vectors).__name__}"
+    raise DataError(f"{source}: expected SparseVectors or a scipy sparse matrix, not {type(vectors).__name__}")
+
+
+def in_memory(vectors: Any) -> bool:
+    """Whether the input is one matrix rather than batches."""
+    return isinstance(vectors, SparseVectors) or hasattr(vectors, "tocsr")
+
+
+def read_batches(
+    vectors: Any, docnos: Iterable[str] | None, fields: Iterable[Mapping[str, Any]] | None
+) -> Iterator[Documents]:
+    """Checked documents from what a caller passes: one matrix, or batches of matrices or of VectorBatch.
+
+    Raises
+    ------
+    DataError : vectors that cannot be indexed; names or fields that are not one a row; both ways of naming.
+    """
+    names = None if docnos is None else iter(docnos)
+    stored = None if fields is None else iter(fields)
+    if not in_memory(vectors) and not isinstance(vectors, Iterable):
+        raise DataError(f"vectors: expected a matrix or batches of matrices, not {type(vectors).__name__}")
+    batches = [vectors] if in_memory(vectors) else vectors
+    rows = 0
+    for number, batch in enumerate(batches):
+        source = "vectors" if in_memory(vectors) else f"vectors, batch {number}"
+        named = batch.docnos if isinstance(batch, VectorBatch) else None
+        checked = as_vectors(batch.vectors if isinstance(batch, VectorBatch) else batch, source)
+        if named is not None and names is not None:
+            raise DataError("the batches carry docnos already; pass none beside them")
+        own = named if names is None else _take(names, len(checked), "docnos", rows)
+        yield Documents(checked, own, None if stored is None else _take(stored, len(checked), "fields", rows))
+        rows += len(checked)
+    for what, rest in (("docnos", names), ("fields", stored)):
+        if rest is not None and next(rest, None) is not None:
+            raise DataError(f"{rows} rows of vectors beside more {what}; expected one each")
+
+
+def _take(values: Iterator[Any], count: int, what: str, rows: int) -> list[Any]:
+    taken = list(islice(values, count))
+    if len(taken) < count:
+        raise DataError(f"{rows + count} or more rows of vectors beside {rows + len(taken)} {what}; expected one each")
+    return taken
+
+
+def concatenate(parts: Sequence[Documents]) -> Documents:
+    """All documents of some batches; either every batch has names (fields) or none.
+
+    Raises
+    ------
+    DataError
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Documents(SparseVectors.empty(0, 1))
+    named, stored = {p.docnos is not None for p in parts}, {p.fields is not None for p in parts}
+    if len(named) > 1 or len(stored) > 1:
+        raise DataError("some batches have docnos (or fields) and some have none; expected all or none")
+    return Documents(
+        SparseVectors.concatenate([p.vectors for p in parts]),
+        [name for p in parts for name in p.docnos or ()] if True in named else None,
+        [row for p in parts for row in p.fields or ()] if True in stored else None,
     )
 
 
 def gather(vectors: Any, docnos: Iterable[str] | None, fields: Iterable[Mapping[str, Any]] | None) -> Documents:
-    """Documents from what a caller passes; lengths must agree."""
-    rows = as_vectors(vectors)
-    names = None if docnos is None else list(docnos)
-    stored = None if fields is None else list(fields)
-    for what, have in (("docnos", names), ("fields", stored)):
-        if have is not None and len(have) != len(rows):
-            raise DataError(f"{len(rows)} rows of vectors beside {len(have)} {what}; expected one each")
-    if len(rows) > MAX_DOCS:
+    """All documents of the input at once."""
+    documents = concatenate(list(read_batches(vectors, docnos, fields)))
+    if len(documents) > MAX_DOCS:
         raise DataError(
-            f"{len(rows)} documents in one segment; at most {MAX_DOCS}: build from several batches with add"
+            f"{len(documents)} documents in one segment; at most {MAX_DOCS}: build from several parts with add"
         )
-    return Documents(rows, names, stored)
+    return documents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,6 +149,7 @@ class SegmentPlan:
     order : row of each doc_id, or None for the input order.
     config : of the index.
     num_threads, progress : as for a build.
+    bounds : see `indexer.tables.describe`.
     """
 
     scale: float
@@ -97,6 +158,26 @@ class SegmentPlan:
     config: IndexConfig
     num_threads: int = 1
     progress: Progress = silent
+    bounds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made of its input.
+
+    Parameters
+    ----------
+    segments : their entries, files durable.
+    num_docs, num_terms : of the input.
+    scale : doc_scale, None where no weight was seen.
+    notes : sentences for a person.
+    """
+
+    segments: tuple[SegmentEntry, ...]
+    num_docs: int
+    num_terms: int
+    scale: float | None
+    notes: tuple[str, ...]
 
 
 def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> SegmentEntry:
@@ -105,7 +186,9 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
     plan.progress("inverting", 0, None)
     postings = invert(documents.vectors, plan.scale, order=plan.order, keep_weights=keep, num_threads=plan.num_threads)
     plan.progress("summarising", 0, None)
-    sections: dict[str, Payload] = {**posting_sections(postings, describe(postings, plan.num_threads))}
+    sections: dict[str, Payload] = {
+        **posting_sections(postings, describe(postings, plan.num_threads, bounds=plan.bounds))
+    }
     if keep:
         weights = postings.weights
         assert weights is not None

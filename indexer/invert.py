@@ -18,7 +18,7 @@ from indexer.vectors import SparseVectors
 WINDOW = 1 << 16
 """Documents of a window: as many as 16 bits can tell apart."""
 
-_TABLE_TERMS = 1 << 22
+TABLE_TERMS = 1 << 22
 """Vocabularies up to this size are counted in a table of their length (64 MB); above, terms are numbered first."""
 
 
@@ -59,7 +59,7 @@ class Postings:
 
 def number_slots(vectors: SparseVectors) -> tuple[NDArray[np.uint32], NDArray[np.uint32] | None, int]:
     """(slot of each entry, term id of each slot or None where they are equal, number of slots)."""
-    if vectors.num_terms <= _TABLE_TERMS:
+    if vectors.num_terms <= TABLE_TERMS:
         return vectors.term_ids, None, vectors.num_terms
     chunk = 1 << 23  # entries sorted at a time
     present = np.zeros(0, np.uint32)

@@ -5,6 +5,7 @@ Compaction and the building of indexes larger than memory are the same merge: of
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -231,6 +232,13 @@ class SectionSpools:
         _, descriptor, size = self._open[name]
         for at in range(0, size, _CHUNK):
             yield np.frombuffer(os.pread(descriptor, min(_CHUNK, size - at), at), dtype)
+
+    def map(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The section mapped from its file; good until `close`."""
+        if name not in self._open or not self._open[name][2]:
+            return np.zeros(0, dtype)
+        mapped = mmap.mmap(self._open[name][1], self._open[name][2], access=mmap.ACCESS_READ)
+        return np.frombuffer(mapped, dtype)
 
     def close(self) -> None:
         for path, descriptor, _ in self._open.values():

@@ -102,17 +102,20 @@ def _sparse_directories(
     return postings.window[keep], first.astype(np.uint32), begin
 
 
-def describe(postings: Postings, num_threads: int = 1) -> TermTables:
+def describe(postings: Postings, num_threads: int = 1, *, bounds: bool = True) -> TermTables:
     """All tables of a segment. Cost: two passes over the postings.
 
     Parameters
     ----------
     postings : finished posting lists.
     num_threads : threads; each takes a share of the terms with about equal postings.
+    bounds : make rows of bounds and bitmaps; a run that will be merged needs none.
     """
     df, num_docs = postings.df, postings.num_docs
     shifts, rows = cell_shifts(df, num_docs), bound_rows(df, num_docs)
     bits = bits_rows(df, shifts, num_docs)
+    if not bounds:
+        rows[:] = bits[:] = NO_ROW
     sparse = shifts == SPARSE
     cells = np.where(sparse, 0, -(-num_docs >> shifts.astype(np.int64) % 64) + 1).astype(np.uint64)
     cell_begin = np.concatenate([[0], np.cumsum(cells)]).astype(np.uint64)

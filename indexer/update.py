@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import files
-from indexer.build import BuildOptions, field_kinds, next_number, order_documents, remove_leftovers
+from indexer.build import BuildOptions, order_documents
 from indexer.config import IndexConfig
 from indexer.documents import Documents, SegmentPlan, gather, write_documents
 from indexer.errors import ConfigError, DataError
+from indexer.folder import field_kinds, next_number, publish
 from indexer.index import Index, Segment, open_index
 from indexer.lock import write_lock
-from indexer.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, commit, read_manifest
+from indexer.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.progress import silent
 from indexer.quantize import choose_scale
 
@@ -36,12 +37,6 @@ class DeleteReport:
 
     deleted: int
     missing: tuple[str | int, ...]
-
-
-def stored_config(manifest: Manifest) -> IndexConfig:
-    """The config an index was built with."""
-    values = dict(manifest.config)
-    return IndexConfig(**{**values, "metadata": tuple(values.get("metadata", ()))})
 
 
 def add_documents(
@@ -85,7 +80,7 @@ def add_documents(
             raise DataError(
                 f"docno {name!r} is in the index already (as is that of {len(taken) - 1} more); ask to replace it"
             )
-        config, threads = stored_config(manifest), options.get("num_threads", 1)
+        config, threads = IndexConfig.from_dict(manifest.config), options.get("num_threads", 1)
         order, notes = order_documents(documents.vectors, config.order, threads, progress)
         scale = manifest.doc_scale or config.doc_scale or choose_scale(documents.vectors.weights)
         plan = SegmentPlan(
@@ -140,13 +135,6 @@ def delete_documents(
             segments = _with_deletes(folder, index, found, generation)
             publish(folder, replace(index.manifest, generation=generation, segments=segments))
     return DeleteReport(len(found), missing)
-
-
-def publish(folder: Path, manifest: Manifest) -> None:
-    """Commit a manifest whose files are written, then remove what it no longer names."""
-    files.fsync_folder(folder)
-    commit(folder, manifest)
-    remove_leftovers(folder, manifest)
 
 
 def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> None:

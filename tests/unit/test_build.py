@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def doc_ids_of(segment, t):
     return window * 65536 + low
 
 
-@pytest.mark.parametrize(("rows", "threads"), [(1, 1), (70, 1), (3000, 2), (140_000, 2)])
+@pytest.mark.parametrize(("rows", "threads"), [(1, 1), (70, 1), (3000, 2), (70_000, 2)])
 def test_postings_equal_the_quantised_input(tmp_path, rows, threads):
     check_build(tmp_path, rows, threads, "input")
 
@@ -190,3 +192,45 @@ def test_segment_equals_the_reference_builder(tmp_path):
     assert len(segment.section("BITS")) > 0
     for name in segment.sections:
         np.testing.assert_array_equal(segment.section(name), reference.section(name), err_msg=name)
+
+
+@pytest.mark.parametrize("config", [IndexConfig(order="input"), IndexConfig(doc_scale=0.01, stored_weights="f16")])
+def test_a_build_within_a_budget_gives_the_same_segment(tmp_path, config, monkeypatch):
+    """Runs spilled and merged against one inversion in memory, from a matrix and from batches with names and fields."""
+    monkeypatch.setattr("indexer.stream_build._SMALLEST_RUN", 900)
+    vectors = random_vectors(np.random.default_rng(8), 4000, 60, 9)
+    names = [f"d{i}" for i in range(4000)]
+    fields = [{"year": i % 5} for i in range(4000)]
+    whole = build_index(tmp_path / "whole", vectors, docnos=names, fields=fields, config=config)
+    cuts = [0, 1, 1500, 1500, 4000]
+    batches = (vectors.slice(a, b) for a, b in pairwise(cuts))
+    built = {
+        "sliced": build_index(
+            tmp_path / "a", vectors, docnos=names, fields=fields, config=config, memory_budget=1, num_threads=2
+        ),
+        "batches": build_index(
+            tmp_path / "b", batches, docnos=iter(names), fields=iter(fields), config=config, memory_budget=1
+        ),
+    }
+    for how, index in built.items():
+        assert index.doc_scale == whole.doc_scale
+        assert index.segments[0].entry.num_clipped == whole.segments[0].entry.num_clipped
+        for name in whole.segments[0].sections:
+            np.testing.assert_array_equal(
+                index.segments[0].section(name), whole.segments[0].section(name), err_msg=f"{how} {name}"
+            )
+        assert {p.name for p in index.path.iterdir()} == {"manifest.json", "write.lock", index.segments[0].entry.file}
+
+
+def test_a_docno_given_twice_in_different_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexer.stream_build._SMALLEST_RUN", 2)
+    vectors = SparseVectors.from_rows([{0: 1.0}, {1: 1.0}, {0: 2.0}, {1: 3.0}], 2)
+    with pytest.raises(DataError, match="'x' stands in row 1 and again in row 3"):
+        build_index(tmp_path / "i", vectors, docnos=["a", "x", "b", "x"], memory_budget=1)
+
+
+def test_names_and_fields_must_be_one_a_row(tmp_path):
+    vectors = SparseVectors.empty(3, 1)
+    for names in (["a", "b"], ["a", "b", "c", "d"]):
+        with pytest.raises(DataError, match="rows of vectors beside"):
+            build_index(tmp_path / "i", vectors, docnos=names)

@@ -1,0 +1,191 @@
+"""Building an index larger than memory: runs of bounded size are inverted and spilled, then merged in the final order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import files
+from indexer.compact import write_merged
+from indexer.config import IndexConfig
+from indexer.documents import Built, Documents, SegmentPlan, concatenate, write_documents
+from indexer.invert import TABLE_TERMS
+from indexer.manifest import SegmentEntry
+from indexer.merge import MergeShape, MergeSource, SectionSpools
+from indexer.progress import Progress
+from indexer.quantize import MAX_IMPACT
+from indexer.reorder import ForwardRows, fill_forward, inverse_frequency, order_rows, wanted_order
+from indexer.segment import SegmentFile
+
+BYTES_PER_POSTING = 28
+"""Working memory of a run: the batches and their concatenation (16 bytes a posting) and what inversion makes of them."""
+
+_SMALLEST_RUN = 1 << 12
+_FORWARD_WIDTH = 24
+_WIDE_VOCABULARY = "documents keep their input order: the vocabulary is too large to cluster within a memory budget"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamPlan:
+    """How a streamed build works.
+
+    Parameters
+    ----------
+    folder, number : where runs go, and the number in their names.
+    config : of the index.
+    memory : bytes to work in.
+    num_threads, progress : as for a build.
+    """
+
+    folder: Path
+    number: int
+    config: IndexConfig
+    memory: int
+    num_threads: int
+    progress: Progress
+
+
+class RunSpiller:
+    """Collects documents and spills them as runs: segments in input order that carry their float weights.
+
+    Attributes
+    ----------
+    num_docs, num_terms, max_weight : of all documents so far.
+    """
+
+    def __init__(self, plan: StreamPlan) -> None:
+        self._plan = plan
+        self._limit = max(_SMALLEST_RUN, plan.memory // BYTES_PER_POSTING)
+        self._pending: list[Documents] = []
+        self._postings = 0
+        self._idf: NDArray[np.float32] | None = None
+        self._forward: SectionSpools | None = None
+        self.entries: list[SegmentEntry] = []
+        self.num_docs, self.num_terms, self.max_weight = 0, 1, 0.0
+        self.orders = wanted_order(plan.config.order, 1 << 31)[0] != "input"
+
+    def add(self, documents: Documents) -> None:
+        """Take a batch; a run is spilled before memory would run out."""
+        vectors = documents.vectors
+        self.num_terms = max(self.num_terms, vectors.num_terms)
+        row = 0
+        while row < len(documents):
+            room = self._limit - self._postings
+            end = int(np.searchsorted(vectors.indptr, vectors.indptr[row] + room, side="right")) - 1
+            end = min(len(documents), max(end, row + 1 if self._postings == 0 else row))
+            if end > row:
+                self._pending.append(documents.slice(row, end))
+                self._postings += int(vectors.indptr[end] - vectors.indptr[row])
+            if end < len(documents):
+                self.spill()
+            row = end
+
+    def spill(self) -> None:
+        """Write what is pending as one run."""
+        if not self._pending:
+            return
+        documents = concatenate(self._pending)
+        self._pending, self._postings = [], 0
+        plan = self._plan
+        scaled = plan.config.doc_scale > 0
+        path = plan.folder / f"{plan.number:06d}.run{len(self.entries):04d}"
+        keep = "f32" if not scaled or plan.config.stored_weights != "none" else "none"
+        segment_plan = SegmentPlan(
+            scale=plan.config.doc_scale or 1.0,
+            ordinal_base=self.num_docs,
+            config=replace(plan.config, stored_weights=keep),
+            num_threads=plan.num_threads,
+            bounds=False,
+        )
+        self.entries.append(write_documents(path, documents, segment_plan))
+        self._spool_forward(documents)
+        self.max_weight = max(self.max_weight, float(documents.vectors.weights.max(initial=0)))
+        self.num_docs += len(documents)
+        plan.progress("spilling runs", self.num_docs, None)
+
+    def _spool_forward(self, documents: Documents) -> None:
+        vectors = documents.vectors
+        if self.num_terms > TABLE_TERMS:
+            self.orders = False
+        if not self.orders:
+            return
+        if self._forward is None:
+            self._forward = SectionSpools(self._plan.folder, self._plan.number)
+            df = np.bincount(vectors.term_ids, minlength=vectors.num_terms)
+            self._idf = inverse_frequency(df, len(vectors))
+        assert self._idf is not None
+        if len(self._idf) < self.num_terms:  # terms first seen after the first run are rare
+            rare = np.full(self.num_terms - len(self._idf), self._idf.max(), np.float32)
+            self._idf = np.concatenate([self._idf, rare])
+        rows = ForwardRows.allocate(len(vectors), TABLE_TERMS, _FORWARD_WIDTH)
+        fill_forward(rows, 0, vectors, vectors.term_ids, self._idf, self._plan.num_threads)
+        narrow = rows.slots.astype(np.uint16) if self.num_terms <= 65536 else rows.slots
+        self._forward.append(f"forward{narrow.itemsize}", narrow)
+        self._forward.append("levels", rows.weights)
+
+    def order(self) -> tuple[NDArray[np.uint32] | None, tuple[str, ...]]:
+        """(row of each doc_id, or None for the input order; notes). Reads the spooled rows through the page cache."""
+        kind, notes = wanted_order(self._plan.config.order, self.num_docs)
+        if kind == "input":
+            return None, notes
+        if self._forward is None or not self.orders:
+            return None, (_WIDE_VOCABULARY,)
+        self._plan.progress("ordering", 0, None)
+        weights = self._forward.map("levels", np.dtype(np.uint8)).reshape(-1, _FORWARD_WIDTH)
+        parts = [self._forward.map(f"forward{size}", np.dtype(f"<u{size}")) for size in (2, 4)]
+        if len(parts[0]) and len(parts[1]):  # the vocabulary outgrew 16 bits on the way
+            slots = np.concatenate([parts[0].astype(np.uint32), parts[1]])
+        else:
+            slots = parts[0] if len(parts[0]) else parts[1]
+        rows = ForwardRows(slots.reshape(-1, _FORWARD_WIDTH), weights, self.num_terms)
+        return order_rows(rows, kind, self._plan.num_threads), notes
+
+    def close(self) -> None:
+        if self._forward is not None:
+            self._forward.close()
+
+
+def build_streamed(batches: Iterable[Documents], plan: StreamPlan) -> Built:
+    """Build one segment from batches of documents within a memory budget."""
+    spiller = RunSpiller(plan)
+    try:
+        for documents in batches:
+            spiller.add(documents)
+        spiller.spill()
+        order, notes = spiller.order()
+    finally:
+        spiller.close()
+    scale = plan.config.doc_scale or (spiller.max_weight / MAX_IMPACT if spiller.max_weight else None)
+    entry = _merge_runs(spiller, order, scale, plan) if spiller.num_docs else None
+    return Built((entry,) if entry else (), spiller.num_docs, spiller.num_terms, scale, notes)
+
+
+def _merge_runs(
+    spiller: RunSpiller, order: NDArray[np.uint32] | None, scale: float | None, plan: StreamPlan
+) -> SegmentEntry:
+    doc_ids = np.arange(spiller.num_docs, dtype=np.uint32)
+    if order is not None:
+        doc_ids[order] = np.arange(spiller.num_docs, dtype=np.uint32)
+    sources, at = [], 0
+    for entry in spiller.entries:
+        segment = SegmentFile(plan.folder / entry.file)
+        sources.append(MergeSource(segment, doc_ids[at : at + entry.num_docs]))
+        at += entry.num_docs
+    shape = MergeShape(
+        num_docs=spiller.num_docs,
+        scale=0.0 if plan.config.doc_scale else scale or 0.0,
+        keep_weights=plan.config.stored_weights != "none",
+        half=plan.config.stored_weights == "f16",
+        num_threads=plan.num_threads,
+        progress=plan.progress,
+        memory=plan.memory,
+    )
+    entry = write_merged(plan.folder, sources, shape)
+    for run in spiller.entries:
+        files.unlink(plan.folder / run.file)
+    clipped = sum(run.num_clipped for run in spiller.entries) if plan.config.doc_scale else entry.num_clipped
+    return replace(entry, num_clipped=clipped)
