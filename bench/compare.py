@@ -54,7 +54,7 @@ class Entry:
     def label(self, mode: int) -> str:
         index = self.peer.indexes[self.index]
         label = index.modes[mode].label
-        return f"{self.peer.name} {label}" if index.key in label else f"{self.peer.name} {index.key}, {label}"
+        return f"{self.peer.name} {label}" if index.key in label.lower() else f"{self.peer.name} {index.key}, {label}"
 
 
 class Worker:
@@ -102,7 +102,7 @@ class Comparison:
 
     def __init__(self, options: argparse.Namespace, dataset: Dataset) -> None:
         self.options, self.dataset = options, dataset
-        self.cache = Path(options.cache) / dataset.name
+        self.cache = options.cache / dataset.name
         self.cache.mkdir(parents=True, exist_ok=True)
         self._baseline: tuple[Entry, int, Worker] | None = None
 
@@ -226,9 +226,7 @@ def _available() -> int:
 
 
 def _size(docs: Path) -> tuple[int, int]:
-    """Documents and postings, without reading the postings of an npz; 0 postings where that is not known."""
-    if docs.suffix != ".npz":
-        return 0, 0
+    """Documents and postings, without reading the postings."""
     with np.load(docs) as file:
         return int(file["shape"][0]), int(file["indptr"][-1])
 
@@ -274,7 +272,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--num-queries", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slice", type=int, default=200, help="queries between two turns")
-    parser.add_argument("--cache", default="bench-cache", help="built indexes and truths are kept here")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("bench-cache"), help="built indexes and truths are kept here"
+    )
     parser.add_argument("--build-threads", type=int, default=1)
     parser.add_argument("--no-build", action="store_true", help="measure only what is in the cache")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -288,9 +288,10 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     options = _arguments()
     if options.data is not None:
-        dataset = Dataset.at(options.data)
+        dataset = Dataset.at(options.data, options.cache)
     else:
-        dataset = Dataset(docs=options.docs, queries=options.queries, name=options.docs.resolve().parent.name)
+        name = options.docs.resolve().parent.name
+        dataset = Dataset.of(options.docs, options.queries, name=name, cache=options.cache)
     comparison = Comparison(options, dataset)
     options.num_queries = min(options.num_queries, read(dataset.queries).shape[0])
     for k in options.k:

@@ -22,34 +22,54 @@ class Dataset:
     name: str
 
     @classmethod
-    def at(cls, folder: Path) -> Dataset:
-        """A folder that holds docs.* and queries.* in one of the formats `read` knows."""
+    def at(cls, folder: Path, cache: Path) -> Dataset:
+        """A folder that holds docs.* and queries.*."""
         found = []
         for stem in ("docs", "queries"):
             files = sorted(folder.glob(f"{stem}.*"))
             if not files:
                 raise SystemExit(f"{folder}: no {stem}.npz (or .jsonl, .jsonl.gz, .csr); see bench/README.md")
             found.append(files[0])
-        return cls(docs=found[0], queries=found[1], name=folder.resolve().name)
+        return cls.of(*found, name=folder.resolve().name, cache=cache)
+
+    @classmethod
+    def of(cls, docs: Path, queries: Path, *, name: str, cache: Path) -> Dataset:
+        """Two files; formats other than npz are read by the project's importers and kept as npz in the cache."""
+        if docs.suffix == queries.suffix == ".npz":
+            return cls(docs=docs, queries=queries, name=name)
+        converted = [cache / name / f"{stem}.npz" for stem in ("docs", "queries")]
+        if not all(file.exists() for file in converted):
+            _convert((docs, queries), converted)
+        return cls(docs=converted[0], queries=converted[1], name=name)
 
 
-def read(path: Path, num_terms: int | None = None) -> Any:
-    """Vectors as scipy CSR, float32, rows sorted. `.npz` is read here, other formats by the project's importers."""
-    if path.suffix == ".npz":
-        with np.load(path) as file:
-            parts = (file["data"], file["indices"], file["indptr"])
-            shape = tuple(int(n) for n in file["shape"])
-        matrix = csr_matrix((shape[0], num_terms or shape[1]), dtype=np.float32)
-        # Assigned rather than constructed: scipy would widen the column numbers of more than 2^31 postings.
-        matrix.data, matrix.indices, matrix.indptr = parts
-        return matrix
+def _convert(sources: tuple[Path, Path], targets: list[Path]) -> None:
+    """Both files over one vocabulary: term strings take ids as they are first seen, documents first."""
     from indexer import SparseVectors
-    from indexer.interchange import read_vectors
+    from indexer.interchange import Vocabulary, open_vectors
 
-    vectors = SparseVectors.concatenate([batch.vectors for batch in read_vectors(path)])
-    matrix = vectors.to_scipy()
-    matrix.resize((matrix.shape[0], num_terms or matrix.shape[1]))
-    return csr_matrix(matrix)
+    vocabulary = Vocabulary.growing()
+    read_rows = []
+    for path in sources:
+        named = path.name.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz"))
+        source = open_vectors(path, vocabulary=vocabulary if named else None)
+        read_rows.append(SparseVectors.concatenate([batch.vectors for batch in source]))
+    num_terms = max(vectors.num_terms for vectors in read_rows)
+    for vectors, target in zip(read_rows, targets, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shape = np.array([len(vectors), num_terms])
+        parts = {"indptr": vectors.indptr, "indices": vectors.term_ids.astype(np.int32), "data": vectors.weights}
+        np.savez(target, **parts, shape=shape)
+
+
+def read(path: Path) -> Any:
+    """An npz as scipy CSR, float32, rows sorted."""
+    with np.load(path) as file:
+        parts = (file["data"], file["indices"], file["indptr"])
+        matrix = csr_matrix(tuple(int(n) for n in file["shape"]), dtype=np.float32)
+    # Assigned rather than constructed: scipy would check, and copy where it widens the column numbers.
+    matrix.data, matrix.indices, matrix.indptr = parts
+    return matrix
 
 
 def rows(matrix: Any, limit: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:

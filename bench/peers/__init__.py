@@ -6,7 +6,7 @@ from importlib import import_module
 
 from peers.protocol import Peer
 
-NAMES = ("sparseir", "seismic", "sindi", "bmp", "pisa", "qdrant", "kannolo", "lucene", "numba", "scipy")
+NAMES = ("sparseir", "seismic", "sindi", "bmp", "pisa", "qdrant", "kannolo", "lucene", "milvus", "numba", "scipy")
 
 
 def find(name: str) -> Peer:
