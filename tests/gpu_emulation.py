@@ -15,6 +15,7 @@ from sparseir.search.gpu import GpuConfig, SegmentPostings
 from sparseir.search.gpu.compiler import source_folder
 from sparseir.search.gpu.cuda_backend import CudaBackend, CudaLimits
 from sparseir.search.gpu.driver import Driver
+from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 
 FORWARDS, BACKWARDS, SHUFFLED = 0, 1, 7
@@ -51,6 +52,7 @@ def emulated_backend(
     capacity: int | None = None,
     memory: int = 1 << 28,
     group: int | None = None,
+    head_terms: int = 0,
 ):
     """An `open_backend` for GpuEngine that runs the kernels on the CPU; `group` overrides the layout's choice."""
 
@@ -58,6 +60,10 @@ def emulated_backend(
         if group is not None:
             layout = build_layout(postings, window_shift=layout.window_shift, group=group)
         limits = CudaLimits(memory=memory, threads=threads, capacity=capacity)
-        return CudaBackend(layout, postings, emulated_driver(schedule), limits, compile=lambda arch: b"")
+        head = None
+        if head_terms:
+            head, others = split_head(postings, head_terms, layout.window_docs)
+            layout = build_layout(others, window_shift=layout.window_shift, group=group)
+        return CudaBackend(layout, postings, emulated_driver(schedule), limits, head=head, compile=lambda arch: b"")
 
     return open_backend

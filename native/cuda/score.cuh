@@ -42,9 +42,11 @@ __device__ static __forceinline__ void sir_add_group(const SirTask &t, u64 place
     }
 }
 
-// Adds every list of the query that the window has. A query of any length goes through in chunks of blockDim.x terms.
+// Adds every list of the query that the window, at `position` of the launch, has. A query of any length goes through in
+// chunks of blockDim.x terms.
 template <int GROUP>
-__device__ static void sir_add_lists(const SirTask &t, u32 query, u32 window, i32 *scores, const SirLists &lists)
+__device__ static void sir_add_lists(const SirTask &t, u32 query, u32 position, u32 window, i32 *scores,
+                                     const SirLists &lists)
 {
     const u32 tile = SIR_WARP * GROUP, lane = threadIdx.x % SIR_WARP, warps = blockDim.x / SIR_WARP;
     const u32 end = t.query_start[query + 1];
@@ -54,7 +56,7 @@ __device__ static void sir_add_lists(const SirTask &t, u32 query, u32 window, i3
         const u32 terms = end - chunk < blockDim.x ? end - chunk : blockDim.x, i = threadIdx.x;
         u32 length = 0, total;
         if (i < terms) {
-            const u64 slot = t.slots[sir_table_place(blockIdx.x / t.num_queries, t.num_rows, t.query_slot[chunk + i])];
+            const u64 slot = t.slots[sir_table_place(position, t.num_rows, t.query_slot[chunk + i])];
             length = (u32)(slot >> 32);
             lists.start[i] = (u32)slot;
             lists.length[i] = length;
@@ -163,25 +165,32 @@ __device__ static void sir_store_window(const SirTask &t, u32 query, u32 window,
 
 enum SirSink { SIR_EMIT, SIR_SAMPLE, SIR_STORE };
 
+// What becomes of the finished scores of a window. bins: SIR_BINS words, used by samples alone.
+template <int SINK>
+__device__ static __forceinline__ void sir_finish(const SirTask &t, u32 query, u32 window, const i32 *scores, u32 *bins)
+{
+    if (SINK == SIR_EMIT)
+        sir_emit_window(t, query, window, scores);
+    else if (SINK == SIR_SAMPLE)
+        sir_sample_window(t, query, window, scores, bins);
+    else
+        sir_store_window(t, query, window, scores);
+}
+
 // Block b scores query b mod queries over window b div queries: neighbours in the grid share a window, so that a batch
 // reads its postings from L2.
 template <int GROUP, int SINK>
 __device__ static void sir_score_block(const SirTask &t)
 {
     SIR_SHARED(shared);
-    const u32 docs = 1u << t.window_shift;
-    const u32 window = t.window_order[t.first_window + blockIdx.x / t.num_queries], query = blockIdx.x % t.num_queries;
+    const u32 docs = 1u << t.window_shift, position = blockIdx.x / t.num_queries, query = blockIdx.x % t.num_queries;
+    const u32 window = t.window_order[t.first_window + position];
     i32 *scores = (i32 *)shared;
     const SirLists lists = sir_lists(shared + docs * sizeof(i32));
 
     sir_clear_scores(scores, docs);
-    sir_add_lists<GROUP>(t, query, window, scores, lists);
-    if (SINK == SIR_EMIT)
-        sir_emit_window(t, query, window, scores);
-    else if (SINK == SIR_SAMPLE)
-        sir_sample_window(t, query, window, scores, (u32 *)(lists.weight + blockDim.x));
-    else
-        sir_store_window(t, query, window, scores);
+    sir_add_lists<GROUP>(t, query, position, window, scores, lists);
+    sir_finish<SINK>(t, query, window, scores, (u32 *)(lists.weight + blockDim.x));
 }
 
 #endif

@@ -232,16 +232,17 @@ SIR_API void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64
 
 /* ---- Device layout (native/src/device_layout.c): postings regrouped for a GPU; docs/gpu.md draws it ----
  *
- * Input: the postings of a segment as runs. Run r holds the postings [run_start[r], run_start[r + 1]) of the term row
+ * Input: the postings of a segment as runs. Run r holds the postings [run_start[r], run_end[r]) of the term row
  * run_row[r] in the 65,536 documents from run_base[r] on: docs[p] is the low half of the doc_id, ascending within a run.
  * Runs ascend by (row, base). A window is 2^window_shift documents, 5 <= window_shift <= 16; every list of a window is
  * padded to a multiple of `group` postings (1 or 4) with impact 0. */
 typedef struct sir_posting_runs {
-    const uint16_t *docs;      /* (run_start[num_runs]) */
-    const uint8_t *impacts;    /* (run_start[num_runs]) */
+    const uint16_t *docs;
+    const uint8_t *impacts;
     const uint32_t *run_row;   /* (num_runs) */
     const uint32_t *run_base;  /* (num_runs), multiples of 65,536 */
-    const uint64_t *run_start; /* (num_runs + 1), never falling */
+    const uint64_t *run_start; /* (num_runs) */
+    const uint64_t *run_end;   /* (num_runs) */
     uint64_t num_runs;
     uint32_t num_docs;
     uint32_t window_shift;

@@ -30,7 +30,7 @@ static int32_t fail(sir_error *error, int32_t code, const char *message)
 static segment next_segment(const sir_posting_runs *runs, uint64_t run, uint64_t at)
 {
     const uint32_t shift = runs->window_shift, inside = runs->docs[at] >> shift;
-    const uint64_t end = runs->run_start[run + 1];
+    const uint64_t end = runs->run_end[run];
     segment s = {at, 1, (runs->run_base[run] >> shift) + inside};
 
     while (at + s.length < end && (uint32_t)(runs->docs[at + s.length] >> shift) == inside)
@@ -51,7 +51,7 @@ int32_t sir_device_layout_measure(const sir_posting_runs *runs, const sir_device
     memset(out->window_posting, 0, (num_windows + 1) * sizeof *out->window_posting);
     for (uint64_t run = 0; run < runs->num_runs; run++) {
         segment s;
-        for (uint64_t at = runs->run_start[run]; at < runs->run_start[run + 1]; at += s.length) {
+        for (uint64_t at = runs->run_start[run]; at < runs->run_end[run]; at += s.length) {
             s = next_segment(runs, run, at);
             if (s.window >= num_windows)
                 return fail(error, SIR_ERROR_FORMAT, "a posting names a document beyond the last; verify the index");
@@ -125,7 +125,7 @@ int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_la
     memcpy(posting_at, out->window_posting, num_windows * sizeof *posting_at);
     for (uint64_t run = 0; run < runs->num_runs && status == SIR_OK; run++) {
         segment s;
-        for (uint64_t at = runs->run_start[run]; at < runs->run_start[run + 1]; at += s.length) {
+        for (uint64_t at = runs->run_start[run]; at < runs->run_end[run]; at += s.length) {
             s = next_segment(runs, run, at);
             const uint64_t entry = entry_at[s.window]++, posting = posting_at[s.window];
             out->entry_row[entry] = runs->run_row[run];

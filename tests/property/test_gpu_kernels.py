@@ -35,3 +35,13 @@ def test_any_window_size(window_shift):
     case = make_case(55, 2500, lengths=[9, 1, 30])
     config = GpuConfig(window_shift=window_shift)
     check_case(case, config, (10,), open_backend=emulated_backend(SHUFFLED, capacity=256, group=4))
+
+
+@pytest.mark.parametrize(
+    "name", ["0 documents", "65 documents", "700 documents", "one level", "long queries", "everything"]
+)
+@pytest.mark.parametrize("head_terms", [1, 40])
+def test_a_dense_head_changes_nothing(name, head_terms):
+    """1 is rounded up to 32 columns, 40 to 64, more than most of these collections have terms."""
+    backend = emulated_backend(SHUFFLED, head_terms=head_terms, capacity=96)
+    check_case(standard_cases()[name], CONFIG, (10,), open_backend=backend)

@@ -54,6 +54,12 @@ def test_overflow_is_searched_again_from_the_threshold_it_gave(monkeypatch):
     assert not last_resort
 
 
+def test_a_dense_head_changes_nothing():
+    """11 queries are two tiles of eight, the second padded; 32 of 60 terms are in the head."""
+    case = make_case(56, 200, lengths=[9, 0, 30, 2, 9, 9, 60, 1, 9, 5, 4])
+    check_case(case, CONFIG, (10,), open_backend=emulated_backend(SHUFFLED, head_terms=32))
+
+
 def test_more_hits_than_the_device_sorts():
     check_case(make_case(53, 1500, lengths=[6, 3]), CONFIG, (1024, 1025), open_backend=emulated_backend())
 

@@ -63,6 +63,29 @@ static inline unsigned sir_shuffle_up(unsigned value, unsigned distance, int lin
 #define __popc(x) __builtin_popcount(x)
 #define __ffs(x) __builtin_ffs(x)
 
+// mma.m16n8k32 on u8: gathers the fragments of all lanes and takes this lane's four sums from the definition.
+static inline void sir_multiply_tile(int sums[4], const unsigned a[4], const unsigned b[2])
+{
+    unsigned char left[16][32], right[32][8];
+    const unsigned words[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    for (int w = 0; w < 6; w++) {
+        const uint64_t *all = sir_warp_exchange(words[w], __LINE__ + 1000 * w);
+        for (int lane = 0; lane < 32; lane++)
+            for (int byte = 0; byte < 4; byte++) {
+                const int group = lane / 4, k = lane % 4 * 4 + byte;
+                const auto value = (unsigned char)(all[lane] >> 8 * byte);
+                if (w < 4)
+                    left[group + 8 * (w % 2)][k + 16 * (w / 2)] = value;
+                else
+                    right[k + 16 * (w - 4)][group] = value;
+            }
+    }
+    const int group = (int)sir_lane() / 4, part = (int)sir_lane() % 4;
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 32; k++)
+            sums[i] += left[group + 8 * (i / 2)][k] * right[k][2 * part + i % 2];
+}
+
 template <typename T>
 static inline T atomicAdd(T *place, T value)
 {

@@ -16,10 +16,12 @@ void call(const void *task)
     KERNEL(*(const SirTask *)task);
 }
 
+#define NAMED(kernel) {#kernel, call<kernel>}
 const std::map<std::string, SirKernel> KERNELS = {
-    {"sir_emit_1", call<sir_emit_1>},     {"sir_emit_4", call<sir_emit_4>},   {"sir_sample_1", call<sir_sample_1>},
-    {"sir_sample_4", call<sir_sample_4>}, {"sir_store_1", call<sir_store_1>}, {"sir_store_4", call<sir_store_4>},
-    {"sir_resolve", call<sir_resolve>},   {"sir_tighten", call<sir_tighten>}, {"sir_select", call<sir_select>},
+    NAMED(sir_emit_1),          NAMED(sir_emit_4),          NAMED(sir_sample_1),       NAMED(sir_sample_4),
+    NAMED(sir_store_1),         NAMED(sir_store_4),         NAMED(sir_hybrid_emit_1),  NAMED(sir_hybrid_emit_4),
+    NAMED(sir_hybrid_sample_1), NAMED(sir_hybrid_sample_4), NAMED(sir_hybrid_store_1), NAMED(sir_hybrid_store_4),
+    NAMED(sir_resolve),         NAMED(sir_tighten),         NAMED(sir_select),
 };
 
 std::map<u64, size_t> allocations;

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sparseir.errors import NativeError
 
-SOURCES = ("kernels.cu", "task.h", "block.cuh", "score.cuh", "select.cuh")
+SOURCES = ("kernels.cu", "task.h", "block.cuh", "score.cuh", "hybrid.cuh", "select.cuh")
 _NVRTC_NAMES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2")
 _NVRTC_PACKAGES = ("nvidia.cu13", "nvidia.cuda_nvrtc")
 

@@ -15,6 +15,7 @@ from sparseir.search.gpu.batch import ORDINAL_MASK, QueryBatch, pack_bits, score
 from sparseir.search.gpu.compiler import compiled_kernels
 from sparseir.search.gpu.cuda_task import BINS, Task
 from sparseir.search.gpu.driver import MAX_GRID, DeviceBuffer, Driver
+from sparseir.search.gpu.head import HEAD_QUERIES, DenseHead
 from sparseir.search.gpu.windows import Waves, plan_waves, spread_order
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ MAX_FUSED_K = 1024
 """Up to here the k best are chosen and sorted on the device; beyond, its candidates are sorted on the host."""
 
 SMALL_BLOCK = 256
-_SCORERS = ("sir_emit", "sir_sample", "sir_store")
-_NAMES = (*(f"{s}_{g}" for s in _SCORERS for g in (1, 4)), "sir_resolve", "sir_tighten", "sir_select")
+_SINKS = ("emit", "sample", "store")
+_NAMES = ("sir_resolve", "sir_tighten", "sir_select")
+_ROW_PAD = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +55,7 @@ class _Prepared:
     task: Task
     waves: Waves
     num_queries: int
-    head: DeviceBuffer  # query arrays and thresholds
+    queries: DeviceBuffer  # their terms, weights and thresholds
     work: DeviceBuffer  # histogram, count, best
     kept: list[DeviceBuffer]
     windows_per_launch: int
@@ -66,7 +68,9 @@ class CudaBackend:
 
     Parameters
     ----------
-    layout, postings : the segment. driver : the device. limits : memory and sizes.
+    layout, postings : the segment; where there is a head, the layout holds the other terms only.
+    driver : the device. limits : memory and sizes.
+    head : the most frequent terms as a matrix, or None.
     compile : arch → machine code of the kernels.
     """
 
@@ -76,29 +80,16 @@ class CudaBackend:
         postings: SegmentPostings,
         driver: Driver,
         limits: CudaLimits,
+        *,
+        head: DenseHead | None = None,
         compile: Callable[[str], bytes] = compiled_kernels,
     ) -> None:
         self._driver, self._limits, self._lock = driver, limits, threading.Lock()
         self._num_docs, self._num_windows = layout.num_docs, layout.num_windows
         self._list_max, self._ordinals = postings.list_max, postings.ordinals
-        self._window_docs, self._group = layout.window_docs, layout.group
-        fixed = layout.nbytes + 4 * layout.num_windows + (0 if postings.ordinals is None else 4 * layout.num_docs)
-        self._free = limits.memory - fixed - layout.num_docs // 8
-        if self._free <= 0:
-            raise ConfigError(
-                f"the layout of this segment takes {fixed} bytes on the device and gpu_memory is {limits.memory}; "
-                "raise --gpu-memory or search on the CPU"
-            )
-        self._kernels = driver.load(compile(driver.arch), _NAMES)
-        lists = 4 * (36 + 4 * limits.threads + 1)
-        self._shared = 4 * layout.window_docs + lists
-        if self._shared + 4 * BINS > driver.max_shared_bytes:
-            raise ConfigError(
-                f"windows of {layout.window_docs} documents need {self._shared + 4 * BINS} bytes of shared memory and "
-                f"this device has {driver.max_shared_bytes}; choose a smaller window_shift"
-            )
-        for scorer in _SCORERS:
-            driver.allow_shared(self._kernels[f"{scorer}_{layout.group}"], self._shared + 4 * BINS)
+        self._window_docs = layout.window_docs
+        self._head = head
+        self._load_kernels(layout, compile)
         arrays: dict[str, NDArray[Any]] = {
             "local": layout.local,
             "impact": layout.impact,
@@ -110,10 +101,38 @@ class CudaBackend:
         }
         if postings.ordinals is not None:
             arrays["ordinals"] = postings.ordinals
+        if head is not None:
+            arrays["head"] = head.matrix
+        fixed = sum(a.nbytes for a in arrays.values())
+        self._free = limits.memory - fixed - layout.num_docs // 8
+        if self._free <= 0:
+            raise ConfigError(
+                f"the layout of this segment takes {fixed} bytes on the device and gpu_memory is {limits.memory}; "
+                "raise --gpu-memory or search on the CPU"
+            )
         self._static = {name: driver.put(array) for name, array in arrays.items()}
         self._base = Task(num_docs=layout.num_docs, window_shift=layout.window_shift)
+        self._base.head_terms = 0 if head is None else head.num_terms
         for name, buffer in self._static.items():
             setattr(self._base, name, buffer.address)
+
+    def _load_kernels(self, layout: DeviceLayout, compile: Callable[[str], bytes]) -> None:
+        family = "sir_" if self._head is None else "sir_hybrid_"
+        scorers = {sink: f"{family}{sink}_{layout.group}" for sink in _SINKS}
+        loaded = self._driver.load(compile(self._driver.arch), (*_NAMES, *scorers.values()))
+        self._kernels = {name: loaded[name] for name in _NAMES}
+        self._kernels |= {sink: loaded[name] for sink, name in scorers.items()}
+        lists = 4 * (36 + 4 * self._limits.threads + 1)
+        window = layout.window_docs if self._head is None else HEAD_QUERIES * (layout.window_docs + _ROW_PAD)
+        self._shared = 4 * window + lists
+        most = self._shared + 4 * BINS
+        if most > self._driver.max_shared_bytes:
+            raise ConfigError(
+                f"windows of {layout.window_docs} documents need {most} bytes of shared memory and "
+                f"this device has {self._driver.max_shared_bytes}; choose a smaller window_shift"
+            )
+        for sink in _SINKS:
+            self._driver.allow_shared(self._kernels[sink], most)
 
     def search(
         self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32], live: NDArray[np.bool_] | None
@@ -137,7 +156,7 @@ class CudaBackend:
 
     def _queries_per_chunk(self, k: int) -> int:
         """Half of the free memory for what each query needs; the rest is for its terms and their lists."""
-        per_query = 8 * self._capacity(k) + 4 * BINS + 8 * k + 64
+        per_query = 8 * self._capacity(k) + 4 * BINS + 8 * k + 64 + 2 * self._base.head_terms
         return int(max(1, min(self._free // 2 // per_query, MAX_GRID // self._num_windows)))
 
     def _search_chunk(
@@ -146,15 +165,15 @@ class CudaBackend:
         prepared = self._prepare(rows, k, thresholds)
         waves = prepared.waves
         if waves.sample and not again:
-            self._score("sir_sample", prepared, 0, waves.sample)
+            self._score("sample", prepared, 0, waves.sample)
             self._tighten(prepared, clear=True)
         for first, count in waves.emit:
-            self._score("sir_emit", prepared, first, count)
+            self._score("emit", prepared, first, count)
             self._tighten(prepared, clear=False)
         keys, counts = self._best(prepared, k)
         over = np.flatnonzero(counts > prepared.task.capacity)
         risen = np.empty(len(rows) if len(over) else 0, np.int32)
-        prepared.head.download(risen, prepared.threshold_offset)
+        prepared.queries.download(risen, prepared.threshold_offset)
         del prepared  # its memory serves the second search
         if len(over) and again:
             keys[over] = self._search_all_scores(rows.take(over), k)
@@ -166,22 +185,26 @@ class CudaBackend:
     def _prepare(self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32]) -> _Prepared:
         """Upload a chunk of queries and lay out its working memory."""
         num_queries, capacity = len(rows), self._capacity(k)
-        distinct, slot = np.unique(rows.ids, return_inverse=True)
+        listed = rows if self._head is None else self._head.tail(rows)
+        distinct, slot = np.unique(listed.ids, return_inverse=True)
         bits = np.array([int(b).bit_length() for b in score_bounds(rows, self._list_max)], np.int64)
         parts = {
-            "query_start": rows.indptr.astype(np.uint32),
+            "query_start": listed.indptr.astype(np.uint32),
             "query_slot": slot.astype(np.uint32),
-            "query_weight": rows.weights.view(np.uint32),
+            "query_weight": listed.weights.view(np.uint32),
             "rows": distinct.astype(np.uint32),
             "bin_shift": np.maximum(bits - (BINS.bit_length() - 1), 0).astype(np.uint32),
             "threshold": thresholds.view(np.uint32),
         }
-        head = self._driver.put(np.concatenate(list(parts.values())))
+        if self._head is not None:
+            low, high = self._head.planes(rows)
+            parts |= {"head_low": low.reshape(-1).view(np.uint32), "head_high": high.reshape(-1).view(np.uint32)}
+        queries = self._driver.put(np.concatenate(list(parts.values())))
         task = Task.from_buffer_copy(self._base)
         offset, places = 0, {}
         for name, part in parts.items():
             places[name] = offset
-            setattr(task, name, head.address + offset)
+            setattr(task, name, queries.address + offset)
             offset += part.nbytes
         histogram_bytes = 4 * BINS * num_queries
         count_bytes = 4 * (num_queries + num_queries % 2)  # the keys after it stay aligned to 8 bytes
@@ -199,7 +222,7 @@ class CudaBackend:
             task=task,
             waves=plan_waves(self._num_windows, self._window_docs, k, capacity),
             num_queries=num_queries,
-            head=head,
+            queries=queries,
             work=work,
             kept=[slots, candidates],
             windows_per_launch=windows,
@@ -207,17 +230,17 @@ class CudaBackend:
             count_offset=histogram_bytes,
         )
 
-    def _score(self, scorer: str, prepared: _Prepared, first: int, count: int) -> None:
+    def _score(self, sink: str, prepared: _Prepared, first: int, count: int) -> None:
         """Find the lists of the windows first .. first + count of the spread order, then score them."""
         task, threads = prepared.task, self._limits.threads
-        kernel = self._kernels[f"{scorer}_{self._group}"]
-        shared = self._shared + (4 * BINS if scorer == "sir_sample" else 0)
+        parties = prepared.num_queries if self._head is None else -(-prepared.num_queries // HEAD_QUERIES)
+        shared = self._shared + (4 * BINS if sink == "sample" else 0)
         for start in range(first, first + count, prepared.windows_per_launch):
             task.first_window = start
             task.num_windows = min(prepared.windows_per_launch, first + count - start)
             blocks = -(-task.num_windows * task.num_rows // SMALL_BLOCK)
             self._driver.launch(self._kernels["sir_resolve"], (blocks, SMALL_BLOCK), 0, task)
-            self._driver.launch(kernel, (task.num_windows * prepared.num_queries, threads), shared, task)
+            self._driver.launch(self._kernels[sink], (task.num_windows * parties, threads), shared, task)
 
     def _tighten(self, prepared: _Prepared, *, clear: bool) -> None:
         prepared.task.clear = int(clear)
@@ -254,7 +277,7 @@ class CudaBackend:
             prepared = self._prepare(rows.slice(start, stop), 1, np.ones(stop - start, np.int32))
             scores = DeviceBuffer(self._driver, 4 * self._num_docs * (stop - start))
             prepared.task.scores = scores.address
-            self._score("sir_store", prepared, 0, self._num_windows)
+            self._score("store", prepared, 0, self._num_windows)
             one = np.empty(self._num_docs, np.int32)
             for q in range(stop - start):
                 scores.download(one, 4 * self._num_docs * q)

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from indexer.index import Index
 from sparseir.errors import ConfigError, MissingExtraError, NativeError
 from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds
+from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.index_source import cached_layout, segment_postings
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
+
+HYBRID_WINDOW_SHIFT = 12
+"""With a dense head a block holds the scores of eight queries: 4,096 documents are 128 KiB."""
 
 BackendName = Literal["auto", "cuda", "triton", "torch"]
 
@@ -29,13 +33,16 @@ class GpuConfig:
     backend : 'cuda' (compiled kernels), 'triton', 'torch', or 'auto': the first of these that this machine can run.
     device : torch device of the triton and torch backends; 'auto' is cuda where there is one, else cpu.
     gpu_memory : bytes the engine may take on the device, layout included; batches are cut to fit.
-    window_shift : log2 of the documents in a window, 5..13.
+    window_shift : log2 of the documents in a window, 5..15.
+    head_terms : the most frequent terms go through tensor cores as a dense matrix (cuda only; rounded up to a multiple of
+        32). 0 is none, and the default until bench/gpu/hybrid.py has shown a gain on the device at hand.
     """
 
     backend: BackendName = "auto"
     device: str = "auto"
     gpu_memory: int = 8 << 30
     window_shift: int = DEFAULT_WINDOW_SHIFT
+    head_terms: int = 0
 
 
 class Backend(Protocol):
@@ -173,7 +180,12 @@ def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuCo
         from sparseir.search.gpu.driver import Driver
 
         try:
-            return CudaBackend(layout, postings, Driver(), CudaLimits(memory=config.gpu_memory))
+            limits = CudaLimits(memory=config.gpu_memory)
+            if config.head_terms == 0:
+                return CudaBackend(layout, postings, Driver(), limits)
+            shift = min(layout.window_shift, HYBRID_WINDOW_SHIFT)
+            head, others = split_head(postings, config.head_terms, 1 << shift)
+            return CudaBackend(build_layout(others, window_shift=shift), postings, Driver(), limits, head=head)
         except NativeError:  # no device, no driver, or nothing to compile the kernels with
             if config.backend == "cuda":
                 raise

@@ -33,14 +33,14 @@ def build_forward_index(postings: SegmentPostings) -> ForwardIndex:
     row: NDArray[Any] = np.empty(postings.num_postings, np.uint16 if narrow else np.int32)
     impact = np.empty(postings.num_postings, np.uint8)
     lengths = np.zeros(postings.num_docs, np.int64)
-    run_start = postings.run_start.astype(np.int64)
+    run_start, run_end = postings.run_start.astype(np.int64), postings.run_end.astype(np.int64)
     by_window = np.argsort(postings.run_base, kind="stable")
     bases = postings.run_base[by_window]
     borders = np.append(np.flatnonzero(np.diff(bases, prepend=-1)), len(bases)) if len(bases) else np.zeros(1, np.int64)
     filled = 0
     for lo, hi in itertools.pairwise(borders):
         runs = by_window[lo:hi]
-        counts = run_start[runs + 1] - run_start[runs]
+        counts = run_end[runs] - run_start[runs]
         ends = np.cumsum(counts)
         at = np.arange(int(ends[-1])) + np.repeat(run_start[runs] - (ends - counts), counts)
         docs = postings.docs[at]

@@ -36,6 +36,7 @@ class _Runs(ctypes.Structure):
         ("run_row", ctypes.c_void_p),
         ("run_base", ctypes.c_void_p),
         ("run_start", ctypes.c_void_p),
+        ("run_end", ctypes.c_void_p),
         ("num_runs", ctypes.c_uint64),
         ("num_docs", ctypes.c_uint32),
         ("window_shift", ctypes.c_uint32),
@@ -140,7 +141,10 @@ class _Arrays:
         self.window_posting = np.zeros(num_windows + 1, np.uint64)
         self.inputs = [
             np.ascontiguousarray(a)
-            for a in (postings.docs, postings.impacts, postings.run_row, postings.run_base, postings.run_start)
+            for a in (
+                *(postings.docs, postings.impacts, postings.run_row, postings.run_base),
+                *(postings.run_start, postings.run_end),
+            )
         ]
         self.runs = _Runs(
             *(a.ctypes.data for a in self.inputs), len(postings.run_row), postings.num_docs, window_shift, group, 0

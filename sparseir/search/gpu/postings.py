@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ LADDER_RANKS = tuple(2**i for i in range(15))
 class SegmentPostings:
     """Posting lists of one segment as runs of 65,536 documents.
 
-    Run r holds postings run_start[r] .. run_start[r+1] of term row run_row[r]; posting p in it is document
+    Run r holds postings run_start[r] .. run_end[r] of term row run_row[r]; posting p in it is document
     run_base[r] + docs[p]. Runs ascend by (row, base), documents ascend inside a run.
 
     Parameters
@@ -27,7 +27,7 @@ class SegmentPostings:
     num_docs : documents of the segment.
     term_ids : uint32 (T,), ascending: the term of each row.
     docs, impacts : uint16 and uint8 (P,).
-    run_row, run_base : uint32 (R,). run_start : uint64 (R + 1,).
+    run_row, run_base : uint32 (R,). run_start, run_end : uint64 (R,).
     list_max : uint8 (T,), largest impact of each list.
     ladder : uint8 (T, 16), the impacts at ranks 1, 2, 4 … 16,384 of each list; 0 where it is shorter.
     ordinals : uint32 (num_docs,) or None where the ordinal is the document's position; plus ordinal_base.
@@ -41,6 +41,7 @@ class SegmentPostings:
     run_row: NDArray[np.uint32]
     run_base: NDArray[np.uint32]
     run_start: NDArray[np.uint64]
+    run_end: NDArray[np.uint64]
     list_max: NDArray[np.uint8]
     ladder: NDArray[np.uint8]
     ordinals: NDArray[np.uint32] | None = None
@@ -49,7 +50,18 @@ class SegmentPostings:
 
     @property
     def num_postings(self) -> int:
-        return len(self.docs)
+        return int((self.run_end - self.run_start).sum())
+
+    def only_rows(self, kept: NDArray[np.bool_]) -> SegmentPostings:
+        """The lists of the rows flagged in `kept` (T,); row numbers stay, nothing is copied but the table of runs."""
+        runs = kept[self.run_row]
+        return replace(
+            self,
+            run_row=self.run_row[runs],
+            run_base=self.run_base[runs],
+            run_start=self.run_start[runs],
+            run_end=self.run_end[runs],
+        )
 
     @classmethod
     def from_rows(
@@ -86,7 +98,8 @@ class SegmentPostings:
             impacts=sorted_impacts,
             run_row=(runs // wide).astype(np.uint32),
             run_base=(runs % wide * WIDE_WINDOW).astype(np.uint32),
-            run_start=np.append(start, len(doc_of)).astype(np.uint64),
+            run_start=start.astype(np.uint64),
+            run_end=np.append(start[1:], len(doc_of))[: len(start)].astype(np.uint64),
             list_max=list_max,
             ladder=ladder,
             ordinals=None if ordinals is None else np.asarray(ordinals, np.uint32),
