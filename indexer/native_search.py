@@ -166,6 +166,19 @@ class Scratch:
         self._head = (index.handle, ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
         self._tail = (pointer(self.ordinals), pointer(self.scores), ctypes.byref(self.error))
 
+    def allow(self, bitmaps: Sequence[NDArray[np.uint64]] | None) -> None:
+        """Let only documents of these bitmaps, one a segment, be hits of the searches to come; None lifts it.
+
+        Bit d mod 64 of word d // 64 stands for doc_id d; each bitmap has ⌈num_docs / 64⌉ words.
+        """
+        if bitmaps is None:
+            self._allowed: tuple[Any, ...] = ()
+            self.request.allowed = None
+            return
+        addresses = np.array([bitmap.ctypes.data for bitmap in bitmaps] or [0], np.uintp)
+        self._allowed = (addresses, tuple(bitmaps))  # kept alive while the request points at them
+        self.request.allowed = addresses.ctypes.data
+
     def search(self, num_terms: int) -> None:
         """Search what stands in `term_ids` and `weights`; the answer is in `ordinals` and `scores`."""
         status = library.sir_search(*self._head, ctypes.c_uint32(num_terms), *self._tail)

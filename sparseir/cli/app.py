@@ -25,6 +25,7 @@ def make_command() -> Callable[[list[str]], int]:
     app.callback()(_root)
     app.add_typer(index.app, name="index")
     app.command("search")(search.search_command)
+    app.command("explain")(search.explain_command)
     app.command("evaluate")(evaluate.evaluate_command)
     app.add_typer(config.app, name="config")
     command = typer.main.get_command(app)

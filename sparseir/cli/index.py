@@ -34,6 +34,7 @@ def build_command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input; repeatable."),
     ] = None,
+    metadata: Annotated[str | None, typer.Option(help="Comma-separated fields that searches can filter by.")] = None,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the build.")] = 2,
     max_active_dims: Annotated[
@@ -59,7 +60,7 @@ def build_command(
     from sparseir.config.loader import apply_overrides, build, to_mapping
     from sparseir.encode.indexing import IndexingOptions
 
-    changes = apply_overrides({"index": to_mapping(IndexConfig())}, [f"index.{text}" for text in settings or ()])
+    changes = apply_overrides({"index": to_mapping(IndexConfig())}, _settings(settings, metadata))
     options = IndexingOptions(
         config=build(IndexConfig, changes["index"], source="--set"),
         max_active_dims=max_active_dims,
@@ -167,6 +168,11 @@ def _fill(index: Path, source: _Source, options: IndexingOptions) -> Index:
     for line in built.notes:
         note(line)
     return built
+
+
+def _settings(settings: list[str] | None, metadata: str | None) -> list[str]:
+    named = [] if metadata is None else [f"metadata=[{metadata}]"]
+    return [f"index.{text}" for text in [*(settings or ()), *named]]
 
 
 def _encoder(model: str | None, device: str) -> SparseEncoder | None:

@@ -26,19 +26,26 @@ def search_command(
     output: Annotated[Path | None, typer.Option(help="TREC run file for many queries; stdout when left out.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Hits a query: 10 for one query, 1000 for many.")] = None,
     engine: Annotated[str, typer.Option(help="auto, or one engine by name; exact ones agree to the bit.")] = "auto",
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="EXPR", help="Only documents with e.g. year>=2000; repeatable."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
     any_model: AnyModel = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
 ) -> None:
     """Search an index with one query, or with many into a run file."""
+    from sparseir.cli.console import note
     from sparseir.search.searcher import Searcher
 
     if sum(source is not None for source in (query, queries, query_vectors)) != 1:
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query is not None and output is not None:
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
+    condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
         engine=engine,
@@ -47,9 +54,37 @@ def search_command(
         any_model=any_model,
     )
     if query is not None:
-        _print_hits(searcher, searcher.search(query, k or 10), json=json)
+        _print_hits(searcher, searcher.search(query, k or 10, filter=condition), json=json)
     else:
-        _write_run(searcher, queries, query_vectors, output, k=k or 1000, overwrite=overwrite)
+        _write_run(searcher, queries, query_vectors, output, k=k or 1000, condition=condition, overwrite=overwrite)
+    if stats:
+        for name, value in searcher.stats().items():
+            note(f"{name}: {value}")
+
+
+def explain_command(
+    index: IndexPath,
+    query: Annotated[str, typer.Argument(help="Text of a query.")],
+    docno: Annotated[str, typer.Argument(help="Name of a document.")],
+    model: Model = None,
+    any_model: AnyModel = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show which terms give a document its score; the products add up to it exactly."""
+    from sparseir.cli.console import emit_json, print_table
+    from sparseir.search.searcher import Searcher
+
+    explanation = Searcher.open(index, model=model, any_model=any_model).explain(query, docno)
+    if json:
+        emit_json(explanation.as_json())
+        return
+    header = ["term", "query weight", "impact", "product", "share"]
+    rows = [[t.token, str(t.query_weight), str(t.impact), str(t.product), f"{t.share:.1%}"] for t in explanation.terms]
+    rows.append(["sum", "", "", str(explanation.integer_score), ""])
+    print_table(f"{docno}: score {explanation.score:.6g}", header, rows)
+    unmatched = ", ".join(explanation.unmatched)
+    if unmatched:
+        print(f"query terms the document does not hold: {unmatched}")
 
 
 def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:
@@ -79,6 +114,7 @@ def _write_run(
     output: Path | None,
     *,
     k: int,
+    condition: str | None,
     overwrite: bool,
 ) -> None:
     from sparseir.cli.console import note, progress_bars
@@ -98,7 +134,7 @@ def _write_run(
         writer = RunWriter(output) if output is not None else None
         try:
             for qids, vectors in batches:
-                docnos, scores = searcher.named(searcher.search_vectors(vectors, k))
+                docnos, scores = searcher.named(searcher.search_vectors(vectors, k, filter=condition))
                 for qid, names, values in zip(qids, docnos, scores, strict=True):
                     if writer is not None:
                         writer.write(qid, names, values)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors, open_index
 from indexer.native_search import ENGINES, Batch, NativeIndex, Scratch
 from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.search.explain import Explanation, explain_document
+from sparseir.search.filters import Filter, allowed_documents
 from sparseir.search.query_encoder import QueryEncoder, open_query_encoder
 
 
@@ -138,10 +140,10 @@ class Searcher:
         """One row of weighted terms a text."""
         return self.query_encoder.encode_batch(texts)
 
-    def search(self, text: str, k: int = 10) -> Hits:
-        """Search with the text of one query; see `search_terms`."""
+    def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits:
+        """Search with the text of one query; see `search_terms` and, for the filter, `filters.allowed_documents`."""
         term_ids, weights = self.query_encoder.encode(text)
-        ranking = self.search_terms(term_ids, weights, k)
+        ranking = self.search_terms(term_ids, weights, k, filter=filter)
         found = ranking.ordinals >= 0
         ordinals, scores = ranking.ordinals[found], ranking.scores[found]
         return Hits(self._names(ordinals), scores, ordinals)
@@ -179,7 +181,35 @@ class Searcher:
         native = NativeIndex(segments, doc_scale=doc_scale, deleted=deleted, isa=isa)
         return cls(native, num_terms=num_terms, engine=engine, num_threads=num_threads)
 
-    def search_terms(self, term_ids: Any, weights: Any, k: int = 10) -> Ranking:
+    def explain(self, text: str, docno: str) -> Explanation:
+        """The score of one document for a query, term by term; the products add up to it exactly.
+
+        A document that matches nothing has score 0 and no terms.
+
+        Raises
+        ------
+        DataError : the index holds no such document.
+        """
+        return explain_document(self.index, self.query_encoder, self._product, text, docno)
+
+    def _product(self, term_id: int, weight: int, allowed: list[NDArray[np.uint64]]) -> int:
+        """query weight · impact of one term in the one document allowed; 0 when it does not hold the term."""
+        scratch = self._take(1, 1)
+        try:
+            scratch.allow(allowed)
+            scratch.term_ids[0] = term_id
+            score = scratch.search_quantized(np.array([weight], np.uint32), 1)[0]
+            return int(score) if scratch.ordinals[0] >= 0 else 0
+        finally:
+            scratch.allow(None)
+            self._idle.append(scratch)
+
+    def stats(self) -> dict[str, int]:
+        """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored."""
+        names = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
+        return {name: sum(int(getattr(scratch.stats, name)) for scratch in self._idle) for name in names}
+
+    def search_terms(self, term_ids: Any, weights: Any, k: int = 10, *, filter: Filter | None = None) -> Ranking:
         """One query, with as little between the caller and the engine as possible.
 
         Parameters
@@ -208,15 +238,19 @@ class Searcher:
                 term_ids, weights = _checked_terms(term_ids, weights, self.num_terms)
             scratch.term_ids[:n] = term_ids
             scratch.weights[:n] = weights
+            if filter is not None:
+                scratch.allow(allowed_documents(self.index, filter))
             try:
                 scratch.search(n)
             except SparseIRError as error:
                 raise DataError(str(error)) from None
             return Ranking(scratch.ordinals[:k].copy(), scratch.scores[:k].copy())
         finally:
+            if filter is not None:
+                scratch.allow(None)
             self._idle.append(scratch)
 
-    def search_vectors(self, queries: Any, k: int = 1000) -> Ranking:
+    def search_vectors(self, queries: Any, k: int = 1000, *, filter: Filter | None = None) -> Ranking:
         """Many queries, over `num_threads` threads that run without the interpreter's lock.
 
         Parameters
@@ -239,11 +273,16 @@ class Searcher:
         num_queries = len(vectors)
         ordinals = np.full((num_queries, k), -1, np.int64)
         scores = np.full((num_queries, k), -np.inf, np.float32)
-        self._run_batch(vectors, k, ordinals, scores)
+        allowed = None if filter is None else allowed_documents(self.index, filter)
+        self._run_batch(vectors, ordinals, scores, allowed)
         return Ranking(ordinals, scores)
 
     def _run_batch(
-        self, vectors: SparseVectors, k: int, ordinals: NDArray[np.int64], scores: NDArray[np.float32]
+        self,
+        vectors: SparseVectors,
+        ordinals: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        allowed: list[NDArray[np.uint64]] | None,
     ) -> None:
         taken = np.zeros(1, np.int64)
         indptr = np.ascontiguousarray(vectors.indptr, np.int64)
@@ -259,7 +298,9 @@ class Searcher:
             scores.ctypes.data,
         )
         longest = int(np.diff(indptr).max(initial=0))
-        workers = [self._take(k, longest) for _ in range(max(1, min(self.num_threads, len(vectors))))]
+        workers = [self._take(ordinals.shape[1], longest) for _ in range(max(1, min(self.num_threads, len(vectors))))]
+        for scratch in workers:
+            scratch.allow(allowed)
         failures: list[BaseException] = []
 
         def work(scratch: Scratch) -> None:
@@ -274,6 +315,8 @@ class Searcher:
         work(workers[0])
         for thread in threads:
             thread.join()
+        for scratch in workers:
+            scratch.allow(None)
         self._idle.extend(workers)
         if failures:
             raise failures[0]
