@@ -6,6 +6,7 @@
  * themselves, so that no second copy of the documents is kept; a batch of blocks is scored term by term, heaviest terms
  * first, and a block is dropped between two phases when its best partial score + the bound of the terms left is too small.
  */
+#include <math.h>
 #include <string.h>
 
 #include "block_filter.h"
@@ -155,22 +156,26 @@ static void order_by_bound(const sir_block_filter *f, uint32_t count, uint32_t f
         f->ordered[starts[(largest - f->bounds[f->blocks[i]]) * 256 / span]++] = f->blocks[i];
 }
 
-void sir_engine_block_filter(sir_context *c) {
+int sir_block_filter_search(sir_context *c, double budget) {
     sir_block_filter *f = c->workspace->block_filter;
     const sir_segment *s = c->segment;
-    if (c->num_lists > SIR_BLOCK_FILTER_TERMS) {
-        sir_engine_exhaustive(c);
-        return;
-    }
+    if (c->num_lists > SIR_BLOCK_FILTER_TERMS) return 0;
     sir_block_bounds(c, f);
     sort_lists(c);
     const uint32_t wanted = sir_max(16, sir_min(c->top->k / 4, 256));
     uint32_t cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
     uint32_t count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
+    if (sir_cost_blocks(c, count) > budget) return 0;
     score_all(c, f, f->blocks, count);
     cut = floor_units(c, f);
     count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
-    if (count == 0) return;
+    if (count == 0) return 1;
+    if (sir_cost_blocks(c, count) > budget) return 0;
     order_by_bound(f, count, cut);
     score_all(c, f, f->ordered, count);
+    return 1;
+}
+
+void sir_engine_block_filter(sir_context *c) {
+    if (!sir_block_filter_search(c, INFINITY)) sir_engine_exhaustive(c);
 }

@@ -24,4 +24,12 @@ enum { SIR_BLOCK_FILTER_TERMS = 8192 };
 /* Computes f->unit, f->rows, f->bounds and f->super_bounds. c->num_lists <= SIR_BLOCK_FILTER_TERMS. */
 void sir_block_bounds(sir_context *c, sir_block_filter *f);
 
+/* Searches by block filtering. Returns 0 when it gave up: the query has too many terms, or the blocks that remain would
+ * cost more than budget nanoseconds; hits offered until then stay offered, and the threshold they raised is right. */
+int sir_block_filter_search(sir_context *c, double budget);
+
+/* Estimated nanoseconds of exhaustive scoring, and of scoring so many blocks. */
+double sir_cost_exhaustive(const sir_context *c);
+double sir_cost_blocks(const sir_context *c, double blocks);
+
 #endif

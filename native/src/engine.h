@@ -64,7 +64,7 @@ typedef struct sir_workspace {
     uint32_t *positions;   /* SIR_WINDOW_DOCS */
     sir_bitmap_cursor *bitmaps;
     struct sir_block_filter *block_filter;
-    uint64_t *keys;
+    uint64_t *keys, *saved_keys;
     uint32_t *terms, *weights; /* the query, by ascending term id, integer weights */
     uint64_t *term_order;
     sir_list *lists;
@@ -92,6 +92,7 @@ typedef struct sir_context {
     sir_stats *stats;          /* never NULL */
 } sir_context;
 
+void sir_engine_auto(sir_context *c);
 void sir_engine_exhaustive(sir_context *c);
 void sir_engine_block_filter(sir_context *c);
 

@@ -8,6 +8,7 @@
 typedef void (*engine_function)(sir_context *);
 
 static const engine_function ENGINES[SIR_NUM_ENGINES] = {
+    [SIR_ENGINE_AUTO] = sir_engine_auto,
     [SIR_ENGINE_EXHAUSTIVE] = sir_engine_exhaustive,
     [SIR_ENGINE_BLOCK_FILTER] = sir_engine_block_filter,
 };
@@ -40,11 +41,6 @@ static void prime(sir_context *c, uint32_t k, int filtered) {
         sir_topk_prime(c->top, c->lists[i].weight * c->segment->ladder[16 * (uint64_t)c->lists[i].index + step]);
 }
 
-static uint32_t choose_engine(const sir_context *c, uint32_t wanted) {
-    (void)c;
-    return wanted == SIR_ENGINE_AUTO ? SIR_ENGINE_EXHAUSTIVE : wanted;
-}
-
 static void search_segments(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms,
                             sir_topk *top) {
     sir_stats discarded = {0};
@@ -62,9 +58,8 @@ static void search_segments(const sir_index *index, const sir_request *r, sir_wo
         c.num_lists = find_lists(s, w, num_terms);
         if (c.num_lists == 0) continue;
         prime(&c, r->k, allowed != NULL);
-        uint32_t engine = choose_engine(&c, r->engine);
-        c.stats->queries[engine]++;
-        ENGINES[engine](&c);
+        c.stats->queries[r->engine]++;
+        ENGINES[r->engine](&c);
     }
 }
 
@@ -72,7 +67,7 @@ static int check_request(const sir_index *index, const sir_request *r, uint32_t 
                          sir_error *error) {
     if (r->k == 0 || r->k > 1u << 30)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "k must be 1 .. 2^30, not %" PRIu32, r->k);
-    if (r->engine >= SIR_NUM_ENGINES || (r->engine != SIR_ENGINE_AUTO && ENGINES[r->engine] == NULL))
+    if (r->engine >= SIR_NUM_ENGINES || ENGINES[r->engine] == NULL)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
     if (((uintptr_t)r->workspace & 63) != 0)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "the workspace must start at a multiple of 64");

@@ -18,6 +18,7 @@ uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_t
     w->positions = take(memory, &used, sizeof(uint32_t) * SIR_WINDOW_DOCS);
     w->bitmaps = take(memory, &used, sizeof(sir_bitmap_cursor) * (n + 3));
     w->keys = take(memory, &used, sizeof(uint64_t) * sir_topk_capacity(k));
+    w->saved_keys = take(memory, &used, sizeof(uint64_t) * sir_topk_capacity(k));
     w->terms = take(memory, &used, sizeof(uint32_t) * n);
     w->weights = take(memory, &used, sizeof(uint32_t) * n);
     w->term_order = take(memory, &used, sizeof(uint64_t) * n);
