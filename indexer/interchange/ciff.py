@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from indexer.errors import DataError
 from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
-from indexer.interchange.csr_stream import cuts
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.input import opened
 from indexer.interchange.postings_codec import POSTING_FIELD, Pair, decode_postings, parse_posting
 from indexer.interchange.protobuf import MessageReader, Value, WireError, as_int, as_text, read_fields
-from indexer.interchange.transpose import Group, Transposer
+from indexer.interchange.transpose import Transposer, row_batches
 from indexer.interchange.vocabulary import UnknownTermError, Vocabulary
-from indexer.vectors import SparseVectors
 
 CIFF_VERSION = 1
 LARGEST_TF = (1 << 31) - 1
@@ -78,12 +76,13 @@ class CiffSource(VectorSource):
             postings = Transposer(Path(folder))
             self._read_lists(messages, header, postings)
             next_row = 0
-            for group in postings.groups(self._limits.postings):
-                for vectors in self._rows(group, header):
-                    names = [self._docno(messages, next_row + i) for i in range(len(vectors))]
-                    duplicates.add(names)
-                    next_row += len(vectors)
-                    yield VectorBatch(vectors, names)
+            shape = (header.num_docs, self.num_terms)
+            groups = postings.groups(self._limits.postings)
+            for vectors in row_batches(groups, shape, self._limits, source=str(self.path)):
+                names = [self._docno(messages, next_row + i) for i in range(len(vectors))]
+                duplicates.add(names)
+                next_row += len(vectors)
+                yield VectorBatch(vectors, names)
             messages.finish()
 
     def _read_header(self, messages: MessageReader) -> CiffHeader:
@@ -116,26 +115,6 @@ class CiffSource(VectorSource):
                 raise DataError(f"{place}: {error}", path=self.path) from None
             if term_id >= 0:
                 out.add(docs, np.full(len(docs), term_id, np.uint32), tfs)
-
-    def _rows(self, group: Group, header: CiffHeader) -> Iterator[SparseVectors]:
-        """Rows group.low .. group.high, cut to the limits; documents without postings are empty rows."""
-        end = header.num_docs if group.high is None else group.high
-        position = group.low
-        while position < end:
-            stop = min(end, position + self._limits.rows)
-            edges = np.searchsorted(group.keys, np.arange(position, stop + 1, dtype=np.int64))
-            lo, hi = int(edges[0]), int(edges[-1])
-            vectors = SparseVectors.from_arrays(
-                edges - lo,
-                group.others[lo:hi],
-                group.values[lo:hi].astype(np.float32),
-                self.num_terms,
-                source=str(self.path),
-                first_row=position,
-            )
-            for first, last in cuts(vectors.indptr, self._limits.postings):
-                yield vectors.slice(first, last)
-            position = stop
 
     def _docno(self, messages: MessageReader, row: int) -> str:
         docid, name = 0, ""

@@ -132,30 +132,59 @@ class CiffWriter:
 
     def finish(self, path: Path) -> None:
         """Put the file together."""
-        with self._documents.open("rb") as documents, (self._folder / "lists").open("w+b") as lists:
-            places = self._write_lists(lists)
-            self._file.write(
-                CiffCounts(
-                    num_lists=len(places), num_docs=self._rows, total_weight=self._total, description=self._description
-                ).message()
+        with self._documents.open("rb") as documents, ListSpool(self._folder, self._vocabulary) as lists:
+            for group in self._postings.groups(SPILL_POSTINGS):
+                lists.add(group.keys, group.others, group.values)
+            counts = CiffCounts(
+                num_lists=lists.count,
+                num_docs=self._rows,
+                total_weight=self._total,
+                description=self._description,
             )
-            for _, start, size in sorted(places):
-                lists.seek(start)
-                _copy(lists, self._file, size)
+            self._file.write(counts.message())
+            lists.copy(self._file)
             shutil.copyfileobj(documents, self._file)
 
-    def _write_lists(self, lists: IO[bytes]) -> list[tuple[bytes, int, int]]:
-        """Write lists by term id; (term in UTF-8, start, size) of each."""
-        places: list[tuple[bytes, int, int]] = []
-        start = 0
-        for group in self._postings.groups(SPILL_POSTINGS):
-            starts = np.flatnonzero(np.diff(group.keys.astype(np.int64), prepend=-1)).tolist()
-            for lo, hi in zip(starts, [*starts[1:], len(group.keys)][: len(starts)], strict=True):
-                term = self._vocabulary.term(int(group.keys[lo]))
-                size = write_list(lists, term, group.others[lo:hi], group.values[lo:hi])
-                places.append((term.encode(), start, size))
-                start += size
-        return places
+
+class ListSpool:
+    """Posting lists written as they come and copied in byte order of their terms.
+
+    Parameters
+    ----------
+    folder : for the file of the lists; the caller's to remove.
+    vocabulary : strings of the terms.
+    """
+
+    def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
+        self._file = (folder / "lists").open("w+b")
+        self._vocabulary = vocabulary
+        self._places: list[tuple[bytes, int, int]] = []
+        self._end = 0
+
+    def __enter__(self) -> ListSpool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    @property
+    def count(self) -> int:
+        return len(self._places)
+
+    def add(self, terms: NDArray[np.uint32], docs: NDArray[np.uint32], tfs: NDArray[np.uint32]) -> None:
+        """Write the lists of some terms: postings by term, then document; a term's postings come in one call."""
+        starts = np.flatnonzero(np.diff(terms.astype(np.int64), prepend=-1)).tolist()
+        for lo, hi in zip(starts, [*starts[1:], len(terms)][: len(starts)], strict=True):
+            term = self._vocabulary.term(int(terms[lo]))
+            size = write_list(self._file, term, docs[lo:hi], tfs[lo:hi])
+            self._places.append((term.encode(), self._end, size))
+            self._end += size
+
+    def copy(self, target: IO[bytes]) -> None:
+        """Append every list to `target`."""
+        for _, start, size in sorted(self._places):
+            self._file.seek(start)
+            _copy(self._file, target, size)
 
 
 def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from indexer.interchange.batches import BatchLimits
+from indexer.interchange.csr_stream import cuts
+from indexer.vectors import SparseVectors
 
 SPILL_POSTINGS = 1 << 21
 _SAMPLE = 1024
@@ -60,16 +64,16 @@ class Transposer:
         bounds = _bounds(runs, most)
         for low, high in zip(bounds, [*bounds[1:], None], strict=True):
             parts = [_between(run, low, high) for run in runs]
-            yield Group(low, high, *_by_key([part for part in parts if len(part[0])]))
+            yield Group(low, high, *by_key([part for part in parts if len(part[0])]))
 
     def _piece(self) -> Triples:
-        triples = _by_key(self._pending)
+        triples = by_key(self._pending)
         self._pending, self._pending_count = [], 0
         self._runs = [triples]
         return triples
 
     def _spill_run(self) -> None:
-        keys, others, values = _by_key(self._pending)
+        keys, others, values = by_key(self._pending)
         self._pending, self._pending_count = [], 0
         path = self._folder / f"run-{len(self._runs):06d}"
         with path.open("wb") as file:
@@ -79,7 +83,8 @@ class Transposer:
         self._runs.append((mapped[0], mapped[1], mapped[2]))
 
 
-def _by_key(parts: list[Triples]) -> Triples:
+def by_key(parts: list[Triples]) -> Triples:
+    """All triples by key, then other."""
     if not parts:
         none = np.zeros(0, np.uint32)
         return none, none, none
@@ -102,3 +107,34 @@ def _bounds(runs: list[Triples], most: int) -> list[int]:
     samples = np.sort(np.concatenate([np.zeros(1, np.uint32), *(run[0][::_SAMPLE] for run in runs)]))
     step = max(1, most // _SAMPLE)
     return np.unique(np.concatenate([[0], samples[step::step]])).astype(np.int64).tolist()
+
+
+def row_batches(
+    groups: Iterable[Group], shape: tuple[int, int], limits: BatchLimits, *, floats: bool = False, source: str
+) -> Iterator[SparseVectors]:
+    """Rows 0 … shape[0] − 1 from groups keyed by row, within the limits; rows no triple names are empty.
+
+    Parameters
+    ----------
+    groups : (row, term id, weight) triples.
+    shape : rows and vocabulary size.
+    floats : values hold the bits of float32 weights; else they are whole numbers.
+    source : what messages call the rows.
+    """
+    for group in groups:
+        position, end = group.low, shape[0] if group.high is None else group.high
+        while position < end:
+            stop = min(end, position + limits.rows)
+            edges = np.searchsorted(group.keys, np.arange(position, stop + 1, dtype=np.int64))
+            values = group.values[edges[0] : edges[-1]]
+            vectors = SparseVectors.from_arrays(
+                edges - edges[0],
+                group.others[edges[0] : edges[-1]],
+                values.view(np.float32) if floats else values.astype(np.float32),
+                shape[1],
+                source=source,
+                first_row=position,
+            )
+            for first, last in cuts(vectors.indptr, limits.postings):
+                yield vectors.slice(first, last)
+            position = stop

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from indexer.interchange.output import TextSink
 
 TERMS_FILE = "terms.jsonl"
+FILES = (TERMS_FILE, "tokenizer.json", "vocab.txt", "vocab.json")
+"""Names a folder's vocabulary may have, the first found counts."""
+
 _CACHED_INTEGERS = 1 << 20
 
 
@@ -86,6 +89,18 @@ class Vocabulary:
         DataError : no such file, or not a vocabulary.
         """
         return cls.fixed(_load_terms(Path(path)), num_terms=num_terms, ignore_unknown=ignore_unknown)
+
+    @classmethod
+    def of_index(cls, query_side: Path | None, num_terms: int, *, ignore_unknown: bool = False) -> Vocabulary:
+        """What terms mean in an index: the strings its query side holds, or the decimal ids where it holds none.
+
+        Raises
+        ------
+        DataError : the query side's vocabulary is damaged.
+        """
+        if query_side is None or not any((query_side / name).is_file() for name in FILES):
+            return cls.integers(num_terms, ignore_unknown=ignore_unknown)
+        return cls.load(query_side, num_terms=num_terms, ignore_unknown=ignore_unknown)
 
     @property
     def num_terms(self) -> int:
@@ -176,12 +191,10 @@ def write_strings(write: TextSink, strings: Iterable[str]) -> None:
 
 def _load_terms(path: Path) -> list[str]:
     if path.is_dir():
-        for name in (TERMS_FILE, "tokenizer.json", "vocab.txt", "vocab.json"):
+        for name in FILES:
             if (path / name).is_file():
                 return _load_terms(path / name)
-        raise DataError(
-            f"no vocabulary here (looked for {TERMS_FILE}, tokenizer.json, vocab.txt, vocab.json)", path=path
-        )
+        raise DataError(f"no vocabulary here (looked for {', '.join(FILES)})", path=path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

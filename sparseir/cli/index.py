@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparseir.cli.export import export_command
+
 if TYPE_CHECKING:
     from indexer import Index
     from sparseir.encode.indexing import IndexingOptions
     from sparseir.models.encoder import SparseEncoder
 
 app = typer.Typer(help="Build, change and look at an index.", no_args_is_help=True)
+app.command("export")(export_command)
 
 IndexPath = Annotated[Path, typer.Argument(help="Folder of the index.")]
 Vectors = Annotated[Path | None, typer.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]

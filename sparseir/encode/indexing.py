@@ -195,9 +195,7 @@ def _vocabulary(path: Path, source: Path, chosen: IndexingOptions, encoder: Spar
     if chosen.mode == "build":
         return None
     index = open_index(path)
-    if index.query_side is None:
-        return Vocabulary.integers(index.num_terms)
-    return Vocabulary.load(index.query_side, num_terms=index.num_terms)
+    return Vocabulary.of_index(index.query_side, index.num_terms)
 
 
 def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:

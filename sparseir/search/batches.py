@@ -32,11 +32,7 @@ def vector_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], 
     """
     vocabulary = None
     if format_of(path) not in ("npz", "bigann"):
-        folder = searcher.index.query_side
-        if folder is None:
-            vocabulary = Vocabulary.integers(searcher.num_terms, ignore_unknown=True)
-        else:
-            vocabulary = Vocabulary.load(folder, num_terms=searcher.num_terms, ignore_unknown=True)
+        vocabulary = Vocabulary.of_index(searcher.index.query_side, searcher.num_terms, ignore_unknown=True)
     row = 0
     for batch in open_vectors(path, vocabulary=vocabulary, limits=BatchLimits(rows=BATCH)):
         yield batch.docnos or [str(i) for i in range(row, row + len(batch))], batch.vectors
