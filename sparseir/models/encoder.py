@@ -114,7 +114,8 @@ class SparseEncoder:
 
     def terms(self) -> list[str]:
         """The vocabulary string of every term id."""
-        return self.tokenizer.terms()
+        names = self.tokenizer.terms()
+        return names if self.kind != "csr" else [f"latent_{i}" for i in range(self.num_terms)]
 
     @property
     def query_table(self) -> QueryTable | None:
@@ -210,8 +211,8 @@ class SparseEncoder:
     def _run(self, tower: Tower, texts: Sequence[str], options: EncodeOptions) -> SparseVectors:
         # Special tokens alone would still expand to something; a text without content has no terms.
         rows = [
-            ids if text.strip() else []
-            for text, ids in zip(texts, self.tokenizer.ids(texts, options.max_length), strict=True)
+            row if text.strip() else []
+            for text, row in zip(texts, self.tokenizer.rows(texts, options.max_length), strict=True)
         ]
         if not isinstance(tower, StaticQueryTower):
             tower = self._copies.of(tower, native_dtype(options.dtype, self.device))  # type: ignore[assignment]

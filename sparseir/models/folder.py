@@ -1,7 +1,8 @@
 """Model folders: what `SparseEncoder.save` writes and `SparseEncoder.load` reads.
 
-Kinds sentence-transformers knows are written in its 5.0 layout (which 5.0 and everything later read) beside our own
-`sparseir.json`; the others in our layout alone. Reading takes both, the layouts of 5.0 to 6.x, and plain masked LMs.
+A folder is laid out as sentence-transformers lays out its own (see `sentence_layout`), beside our description
+`sparseir.json` and, where queries are looked up, a query table that is read without torch. Reading also takes folders
+without our description, and plain masked LMs.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sparseir.config.loader import build, to_mapping
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.kinds import build_encoder
-from sparseir.models.sentence_layout import is_sparse_layout, read_sentence_layout, write_sentence_layout
+from sparseir.models.sentence_layout import read_json
+from sparseir.models.sentence_read import is_sparse_layout, read_sentence_layout
+from sparseir.models.sentence_write import write_sentence_layout
 
 CONFIG_FILE = "sparseir.json"
 QUERY_TABLE_FOLDER = "query_table"
@@ -33,7 +35,12 @@ def save_encoder(encoder: SparseEncoder, folder: Path) -> None:
     table = encoder.query_table
     if table is not None:
         table.save(folder / QUERY_TABLE_FOLDER)
-    description = {"format": FORMAT, "version": VERSION, "config": to_mapping(encoder.config)}
+    write_description(encoder.config, folder)
+
+
+def write_description(config: ModelConfig, folder: Path) -> None:
+    """Write sparseir.json."""
+    description = {"format": FORMAT, "version": VERSION, "config": to_mapping(config)}
     (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
@@ -80,20 +87,3 @@ def _read_config(folder: Path) -> ModelConfig | None:
             f"{path}: model version {description.get('version')}; this build reads {VERSION}; update sparseir"
         )
     return build(ModelConfig, description["config"], source=str(path))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises
-    ------
-    ConfigError
-        Missing, unreadable, or not an object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value

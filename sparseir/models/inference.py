@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -73,8 +73,8 @@ class InferenceCopies:
 @torch.inference_mode()
 def run_tower(
     tower: nn.Module,
-    rows: Sequence[Sequence[int]],
-    pad: Callable[[Sequence[Sequence[int]]], dict[str, Tensor]],
+    rows: Sequence[Sequence[Any]],
+    pad: Callable[[Sequence[Sequence[Any]]], dict[str, Tensor]],
     options: EncodeOptions,
     num_terms: int,
 ) -> SparseVectors:

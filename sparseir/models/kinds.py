@@ -1,41 +1,43 @@
-"""From a ModelConfig to the towers of its kind."""
+"""From a ModelConfig to an encoder of its kind."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from sparseir.config.model import EncoderKind, ModelConfig
 from sparseir.models.backbone import Backbone, load_backbone
+from sparseir.models.coil import CoilTower
+from sparseir.models.context import load_context_encoder
+from sparseir.models.csr import CsrTower, DenseEncoder, SparseAutoencoder
 from sparseir.models.encoder import SparseEncoder
+from sparseir.models.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
 from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower, Tower
 
-Towers = tuple[Tower, Tower]
+WORDS_FILE = "words.txt"
+"""Beside a DeepImpact network: its vocabulary, a word a line."""
 
 
-def build_encoder(config: ModelConfig) -> SparseEncoder:
-    """A fresh encoder over the base weights.
+def build_encoder(config: ModelConfig, folder: Path | None = None) -> SparseEncoder:
+    """A fresh encoder over the base weights, read from `folder` where given.
 
     Raises
     ------
     ConfigError
         The base cannot be found or does not fit the kind.
     """
-    folder = resolve_source(config.base)
-    backbone = load_backbone(folder, fresh_head_bias=config.fresh_head_bias, head_scale=config.head_scale)
-    tokenizer = TextTokenizer.load(folder, backbone.num_terms)
-    document, query = _TOWERS[config.kind](config, backbone, tokenizer, folder)
-    return SparseEncoder(config, tokenizer, document, query)
+    return _BUILDERS[config.kind](config, folder or resolve_source(config.base))
 
 
 def masked_lm_tower(config: ModelConfig, backbone: Backbone, tokenizer: TextTokenizer, *, query: bool) -> MaskedLMTower:
     """The tower of one side of a masked-LM encoder."""
-    specials = tokenizer.special_ids if config.zero_specials else ()
     lexical = None
     if config.lexical_residual and not query:
         lexical = LexicalResidual(
@@ -43,7 +45,7 @@ def masked_lm_tower(config: ModelConfig, backbone: Backbone, tokenizer: TextToke
         )
     return MaskedLMTower(
         backbone,
-        specials,
+        tokenizer.special_ids if config.zero_specials else (),
         pooling=config.pooling,
         activation="log1p" if query else config.activation,
         top_k=config.top_k_query if query else config.top_k_document,
@@ -51,28 +53,100 @@ def masked_lm_tower(config: ModelConfig, backbone: Backbone, tokenizer: TextToke
     )
 
 
-def _same_settings(config: ModelConfig) -> bool:
-    """Whether one tower can stand on both sides: nothing but the side differs."""
-    return config.activation == "log1p" and config.top_k_query == config.top_k_document and not config.lexical_residual
+def _backbone(config: ModelConfig, folder: Path) -> tuple[Backbone, TextTokenizer]:
+    backbone = load_backbone(folder, fresh_head_bias=config.fresh_head_bias, head_scale=config.head_scale)
+    return backbone, TextTokenizer.load(folder, backbone.num_terms)
 
 
-def _splade(config: ModelConfig, backbone: Backbone, tokenizer: TextTokenizer, folder: Path) -> Towers:
+def _splade(config: ModelConfig, folder: Path) -> SparseEncoder:
+    backbone, tokenizer = _backbone(config, folder)
     document = masked_lm_tower(config, backbone, tokenizer, query=False)
-    if config.shared_towers and _same_settings(config):
-        return document, document
+    # One tower can stand on both sides when nothing but the side differs.
+    same = config.activation == "log1p" and config.top_k_query == config.top_k_document and not config.lexical_residual
+    if config.shared_towers and same:
+        return SparseEncoder(config, tokenizer, document, document)
     own = backbone if config.shared_towers else copy.deepcopy(backbone)
-    return document, masked_lm_tower(config, own, tokenizer, query=True)
+    return SparseEncoder(config, tokenizer, document, masked_lm_tower(config, own, tokenizer, query=True))
 
 
-def _static(config: ModelConfig, backbone: Backbone, tokenizer: TextTokenizer, folder: Path) -> Towers:
+def _static_queries(config: ModelConfig, folder: Path) -> SparseEncoder:
+    backbone, tokenizer = _backbone(config, folder)
     document = masked_lm_tower(config, backbone, tokenizer, query=False)
     trainable = config.kind == "inference_free" and config.trainable_idf
     query = StaticQueryTower(torch.ones(backbone.num_terms), tokenizer.special_ids, trainable=trainable)
-    return document, query
+    return SparseEncoder(config, tokenizer, document, query)
 
 
-_TOWERS: dict[EncoderKind, Callable[[ModelConfig, Backbone, TextTokenizer, Path], Towers]] = {
+def _own_tokens(config: ModelConfig, folder: Path) -> SparseEncoder:
+    context = load_context_encoder(folder)
+    tokenizer = TextTokenizer.load(folder, context.num_terms)
+    specials = tokenizer.special_ids if config.zero_specials else ()
+    document: Tower
+    if config.kind == "coil_tok":
+        document = CoilTower(context, specials, config.token_dim)
+    else:
+        document = OwnTokenTower(context, specials, top_k=config.top_k_document)
+    query: Tower = document
+    if config.kind == "deepct":  # the paper keeps query terms unweighted
+        query = StaticQueryTower(torch.ones(context.num_terms), tokenizer.special_ids)
+    elif not config.shared_towers:
+        query = copy.deepcopy(document)
+    return SparseEncoder(config, tokenizer, document, query)
+
+
+def _deep_impact(config: ModelConfig, folder: Path) -> SparseEncoder:
+    listed = folder / WORDS_FILE
+    words = listed.read_text(encoding="utf-8").split("\n")[:-1] if listed.is_file() else None
+    return deep_impact_encoder(config, folder, words)
+
+
+def deep_impact_encoder(config: ModelConfig, folder: Path, words: Sequence[str] | None) -> SparseEncoder:
+    """A DeepImpact encoder over a word vocabulary; None: the whole words of the tokenizer's."""
+    context = load_context_encoder(folder)
+    tokenizer = WordTokenizer(TextTokenizer.load(folder, context.num_terms), words)
+    document = DeepImpactTower(context, len(tokenizer.words), top_k=config.top_k_document)
+    return SparseEncoder(config, tokenizer, document, WordQueryTower(len(tokenizer.words)))
+
+
+def _csr(config: ModelConfig, folder: Path) -> SparseEncoder:
+    context = load_context_encoder(folder)
+    tokenizer = TextTokenizer.load(folder, context.num_terms)
+    pooling, normalise = _dense_pooling(folder)
+    dense = DenseEncoder(context, pooling=pooling, normalise=normalise)
+    autoencoder = SparseAutoencoder(
+        context.hidden_size,
+        config.csr_expansion * context.hidden_size,
+        k=config.csr_k,
+        dead_after=config.csr_dead_after,
+    )
+    tower = CsrTower(dense, autoencoder)
+    return SparseEncoder(config, tokenizer, tower, tower)
+
+
+def _dense_pooling(folder: Path) -> tuple[Literal["mean", "cls"], bool]:
+    """Pooling and normalisation a sentence-transformers folder states; mean with length 1 where it states nothing."""
+    listed = folder / "modules.json"
+    if not listed.is_file():
+        return "mean", True
+    modules = json.loads(listed.read_text(encoding="utf-8"))
+    names = [str(m["type"]).rpartition(".")[2] for m in modules]
+    pooling: Literal["mean", "cls"] = "mean"
+    if "Pooling" in names:
+        path = folder / modules[names.index("Pooling")]["path"] / "config.json"
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        if stated.get("pooling_mode_cls_token") or stated.get("pooling_mode") == "cls":
+            pooling = "cls"
+    return pooling, "Normalize" in names
+
+
+_BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], SparseEncoder]] = {
     "splade": _splade,
-    "splade_doc": _static,
-    "inference_free": _static,
+    "splade_doc": _static_queries,
+    "inference_free": _static_queries,
+    "unicoil": _own_tokens,
+    "bge_m3": _own_tokens,
+    "deepct": _own_tokens,
+    "coil_tok": _own_tokens,
+    "deepimpact": _deep_impact,
+    "csr": _csr,
 }

@@ -46,21 +46,23 @@ class TextTokenizer:
 
     def __call__(self, texts: Sequence[str], max_length: int) -> dict[str, Tensor]:
         """input_ids and attention_mask, int64 (B, L), padded on the right to the longest text and cut at max_length."""
-        rows = self.ids(texts, max_length)
-        return self.pad(rows)
+        return self.pad(self.rows(texts, max_length))
 
-    def ids(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
-        """Token ids of each text with its special tokens, cut at max_length."""
+    def rows(self, texts: Sequence[str], max_length: int) -> list[list[Any]]:
+        """What `pad` makes a batch of: per text one entry a token, specials included, cut at max_length.
+
+        Here the token ids.
+        """
         if not texts:
             return []
         encoded = self.tokenizer(
             list(texts), truncation=True, max_length=max_length, padding=False, return_attention_mask=False
         )
-        rows: list[list[int]] = encoded["input_ids"]
+        rows: list[list[Any]] = encoded["input_ids"]
         return rows
 
-    def pad(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """Rows of ids as one batch."""
+    def pad(self, rows: Sequence[Sequence[Any]]) -> dict[str, Tensor]:
+        """Rows as one batch."""
         longest = max((len(r) for r in rows), default=0)
         input_ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id or 0, dtype=torch.int64)
         mask = torch.zeros(len(rows), longest, dtype=torch.int64)

@@ -1,0 +1,134 @@
+"""Every kind of encoder: its formula, its folder, its vectors in an index."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from indexer import SparseVectors  # noqa: E402
+from sparseir.config.model import ModelConfig  # noqa: E402
+from sparseir.losses.csr import reconstruction  # noqa: E402
+from sparseir.models import SparseEncoder  # noqa: E402
+from sparseir.models.coil import TokenVectors, coil_score, rerank  # noqa: E402
+from sparseir.models.csr import SparseAutoencoder  # noqa: E402
+from sparseir.models.kinds import deep_impact_encoder  # noqa: E402
+from sparseir.models.own_tokens import collect_words  # noqa: E402
+from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
+
+KINDS = ["splade", "splade_doc", "inference_free", "unicoil", "bge_m3", "deepct", "deepimpact", "coil_tok", "csr"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_masked_lm(tmp_path_factory.mktemp("bert"))
+
+
+def make(base: Path, **settings: object) -> SparseEncoder:
+    return SparseEncoder.from_config(replace(ModelConfig(base=str(base), csr_k=4), **settings))
+
+
+def dense(vectors: SparseVectors) -> np.ndarray:
+    return vectors.to_scipy().toarray()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind_encodes_saves_loads_and_learns(base: Path, tmp_path: Path, kind: str) -> None:
+    encoder = make(base, kind=kind)
+    documents, queries = encoder.encode_documents(TEXTS), encoder.encode_queries(TEXTS)
+    assert documents.nnz > 0
+    assert queries.nnz > 0
+    for vectors in (documents, queries):  # what an index takes, checked by its own rules
+        SparseVectors.from_arrays(vectors.indptr, vectors.term_ids, vectors.weights, encoder.num_terms)
+        assert len(vectors.row(TEXTS.index(""))[0]) == 0
+    assert len(encoder.terms()) == encoder.num_terms
+    encoder.save(tmp_path / "m")
+    again = SparseEncoder.load(tmp_path / "m", device="cpu")
+    assert again.fingerprint == encoder.fingerprint
+    np.testing.assert_array_equal(dense(again.encode_documents(TEXTS)), dense(documents))
+    np.testing.assert_array_equal(dense(again.encode_queries(TEXTS)), dense(queries))
+    encoder.document_tower(encoder.tokenize_documents(TEXTS[:2])).sum().backward()
+    learnt = [p for p in encoder.document_tower.parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    assert learnt
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kind": "unicoil"}, {"kind": "splade"}, {"kind": "coil_tok"}, {"kind": "splade", "top_k_document": 9}],
+)
+def test_separate_towers_stay_separate(base: Path, tmp_path: Path, settings: dict[str, object]) -> None:
+    encoder = make(base, shared_towers=False, **settings)
+    with torch.no_grad():
+        for parameter in encoder.query_tower.parameters():
+            parameter.mul_(1.3)
+    encoder.save(tmp_path)
+    again = SparseEncoder.load(tmp_path, device="cpu")
+    np.testing.assert_array_equal(dense(again.encode_queries(TEXTS)), dense(encoder.encode_queries(TEXTS)))
+    assert np.abs(dense(again.encode_queries(TEXTS)) - dense(again.encode_documents(TEXTS))).max() > 1e-3
+
+
+def test_own_token_kinds_do_not_expand(base: Path) -> None:
+    encoder = make(base, kind="unicoil")
+    terms, _ = encoder.encode_documents(["cats cat cats"]).row(0)
+    assert {encoder.terms()[t] for t in terms} == {"cats", "cat"}
+
+
+def test_deep_impact_weighs_first_pieces_of_whole_words(base: Path, tmp_path: Path) -> None:
+    """'parks' is park + ##s: its weight is read at park; 'jumped' is not in the vocabulary and weighs nothing."""
+    plain = make(base, kind="deepimpact")
+    words = collect_words(plain.tokenizer, ["the parks", "parks and cats", "the cats"], limit=3)
+    assert words == ["cats", "parks", "the"]
+    encoder = deep_impact_encoder(plain.config, base, words)
+    assert encoder.terms() == ["cats", "parks", "the", "[UNK]"]
+    got = dense(encoder.encode_documents(["The parks jumped"]))[0]
+    assert got[0] == 0
+    assert got[1] > 0
+    assert got[2] > 0
+    assert dense(encoder.encode_queries(["parks Parks dogs"]))[0].tolist() == [0, 1, 0, 0]
+    encoder.save(tmp_path)
+    assert SparseEncoder.load(tmp_path, device="cpu").terms() == encoder.terms()
+
+
+def test_coil_score_by_hand() -> None:
+    """Query 7→(1,0), 9→(0,1); document 7→(2,0), 7→(3,1), 8→(9,9): best match of 7 is 3, 9 has none. Norms bound it."""
+    query = TokenVectors(torch.tensor([7, 9]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    document = TokenVectors(torch.tensor([7, 7, 8]), torch.tensor([[2.0, 0.0], [3.0, 1.0], [9.0, 9.0]]))
+    empty = TokenVectors(torch.tensor([], dtype=torch.int64), torch.zeros(0, 2))
+    assert coil_score(query, document).item() == 3.0
+    assert rerank(query, [empty, document, empty]) == ([1, 0, 2], [3.0, 0.0, 0.0])
+
+
+def test_coil_norms_bound_the_exact_score(base: Path) -> None:
+    encoder = make(base, kind="coil_tok")
+    sides = [encoder.tokenize_queries(["cats in the park"]), encoder.tokenize_documents([TEXTS[0]])]
+    with torch.no_grad():
+        query, document = (encoder.document_tower.token_vectors(f)[0] for f in sides)
+        bound = (encoder.query_tower(sides[0]) * encoder.document_tower(sides[1])).sum()
+    assert coil_score(query, document) <= bound + 1e-5
+
+
+def test_autoencoder_keeps_its_pre_activations() -> None:
+    """The code at 4k holds more than the one at k; latents silent for longer than allowed are dead."""
+    torch.manual_seed(0)
+    model = SparseAutoencoder(4, 32, k=2, dead_after=2)
+    dense_inputs = torch.randn(3, 4)
+    for step in range(4):
+        codes = model.codes(dense_inputs)
+        assert (codes.auxiliary is not None) == (step >= 2)
+    assert (codes.codes > 0).sum(1).max() <= 2
+    assert not torch.allclose(codes.at_k, codes.at_4k)
+    loss = reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
+    loss.backward()
+    assert torch.isfinite(model.encoder.weight.grad).all()
+
+
+def test_csr_loss_by_hand() -> None:
+    """x = 2, x̂_k = 1, x̂_4k = 2, ê = 0: 1 + 0/8 + (1/1)/32."""
+    x = torch.tensor([[2.0]])
+    loss = reconstruction(x, torch.tensor([[1.0]]), x, torch.tensor([[0.0]]))
+    assert loss.item() == pytest.approx(1 + 1 / 32)
