@@ -32,6 +32,7 @@ from dataset import Dataset, read, truth
 from report import MB, Row, as_json, table
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))  # sparseir from the checkout, unless it is installed
 SINGLE = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -88,8 +89,12 @@ class Worker:
         if not line:
             self._process.wait()
             last = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise WorkerError(f"failed (exit {self._process.returncode}): {last[0][:160]}; see {self._log}")
-        return json.loads(line)
+            _say(f"log of the failure: {self._log}")
+            raise WorkerError(f"failed (exit {self._process.returncode}): {last[0][:100]}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(f"failed: {answer['error'][:100]}")
+        return answer
 
     def close(self) -> None:
         if self._process.stdin is not None:
@@ -165,27 +170,39 @@ class Comparison:
             for m in entry.modes
         ]
         try:
-            yield from self._measure(entry, blank)
+            figures, worker = self._open(entry)
         except WorkerError as error:
             for row in blank:
-                if row.cpu_ms is None:
-                    row.note = str(error)
-                    yield row
+                row.note = str(error)
+                yield row
 
-    def _measure(self, entry: Entry, rows: list[Row]) -> Iterator[Row]:
+        else:
+            yield from self._measure(entry, blank, figures, worker)
+
+    def _open(self, entry: Entry) -> tuple[dict[str, Any], Worker]:
+        """Figures of the build and a loaded worker, the baseline's where it is the same index."""
         missing = [m for m in entry.peer.modules if importlib.util.find_spec(m) is None]
         if missing:
             raise WorkerError(f"not installed ({entry.peer.package})")
         figures = self.built(entry)
+        if self._baseline and self._baseline[0].key == entry.key:
+            return figures, self._baseline[2]
+        return figures, self._worker(entry, "serve", self.cache / entry.key)
+
+    def _measure(self, entry: Entry, rows: list[Row], figures: dict[str, Any], worker: Worker) -> Iterator[Row]:
         base = self._baseline
-        own = base is not None and base[0] == entry
-        worker = base[2] if base and own else self._worker(entry, "serve", self.cache / entry.key)
+        own = base is not None and base[2] is worker
         for row, (k, mode) in zip(rows, [(k, m) for k in self.options.k for m in entry.modes], strict=True):
             _say(f"{row.system}, k={k}")
-            row.recall = worker.call("measure_recall", mode=mode, k=k, cache=str(self.cache))["recall"]
             partner = (base[2], base[1]) if base and not (own and base[1] == mode) else None
-            self._rounds(row, worker, mode, partner)
-            memory = worker.call("memory")
+            try:
+                row.recall = worker.call("measure_recall", mode=mode, k=k, cache=str(self.cache))["recall"]
+                self._rounds(row, worker, mode, partner)
+                memory = worker.call("memory")
+            except WorkerError as error:
+                row.note = str(error)
+                yield row
+                continue
             row.resident_mb, row.load_s = memory["resident_bytes"] / MB, memory["load_s"]
             row.disk_mb, row.build_s = figures["disk_bytes"] / MB, figures["build_s"]
             row.build_peak_mb = figures["build_peak_bytes"] / MB
@@ -207,7 +224,7 @@ class Comparison:
             cpu.append(spent / len(times) / 1e6)
             base_cpu.append(base_spent / len(times) / 1e6)
             wall.append(times)
-        each = np.median(np.array(wall), axis=0) / 1e6  # a disturbance hits one round of a query, not all
+        each = np.min(np.array(wall), axis=0) / 1e6  # a disturbance hits one round of a query, not all
         row.cpu_ms = statistics.median(cpu)
         row.p50_ms, row.p99_ms = float(np.percentile(each, 50)), float(np.percentile(each, 99))
         if self._baseline is not None:
@@ -276,6 +293,7 @@ def _arguments() -> argparse.Namespace:
         "--cache", type=Path, default=Path("bench-cache"), help="built indexes and truths are kept here"
     )
     parser.add_argument("--build-threads", type=int, default=1)
+    parser.add_argument("--build-only", action="store_true", help="fill the cache and stop")
     parser.add_argument("--no-build", action="store_true", help="measure only what is in the cache")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
@@ -294,6 +312,13 @@ def main() -> None:
         dataset = Dataset.of(options.docs, options.queries, name=name, cache=options.cache)
     comparison = Comparison(options, dataset)
     options.num_queries = min(options.num_queries, read(dataset.queries).shape[0])
+    if options.build_only:
+        for entry in _plan(options.peers.split(",")):
+            try:
+                _say(f"{entry.key}: {comparison.built(entry)}")
+            except WorkerError as error:
+                _say(f"{entry.key}: {error}")
+        return
     for k in options.k:
         truth(dataset, options.num_queries, k, comparison.cache)
     try:

@@ -11,7 +11,7 @@ MB = 1e6
 
 @dataclass(kw_only=True, slots=True)
 class Row:
-    """One system at one k. Times in milliseconds a query, medians over rounds; None where nothing was measured."""
+    """One system at one k. Times in milliseconds a query, medians over rounds (p50, p99: of each query's best round); None where nothing was measured."""
 
     system: str
     version: str

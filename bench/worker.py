@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import IO, Any
 
@@ -129,7 +130,11 @@ def main() -> None:
     reply({})
     for line in sys.stdin:
         request = json.loads(line)
-        reply(getattr(server, request.pop("call"))(**request))
+        try:
+            reply(getattr(server, request.pop("call"))(**request))
+        except Exception as error:  # a peer's fault in one mode leaves the others to be measured
+            traceback.print_exc()
+            reply({"error": f"{type(error).__name__}: {error}"})
 
 
 if __name__ == "__main__":

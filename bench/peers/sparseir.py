@@ -16,24 +16,19 @@ class Sparseir(Adapter):
     def build(self, docs: Any) -> None:
         from indexer import IndexConfig, build_index
 
-        build_index(self.folder / "index", docs, config=IndexConfig(**self.settings)).close()
+        build_index(self.folder / "index", docs, config=IndexConfig(**self.settings))
 
     def load(self) -> None:
-        self._searchers: dict[str, Any] = {}
-        self._open("auto")
+        from sparseir.search.searcher import Searcher
 
-    def _open(self, engine: str) -> Any:
-        from sparseir import Searcher
-
-        if engine not in self._searchers:
-            self._searchers[engine] = Searcher.open(self.folder / "index", engine=engine)
-        return self._searchers[engine]
+        self._searcher = Searcher.open(self.folder / "index")
 
     def prepare(self, term_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Any:
         return term_ids.astype(np.uint32), weights
 
     def search(self, query: Any, k: int, settings: Settings) -> Any:
-        return self._open(settings["engine"]).search_terms(*query, k)
+        self._searcher.engine = settings["engine"]
+        return self._searcher.search_terms(*query, k)
 
     def ids(self, answer: Any) -> NDArray[np.int64]:
         return answer.ordinals[answer.ordinals >= 0]
