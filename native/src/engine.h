@@ -6,6 +6,7 @@
 #include "topk.h"
 
 struct sir_list;
+struct sir_cursor;
 struct sir_bound_row;
 struct sir_block_batch;
 struct sir_block_task;
@@ -57,6 +58,8 @@ typedef struct sir_list {
     uint32_t start, end, next_window; /* postings in the current window, and where to look for the next */
     uint32_t row; /* block filter: number among the query's lists with a bound row, or among those without */
     uint32_t has_row;
+    uint64_t bound;        /* maxscore: largest contribution in the window */
+    uint64_t bounds_until; /* maxscore: sum of the bounds of this list and the weaker ones */
 } sir_list;
 
 typedef struct sir_workspace {
@@ -68,6 +71,8 @@ typedef struct sir_workspace {
     uint32_t *terms, *weights; /* the query, by ascending term id, integer weights */
     uint64_t *term_order;
     sir_list *lists;
+    struct sir_cursor *cursors;
+    struct sir_cursor **order;
 } sir_workspace;
 
 struct sir_index {
@@ -95,6 +100,9 @@ typedef struct sir_context {
 void sir_engine_auto(sir_context *c);
 void sir_engine_exhaustive(sir_context *c);
 void sir_engine_block_filter(sir_context *c);
+void sir_engine_maxscore(sir_context *c);
+void sir_engine_wand(sir_context *c);
+void sir_engine_block_max_wand(sir_context *c);
 
 /* Sets list->start and list->end to its postings in window `window`; windows of a list are entered in rising order, from
  * list->next_window = 0. */

@@ -10,6 +10,9 @@ typedef void (*engine_function)(sir_context *);
 static const engine_function ENGINES[SIR_NUM_ENGINES] = {
     [SIR_ENGINE_AUTO] = sir_engine_auto,
     [SIR_ENGINE_EXHAUSTIVE] = sir_engine_exhaustive,
+    [SIR_ENGINE_MAXSCORE] = sir_engine_maxscore,
+    [SIR_ENGINE_WAND] = sir_engine_wand,
+    [SIR_ENGINE_BLOCK_MAX_WAND] = sir_engine_block_max_wand,
     [SIR_ENGINE_BLOCK_FILTER] = sir_engine_block_filter,
 };
 

@@ -1,5 +1,6 @@
 /* Cutting the caller's scratch into the arrays of one search. */
 #include "block_filter.h"
+#include "cursor.h"
 
 static void *take(uint8_t *memory, uint64_t *used, uint64_t bytes) {
     void *here = memory == NULL ? NULL : memory + *used;
@@ -23,6 +24,8 @@ uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_t
     w->weights = take(memory, &used, sizeof(uint32_t) * n);
     w->term_order = take(memory, &used, sizeof(uint64_t) * n);
     w->lists = take(memory, &used, sizeof(sir_list) * n);
+    w->cursors = take(memory, &used, sizeof(sir_cursor) * n);
+    w->order = take(memory, &used, sizeof(sir_cursor *) * n);
     w->block_filter = take(memory, &used, sizeof *f);
     f = memory == NULL ? &none : w->block_filter;
     f->bounds = take(memory, &used, sizeof(uint16_t) * SIR_SUPER_BLOCKS * supers);

@@ -13,7 +13,7 @@ from tests import oracle
 from tests.segment_reference import Rules, build_segment
 from tests.strategies import Collection, collections, random_collection
 
-EXACT = ["exhaustive", "block_filter", "auto"]
+EXACT = ["exhaustive", "maxscore", "wand", "block_max_wand", "block_filter", "auto"]
 
 
 def available_isas():
