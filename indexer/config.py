@@ -64,7 +64,10 @@ class IndexConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IndexConfig:
         """What `as_dict` gave, as a manifest keeps it."""
-        return cls(**{**values, "metadata": tuple(values.get("metadata", ()))})
+        try:
+            return cls(**{**values, "metadata": tuple(values.get("metadata", ()))})
+        except TypeError as error:
+            raise ConfigError(f"the config an index was built with cannot be read ({error})") from None
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for the manifest."""

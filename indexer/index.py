@@ -58,6 +58,12 @@ class Segment(SegmentFile):
             return np.arange(self.num_docs, dtype=np.int64) + self.header.ordinal_base
         return relative.astype(np.int64) + self.header.ordinal_base
 
+    def is_live(self, doc_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool: which of these doc_ids are not deleted."""
+        if self.deleted is None:
+            return np.ones(len(doc_ids), bool)
+        return self.deleted[doc_ids >> 3] >> (doc_ids & 7).astype(np.uint8) & 1 == 0
+
     @cached_property
     def live(self) -> NDArray[np.bool_]:
         """bool (num_docs,): which doc_ids are not deleted."""
@@ -173,7 +179,7 @@ class Index:
         for number, segment in enumerate(self.segments):
             found = segment.doc_ids(wanted)
             here = found >= 0
-            here[here] = segment.live[found[here]]
+            here[here] = segment.is_live(found[here])
             where[here], ids[here] = number, found[here]
         return where, ids
 
@@ -194,7 +200,7 @@ class Index:
                 numbers = _as_ordinals(docnos) if numbers is None else numbers
                 ids = segment.doc_ids(numbers)
             here = np.flatnonzero(ids >= 0)
-            here = here[segment.live[ids[here]]]
+            here = here[segment.is_live(ids[here])]
             out[here] = segment.ordinals[ids[here]]
         return out
 

@@ -117,33 +117,73 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         return _parse(body)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise IndexFormatError(
             f"'{path}' lacks or mistypes a field ({error}); restore or rebuild", invariant="manifest-fields"
         ) from None
 
 
+_U32, _COUNT = 2**32 - 1, 2**62
+_RANGES = {
+    Manifest: {"generation": _COUNT, "num_terms": _U32, "next_ordinal": _COUNT},
+    SegmentEntry: {
+        "bytes": _COUNT,
+        "header_crc32": _U32,
+        "num_docs": 2**31 - 1,
+        "num_postings": _COUNT,
+        "num_clipped": _COUNT,
+    },
+    DeleteFile: {"count": 2**31 - 1, "crc32": _U32},
+}
+_STRINGS = {
+    Manifest: ("created", "sparseir_version"),
+    SegmentEntry: ("file",),
+    DeleteFile: ("file",),
+    EncoderEntry: ("fingerprint", "kind", "name"),
+}
+
+
+def _checked(kind: Any, raw: dict[str, Any], **made: Any) -> Any:
+    """An object of `kind` from JSON, its whole numbers within their ranges and its strings strings."""
+    for name, largest in _RANGES.get(kind, {}).items():
+        value = raw[name]
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= largest:
+            raise ValueError(f"{name} is {value!r}, expected a whole number up to {largest}")
+    for name in _STRINGS.get(kind, ()):
+        if not isinstance(raw[name], str):
+            raise TypeError(f"{name} is {raw[name]!r}, expected a string")
+    return kind(**{**raw, **made})
+
+
 def _parse(body: dict[str, Any]) -> Manifest:
-    """Build the dataclasses, with the ranges that everything else relies on."""
+    """Build the dataclasses, with the types and ranges that everything else relies on."""
     entries = []
     for raw in body["segments"]:
-        deletes = DeleteFile(**raw["deletes"]) if raw["deletes"] is not None else None
-        entry = SegmentEntry(**{**raw, "deletes": deletes})
-        names = [entry.file] + ([deletes.file] if deletes else [])
-        if any(not isinstance(n, str) or Path(n).name != n or n.startswith(".") for n in names):
-            raise ValueError(f"file name {names} leaves the folder")
+        deletes = _checked(DeleteFile, raw["deletes"]) if raw["deletes"] is not None else None
+        entry = _checked(SegmentEntry, raw, deletes=deletes)
+        for name in [entry.file] + ([deletes.file] if deletes else []):
+            _check_inside(name)
         entries.append(entry)
-    encoder = EncoderEntry(**body["encoder"]) if body["encoder"] is not None else None
-    rest = {k: v for k, v in body.items() if k not in ("format", "version", "segments", "encoder")}
-    manifest = Manifest(**rest, segments=tuple(entries), encoder=encoder)
+    encoder = _checked(EncoderEntry, body["encoder"]) if body["encoder"] is not None else None
+    rest = {k: v for k, v in body.items() if k not in ("format", "version")}
+    manifest: Manifest = _checked(Manifest, rest, segments=tuple(entries), encoder=encoder)
     scale = manifest.doc_scale
-    if not 0 < int(manifest.num_terms) <= 2**32 - 1 or not (scale is None or 0 < float(scale) < float("inf")):
-        raise ValueError(f"num_terms {manifest.num_terms} or doc_scale {scale} out of range")
-    if manifest.query_side is not None and Path(manifest.query_side).name != manifest.query_side:
-        raise ValueError(f"query_side {manifest.query_side!r} leaves the folder")
-    if not isinstance(manifest.fields, dict) or not isinstance(manifest.config, dict):
+    if manifest.num_terms == 0 or not (scale is None or (isinstance(scale, int | float) and 0 < scale < float("inf"))):
+        raise ValueError(f"num_terms {manifest.num_terms} or doc_scale {scale!r} out of range")
+    if manifest.query_side is not None:
+        _check_inside(manifest.query_side)
+    kinds = manifest.fields
+    if not isinstance(kinds, dict) or not isinstance(manifest.config, dict):
         raise TypeError("fields and config must be objects")
+    if not all(kind in ("int", "float", "bool", "str") for kind in kinds.values()):
+        raise ValueError(f"fields are {kinds}")
     return manifest
+
+
+def _check_inside(name: Any) -> None:
+    """A file name that stays in the folder."""
+    if not isinstance(name, str) or Path(name).name != name or name.startswith(".") or "\0" in name:
+        raise ValueError(f"file name {name!r} leaves the folder")
 
 
 def commit(folder: Path, manifest: Manifest) -> None:

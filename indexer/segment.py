@@ -26,6 +26,7 @@ _HEADER = struct.Struct("<8sIIQIIQQIIII")
 _ENTRY = struct.Struct("<4sIQQII")
 _CHUNK = 8 << 20
 _MAX_SECTIONS = 64
+_KNOWN_FLAGS = 0
 
 Payload = NDArray[Any] | Iterable[NDArray[Any]]
 """What a section is written from: one array, or arrays that follow each other, made as they are needed."""
@@ -215,11 +216,11 @@ def _parse(data: NDArray[np.uint8], path: Path) -> tuple[SegmentHeader, int, dic
 def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section], refuse: Any) -> None:
     """Sizes that follow from the header's counts; optional sections may also be absent."""
     n, t, p = header.num_docs, header.num_terms, header.num_postings
-    if n > MAX_DOCS or shift != BLOCK_SHIFT or header.ordinal_base >= 2**63:
+    if header.flags & ~_KNOWN_FLAGS:
+        raise refuse(f"flags {header.flags:#x} ask for what this build does not know", "segment-flags")
+    if n > MAX_DOCS or shift != BLOCK_SHIFT or header.ordinal_base >= 2**62:
         raise refuse("counts out of range", "segment-counts")
-    required = {"TERM": 4 * t, "TREC": 32 * t, "LADD": 16 * t}
-    if not header.flags & 1:
-        required |= {"DOCS": 2 * p, "IMPA": p}
+    required = {"TERM": 4 * t, "TREC": 32 * t, "LADD": 16 * t, "DOCS": 2 * p, "IMPA": p}
     optional = {"ORDN": 4 * n, "BORD": 4 * (-(-n >> BLOCK_SHIFT)), "NAMO": 8 * (n + 1), "NAMH": 8 * n, "NAMI": 4 * n}
     for name, size in {**required, **optional}.items():
         have = sections[name].bytes if name in sections else 0

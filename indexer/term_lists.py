@@ -100,7 +100,9 @@ def _windows(
     counts = np.where(sparse, records["num_windows"], per_dense).astype(np.uint64)
     window_begin = np.concatenate([[np.uint64(0)], np.cumsum(counts, dtype=np.uint64)])
     total = int(window_begin[-1])
-    if total > int(start[-1]) - int(start[0]) + per_dense * len(records):
+    if (~sparse & (records["df"] < 16 * per_dense)).any():
+        raise _broken(segment, "TREC", "cell-shift", "a list too short for a dense directory has one")
+    if total > int(start[-1]) - int(start[0]):
         raise _broken(segment, "WNID", "windows-inside", "more windows than postings")
     window, first = np.empty(total, np.uint16), np.empty(total, np.uint64)
     for shift in np.unique(records["cell_shift"]).tolist():

@@ -1,0 +1,244 @@
+"""Mutated index files against open, search and verify: a named error or a right answer, never a crash.
+
+    python -m tests.fuzz.mutate_index --count 20000 --seed 1
+
+Half of the mutations are blind (bit flips, truncations, splices); the other half edit a field or a section and repair
+every checksum above it, so that they reach the code behind the checksums. Segments are searched from heap copies of
+exactly their length, so that AddressSanitizer sees a read past the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import struct
+import tempfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer import (
+    IndexConfig,
+    SparseVectors,
+    add_documents,
+    build_index,
+    delete_documents,
+    open_index,
+    verify_index,
+)
+from indexer.errors import NativeError, SparseIRError
+from indexer.native_search import ENGINES, NativeIndex, Scratch
+
+EXTREMES = (0, 1, 2, 31, 32, 63, 64, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
+
+
+@dataclass
+class Sample:
+    """An index as bytes by file name, and what it answers."""
+
+    files: dict[str, bytes]
+    answers: list
+
+
+def make_samples(folder: Path, seed: int) -> list[Sample]:
+    """Small indexes that hold every section between them."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for number, (sizes, stored) in enumerate(
+        (((2300,), "none"), ((40, 9), "f32"), ((1,), "f16"), ((300, 0, 20), "none"))
+    ):
+        path = folder / f"sample{number}"
+        names = iter(f"név{i}" for i in range(10_000))
+        for turn, rows in enumerate(sizes):
+            vectors = SparseVectors.from_rows(
+                [
+                    {int(t): float(rng.gamma(1.0)) + 0.01 for t in rng.choice(24, rng.integers(0, 6), replace=False)}
+                    for _ in range(rows)
+                ],
+                24,
+            )
+            docnos = [next(names) for _ in range(rows)] if number % 2 else None
+            fields = [{"title": f"t{i}", "year": i % 3} for i in range(rows)] if number % 2 else None
+            if turn == 0:
+                config = IndexConfig(order="input", stored_weights=stored, metadata=("title", "year"))
+                build_index(path, vectors, docnos=docnos, fields=fields, config=config)
+            else:
+                add_documents(path, vectors, docnos=docnos, fields=fields)
+        if number % 2 == 0 and sizes[0] > 1:
+            delete_documents(path, ordinals=[3, 7])
+        if number == 1:
+            delete_documents(path, ordinals=[0])
+        files = {p.name: p.read_bytes() for p in path.iterdir() if p.name != "write.lock"}
+        samples.append(Sample(files, answers_of(path)))
+    return samples
+
+
+def answers_of(path: Path) -> list:
+    """What an index answers: hits of every engine, names and fields of some."""
+    index = open_index(path)
+    segments = [np.array(s.data) for s in index.segments]  # heap copies
+    deleted = [None if s.deleted is None else np.array(s.deleted) for s in index.segments]
+    out: list = []
+    if segments:
+        native = NativeIndex(segments, doc_scale=index.doc_scale, deleted=deleted)
+        scratch = Scratch(native, 12, 8)
+        for name, engine in ENGINES.items():
+            scratch.request.k, scratch.request.engine = 12, engine
+            scratch.term_ids[:] = [0, 3, 5, 8, 13, 17, 22, 23]
+            scratch.weights[:] = [1.0, 0.5, 2.0, 0.1, 0.7, 3.0, 1.5, 0.3]
+            try:
+                scratch.search(8)
+            except NativeError as error:
+                if "no engine" in str(error):
+                    continue
+                raise
+            out.append((name, scratch.ordinals.tolist(), scratch.scores.tolist()))
+        native.close()
+        found = [o for o in out[0][1] if o >= 0]
+        out.append(index.docnos(found))
+        out.append(index.fields(found[:3]))
+        out.append(index.ordinals(["név1", "név5", "4"]).tolist())
+    return out
+
+
+def repaired(files: dict[str, bytes], name: str, data: bytearray) -> dict[str, bytes]:
+    """The files with `data` as segment `name`, every checksum that covers it made right."""
+    count = struct.unpack_from("<I", data, 12)[0]
+    for i in range(min(count, 64)):
+        entry = 64 + 32 * i
+        if entry + 32 > len(data):
+            break
+        offset, size = struct.unpack_from("<QQ", data, entry + 8)
+        if offset + size <= len(data):
+            struct.pack_into("<I", data, entry + 24, zlib.crc32(data[offset : offset + size]))
+    struct.pack_into("<I", data, 60, zlib.crc32(data[64 : 64 + 32 * count], zlib.crc32(data[:60])))
+    manifest = json.loads(files["manifest.json"])
+    for segment in manifest["segments"]:
+        if segment["file"] == name:
+            segment["header_crc32"] = struct.unpack_from("<I", data, 60)[0]
+            segment["bytes"] = len(data)
+            segment["num_docs"] = struct.unpack_from("<I", data, 24)[0]
+            segment["num_postings"] = struct.unpack_from("<Q", data, 32)[0]
+    return {**files, name: bytes(data), "manifest.json": sealed(manifest)}
+
+
+def sealed(manifest: dict) -> bytes:
+    body = {k: v for k, v in manifest.items() if k != "crc32"}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps({**body, "crc32": zlib.crc32(text)}, ensure_ascii=False).encode()
+
+
+def edit_segment(rng: np.random.Generator, data: bytearray) -> None:
+    """One edit of a header field, a table field or a value inside a section."""
+    where = rng.integers(0, 3)
+    value = int(rng.choice(EXTREMES)) if rng.random() < 0.7 else int(rng.integers(0, 2**32))
+    if where == 0:
+        struct.pack_into("<I", data, int(rng.integers(2, 15)) * 4, value)
+    elif where == 1:
+        count = min(16, struct.unpack_from("<I", data, 12)[0]) or 1
+        struct.pack_into("<I", data, 64 + 32 * int(rng.integers(0, count)) + 4 * int(rng.integers(0, 6)), value)
+    else:
+        count = min(16, struct.unpack_from("<I", data, 12)[0]) or 1
+        offset, size = struct.unpack_from("<QQ", data, 64 + 32 * int(rng.integers(0, count)) + 8)
+        if size >= 4 and offset + size <= len(data):
+            at = offset + 4 * int(rng.integers(0, size // 4))
+            old = struct.unpack_from("<I", data, at)[0]
+            struct.pack_into("<I", data, at, value if rng.random() < 0.5 else (old + int(rng.integers(-3, 4))) % 2**32)
+
+
+def edit_manifest(rng: np.random.Generator, data: bytes) -> bytes:
+    """One value of the manifest replaced, checksum repaired."""
+    manifest = json.loads(data)
+    odd = [None, 0, -1, 1.5, 2**70, "x", "../x", [], {}, True, float("inf")]
+    target = manifest
+    if manifest["segments"] and rng.random() < 0.5:
+        target = manifest["segments"][int(rng.integers(0, len(manifest["segments"])))]
+        if target["deletes"] and rng.random() < 0.5:
+            target = target["deletes"]
+    key = str(rng.choice(sorted(target)))
+    if rng.random() < 0.2:
+        del target[key]
+    else:
+        target[key] = odd[int(rng.integers(0, len(odd)))]
+    return sealed(manifest)
+
+
+def mutate(rng: np.random.Generator, files: dict[str, bytes]) -> tuple[dict[str, bytes], bool]:
+    """(mutated files, whether checksums were repaired)."""
+    name = str(rng.choice(sorted(files)))
+    data = bytearray(files[name])
+    kind = rng.integers(0, 8)
+    if kind >= 4 and name.endswith(".seg"):
+        for _ in range(int(rng.integers(1, 3))):
+            edit_segment(rng, data)
+        return repaired(files, name, data), True
+    if kind >= 4 and name == "manifest.json":
+        return {**files, name: edit_manifest(rng, files[name])}, True
+    if kind == 0 and len(data):
+        del data[int(rng.integers(0, len(data))) :]
+    elif kind == 1:
+        at = int(rng.integers(0, len(data) + 1))
+        data[at:at] = rng.bytes(int(rng.integers(1, 40)))
+    elif kind == 2 and len(data):
+        at = int(rng.integers(0, len(data)))
+        data[at : at + 8] = rng.bytes(min(8, len(data) - at))
+    elif len(data):
+        for _ in range(int(rng.integers(1, 4))):
+            data[int(rng.integers(0, len(data)))] ^= 1 << int(rng.integers(0, 8))
+    return {**files, name: bytes(data)}, False
+
+
+def try_index(path: Path, sample: Sample, repaired_sums: bool) -> str:
+    """Open, search and verify; the name of the outcome. Anything but a SparseIRError is the caller's to see."""
+    outcome = []
+    try:
+        answers = answers_of(path)
+        outcome.append("searched")
+    except SparseIRError as error:
+        answers = None
+        outcome.append(f"search:{type(error).__name__}")
+    try:
+        verify_index(path)
+        outcome.append("verified")
+    except SparseIRError as error:
+        outcome.append(f"verify:{type(error).__name__}")
+    if outcome[1] == "verified" and not repaired_sums:
+        assert answers == sample.answers, "verified, yet other answers"
+    return " ".join(outcome)
+
+
+def run(count: int, seed: int) -> Counter:
+    """Try `count` mutations; how often each outcome came."""
+    outcomes: Counter = Counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        samples = make_samples(Path(scratch), seed)
+        for number in range(count):
+            rng = np.random.default_rng([seed, number])
+            sample = samples[int(rng.integers(0, len(samples)))]
+            files, repaired_sums = mutate(rng, sample.files)
+            path = Path(scratch) / "mutated"
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
+            for name, data in files.items():
+                (path / name).write_bytes(data)
+            try:
+                outcomes[try_index(path, sample, repaired_sums)] += 1
+            except Exception as error:
+                raise AssertionError(f"seed {seed}, mutation {number}: {type(error).__name__}: {error}") from error
+    return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    print(json.dumps(dict(run(chosen.count, chosen.seed).most_common()), indent=1))
+
+
+if __name__ == "__main__":
+    main()
