@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from sparseir.search.gpu import GpuConfig
     from sparseir.search.searcher import Hits, Searcher
 
 IndexPath = Annotated[Path, typer.Argument(help="Folder of an index.")]
@@ -25,7 +26,12 @@ def search_command(
     query_vectors: Annotated[Path | None, typer.Option(help="Many encoded queries, in any vector format.")] = None,
     output: Annotated[Path | None, typer.Option(help="TREC run file for many queries; stdout when left out.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Hits a query: 10 for one query, 1000 for many.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, or one engine by name; exact ones agree to the bit.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, or one engine by name (gpu among them); exact ones agree to the bit.")
+    ] = "auto",
+    gpu_memory: Annotated[
+        str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")
+    ] = "8GB",
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", metavar="EXPR", help="Only documents with e.g. year>=2000; repeatable."),
@@ -48,7 +54,7 @@ def search_command(
     condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
-        engine=engine,
+        engine=_gpu_config(gpu_memory) if engine == "gpu" else engine,
         num_threads=threads,
         model=model,
         any_model=any_model,
@@ -85,6 +91,13 @@ def explain_command(
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
         print(f"query terms the document does not hold: {unmatched}")
+
+
+def _gpu_config(memory: str) -> GpuConfig:
+    from sparseir.cli.outputs import parse_bytes
+    from sparseir.search.gpu import GpuConfig
+
+    return GpuConfig(gpu_memory=parse_bytes(memory) or 0)
 
 
 def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.search.explain import Explanation, explain_document
 from sparseir.search.filters import Filter, allowed_documents
 from sparseir.search.query_encoder import QueryEncoder, open_query_encoder
+
+if TYPE_CHECKING:
+    from sparseir.search.gpu import GpuConfig, GpuEngine
 
 
 class Ranking(NamedTuple):
@@ -57,7 +60,9 @@ class Searcher:
 
     def __init__(self, native: NativeIndex, *, num_terms: int, engine: str = "auto", num_threads: int = 1) -> None:
         if engine not in ENGINES:
-            raise ConfigError(f"engine {engine!r} does not exist; there are: {', '.join(ENGINES)}")
+            raise ConfigError(
+                f"engine {engine!r} does not exist here; there are: {', '.join(ENGINES)}, and gpu for an index folder"
+            )
         if num_threads < 1:
             raise ConfigError(f"num_threads is {num_threads}; it must be at least 1")
         self.num_terms = num_terms
@@ -65,6 +70,7 @@ class Searcher:
         self.num_threads = num_threads
         self._native = native
         self._idle: list[Scratch] = []
+        self._gpu: GpuEngine | None = None
         self._index: Index | None = None
         self._query_encoder: QueryEncoder | None = None
         self._model: tuple[str | Path | None, bool] = (None, False)
@@ -74,7 +80,7 @@ class Searcher:
         cls,
         path: str | Path,
         *,
-        engine: str = "auto",
+        engine: str | GpuConfig = "auto",
         num_threads: int = 1,
         model: str | Path | None = None,
         any_model: bool = False,
@@ -85,7 +91,7 @@ class Searcher:
         Parameters
         ----------
         path : the folder.
-        engine, num_threads : as in the constructor.
+        engine, num_threads : as in the constructor; besides, 'gpu' or a GpuConfig searches on a GPU (docs/gpu.md).
         model : encodes query texts where the index carries no query side; loaded at the first text.
         any_model : accept a model that is not the one the index was built with.
         query_encoder : a query side already in memory, used instead of either.
@@ -101,7 +107,10 @@ class Searcher:
             doc_scale=index.doc_scale,
             deleted=[segment.deleted for segment in index.segments],
         )
-        searcher = cls(native, num_terms=index.num_terms, engine=engine, num_threads=num_threads)
+        cpu_engine = engine if isinstance(engine, str) and engine != "gpu" else "auto"
+        searcher = cls(native, num_terms=index.num_terms, engine=cpu_engine, num_threads=num_threads)
+        if cpu_engine is not engine:
+            searcher._gpu = _open_gpu(index, engine)
         searcher._index, searcher._query_encoder, searcher._model = index, query_encoder, (model, any_model)
         return searcher
 
@@ -225,6 +234,11 @@ class Searcher:
         ------
         DataError : weights or term ids that cannot be used.
         """
+        if self._gpu is not None:
+            terms, values = _checked_terms(term_ids, weights, self.num_terms)
+            row = SparseVectors.from_arrays([0, len(terms)], terms, values, self.num_terms, source="query")
+            batch = self.search_vectors(row, k, filter=filter)
+            return Ranking(batch.ordinals[0], batch.scores[0])
         scratch = self._take(k, len(term_ids))
         try:
             n = len(term_ids)
@@ -274,6 +288,8 @@ class Searcher:
         ordinals = np.full((num_queries, k), -1, np.int64)
         scores = np.full((num_queries, k), -np.inf, np.float32)
         allowed = None if filter is None else allowed_documents(self.index, filter)
+        if self._gpu is not None:
+            return Ranking(*self._gpu.search_vectors(vectors, k, self.index.doc_scale, allowed))
         self._run_batch(vectors, ordinals, scores, allowed)
         return Ranking(ordinals, scores)
 
@@ -336,6 +352,13 @@ class Searcher:
         scratch.request.k = k
         scratch.request.engine = ENGINES[self.engine]
         return scratch
+
+
+def _open_gpu(index: Index, engine: str | GpuConfig) -> GpuEngine:
+    """Loaded here, because nothing else of a search needs it."""
+    from sparseir.search.gpu import GpuConfig, GpuEngine
+
+    return GpuEngine.open(index, engine if isinstance(engine, GpuConfig) else GpuConfig())
 
 
 def _checked_terms(term_ids: Any, weights: Any, num_terms: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:

@@ -8,10 +8,12 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from indexer import SparseVectors, build_index, open_index
+from indexer.update import add_documents, delete_documents
 from sparseir.search.gpu import GpuConfig, GpuEngine
 from sparseir.search.gpu.batch import quantize_queries
 from sparseir.search.gpu.index_source import layout_folder, segment_postings
 from sparseir.search.gpu.postings import SegmentPostings
+from sparseir.search.searcher import Searcher
 from tests import oracle
 from tests.gpu_cases import make_case
 from tests.segment_reference import build_segment
@@ -50,6 +52,26 @@ def test_an_index_is_searched_from_its_files_and_its_layouts_are_kept(tmp_path):
         if impacts_are_weights:
             np.testing.assert_array_equal(ordinals, want_ordinals)
             np.testing.assert_array_equal(scores, want_scores)
+
+
+def test_the_searcher_gives_the_same_on_every_engine(tmp_path):
+    """Ordinals and the float scores users see, after an addition and a deletion, by batch and by single query."""
+    case = make_case(61, 500, levels=20)
+    build_index(tmp_path / "index", vectors_of(case, 0.013))
+    add_documents(tmp_path / "index", vectors_of(make_case(62, 90), 0.011))
+    delete_documents(tmp_path / "index", ["3", "77", "510"])
+    queries = vectors_of(make_case(63, 12, density=0.3))
+    cpu, gpu = (Searcher.open(tmp_path / "index", engine=engine) for engine in ("exhaustive", CONFIG))
+    want, got = cpu.search_vectors(queries, 30), gpu.search_vectors(queries, 30)
+    np.testing.assert_array_equal(got.ordinals, want.ordinals)
+    np.testing.assert_array_equal(got.scores, want.scores)
+    few = np.arange(40, 560, 7)
+    want, got = (s.search_vectors(queries, 30, filter=few) for s in (cpu, gpu))
+    np.testing.assert_array_equal(got.ordinals, want.ordinals)
+    assert (got.ordinals >= 0).any()
+    one = gpu.search_terms(*queries.row(5), k=30, filter=few)
+    np.testing.assert_array_equal(one.ordinals, want.ordinals[5])
+    np.testing.assert_array_equal(one.scores, want.scores[5])
 
 
 @pytest.mark.parametrize("num_docs", [0, 1, 300, 3000, 70_000])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer import SparseVectors
 from indexer.index import Index
 from sparseir.errors import ConfigError, MissingExtraError, NativeError
-from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds
+from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds, quantize_queries
 from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.index_source import cached_layout, segment_postings
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
@@ -90,10 +91,13 @@ class GpuEngine:
         opener = open_backend or _open_backend
         if layouts is None:
             layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
-        self._segments = [
-            _Segment(postings=s, backend=opener(layout, s, self.config))
-            for s, layout in zip(segments, layouts, strict=True)
-        ]
+        total = sum(layout.nbytes for layout in layouts)
+        self._segments = []
+        for postings, layout in zip(segments, layouts, strict=True):
+            # Segments are searched one after another: all layouts stay, the working memory is used in turn.
+            rest = self.config.gpu_memory - (total - layout.nbytes)
+            backend = opener(layout, postings, replace(self.config, gpu_memory=rest))
+            self._segments.append(_Segment(postings=postings, backend=backend))
 
     @classmethod
     def open(
@@ -106,6 +110,28 @@ class GpuEngine:
             cached_layout(index, s, p, config.window_shift) for s, p in zip(index.segments, segments, strict=True)
         ]
         return cls(segments, config, layouts=layouts, open_backend=open_backend)
+
+    def search_vectors(
+        self,
+        queries: SparseVectors,
+        k: int,
+        doc_scale: float,
+        allowed: Sequence[NDArray[np.uint64]] | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `search`, with weights as they come: (ordinals, scores as users see them, -inf where there is no hit).
+
+        allowed : one bitmap a segment by doc_id, as `filters.allowed_documents` makes them.
+        score = float32(float64(integer score) · doc_scale · query_scale), as of every engine.
+        """
+        batch, scales = quantize_queries(queries)
+        flags = None if allowed is None else [self._flags(i, bitmap) for i, bitmap in enumerate(allowed)]
+        ordinals, integers = self.search(batch, k, flags)
+        scores = (integers.astype(np.float64) * doc_scale * scales[:, None]).astype(np.float32)
+        return ordinals, np.where(integers > 0, scores, np.float32(-np.inf))
+
+    def _flags(self, segment: int, bitmap: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        num_docs = self._segments[segment].postings.num_docs
+        return np.unpackbits(bitmap.view(np.uint8), count=num_docs, bitorder="little").astype(np.bool_)
 
     def search(
         self, queries: QueryBatch, k: int, allowed: Allowed | None = None
