@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparseir.config.data import DataConfig
 from sparseir.config.encode import EncodeConfig
 from sparseir.config.evaluate import EvaluateConfig
 from sparseir.config.loader import apply_overrides, build, read_yaml
+from sparseir.config.loss import LossConfig
 from sparseir.config.model import ModelConfig
+from sparseir.config.regulariser import RegulariserConfig
+from sparseir.config.train import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +22,18 @@ class Recipe:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     """The encoder and its starting weights."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """What it learns from."""
+
+    loss: LossConfig = field(default_factory=LossConfig)
+    """What training minimises."""
+
+    regulariser: RegulariserConfig = field(default_factory=RegulariserConfig)
+    """What keeps vectors sparse."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The optimiser and the run."""
 
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     """Turning a collection into vectors."""

@@ -19,12 +19,13 @@ SPECIAL_BIAS = -1e4
 class Tower(nn.Module):
     """What all towers share: `forward(features) -> (B, V)`, float32 weights ≥ 0, differentiable.
 
-    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them.
+    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them. With terms, int64 (n,),
+    only those columns are computed: (B, n).
     """
 
     num_terms: int
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward pass")
 
 
@@ -70,17 +71,21 @@ class MaskedLMTower(Tower):
         if self.special_ids:
             self.backbone.decoder.bias[list(self.special_ids)] = SPECIAL_BIAS
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
         hidden = self.backbone(features)
-        decoder, mask = self.backbone.decoder, features["attention_mask"]
+        mask = features["attention_mask"]
+        decoder = self.backbone.decoder
+        weight: Tensor = decoder.weight if terms is None else decoder.weight[terms]
+        bias: Tensor = decoder.bias if terms is None else decoder.bias[terms]
         if self.pooling == "max":
-            weights = torch.log1p(max_logits(hidden, mask, decoder.weight, decoder.bias))
+            weights = torch.log1p(max_logits(hidden, mask, weight, bias))
         else:
-            weights = _sum_log1p(hidden, mask, decoder.weight, decoder.bias)
+            weights = _sum_log1p(hidden, mask, weight, bias)
         if self.activation == "double_log1p":
             weights = torch.log1p(weights)
         if self.lexical is not None:
-            weights = weights + self.lexical(hidden, features, self.num_terms)
+            own = self.lexical(hidden, features, self.num_terms)
+            weights = weights + (own if terms is None else own[:, terms])
         return keep_largest(weights, self.top_k)
 
 
@@ -164,6 +169,7 @@ class StaticQueryTower(Tower):
         """The weight of each term in use, (V,)."""
         return torch.relu(self.weight) * self.counts
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
         ones = torch.ones_like(features["input_ids"], dtype=torch.float32)
-        return scatter_max(ones, features, self.num_terms, self.counts) * self.table()
+        weights = scatter_max(ones, features, self.num_terms, self.counts) * self.table()
+        return weights if terms is None else weights[:, terms]

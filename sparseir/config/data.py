@@ -1,0 +1,85 @@
+"""The `data` section: what an encoder is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sparseir.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Texts, queries, positives, negatives, and the set that watches over training."""
+
+    dataset: str | tuple[str, ...] = ()
+    """Collections to learn from: BEIR folders, zips or names, one or a list. They take turns by number of queries."""
+
+    split: str = "train"
+    """Judgements that give the positives: qrels/<split>.tsv. Empty: none, the texts alone are used."""
+
+    data_dir: str = "data"
+    """Where BEIR names are looked for, and downloaded to."""
+
+    triples: str | None = None
+    """JSON lines {"query", "positive", "negatives": [texts], optional "scores": [positive's, negatives' …]}."""
+
+    vectors: tuple[str, ...] = ()
+    """JSON lines {"_id", "text", "vector": {token: weight}} of a sparse teacher, for objective vectors."""
+
+    title_queries: float = 0.0
+    """Share of the training queries made from titles: the title asks, its document answers. Needs no judgements."""
+
+    max_queries: int | None = None
+    """At most so many judged queries of each collection, the first in file order; null: all."""
+
+    min_relevance: int = 1
+    """Judgements from this grade on are positives."""
+
+    num_negatives: int = 1
+    """Hard negatives beside the positive of each query."""
+
+    negatives: tuple[Literal["bm25", "dense"], ...] = ("bm25",)
+    """Searches whose best documents become hard negatives; several are pooled, none: random documents."""
+
+    negative_depth: int = 50
+    """How deep those searches look."""
+
+    false_negative_margin: float = 0.95
+    """A negative whose teacher score reaches this share of the positive's is dropped as a likely positive; 1 or more
+    keeps all below the positive. Needs a teacher."""
+
+    neighbour_batches: bool = False
+    """Whether the queries of a batch are neighbours of each other, so that in-batch negatives are hard."""
+
+    max_document_length: int = 256
+    """Tokens of a document used in training; the model's own length is for encoding."""
+
+    dev_dataset: str | None = None
+    """BEIR folder, zip or name that is evaluated during training; null: none."""
+
+    dev_split: str = "dev"
+    """Its judgements."""
+
+    dev_documents: int | None = None
+    """Evaluate on the judged documents and so many others, for speed; null: the whole collection."""
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: expected at least {low}, found {value}"
+            for name, low in (("num_negatives", 0), ("negative_depth", 1), ("max_document_length", 8))
+            if (value := getattr(self, name)) < low
+        ]
+        if not 0 <= self.title_queries <= 1:
+            faults.append(f"title_queries: a share from 0 to 1, found {self.title_queries}")
+        if self.max_queries is not None and self.max_queries < 1:
+            faults.append(f"max_queries: expected at least 1 or null, found {self.max_queries}")
+        if not self.false_negative_margin > 0:
+            faults.append(f"false_negative_margin: expected a positive number, found {self.false_negative_margin}")
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The collections as a list, whichever way they were given."""
+        return (self.dataset,) if isinstance(self.dataset, str) else self.dataset

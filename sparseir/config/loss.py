@@ -1,0 +1,84 @@
+"""The `loss` section: what training minimises besides sparsity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sparseir.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Ranking losses are weighted and added; 0 leaves one out."""
+
+    objective: Literal["ranking", "vectors", "masked_lm"] = "ranking"
+    """ranking: queries and their documents; vectors: a sparse teacher's vector from the text, by squared error;
+    masked_lm: the head's warm-up on plain text."""
+
+    info_nce: float = 1.0
+    """Weight of −log softmax(scores)[positive]."""
+
+    kl: float = 0.0
+    """Weight of KL(softmax(teacher) ‖ softmax(scores)). Needs teachers."""
+
+    margin_mse: float = 0.0
+    """Weight of the squared error of score differences between positive and negatives. Needs teachers."""
+
+    margin_mse_all_pairs: bool = False
+    """Differences of all pairs of candidates, as SPLADE-v3 mixes them in."""
+
+    triplet: float = 0.0
+    """Weight of max(0, 1 − (positive − negative))."""
+
+    temperature: float = 1.0
+    """Scores are divided by this in info_nce."""
+
+    in_batch: bool = True
+    """Whether every document of the batch is a candidate of every query, for info_nce and kl."""
+
+    teachers: tuple[str, ...] = ()
+    """kind:name of each teacher: bm25, dense:MODEL, sparse:MODEL, cross_encoder:MODEL, scores:FILE (JSON lines
+    {"query", "document", "score"} by id). Several: normalised per query and averaged."""
+
+    teacher_weights: tuple[float, ...] = ()
+    """One weight per teacher in the average; empty: equal."""
+
+    teacher_normalise: bool = True
+    """Min-max normalisation of each teacher per query. false: raw scores, for one teacher on the student's scale."""
+
+    teacher_scale: float = 30.0
+    """Factor on the averaged scores: 30 when fine-tuning, 10 when pre-training (Geng et al.)."""
+
+    teacher_cache: str | None = None
+    """File that keeps the scores of cross-encoder teachers between runs; null: memory only."""
+
+    mask_probability: float = 0.15
+    """masked_lm: share of the tokens that are masked."""
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: expected at least 0, found {getattr(self, name)}"
+            for name in ("info_nce", "kl", "margin_mse", "triplet")
+            if getattr(self, name) < 0
+        ]
+        ranking = self.objective == "ranking"
+        if ranking and not any((self.info_nce, self.kl, self.margin_mse, self.triplet)):
+            faults.append("all ranking losses have weight 0: give info_nce, kl, margin_mse or triplet one above 0")
+        if ranking and (self.kl or self.margin_mse) and not self.teachers:
+            faults.append("teachers: kl and margin_mse learn from teachers, and none is named")
+        if self.teacher_weights and len(self.teacher_weights) != len(self.teachers):
+            faults.append(f"teacher_weights: {len(self.teacher_weights)} weights for {len(self.teachers)} teachers")
+        if len(self.teachers) > 1 and not self.teacher_normalise:
+            faults.append("teacher_normalise: several teachers are averaged on a common scale only; set it to true")
+        if self.temperature <= 0:
+            faults.append(f"temperature: expected a positive number, found {self.temperature}")
+        if not 0 < self.mask_probability < 1:
+            faults.append(f"mask_probability: expected a share between 0 and 1, found {self.mask_probability}")
+        kinds = ("bm25", "dense", "sparse", "cross_encoder", "scores")
+        for name in self.teachers:
+            kind, _, rest = name.partition(":")
+            if kind not in kinds or (kind == "bm25") == bool(rest):
+                faults.append(f"teachers: {name!r} is not bm25, or one of {', '.join(kinds[1:])} followed by :NAME")
+        if faults:
+            raise ConfigError("\n".join(faults))

@@ -1,0 +1,130 @@
+"""What happens between steps: logs, evaluation, early stop, the clock."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from indexer.progress import Progress
+from sparseir.config.train import TrainConfig
+from sparseir.train.dev import DevSet
+from sparseir.train.objectives import Objective
+from sparseir.train.sparsity import CollapseWatch
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Figures by step, as lines of train.jsonl and, where tensorboard is installed, as its events."""
+
+    def __init__(self, folder: Path, *, enabled: bool) -> None:
+        self._path = folder / "train.jsonl" if enabled else None
+        self._writer: Any = None
+        if enabled:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                logger.info("tensorboard is not installed; the log is train.jsonl alone")
+            else:
+                self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        """One line, and one event a figure."""
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({"step": step, **figures}) + "\n")
+        if self._writer is not None:
+            for name, value in figures.items():
+                self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Steps(TrainerCallback):
+    """After each step: log, progress, collapse watch, time limit, and the specials' bias put back in its place."""
+
+    def __init__(self, objective: Objective, config: TrainConfig, log: RunLog, progress: Progress) -> None:
+        self._objective = objective
+        self._config = config
+        self._log = log
+        self._progress = progress
+        self._watch = CollapseWatch(objective.encoder.num_terms)
+        self._started = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._objective.train(self._config.dropout)
+        self._started = time.monotonic()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not self._config.dropout:
+            self._objective.eval()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        for tower in (self._objective.encoder.document_tower, self._objective.encoder.query_tower):
+            silence = getattr(tower, "silence_specials", None)
+            if silence is not None:
+                silence()
+        figures = self._objective.figures
+        if "active_dims" in figures:
+            self._watch.look(figures["active_dims"])
+        minutes = (time.monotonic() - self._started) / 60
+        late = self._config.max_minutes is not None and minutes >= self._config.max_minutes
+        if state.global_step % self._config.log_every == 0 or state.global_step == args.max_steps or late:
+            rates = {"learning_rate": kwargs["lr_scheduler"].get_last_lr()[0]} if "lr_scheduler" in kwargs else {}
+            self._log.write(state.global_step, {**figures, **rates, "minutes": minutes})
+        share = 0.0 if self._config.max_minutes is None else minutes / self._config.max_minutes
+        done = max(state.global_step, int(share * args.max_steps))
+        self._progress("training", min(done, args.max_steps), args.max_steps)
+        if late:
+            control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._progress("training", args.max_steps, args.max_steps)
+        self._log.close()
+
+
+class DevEvaluation(TrainerCallback):
+    """nDCG@10, active dims and FLOPS on the dev set every so many steps; the best weights are kept in best.pt."""
+
+    def __init__(self, objective: Objective, config: TrainConfig, dev: DevSet, log: RunLog, output: Path) -> None:
+        self._objective = objective
+        self._config = config
+        self._dev = dev
+        self._log = log
+        self._path = output / "best.pt"
+        self.best: dict[str, float] = {}
+        self._since = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After a resume, go on from the best so far."""
+        if state.global_step and self._path.exists():
+            self.best = torch.load(self._path, weights_only=False)["figures"]
+            self._since = int((state.global_step - self.best["step"]) // self._config.evaluate_every)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % self._config.evaluate_every and state.global_step != args.max_steps:
+            return
+        figures = {"step": float(state.global_step), **self._dev.evaluate(self._objective.encoder)}
+        self._objective.train(self._config.dropout)
+        self._log.write(state.global_step, {f"dev/{k}": v for k, v in figures.items() if k != "step"})
+        if not self.best or figures["ndcg_10"] > self.best["ndcg_10"]:
+            self.best, self._since = figures, 0
+            if state.is_world_process_zero:
+                torch.save({"figures": figures, "towers": self._objective.towers.state_dict()}, self._path)
+        else:
+            self._since += 1
+            if self._config.early_stop and self._since >= self._config.early_stop:
+                control.should_training_stop = True
+
+    def restore_best(self) -> None:
+        """Put the best weights back into the encoder."""
+        if self.best and self._path.exists():
+            self._objective.towers.load_state_dict(torch.load(self._path, weights_only=False)["towers"])

@@ -1,0 +1,192 @@
+"""What a step minimises: one module per objective, batch in, loss out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sparseir.config.recipe import Recipe
+from sparseir.losses.ranking import (
+    info_nce,
+    kl_divergence,
+    margin_mse,
+    masked_language_model,
+    triplet,
+    vector_distillation,
+)
+from sparseir.models.encoder import SparseEncoder
+from sparseir.models.towers import MaskedLMTower
+from sparseir.train.batches import RankingBatch, TextBatch
+from sparseir.train.encoding import BatchEncoder
+from sparseir.train.parallel import own_share, world
+from sparseir.train.sparsity import Columns, Sparsity
+
+_EXCLUDED = -1e4  # the score of a candidate that does not count; finite, so that softmax rows stay finite
+
+
+class Objective(nn.Module):
+    """An encoder with its loss.
+
+    `step` is the optimiser step under way, counted from 1; the trainer sets it. `figures` holds the numbers of the last
+    batch for the log.
+    """
+
+    def __init__(self, encoder: SparseEncoder, recipe: Recipe, idf: Tensor | None) -> None:
+        super().__init__()
+        self.towers = encoder.module
+        self.encoder = encoder
+        self.recipe = recipe
+        self.step = 1
+        self.figures: dict[str, float] = {}
+        self.sparsity = Sparsity(recipe.regulariser, idf=idf, num_terms=encoder.num_terms)
+        self._encode = BatchEncoder(encoder.tokenizer, chunk_size=recipe.train.chunk_size, bf16=recipe.train.bf16)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return self.sparsity.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.sparsity.load_state_dict(state)
+
+    def _documents(self, texts: list[str], terms: Tensor | None = None) -> Tensor:
+        return self._encode(self.encoder.document_tower, texts, self.recipe.data.max_document_length, terms)
+
+    def _queries(self, texts: list[str], terms: Tensor | None = None) -> Tensor:
+        static = self.encoder.query_table is not None
+        length = 1 << 20 if static else self.encoder.config.max_query_length
+        return self._encode(self.encoder.query_tower, texts, length, terms)
+
+    def _finish(self, ranking: Tensor, penalty: Tensor, active_dims: float) -> Tensor:
+        self.figures |= {
+            "penalty": float(penalty.detach()),
+            "lambda_document": self.sparsity.lambda_document(self.step),
+            "active_dims": active_dims,
+        }
+        return (ranking + penalty) * world()[1]  # DDP averages over processes what is a sum; see `gather_rows`
+
+
+class Ranking(Objective):
+    """Queries against their candidates: InfoNCE, KL, MarginMSE and triplet, by weight, plus sparsity on both sides."""
+
+    def forward(self, batch: RankingBatch) -> Tensor:
+        columns = self._columns(batch)
+        queries = self._queries(batch.queries, columns.terms)
+        documents = self._documents(batch.documents, columns.terms)
+        num_queries = len(batch.queries)
+        grouped = documents.view(num_queries, -1, documents.shape[-1])
+        scores = queries @ documents.T if self.recipe.loss.in_batch else torch.einsum("qv,qcv->qc", queries, grouped)
+        ranking = self._ranking(scores, batch, grouped.shape[1])
+        penalty = self.sparsity.documents(grouped, self.step, columns)
+        if self.encoder.query_table is None:
+            penalty = penalty + self.sparsity.queries(queries, self.step)
+        return self._finish(ranking, penalty, columns.active_dims(documents.detach()))
+
+    def _ranking(self, scores: Tensor, batch: RankingBatch, each: int) -> Tensor:
+        loss, device = self.recipe.loss, scores.device
+        target = (
+            torch.arange(len(scores), device=device) * each
+            if loss.in_batch
+            else torch.zeros(len(scores), dtype=torch.int64, device=device)
+        )
+        known = batch.known.to(device)
+        teacher = None if batch.teacher is None else batch.teacher.to(device)
+        own = torch.arange(each, device=device) + (torch.arange(len(scores), device=device) * each)[:, None]
+        if not loss.in_batch:
+            known = known.gather(1, own)
+        parts: dict[str, Tensor] = {}
+        if loss.info_nce:
+            allowed = self._allowed(known, teacher, target)
+            parts["info_nce"] = loss.info_nce * info_nce(
+                scores.masked_fill(~allowed, _EXCLUDED), target, temperature=loss.temperature
+            )
+        if loss.kl:
+            assert teacher is not None
+            parts["kl"] = loss.kl * kl_divergence(scores, teacher)
+        ours, theirs = (
+            (scores, teacher)
+            if not loss.in_batch
+            else (scores.gather(1, own), None if teacher is None else teacher.gather(1, own))
+        )
+        if loss.margin_mse:
+            assert theirs is not None
+            parts["margin_mse"] = loss.margin_mse * margin_mse(ours, theirs, all_pairs=loss.margin_mse_all_pairs)
+        if loss.triplet:
+            parts["triplet"] = loss.triplet * triplet(ours[:, :1], ours[:, 1:])
+        self.figures = {name: float(part.detach()) for name, part in parts.items()}
+        return torch.stack(list(parts.values())).sum()
+
+    def _allowed(self, known: Tensor, teacher: Tensor | None, target: Tensor) -> Tensor:
+        """Candidates InfoNCE may call negative, and each query's target: no judged positive, no likely one."""
+        rows = torch.arange(len(target), device=target.device)
+        allowed = ~known
+        if teacher is not None:
+            bar = teacher[rows, target].unsqueeze(1) * self.recipe.data.false_negative_margin
+            allowed &= teacher < bar
+        allowed[rows, target] = True
+        return allowed
+
+    def _columns(self, batch: RankingBatch) -> Columns:
+        """All terms, or those of the batch's queries and a sample drawn by the batch's number."""
+        count, num_terms = self.recipe.train.sampled_terms, self.encoder.num_terms
+        if count is None:
+            return Columns(None, num_terms, num_terms)
+        specials = self.encoder.tokenizer.special_ids
+        asked = np.unique(np.concatenate([[0], *self.encoder.tokenizer.ids(batch.queries, 1 << 20)]).astype(np.int64))
+        exact = np.setdiff1d(asked, specials)
+        rng = np.random.default_rng([self.recipe.train.seed, 1, batch.number])
+        drawn = rng.choice(num_terms, min(count, num_terms), replace=False)
+        rest = np.setdiff1d(drawn, np.concatenate([exact, specials]))
+        terms = torch.from_numpy(np.concatenate([exact, rest])).to(self.encoder.device)
+        return Columns(terms, len(exact), num_terms)
+
+
+class Vectors(Objective):
+    """A text's vector, learnt from a sparse teacher's by squared error."""
+
+    def forward(self, batch: TextBatch) -> Tensor:
+        assert batch.target is not None
+        weights = self._documents(batch.texts)
+        columns = Columns(None, self.encoder.num_terms, self.encoder.num_terms)
+        loss = vector_distillation(weights, batch.target.to(weights.device))
+        self.figures = {"vectors": float(loss.detach())}
+        penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns)
+        return self._finish(loss, penalty, columns.active_dims(weights.detach()))
+
+
+class MaskedLM(Objective):
+    """Masked tokens guessed by the head, with the regulariser on the vectors the same pass gives.
+
+    Of the tokens chosen, 8 in 10 are masked, one is replaced by a random token and one kept (Devlin et al. 2019).
+    """
+
+    def forward(self, batch: TextBatch) -> Tensor:
+        tower = self.encoder.document_tower
+        assert isinstance(tower, MaskedLMTower)
+        texts = batch.texts[own_share(len(batch.texts))]
+        features = self.encoder.tokenizer(texts, self.recipe.data.max_document_length)
+        features = {name: value.to(self.encoder.device) for name, value in features.items()}
+        masked, chosen, labels = self._mask(features["input_ids"], features["attention_mask"], batch.number)
+        device = self.encoder.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.recipe.train.bf16):
+            logits = tower.backbone.token_logits({**features, "input_ids": masked}, chosen)
+        loss = masked_language_model(logits, labels)
+        self.figures = {"masked_lm": float(loss.detach())}
+        if self.recipe.regulariser.kind == "none":
+            return self._finish(loss / world()[1], loss * 0.0, 0.0)
+        weights = self._documents(batch.texts)
+        columns = Columns(None, self.encoder.num_terms, self.encoder.num_terms)
+        penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns)
+        return self._finish(loss / world()[1], penalty, columns.active_dims(weights.detach()))
+
+    def _mask(self, ids: Tensor, mask: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        tokenizer = self.encoder.tokenizer
+        rng = torch.Generator().manual_seed((self.recipe.train.seed * 1_000_003 + number) * 64 + world()[0])
+        special = torch.isin(ids.cpu(), torch.tensor(tokenizer.special_ids)) | (mask.cpu() == 0)
+        chosen = (torch.rand(ids.shape, generator=rng) < self.recipe.loss.mask_probability) & ~special
+        fate = torch.rand(ids.shape, generator=rng)
+        random = torch.randint(self.encoder.num_terms, ids.shape, generator=rng)
+        masked = torch.where(chosen & (fate < 0.8), tokenizer.tokenizer.mask_token_id, ids.cpu())
+        masked = torch.where(chosen & (fate >= 0.9), random, masked)
+        return masked.to(ids.device), chosen.to(ids.device), ids[chosen.to(ids.device)]

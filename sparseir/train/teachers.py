@@ -1,0 +1,226 @@
+"""Teachers: models whose scores an encoder learns to reproduce. Any number of any kind, made one in `ensemble`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.data.bm25 import BM25
+from sparseir.data.pairs import read_scores
+from sparseir.errors import DataError, MissingExtraError
+from sparseir.train.collection import TrainingQuery, TrainingSet
+
+Scores = NDArray[np.float32]
+
+
+class Teacher(Protocol):
+    """Scores queries against documents of a training set."""
+
+    def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
+        """float32 (Q, D): every query with every document, documents as positions in the training set."""
+        ...
+
+
+class BM25Teacher:
+    """BM25 over the documents of each collection."""
+
+    def __init__(self, training: TrainingSet) -> None:
+        self._ranges = training.ranges
+        self._indexes = [BM25(training.texts[first:end]) for first, end in training.ranges]
+
+    def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
+        out = np.zeros((len(queries), len(documents)), np.float32)
+        places = np.asarray(documents)
+        for row, query in enumerate(queries):
+            first, end = self._ranges[query.collection]
+            inside = (places >= first) & (places < end)
+            out[row, inside] = self._indexes[query.collection].scores(query.text)[places[inside] - first]
+        return out
+
+    def best(self, query: TrainingQuery, k: int) -> NDArray[np.int64]:
+        """Positions of the k best documents of the query's collection."""
+        rows, _ = self._indexes[query.collection].search(query.text, k)
+        return rows + self._ranges[query.collection][0]
+
+
+class DenseTeacher:
+    """Cosine of a sentence embedder's vectors: mean of the last hidden states, normalised.
+
+    Vectors are computed when first asked for and kept.
+
+    Parameters
+    ----------
+    max_length : tokens of a text that are read.
+    """
+
+    def __init__(self, training: TrainingSet, model: str, *, device: str = "cpu", max_length: int = 128) -> None:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        from sparseir.models.backbone import quiet_transformers
+        from sparseir.models.sources import resolve_source
+
+        folder = resolve_source(model)
+        with quiet_transformers():
+            self._model = AutoModel.from_pretrained(folder, dtype=torch.bfloat16).eval().to(device)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._device = device
+        self._max_length = max_length
+        self._texts = training.texts
+        self._documents: dict[int, Scores] = {}
+        self._queries: dict[str, Scores] = {}
+
+    def embed(self, texts: Sequence[str], *, batch_size: int = 32) -> Scores:
+        """Unit vectors, float32 (N, H)."""
+        import torch
+
+        order = np.argsort([len(t) for t in texts], kind="stable")
+        out = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
+        for start in range(0, len(texts), batch_size):
+            rows = order[start : start + batch_size]
+            features = self._tokenizer(
+                [texts[i] for i in rows],
+                truncation=True,
+                max_length=self._max_length,
+                padding=True,
+                return_tensors="pt",
+            ).to(self._device)
+            with torch.inference_mode():
+                hidden = self._model(**features).last_hidden_state.float()
+            mask = features["attention_mask"].unsqueeze(-1)
+            mean = (hidden * mask).sum(1) / mask.sum(1)
+            out[rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        return out
+
+    def document_vectors(self, documents: Sequence[int]) -> Scores:
+        """Vectors of documents by position."""
+        missing = [d for d in dict.fromkeys(documents) if d not in self._documents]
+        if missing:
+            self._documents.update(zip(missing, self.embed([self._texts[d] for d in missing]), strict=True))
+        return np.stack([self._documents[d] for d in documents])
+
+    def query_vectors(self, texts: Sequence[str]) -> Scores:
+        """Vectors of query texts."""
+        missing = [t for t in dict.fromkeys(texts) if t not in self._queries]
+        if missing:
+            self._queries.update(zip(missing, self.embed(missing), strict=True))
+        return np.stack([self._queries[t] for t in texts])
+
+    def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
+        result: Scores = self.query_vectors([q.text for q in queries]) @ self.document_vectors(documents).T
+        return result
+
+
+class SparseTeacher:
+    """Inner products of another sparse encoder's vectors, computed when first asked for and kept."""
+
+    def __init__(self, training: TrainingSet, model: str, *, device: str = "auto") -> None:
+        from sparseir.models.encoder import SparseEncoder
+
+        self._encoder = SparseEncoder.load(model, device=device)
+        self._texts = training.texts
+        self._rows: dict[tuple[bool, str], tuple[Any, Any]] = {}
+
+    def _vectors(self, texts: Sequence[str], *, query: bool) -> Any:
+        missing = [t for t in dict.fromkeys(texts) if (query, t) not in self._rows]
+        if missing:
+            encode = self._encoder.encode_queries if query else self._encoder.encode_documents
+            vectors = encode(missing, dtype="native")
+            self._rows.update({(query, t): vectors.row(i) for i, t in enumerate(missing)})
+        dense = np.zeros((len(texts), self._encoder.num_terms), np.float32)
+        for i, text in enumerate(texts):
+            terms, weights = self._rows[query, text]
+            dense[i, terms] = weights
+        return dense
+
+    def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
+        asked = self._vectors([q.text for q in queries], query=True)
+        given = self._vectors([self._texts[d] for d in documents], query=False)
+        result: Scores = asked @ given.T
+        return result
+
+
+class CrossEncoderTeacher:
+    """A cross-encoder's logit for each pair. Slow, hence cached: in memory, and in a file that later runs read.
+
+    Parameters
+    ----------
+    cache : JSON lines {"key", "score"}; None keeps scores in memory alone.
+    """
+
+    def __init__(self, training: TrainingSet, model: str, *, cache: Path | None = None, device: str = "cpu") -> None:
+        try:
+            from sentence_transformers import CrossEncoder
+        except ImportError:
+            raise MissingExtraError("sentence-transformers", "train", "a cross-encoder teacher") from None
+        self._model = CrossEncoder(model, device=device)
+        self._name = model
+        self._texts = training.texts
+        self._path = cache
+        self._known: dict[str, float] = {}
+        if cache is not None and cache.exists():
+            rows = (json.loads(line) for line in cache.read_text(encoding="utf-8").splitlines())
+            self._known = {row["key"]: row["score"] for row in rows}
+
+    def _key(self, query: str, document: int) -> str:
+        text = "\x00".join((self._name, query, self._texts[document]))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
+        pairs = [(q.text, d) for q in queries for d in documents]
+        keys = [self._key(*pair) for pair in pairs]
+        missing = {k: p for k, p in zip(keys, pairs, strict=True) if k not in self._known}
+        if missing:
+            values = self._model.predict([(q, self._texts[d]) for q, d in missing.values()], show_progress_bar=False)
+            new = {key: float(value) for key, value in zip(missing, values, strict=True)}
+            self._known.update(new)
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                with self._path.open("a", encoding="utf-8") as out:
+                    out.writelines(json.dumps({"key": k, "score": v}) + "\n" for k, v in new.items())
+        return np.array([self._known[k] for k in keys], np.float32).reshape(len(queries), len(documents))
+
+
+class StoredScores:
+    """Scores from a file, by qid and docno, or those of a triples file. Every asked pair must be there."""
+
+    def __init__(self, training: TrainingSet, path: str) -> None:
+        self._path = path
+        self._docnos = training.docnos
+        self._in_triples = all(query.scores for query in training.queries)
+        self._known = {} if self._in_triples else read_scores(path)
+
+    def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
+        out = np.zeros((len(queries), len(documents)), np.float32)
+        for i, query in enumerate(queries):
+            for j, document in enumerate(documents):
+                known = query.scores.get(document) if self._in_triples else None
+                value = known if known is not None else self._known.get((query.qid, self._docnos[document]))
+                if value is None:
+                    raise DataError(
+                        f"no teacher score for query '{query.qid}' and document '{self._docnos[document]}'; give one per "
+                        "pair that is used, or set loss.in_batch to false",
+                        path=self._path,
+                    )
+                out[i, j] = value
+        return out
+
+
+def load_teacher(name: str, training: TrainingSet, *, cache: str | None = None, device: str = "cpu") -> Teacher:
+    """The teacher `loss.teachers` names as kind:NAME."""
+    kind, _, rest = name.partition(":")
+    if kind == "bm25":
+        return BM25Teacher(training)
+    if kind == "dense":
+        return DenseTeacher(training, rest, device=device)
+    if kind == "sparse":
+        return SparseTeacher(training, rest, device=device)
+    if kind == "cross_encoder":
+        return CrossEncoderTeacher(training, rest, cache=None if cache is None else Path(cache), device=device)
+    return StoredScores(training, rest)

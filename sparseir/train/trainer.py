@@ -1,0 +1,163 @@
+"""transformers' Trainer around an objective: own optimiser groups, schedule, checkpoints of plain state."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from sparseir.config.recipe import Recipe
+from sparseir.config.train import TrainConfig
+from sparseir.errors import SparseIRError
+from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower
+from sparseir.train.objectives import Objective
+
+_STATE = "state.pt"
+_OOM_ADVICE = (
+    "out of memory on the device: set train.chunk_size (GradCache, for example 16), lower data.max_document_length or "
+    "train.batch_size and raise train.accumulate instead"
+)
+
+
+class SparseTrainer(Trainer):
+    """Runs an `Objective`. Batches come whole to every process; the objective splits and gathers them."""
+
+    def __init__(self, objective: Objective, recipe: Recipe, output: Path, batches: Any, callbacks: list[Any]) -> None:
+        self.objective = objective
+        self.recipe = recipe
+        self.optimizer: Any = None
+        self.lr_scheduler: Any = None
+        self.started = time.monotonic()
+        super().__init__(
+            model=objective,
+            args=training_arguments(recipe.train, output),
+            train_dataset=batches,
+            data_collator=_only,
+            callbacks=callbacks,
+        )
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = False  # accumulated losses are averaged
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """In order, and the same on every process: what differs by process is the share it encodes."""
+        return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=_only)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | int | None:
+        return None  # transformers looks for language-model labels here
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # would look for input_ids in the batch
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        return inputs
+
+    def compute_loss(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        self.objective.step = self.state.global_step + 1
+        try:
+            loss: Tensor = model(inputs)
+        except torch.OutOfMemoryError as error:
+            raise SparseIRError(_OOM_ADVICE) from error
+        if not bool(torch.isfinite(loss.detach())):
+            self._stop_at_nan(inputs)
+        return loss
+
+    def _stop_at_nan(self, inputs: Any) -> None:
+        path = Path(self.args.output_dir).parent / "failed_batch.json"
+        described = {"step": self.objective.step, "figures": self.objective.figures, **inputs.describe()}
+        path.write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        raise SparseIRError(
+            f"the loss of step {self.objective.step} is not finite; the batch is in {path}. Lower the learning rates, "
+            "or set train.bf16 to false to see whether rounding is the cause"
+        )
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.recipe.train), lr=0.0)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None:
+            config = self.recipe.train
+
+            def share(step: int) -> float:
+                progress = step / config.steps
+                if config.max_minutes is not None:
+                    progress = max(progress, (time.monotonic() - self.started) / (60 * config.max_minutes))
+                rise = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+                return rise * max(0.0, 1.0 - progress)
+
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.create_optimizer(), share)
+        return self.lr_scheduler
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(self.objective.state_dict(), folder / _STATE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.objective.load_state_dict(torch.load(Path(resume_from_checkpoint) / _STATE, weights_only=False))
+
+
+def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:
+    """What of transformers' arguments we use. Precision, logs and evaluation are ours."""
+    return TrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        max_steps=config.steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=config.accumulate,
+        max_grad_norm=config.max_grad_norm,
+        save_strategy="steps" if config.save_every else "no",
+        save_steps=config.save_every or 500,
+        save_total_limit=config.keep_checkpoints,
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=config.device == "cpu" or not torch.cuda.is_available(),
+        seed=config.seed,
+        data_seed=config.seed,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        ddp_find_unused_parameters=True,
+        ddp_backend="gloo" if dist.is_torchelastic_launched() and not torch.cuda.is_available() else None,
+    )
+
+
+def parameter_groups(objective: Objective, config: TrainConfig) -> list[dict[str, Any]]:
+    """Encoder layers, head, query weights: each with its learning rate; biases and normalisations without decay.
+
+    Parameters that are frozen lose their gradients here.
+    """
+    rates: dict[int, float] = {}
+    for tower in (objective.encoder.document_tower, objective.encoder.query_tower):
+        if isinstance(tower, StaticQueryTower):
+            rates[id(tower.weight)] = config.idf_learning_rate
+        if isinstance(tower, MaskedLMTower):
+            model = tower.backbone.model
+            prefix = model.base_model_prefix + "."
+            embeddings = model.get_input_embeddings().weight
+            if config.freeze_embeddings:
+                embeddings.requires_grad_(False)
+            for name, parameter in model.named_parameters():
+                if not name.startswith(prefix):
+                    rates.setdefault(id(parameter), config.head_learning_rate)
+        for module in tower.modules():
+            if isinstance(module, LexicalResidual):
+                rates |= {id(parameter): config.head_learning_rate for parameter in module.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in objective.parameters():
+        if parameter.requires_grad:
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rates.get(id(parameter), config.learning_rate), decay), []).append(parameter)
+    return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
+
+
+def _only(rows: list[Any]) -> Any:
+    return rows[0]

@@ -1,0 +1,320 @@
+"""Training on a model of a few thousand weights: every objective, resume to the bit, GradCache, and what stops a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+from sparseir.config.recipe import Recipe  # noqa: E402
+from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
+from sparseir.models import SparseEncoder  # noqa: E402
+from sparseir.train import train  # noqa: E402
+from tests.tiny_models import save_masked_lm  # noqa: E402
+
+# transformers' and torch's own, about what CPUs lack
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+DOCUMENTS = [
+    "the cats and dogs running in the park",
+    "weather now in the park",
+    "heat flow of a wing and pressure",
+    "shock and boundary layer of a wing",
+    "vaccine dose and blood protein",
+    "blood cell and protein cell",
+    "dogs and cats",
+    "what is heat",
+]
+QUERIES = [("q0", "cats running", 0), ("q1", "weather", 1), ("q2", "heat of a wing", 2), ("q3", "boundary layer", 3)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_masked_lm(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "qrels").mkdir()
+    rows = [{"_id": f"d{i}", "title": text.split()[0], "text": text} for i, text in enumerate(DOCUMENTS)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": q, "text": t}) + "\n" for q, t, _ in QUERIES))
+    judged = "query-id\tcorpus-id\tscore\n" + "".join(f"{q}\td{d}\t1\n" for q, _, d in QUERIES)
+    for split in ("train", "dev"):
+        (folder / "qrels" / f"{split}.tsv").write_text(judged)
+    return folder
+
+
+def recipe_of(base: Path, collection: Path, **changes: Any) -> Recipe:
+    """A recipe of few steps; changes are section__key=value."""
+    sections: dict[str, dict[str, Any]] = {
+        "model": {"base": str(base), "max_document_length": 32},
+        "data": {"dataset": str(collection), "max_document_length": 32, "negatives": (), "num_negatives": 1},
+        "loss": {},
+        "regulariser": {"ramp_steps": 2},
+        "train": {"steps": 4, "batch_size": 3, "bf16": False, "device": "cpu", "log_every": 1},
+    }
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        sections[section][key] = value
+    return dataclasses.replace(
+        Recipe(), **{name: dataclasses.replace(getattr(Recipe(), name), **body) for name, body in sections.items()}
+    )
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    return {k: v.clone() for k, v in SparseEncoder.load(folder, device="cpu").module.state_dict().items()}
+
+
+def assert_equal_weights(a: dict[str, Any], b: dict[str, Any]) -> None:
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_a_model_its_recipe_log_and_card(base: Path, collection: Path, tmp_path: Path) -> None:
+    stages: list[str] = []
+    recipe = recipe_of(base, collection, train__evaluate_every=2, data__dev_dataset=str(collection))
+    result = train(recipe, tmp_path / "m", progress=lambda stage, done, total: stages.append(stage))
+    assert result.steps == 4
+    assert "training" in stages
+    lines = [json.loads(line) for line in (tmp_path / "m" / "train.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "info_nce" in line]
+    assert [line["step"] for line in steps] == [1, 2, 3, 4]
+    assert all(math.isfinite(line["penalty"]) for line in steps)
+    assert sum("dev/ndcg_10" in line for line in lines) == 2
+    assert 0 <= result.figures["dev/ndcg_10"] <= 1
+    assert "inference_free" in (tmp_path / "m" / "README.md").read_text()
+    vectors = SparseEncoder.load(tmp_path / "m", device="cpu").encode_documents(DOCUMENTS)
+    assert len(vectors) == len(DOCUMENTS)
+    assert result.summary()["steps"] == 4
+
+
+def test_equal_seeds_give_equal_models_and_others_differ(base: Path, collection: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(recipe_of(base, collection, train__seed=seed), tmp_path / name)
+    assert_equal_weights(weights_of(tmp_path / "a"), weights_of(tmp_path / "b"))
+    with pytest.raises(AssertionError):
+        assert_equal_weights(weights_of(tmp_path / "a"), weights_of(tmp_path / "c"))
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(base: Path, collection: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(
+        base, collection, train__steps=6, train__save_every=2, regulariser__target_active_dims=10.0, train__accumulate=2
+    )
+    train(recipe, tmp_path / "whole")
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        if stage == "training" and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "parts", progress=stop)
+    assert not (tmp_path / "parts" / "modules.json").exists()
+    assert train(recipe, tmp_path / "parts", resume=True).steps == 6
+    assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
+
+
+def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, collection: Path, tmp_path: Path) -> None:
+    train(recipe_of(base, collection), tmp_path / "m")
+    with pytest.raises(ConfigError, match="not empty"):
+        train(recipe_of(base, collection), tmp_path / "m")
+    with pytest.raises(ConfigError, match=r"train\.learning_rate: 2e-05 → 0\.5"):
+        train(recipe_of(base, collection, train__learning_rate=0.5), tmp_path / "m", resume=True)
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        train(recipe_of(base, collection), tmp_path / "other", resume=True)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_gradcache_equals_kept_activations(base: Path, dropout: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks without dropout give the whole batch's gradients; with it, the replay draws what the forward pass drew."""
+    from sparseir.config.model import ModelConfig
+    from sparseir.train import encoding
+
+    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), max_document_length=32))
+    encoder.module.train(dropout)
+
+    def gradients(chunk_size: int) -> list[Any]:
+        torch.manual_seed(3)
+        encoder.module.zero_grad()
+        encode = encoding.BatchEncoder(encoder.tokenizer, chunk_size=chunk_size, bf16=False)
+        encode(encoder.document_tower, DOCUMENTS, 32).square().sum().backward()
+        return [p.grad.clone() for p in encoder.module.parameters() if p.grad is not None]
+
+    replayed = gradients(3)
+    if dropout:
+        monkeypatch.setattr(encoding, "checkpoint", lambda run, features, use_reentrant: run(features))
+        assert all(torch.equal(a, b) for a, b in zip(replayed, gradients(3), strict=True))
+    else:
+        whole = gradients(0)
+        assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(replayed, whole, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["flops", "l1", "idf_flops", "df_flops", "none"])
+def test_every_regulariser_runs(base: Path, collection: Path, tmp_path: Path, kind: str) -> None:
+    result = train(recipe_of(base, collection, regulariser__kind=kind, train__steps=2), tmp_path / "m")
+    assert math.isfinite(result.figures["penalty"])
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+def test_distillation_from_an_ensemble(base: Path, collection: Path, tmp_path: Path, in_batch: bool) -> None:
+    pytest.importorskip("bm25s")
+    recipe = recipe_of(
+        base,
+        collection,
+        train__steps=2,
+        data__negatives=("bm25", "dense"),
+        data__neighbour_batches=True,
+        data__title_queries=0.5,
+        loss__teachers=("bm25", f"dense:{base}"),
+        loss__kl=1.0,
+        loss__margin_mse=0.05,
+        loss__triplet=0.1,
+        loss__in_batch=in_batch,
+        regulariser__grouping="mean_of_groups",
+        regulariser__l0_threshold=5,
+    )
+    figures = train(recipe, tmp_path / "m").figures
+    assert {"info_nce", "kl", "margin_mse", "triplet"} <= set(figures)
+    assert all(math.isfinite(value) for value in figures.values())
+
+
+def test_sampled_terms_leave_the_ranking_loss_exact(base: Path, collection: Path, tmp_path: Path) -> None:
+    """Query terms are all there, so InfoNCE is what the whole vocabulary gives; the penalty is an estimate."""
+    whole = train(recipe_of(base, collection, train__steps=1, train__dropout=False), tmp_path / "a").figures
+    part = train(
+        recipe_of(base, collection, train__steps=1, train__dropout=False, train__sampled_terms=10), tmp_path / "b"
+    ).figures
+    assert part["info_nce"] == pytest.approx(whole["info_nce"], rel=1e-5)
+    assert part["penalty"] != whole["penalty"]
+
+
+def test_masked_lm_then_vectors_then_ranking(base: Path, collection: Path, tmp_path: Path) -> None:
+    rows = [{"_id": str(i), "text": t, "vector": {"cats": 100, "park": 30}} for i, t in enumerate(DOCUMENTS)]
+    (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    warm = train(recipe_of(base, collection, loss__objective="masked_lm"), tmp_path / "1")
+    assert "masked_lm" in warm.figures
+    vectors = recipe_of(
+        base,
+        collection,
+        loss__objective="vectors",
+        data__vectors=(str(tmp_path / "v.jsonl"),),
+        train__start_from=str(tmp_path / "1"),
+        train__steps=30,
+        train__learning_rate=1e-2,
+        train__head_learning_rate=1e-2,
+        train__idf="keep",
+        regulariser__kind="none",
+    )
+    train(vectors, tmp_path / "2")
+    lines = [json.loads(line)["vectors"] for line in (tmp_path / "2" / "train.jsonl").read_text().splitlines()]
+    assert lines[-1] < 0.5 * lines[0]
+    train(recipe_of(base, collection, train__start_from=str(tmp_path / "2"), train__steps=1), tmp_path / "3")
+    with pytest.raises(ConfigError, match="another model"):
+        train(recipe_of(base, collection, train__start_from=str(tmp_path / "2"), model__pooling="sum"), tmp_path / "4")
+
+
+def test_stored_scores_must_be_complete(base: Path, collection: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"query": "q0", "document": "d0", "score": 1}\n')
+    recipe = recipe_of(base, collection, loss__kl=1.0, loss__teachers=(f"scores:{tmp_path / 's.jsonl'}",))
+    with pytest.raises(DataError, match=r"no teacher score for query 'q\d' and document 'd\d'"):
+        train(recipe, tmp_path / "m")
+
+
+def test_triples_with_scores(base: Path, collection: Path, tmp_path: Path) -> None:
+    rows = [
+        {"query": t, "positive": DOCUMENTS[d], "negatives": ["dogs", "a dose"], "scores": [3, 1, 0]}
+        for _, t, d in QUERIES
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = recipe_of(
+        base,
+        collection,
+        data__dataset=(),
+        data__triples=str(tmp_path / "t.jsonl"),
+        data__num_negatives=2,
+        loss__in_batch=False,
+        loss__margin_mse=1.0,
+        loss__info_nce=0.0,
+        loss__teachers=(f"scores:{tmp_path / 't.jsonl'}",),
+        loss__teacher_normalise=False,
+    )
+    assert math.isfinite(train(recipe, tmp_path / "m").figures["margin_mse"])
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_batch(
+    base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sparseir.train import objectives
+
+    monkeypatch.setattr(objectives, "info_nce", lambda scores, target, temperature: scores.sum() * float("nan"))
+    with pytest.raises(SparseIRError, match=r"loss of step 1 is not finite; the batch is in .*failed_batch\.json"):
+        train(recipe_of(base, collection), tmp_path / "m")
+    assert len(json.loads((tmp_path / "m" / "failed_batch.json").read_text())["queries"]) == 3
+
+
+def test_no_memory_left_gives_advice(
+    base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sparseir.train import objectives
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(objectives, "info_nce", full)
+    with pytest.raises(SparseIRError, match=r"train\.chunk_size"):
+        train(recipe_of(base, collection), tmp_path / "m")
+
+
+def test_the_time_limit_ends_a_run(base: Path, collection: Path, tmp_path: Path) -> None:
+    result = train(recipe_of(base, collection, train__steps=100000, train__max_minutes=0.02), tmp_path / "m")
+    assert 0 < result.steps < 100000
+
+
+def test_early_stop_keeps_the_best(base: Path, collection: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(
+        base,
+        collection,
+        train__steps=40,
+        train__evaluate_every=1,
+        train__early_stop=2,
+        train__learning_rate=1e-9,
+        train__head_learning_rate=1e-9,
+        data__dev_dataset=str(collection),
+        data__dev_documents=2,
+    )
+    assert train(recipe, tmp_path / "m").steps == 3
+
+
+def test_collapse_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    from sparseir.train.sparsity import CollapseWatch
+
+    watch = CollapseWatch(1000, patience=3)
+    for dims in (0, 0, 5, 0, 0, 0, 0, 0):
+        watch.look(dims)
+    for _ in range(5):
+        watch.look(900)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert "vanished" in messages[0]
+    assert "900 of 1000" in messages[1]
+
+
+def test_a_sample_of_terms_estimates_the_whole() -> None:
+    """4 exact columns and 2 of the 8 others: each sampled one stands for 4. 1·2 + 1·4 = 6 active dims."""
+    from sparseir.train.sparsity import Columns
+
+    columns = Columns(torch.tensor([0, 1, 2, 3, 7, 9]), 4, 12)
+    weights = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0, 0.0]])
+    assert columns.factor == 4
+    assert columns.active_dims(weights) == 6
+    assert torch.equal(columns.penalised(weights), weights[:, 4:])
+    assert Columns(None, 12, 12).active_dims(torch.ones(2, 12)) == 12
