@@ -162,9 +162,9 @@ class WordQueryTower(StaticQueryTower):
     def __init__(self, num_words: int) -> None:
         super().__init__(torch.ones(num_words), [num_words - 1])
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
         words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
-        return super().forward(words)
+        return super().forward(words, terms)
 
 
 def collect_words(tokenizer: WordTokenizer, texts: Iterable[str], limit: int) -> list[str]:

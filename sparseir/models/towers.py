@@ -19,13 +19,13 @@ SPECIAL_BIAS = -1e4
 class Tower(nn.Module):
     """What all towers share: `forward(features) -> (B, V)`, float32 weights ≥ 0, differentiable.
 
-    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them. With terms, int64 (n,),
-    only those columns are computed: (B, n).
+    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them. The masked-LM and the
+    lookup tower also take terms, int64 (n,), and compute only those columns: (B, n).
     """
 
     num_terms: int
 
-    def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward pass")
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from indexer import SparseVectors
 from sparseir.config.data import DataConfig
 from sparseir.data import open_dataset
-from sparseir.evaluate.measures import flops, measure
+from sparseir.encode.activity import Activity
+from sparseir.evaluate.measures import measure
 from sparseir.models.encoder import SparseEncoder
 
 
@@ -37,11 +38,14 @@ class DevSet:
             query.qid: {self.docnos[i]: score for i, score in _best(documents, queries.row(row), 10)}
             for row, query in enumerate(self.queries)
         }
+        asked, given = Activity(), Activity()
+        asked.add(queries)
+        given.add(documents)
         return {
             "ndcg_10": measure(self.qrels, run, ["nDCG@10"])["nDCG@10"],
-            "document_terms": documents.nnz / max(1, len(documents)),
-            "query_terms": queries.nnz / max(1, len(queries)),
-            "flops": flops(queries, documents),
+            "document_terms": given.mean_terms,
+            "query_terms": asked.mean_terms,
+            "flops": asked.flops(given),
         }
 
 

@@ -18,7 +18,7 @@ class BatchEncoder:
 
     Parameters
     ----------
-    chunk_size : texts of one forward pass, 0 for all. Chunks keep no activations: the backward pass computes them
+    chunk_size : most texts of one forward pass, 0 for no limit. Chunks keep no activations: the backward pass computes them
         again, from the random state each chunk started with, so dropout repeats (GradCache; Gao et al. 2021,
         arXiv:2101.06983).
     bf16 : autocast the network; weights come out in float32 all the same.
@@ -31,25 +31,40 @@ class BatchEncoder:
 
     def __call__(self, tower: Tower, texts: Sequence[str], max_length: int, terms: Tensor | None = None) -> Tensor:
         """float32 (B, V), or (B, len(terms)) with the columns of `terms`; rows of every process, in order."""
-        rows = self._tokenizer.ids(texts[own_share(len(texts))], max_length)
+        rows = self._tokenizer.rows(texts[own_share(len(texts))], max_length)
         device = next(tower.parameters()).device
 
         def run(features: Mapping[str, Tensor]) -> Tensor:
             with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
-                return tower(features, terms).float()
+                weights: Tensor = tower(features) if terms is None else tower(features, terms)
+                return weights.float()
 
-        size = self._chunk_size or max(1, len(rows))
-        if len(rows) <= size:
-            return gather_rows(run(self._features(rows, device)), len(texts))
-        # Like lengths together, so that a chunk is padded little.
+        # Like lengths together: what padding would waste is most of the work where texts differ much.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         parts = []
-        for start in range(0, len(order), size):
-            features = self._features([rows[i] for i in order[start : start + size]], device)
-            parts.append(checkpoint(run, features, use_reentrant=False))
+        for start, end in length_groups([len(rows[i]) for i in order], self._chunk_size):
+            features = self._features([rows[i] for i in order[start:end]], device)
+            parts.append(checkpoint(run, features, use_reentrant=False) if self._chunk_size else run(features))
         back = torch.empty(len(order), dtype=torch.int64, device=device)
         back[torch.tensor(order, device=device)] = torch.arange(len(order), device=device)
         return gather_rows(torch.cat(parts)[back], len(texts))
 
     def _features(self, rows: Sequence[Sequence[int]], device: torch.device) -> dict[str, Tensor]:
         return {name: value.to(device) for name, value in self._tokenizer.pad(rows).items()}
+
+
+def length_groups(lengths: Sequence[int], largest: int = 0) -> list[tuple[int, int]]:
+    """Cut rows of rising length into groups (start, end) that pad little.
+
+    A group ends before a row a third longer than its shortest, once it has 8 rows, and at `largest` rows (0: no limit).
+    """
+    groups = []
+    start = 0
+    for i in range(1, len(lengths) + 1):
+        size = i - start
+        full = size == largest
+        stretched = i < len(lengths) and size >= 8 and lengths[i] > 1.33 * lengths[start]
+        if i == len(lengths) or full or stretched:
+            groups.append((start, i))
+            start = i
+    return groups

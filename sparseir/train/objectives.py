@@ -133,7 +133,7 @@ class Ranking(Objective):
         if count is None:
             return Columns(None, num_terms, num_terms)
         specials = self.encoder.tokenizer.special_ids
-        asked = np.unique(np.concatenate([[0], *self.encoder.tokenizer.ids(batch.queries, 1 << 20)]).astype(np.int64))
+        asked = np.unique(np.concatenate([[0], *self.encoder.tokenizer.rows(batch.queries, 1 << 20)]).astype(np.int64))
         exact = np.setdiff1d(asked, specials)
         rng = np.random.default_rng([self.recipe.train.seed, 1, batch.number])
         drawn = rng.choice(num_terms, min(count, num_terms), replace=False)
