@@ -1,0 +1,172 @@
+"""A collection of texts to a file of vectors: in parts, for one shard of many, going on after a stop."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexer import SparseVectors
+from indexer.interchange import VectorBatch, Vocabulary, open_vectors, write_vectors
+from indexer.interchange.sources import format_of
+from indexer.interchange.write import Written
+from indexer.progress import Progress, silent
+from sparseir.config.encode import EncodeConfig
+from sparseir.data.records import Document, Query
+from sparseir.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+
+_DESCRIPTION = "encoding.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionOptions:
+    """How `encode_collection` works.
+
+    config : batch size, number format, active dims, size of a part.
+    shard : (i, n) with 1 ≤ i ≤ n: only parts i, i + n, i + 2n … of the collection. All shards together hold every
+        document once.
+    queries : the texts are queries.
+    resume : keep the finished parts of a run that was stopped; else they are made again.
+    overwrite : replace vectors that stand at the output.
+    """
+
+    config: EncodeConfig = field(default_factory=EncodeConfig)
+    shard: tuple[int, int] = (1, 1)
+    queries: bool = False
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        index, count = self.shard
+        if not 1 <= index <= count:
+            raise ConfigError(f"shard {index}/{count}: expected I/N with I from 1 to N")
+
+
+def encode_collection(
+    encoder: SparseEncoder,
+    documents: Iterable[Document | Query],
+    output: str | Path,
+    *,
+    options: CollectionOptions | None = None,
+    progress: Progress = silent,
+) -> Written:
+    """Encode a stream of texts into a vector file, rows in the order of the stream.
+
+    Finished parts stand in `<output>.parts` until all are there; then they are joined, and the folder goes. One part
+    is held in memory at a time.
+
+    Parameters
+    ----------
+    output : .jsonl[.gz], .npz, .csr or .ciff (whole weights only).
+
+    Raises
+    ------
+    ConfigError
+        The output exists, its ending is unknown, or `resume` finds parts of another model or other settings.
+    DataError
+        Documents that cannot be read, or differ from those of the run that is resumed.
+    """
+    chosen, path = options or CollectionOptions(), Path(output)
+    if format_of(path) is None:
+        raise ConfigError(f"{path}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
+    if path.exists() and not chosen.overwrite:
+        raise ConfigError(f"{path} exists; give another output or ask to overwrite it")
+    folder = path.with_name(path.name + ".parts")
+    _prepare(folder, encoder, chosen)
+    files = list(_make_parts(folder, encoder, documents, chosen, progress))
+    vocabulary = Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
+    written = write_vectors(path, _rows(files, encoder.num_terms), vocabulary=vocabulary)
+    shutil.rmtree(folder)
+    return written
+
+
+def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions) -> None:
+    """A folder for parts of this very run: a new one, or the one it left when it was stopped."""
+    description: dict[str, Any] = {
+        "encoder": encoder.fingerprint,
+        "config": asdict(options.config),
+        "shard": list(options.shard),
+        "queries": options.queries,
+    }
+    if options.resume and folder.is_dir():
+        try:
+            found = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{folder}: cannot tell what its parts are ({error}); start again without resume"
+            ) from None
+        differing = [key for key in description if found.get(key) != description[key]]
+        if differing:
+            raise ConfigError(
+                f"{folder}: its parts were made with another {', '.join(differing)}; "
+                "resume with the same model and settings, or start again without resume"
+            )
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def _make_parts(
+    folder: Path,
+    encoder: SparseEncoder,
+    documents: Iterable[Document | Query],
+    options: CollectionOptions,
+    progress: Progress,
+) -> Iterator[Path]:
+    """The shard's part files in order, each encoded unless it is there."""
+    config, (index, count) = options.config, options.shard
+    stream, done = iter(documents), 0
+    for number, part in enumerate(iter(lambda: list(islice(stream, config.part_size)), [])):
+        if number % count != index - 1:
+            continue
+        docnos = [d.docno if isinstance(d, Document) else d.qid for d in part]
+        # The names' checksum in the file's name: a collection that changed since is found out, part by part.
+        checksum = zlib.crc32("\n".join(docnos).encode())
+        file = folder / f"part-{number:06d}-{checksum:08x}.npz"
+        if not file.is_file():
+            if any(folder.glob(f"part-{number:06d}-*.npz")):
+                raise DataError("the documents differ from those of the run that is resumed", path=folder)
+            texts = [d.content if isinstance(d, Document) else d.text for d in part]
+
+            def report(finished: int, before: int = done) -> None:
+                progress("encoding", before + finished, None)
+
+            vectors = _encode(encoder, texts, options, report)
+            write_vectors(file, [VectorBatch(vectors, docnos)])
+        done += len(part)
+        progress("encoding", done, None)
+        yield file
+
+
+def _encode(
+    encoder: SparseEncoder, texts: list[str], options: CollectionOptions, report: Callable[[int], None]
+) -> SparseVectors:
+    """The rows of one part, a bucket of texts at a time."""
+    config = options.config
+    encode = encoder.encode_queries if options.queries else encoder.encode_documents
+    buckets = [
+        encode(
+            texts[start : start + config.bucket_size],
+            batch_size=config.batch_size,
+            max_active_dims=config.max_active_dims,
+            dtype=config.dtype,
+            progress=lambda done, total, before=start: report(before + done),  # type: ignore[misc]
+        )
+        for start in range(0, len(texts), config.bucket_size)
+    ]
+    return SparseVectors.concatenate(buckets)
+
+
+def _rows(files: Iterable[Path], num_terms: int) -> Iterator[VectorBatch]:
+    for file in files:
+        yield from open_vectors(file, num_terms=num_terms)

@@ -1,0 +1,132 @@
+"""Whole collections: order, shards, resuming, formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from indexer import SparseVectors  # noqa: E402
+from indexer.interchange import Vocabulary, open_vectors  # noqa: E402
+from sparseir.config.encode import EncodeConfig  # noqa: E402
+from sparseir.config.model import ModelConfig  # noqa: E402
+from sparseir.data.records import Document, Query  # noqa: E402
+from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
+from sparseir.encode.ray_collection import encode_with_ray  # noqa: E402
+from sparseir.errors import ConfigError, DataError  # noqa: E402
+from sparseir.models import SparseEncoder  # noqa: E402
+from tests.tiny_models import TEXTS, WORDS, save_masked_lm  # noqa: E402
+
+CONFIG = EncodeConfig(batch_size=3, part_size=4, bucket_size=3, dtype="float32")
+DOCUMENTS = [Document(f"d{i}", text, title=WORDS[i]) for i, text in enumerate(TEXTS * 3)]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> SparseEncoder:
+    base = save_masked_lm(tmp_path_factory.mktemp("bert"))
+    return SparseEncoder.from_config(ModelConfig(base=str(base), kind="inference_free", max_document_length=32))
+
+
+def read(path: Path, encoder: SparseEncoder) -> tuple[list[str], np.ndarray]:
+    fixed = Vocabulary.fixed(encoder.terms()) if ".jsonl" in path.name else None
+    batches = list(open_vectors(path, vocabulary=fixed))
+    docnos = [name for b in batches for name in b.docnos or []]
+    return docnos, SparseVectors.concatenate([b.vectors for b in batches]).to_scipy().toarray()
+
+
+def expected(encoder: SparseEncoder) -> np.ndarray:
+    return encoder.encode_documents([d.content for d in DOCUMENTS]).to_scipy().toarray()
+
+
+@pytest.mark.parametrize("name", ["v.npz", "v.jsonl", "v.jsonl.gz", "v.csr"])
+def test_rows_come_in_input_order_in_every_format(encoder: SparseEncoder, tmp_path: Path, name: str) -> None:
+    seen: list[int] = []
+    written = encode_collection(
+        encoder,
+        iter(DOCUMENTS),
+        tmp_path / name,
+        options=CollectionOptions(config=CONFIG),
+        progress=lambda stage, done, total: seen.append(done),
+    )
+    docnos, rows = read(tmp_path / name, encoder)
+    assert docnos == [d.docno for d in DOCUMENTS]
+    np.testing.assert_allclose(rows, expected(encoder), rtol=1e-4, atol=1e-6)
+    assert written.num_rows == len(DOCUMENTS)
+    assert seen == sorted(seen)
+    assert seen[-1] == len(DOCUMENTS)
+    assert not (tmp_path / f"{name}.parts").exists()
+
+
+def test_shards_hold_every_document_once(encoder: SparseEncoder, tmp_path: Path) -> None:
+    names: list[str] = []
+    for i in (1, 2):
+        options = CollectionOptions(config=CONFIG, shard=(i, 2))
+        encode_collection(encoder, DOCUMENTS, tmp_path / f"{i}.npz", options=options)
+        names += read(tmp_path / f"{i}.npz", encoder)[0]
+    assert sorted(names) == sorted(d.docno for d in DOCUMENTS)
+
+
+class Stopped(Exception):
+    """What ends the first run."""
+
+
+def test_resumed_run_equals_an_uninterrupted_one(encoder: SparseEncoder, tmp_path: Path) -> None:
+    def broken() -> Iterator[Document]:
+        yield from DOCUMENTS[:10]
+        raise Stopped
+
+    output = tmp_path / "v.npz"
+    with pytest.raises(Stopped):
+        encode_collection(encoder, broken(), output, options=CollectionOptions(config=CONFIG))
+    parts = sorted((tmp_path / "v.npz.parts").glob("*.npz"))
+    assert len(parts) == 2
+    before = [p.stat().st_mtime_ns for p in parts]
+    other = CollectionOptions(config=EncodeConfig(part_size=4), resume=True)
+    with pytest.raises(ConfigError, match="another config"):
+        encode_collection(encoder, DOCUMENTS, output, options=other)
+    with pytest.raises(DataError, match="differ"):
+        encode_collection(encoder, DOCUMENTS[1:], output, options=CollectionOptions(config=CONFIG, resume=True))
+    assert [p.stat().st_mtime_ns for p in parts] == before
+    encode_collection(encoder, DOCUMENTS, output, options=CollectionOptions(config=CONFIG, resume=True))
+    np.testing.assert_allclose(read(output, encoder)[1], expected(encoder), rtol=1e-4, atol=1e-6)
+
+
+def test_queries_go_through_the_query_side(encoder: SparseEncoder, tmp_path: Path) -> None:
+    queries = [Query("q1", "the cat"), Query("q2", "")]
+    output = tmp_path / "q.npz"
+    encode_collection(encoder, queries, output, options=CollectionOptions(config=CONFIG, queries=True))
+    docnos, rows = read(output, encoder)
+    assert docnos == ["q1", "q2"]
+    assert (rows > 0).sum(1).tolist() == [2, 0]
+
+
+def test_refusals(encoder: SparseEncoder, tmp_path: Path) -> None:
+    taken = tmp_path / "v.npz"
+    taken.write_bytes(b"")
+    with pytest.raises(ConfigError, match="exists"):
+        encode_collection(encoder, DOCUMENTS, taken)
+    with pytest.raises(ConfigError, match="unknown ending"):
+        encode_collection(encoder, DOCUMENTS, tmp_path / "v.txt")
+    with pytest.raises(ConfigError, match="I from 1 to N"):
+        CollectionOptions(shard=(3, 2))
+
+
+@pytest.mark.slow
+def test_ray_encodes_the_same_rows(encoder: SparseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    encoder.save(tmp_path / "model")
+    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+    try:
+        files = encode_with_ray(
+            tmp_path / "model", lambda: iter(DOCUMENTS), tmp_path / "out", shards=2, workers=1, config=CONFIG
+        )
+    finally:
+        ray.shutdown()
+    names = [name for f in files for name in read(f, encoder)[0]]
+    assert sorted(names) == sorted(d.docno for d in DOCUMENTS)
