@@ -204,8 +204,8 @@ class Comparison:
                 yield row
                 continue
             row.resident_mb, row.load_s = memory["resident_bytes"] / MB, memory["load_s"]
-            row.disk_mb, row.build_s = figures["disk_bytes"] / MB, figures["build_s"]
-            row.build_peak_mb = figures["build_peak_bytes"] / MB
+            row.disk_mb, row.build_peak_mb = figures["disk_bytes"] / MB, figures["build_peak_bytes"] / MB
+            row.build_s, row.build_cpu_s = figures["build_s"], figures["build_cpu_s"]
             yield row
         if not own:
             worker.close()
