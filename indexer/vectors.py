@@ -210,8 +210,9 @@ def _sorted(
         inner = starts[(starts > 0) & (starts < len(term_ids))]
         rises[inner - 1] = True  # the first term of a row may be anything
         if not rises.all():
-            rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-            order = np.lexsort((term_ids, rows))
+            rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.uint64), np.diff(indptr))
+            # One 64-bit sort, which numpy has in vector instructions, is several times faster than lexsort.
+            order = np.argsort(rows << np.uint64(32) | term_ids)
             term_ids, weights = term_ids[order], weights[order]
             equal = (term_ids[1:] == term_ids[:-1]) & (rows[1:] == rows[:-1])
             if equal.any():

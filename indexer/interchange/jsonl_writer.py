@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from indexer.interchange.batches import VectorBatch
 from indexer.interchange.vocabulary import Vocabulary
+
+_WHOLE = [str(i) for i in range(4096)]  # impacts, mostly
 
 
 class _Keys(dict[int, str]):
@@ -37,8 +43,7 @@ class JsonlWriter:
         """Write the rows of a batch under these names."""
         vectors = batch.vectors
         keys = map(self._keys.__getitem__, vectors.term_ids.tolist())
-        weights = map("%.9g".__mod__, vectors.weights.tolist())
-        pairs = [key + weight for key, weight in zip(keys, weights, strict=True)]
+        pairs = [key + weight for key, weight in zip(keys, _texts(vectors.weights), strict=True)]
         bounds = (vectors.indptr - vectors.indptr[0]).tolist()
         lines = []
         for name, lo, hi in zip(docnos, bounds[:-1], bounds[1:], strict=True):
@@ -48,3 +53,11 @@ class JsonlWriter:
 
     def finish(self, path: Path) -> None:
         """Nothing is left to write."""
+
+
+def _texts(weights: NDArray[np.float32]) -> Iterable[str]:
+    """Shortest decimal text that is a whole number, or nine digits."""
+    whole = weights.astype(np.int64) if weights.max(initial=0) < len(_WHOLE) else None
+    if whole is not None and np.array_equal(whole, weights):
+        return map(_WHOLE.__getitem__, whole.tolist())
+    return map("%.9g".__mod__, weights.tolist())
