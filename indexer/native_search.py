@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from indexer.native import SirError, check, library
 
 ENGINES = {"auto": 0, "exhaustive": 1, "maxscore": 2, "wand": 3, "block_max_wand": 4, "block_filter": 5}
+"""Exact engines, which all give the same hits."""
+APPROXIMATE = 6
 INSTRUCTION_SETS = {"best": 0, "scalar": 1, "avx2": 2, "avx512": 3, "neon": 4}
 
 
@@ -34,7 +36,7 @@ class Stats(ctypes.Structure):
         ("bounds_computed", ctypes.c_uint64),
         ("blocks_visited", ctypes.c_uint64),
         ("documents_scored", ctypes.c_uint64),
-        ("queries", ctypes.c_uint64 * len(ENGINES)),
+        ("queries", ctypes.c_uint64 * (len(ENGINES) + 1)),
     )
 
 
@@ -48,6 +50,8 @@ class Request(ctypes.Structure):
         ("workspace", ctypes.c_void_p),
         ("workspace_bytes", ctypes.c_uint64),
         ("stats", ctypes.c_void_p),
+        ("bound_factor", ctypes.c_double),
+        ("max_blocks", ctypes.c_uint32),
     )
 
 
@@ -62,6 +66,19 @@ class Batch(ctypes.Structure):
         ("next", ctypes.c_void_p),
         ("ordinals", ctypes.c_void_p),
         ("scores", ctypes.c_void_p),
+    )
+
+
+class FloatRequest(ctypes.Structure):
+    """sir_float_request."""
+
+    _fields_ = (
+        ("segment", ctypes.c_uint32),
+        ("num_docs", ctypes.c_uint32),
+        ("num_terms", ctypes.c_uint32),
+        ("doc_ids", ctypes.c_void_p),
+        ("term_ids", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
     )
 
 
@@ -134,6 +151,27 @@ class NativeIndex:
         number = library.sir_index_isa(self.handle)
         return next(name for name, value in INSTRUCTION_SETS.items() if value == number)
 
+    def float_scores(
+        self, segment: int, doc_ids: NDArray[np.uint32], term_ids: NDArray[np.uint32], weights: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """float64 scores of documents over the stored weights, added up in the order of the terms, which ascend."""
+        scores, error = np.zeros(len(doc_ids), np.float64), SirError()
+        docs, terms, values = (np.ascontiguousarray(a) for a in (doc_ids, term_ids, weights))
+        request = FloatRequest(segment, len(docs), len(terms), docs.ctypes.data, terms.ctypes.data, values.ctypes.data)
+        status = library.sir_float_scores(self.handle, ctypes.byref(request), pointer(scores), ctypes.byref(error))
+        check(status, error)
+        return scores
+
+    def document_vector(self, segment: int, doc_id: int, room: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Terms and impacts of one document; `room` is the number of terms of the segment."""
+        terms, impacts, count, error = np.zeros(room, np.uint32), np.zeros(room, np.uint8), _U32(), SirError()
+        status = library.sir_document_vector(
+            *(self.handle, _U32(segment), _U32(doc_id), pointer(terms), pointer(impacts)),
+            *(ctypes.byref(count), ctypes.byref(error)),
+        )
+        check(status, error)
+        return terms[: count.value].copy(), impacts[: count.value].copy()
+
     def close(self) -> None:
         """Release the native handle; searches must have ended."""
         if self.handle is not None:
@@ -165,6 +203,11 @@ class Scratch:
         self.request.stats = ctypes.addressof(self.stats)
         self._head = (index.handle, ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
         self._tail = (pointer(self.ordinals), pointer(self.scores), ctypes.byref(self.error))
+
+    def add_stats(self, stats: Stats) -> None:
+        """Count what another scratch, which this one replaces, has counted."""
+        for name in ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored"):
+            setattr(self.stats, name, getattr(self.stats, name) + getattr(stats, name))
 
     def allow(self, bitmaps: Sequence[NDArray[np.uint64]] | None) -> None:
         """Let only documents of these bitmaps, one a segment, be hits of the searches to come; None lifts it.

@@ -77,7 +77,8 @@ enum {
     SIR_ENGINE_WAND = 3,
     SIR_ENGINE_BLOCK_MAX_WAND = 4,
     SIR_ENGINE_BLOCK_FILTER = 5,
-    SIR_NUM_ENGINES = 6
+    SIR_ENGINE_APPROXIMATE = 6, /* block filter that also passes over blocks which may hold a hit; see sir_request */
+    SIR_NUM_ENGINES = 7
 };
 
 /* Work done by a search; every search adds to it. */
@@ -99,6 +100,11 @@ typedef struct sir_request {
     void *workspace;          /* scratch of one thread, 64-byte aligned, at least sir_workspace_bytes() */
     uint64_t workspace_bytes;
     sir_stats *stats;         /* NULL: not counted */
+    /* Of SIR_ENGINE_APPROXIMATE only. A block is scored when its bound reaches bound_factor (>= 1) times the threshold: the
+     * bounds are loose, so that a factor somewhat above 1 loses few hits. At most max_blocks are scored a segment, best
+     * bounds first; 0: no limit. */
+    double bound_factor;
+    uint32_t max_blocks;
 } sir_request;
 
 /* Scratch that searches of up to k hits and num_terms query terms need. */
@@ -267,6 +273,23 @@ SIR_API int32_t sir_device_layout_measure(const sir_posting_runs *runs, const si
  * Bank order: in every row of 32 postings that 32 lanes add at once, the shared-memory banks (local mod 32) differ as far as
  * the list allows; the sum over rows of the most frequent bank is then the largest bank count of the list, its minimum. */
 SIR_API int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error);
+
+/* Documents of one segment to be scored over the weights it stores. */
+typedef struct sir_float_request {
+    uint32_t segment, num_docs, num_terms;
+    const uint32_t *doc_ids;
+    const uint32_t *term_ids; /* ascending */
+    const float *weights;
+} sir_float_request;
+
+/* scores[d] = sum over the terms, in ascending term id and in float64, of query weight times stored weight.
+ * SIR_ERROR_ARGUMENT where the segment stores none. Cost: a look-up a document and term. */
+SIR_API int sir_float_scores(const sir_index *index, const sir_float_request *request, double *scores, sir_error *error);
+
+/* Terms and impacts of one document, by ascending term id; term_ids and impacts have room for all terms of the segment.
+ * Cost: a look-up for every term of the segment (milliseconds): for samples, not for searches. */
+SIR_API int sir_document_vector(const sir_index *index, uint32_t segment, uint32_t doc_id, uint32_t *term_ids,
+                                uint8_t *impacts, uint32_t *count, sir_error *error);
 
 #ifdef __cplusplus
 }

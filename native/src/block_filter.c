@@ -27,10 +27,16 @@ static void sort_lists(sir_context *c) {
     }
 }
 
+/* Score that the bound of a block must reach. Approximate search asks for more than the threshold. */
+static uint64_t wanted_score(const sir_context *c) {
+    const uint32_t floor = sir_topk_floor(c->top);
+    return c->bound_factor == 1 ? floor : (uint64_t)(floor * c->bound_factor);
+}
+
 /* Bounds in units below this cannot hold a hit. */
 static uint32_t floor_units(const sir_context *c, const sir_block_filter *f) {
-    uint32_t units = (sir_topk_floor(c->top) + f->unit - 1) / f->unit;
-    return units == 0 ? 1 : units;
+    const uint64_t units = (wanted_score(c) + f->unit - 1) / f->unit;
+    return units == 0 ? 1 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
 }
 
 /* First list of the next phase: phases end where half, then three quarters of what is left may have been scored. */
@@ -72,7 +78,7 @@ static uint32_t make_tasks(const sir_context *c, const sir_block_filter *f, cons
 
 /* Drops the blocks that cannot reach the threshold any more; the others move to the front. */
 static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots) {
-    const uint64_t floor = sir_topk_floor(c->top);
+    const uint64_t floor = wanted_score(c);
     uint32_t kept = 0;
     for (uint32_t slot = 0; slot < num_slots; slot++) {
         const uint32_t *from = f->accumulators + SIR_BLOCK_DOCS * slot;
@@ -166,15 +172,19 @@ int sir_block_filter_search(sir_context *c, double budget) {
     uint32_t cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
     uint32_t count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
     if (sir_cost_blocks(c, count) > budget) return 0;
-    score_all(c, f, f->blocks, count);
+    score_all(c, f, f->blocks, sir_min(count, c->max_blocks));
+    const uint32_t blocks_left = c->max_blocks - sir_min(count, c->max_blocks);
     cut = floor_units(c, f);
     count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
     if (count == 0) return 1;
     if (sir_cost_blocks(c, count) > budget) return 0;
     order_by_bound(f, count, cut);
-    score_all(c, f, f->ordered, count);
+    score_all(c, f, f->ordered, sir_min(count, blocks_left));
     return 1;
 }
+
+/* What is passed over beyond the exact filter may hold hits: see bound_factor and max_blocks of sir_request. */
+void sir_engine_approximate(sir_context *c) { sir_engine_block_filter(c); }
 
 void sir_engine_block_filter(sir_context *c) {
     if (!sir_block_filter_search(c, INFINITY)) sir_engine_exhaustive(c);

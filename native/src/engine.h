@@ -95,11 +95,14 @@ typedef struct sir_context {
     sir_workspace *workspace;
     sir_topk *top;
     sir_stats *stats;          /* never NULL */
+    double bound_factor;       /* 1: exact */
+    uint32_t max_blocks;       /* UINT32_MAX: exact */
 } sir_context;
 
 void sir_engine_auto(sir_context *c);
 void sir_engine_exhaustive(sir_context *c);
 void sir_engine_block_filter(sir_context *c);
+void sir_engine_approximate(sir_context *c);
 void sir_engine_maxscore(sir_context *c);
 void sir_engine_wand(sir_context *c);
 void sir_engine_block_max_wand(sir_context *c);

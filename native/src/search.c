@@ -14,6 +14,7 @@ static const engine_function ENGINES[SIR_NUM_ENGINES] = {
     [SIR_ENGINE_WAND] = sir_engine_wand,
     [SIR_ENGINE_BLOCK_MAX_WAND] = sir_engine_block_max_wand,
     [SIR_ENGINE_BLOCK_FILTER] = sir_engine_block_filter,
+    [SIR_ENGINE_APPROXIMATE] = sir_engine_approximate,
 };
 
 /* The lists of the query terms that the segment holds. */
@@ -57,7 +58,9 @@ static void search_segments(const sir_index *index, const sir_request *r, sir_wo
                          .lists = w->lists,
                          .workspace = w,
                          .top = top,
-                         .stats = r->stats != NULL ? r->stats : &discarded};
+                         .stats = r->stats != NULL ? r->stats : &discarded,
+                         .bound_factor = r->engine == SIR_ENGINE_APPROXIMATE ? r->bound_factor : 1,
+                         .max_blocks = r->engine == SIR_ENGINE_APPROXIMATE && r->max_blocks > 0 ? r->max_blocks : UINT32_MAX};
         c.num_lists = find_lists(s, w, num_terms);
         if (c.num_lists == 0) continue;
         prime(&c, r->k, allowed != NULL);
@@ -72,6 +75,8 @@ static int check_request(const sir_index *index, const sir_request *r, uint32_t 
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "k must be 1 .. 2^30, not %" PRIu32, r->k);
     if (r->engine >= SIR_NUM_ENGINES || ENGINES[r->engine] == NULL)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
+    if (r->engine == SIR_ENGINE_APPROXIMATE && !(r->bound_factor >= 1 && r->bound_factor <= 1000))
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "bound_factor must be 1 .. 1000, not %g", r->bound_factor);
     if (((uintptr_t)r->workspace & 63) != 0)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "the workspace must start at a multiple of 64");
     uint64_t needed = sir_workspace_layout(index, r->k, num_terms, r->workspace, w);

@@ -80,6 +80,22 @@ static int find_section(const file_view *file, const char *name, uint32_t elemen
     return SIR_OK;
 }
 
+/* The optional stored weights, whose elements have 4 or 2 bytes. */
+static int open_weights(const file_view *file, sir_segment *s, sir_error *error) {
+    uint64_t count;
+    s->weight_bytes = 4;
+    if (find_section(file, "FWGT", 4, &s->weights, &count, NULL) != SIR_OK) {
+        s->weight_bytes = 2;
+        int status = find_section(file, "FWGT", 2, &s->weights, &count, error);
+        if (status != SIR_OK) return status;
+    }
+    if (count == 0) s->weights = NULL;
+    if (count != 0 && count != s->num_postings)
+        return sir_fail(error, SIR_ERROR_FORMAT, "FWGT", "section FWGT should have %" PRIu64 " elements and has %" PRIu64,
+                        s->num_postings, count);
+    return SIR_OK;
+}
+
 typedef struct {
     const char *name;
     uint32_t element_bytes;
@@ -185,6 +201,7 @@ int sir_segment_map(const void *bytes, uint64_t length, sir_segment *segment, si
     memset(segment, 0, sizeof *segment);
     int status = open_header(&file, segment, error);
     if (status == SIR_OK) status = open_sections(&file, segment, error);
+    if (status == SIR_OK) status = open_weights(&file, segment, error);
     if (status == SIR_OK) status = check_terms(segment, error);
     return status;
 }

@@ -44,6 +44,8 @@ typedef struct sir_segment {
     const uint64_t *bits;           /* NULL: no term has a bitmap */
     const uint32_t *ordinals;       /* NULL: ordinal_base + doc_id */
     const uint32_t *block_ordinals; /* NULL with ordinals */
+    const void *weights;            /* stored weights, f32 or f16; NULL: none */
+    uint32_t weight_bytes;
     uint64_t num_cells, num_windows, num_rows, num_bits_rows, bits_stride;
     /* Owned by the index that opened the segment: */
     uint64_t *live;      /* bitmap of documents that are not deleted; NULL: all */

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from sparseir.search.approximate import ApproximateConfig
     from sparseir.search.gpu import GpuConfig
     from sparseir.search.searcher import Hits, Searcher
 
@@ -39,6 +40,12 @@ def search_command(
     threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
     any_model: AnyModel = False,
+    exact_float: Annotated[
+        bool, typer.Option("--exact-float", help="Rank by the stored weights themselves; the index must store them.")
+    ] = False,
+    recall_target: Annotated[
+        float | None, typer.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
+    ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
@@ -54,7 +61,7 @@ def search_command(
     condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
-        engine=_gpu_config(gpu_memory) if engine == "gpu" else engine,
+        engine=_engine(engine, gpu_memory, exact_float=exact_float, recall_target=recall_target),
         num_threads=threads,
         model=model,
         any_model=any_model,
@@ -63,6 +70,11 @@ def search_command(
         _print_hits(searcher, searcher.search(query, k or 10, filter=condition), json=json)
     else:
         _write_run(searcher, queries, query_vectors, output, k=k or 1000, condition=condition, overwrite=overwrite)
+    for c in searcher.calibrations:
+        note(
+            f"approximate: recall@{c.k} {c.recall:.4f} (target {c.target:g}) at bound factor {c.bound_factor:g}, measured "
+            f"on {c.num_queries} {c.source} against the exact ranking"
+        )
     if stats:
         for name, value in searcher.stats().items():
             note(f"{name}: {value}")
@@ -91,6 +103,21 @@ def explain_command(
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
         print(f"query terms the document does not hold: {unmatched}")
+
+
+def _engine(
+    name: str, gpu_memory: str, *, exact_float: bool, recall_target: float | None
+) -> str | GpuConfig | ApproximateConfig:
+    from sparseir.search.approximate import ApproximateConfig
+
+    chosen = [flag for flag, given in (("--exact-float", exact_float), ("--recall-target", recall_target)) if given]
+    if len(chosen) > 1 or (chosen and name not in ("auto", "approximate")):
+        raise typer.BadParameter(f"{' and '.join([*chosen, '--engine ' + name])} exclude each other")
+    if exact_float:
+        return "exact_float"
+    if recall_target is not None:
+        return ApproximateConfig(recall_target=recall_target)
+    return _gpu_config(gpu_memory) if name == "gpu" else name
 
 
 def _gpu_config(memory: str) -> GpuConfig:

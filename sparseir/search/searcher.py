@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors, open_index
-from indexer.native_search import ENGINES, Batch, NativeIndex, Scratch
-from sparseir.errors import ConfigError, DataError, SparseIRError
+from indexer.native_search import ENGINES, NativeIndex
+from sparseir.errors import DataError, SparseIRError
+from sparseir.search.approximate import ApproximateConfig, ApproximateEngine, Calibration
+from sparseir.search.cpu import CpuEngine
+from sparseir.search.engines import OtherEngine, open_engine
 from sparseir.search.explain import Explanation, explain_document
 from sparseir.search.filters import Filter, allowed_documents
 from sparseir.search.query_encoder import QueryEncoder, open_query_encoder
 
 if TYPE_CHECKING:
-    from sparseir.search.gpu import GpuConfig, GpuEngine
+    from sparseir.search.gpu import GpuConfig
 
 
 class Ranking(NamedTuple):
@@ -50,7 +52,8 @@ class Searcher:
     ----------
     native : the opened segments.
     num_terms : size of the vocabulary; query terms must be below it.
-    engine : one of 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter'; all give the same hits.
+    engine : one of 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter' (docs/algorithms.md); all
+        give the same hits.
     num_threads : threads of `search_vectors`.
 
     Raises
@@ -59,18 +62,9 @@ class Searcher:
     """
 
     def __init__(self, native: NativeIndex, *, num_terms: int, engine: str = "auto", num_threads: int = 1) -> None:
-        if engine not in ENGINES:
-            raise ConfigError(
-                f"engine {engine!r} does not exist here; there are: {', '.join(ENGINES)}, and gpu for an index folder"
-            )
-        if num_threads < 1:
-            raise ConfigError(f"num_threads is {num_threads}; it must be at least 1")
         self.num_terms = num_terms
-        self.engine = engine
-        self.num_threads = num_threads
-        self._native = native
-        self._idle: list[Scratch] = []
-        self._gpu: GpuEngine | None = None
+        self._cpu = CpuEngine(native, engine=engine, num_threads=num_threads)
+        self._other: OtherEngine | None = None
         self._index: Index | None = None
         self._query_encoder: QueryEncoder | None = None
         self._model: tuple[str | Path | None, bool] = (None, False)
@@ -80,7 +74,7 @@ class Searcher:
         cls,
         path: str | Path,
         *,
-        engine: str | GpuConfig = "auto",
+        engine: str | GpuConfig | ApproximateConfig = "auto",
         num_threads: int = 1,
         model: str | Path | None = None,
         any_model: bool = False,
@@ -91,7 +85,9 @@ class Searcher:
         Parameters
         ----------
         path : the folder.
-        engine, num_threads : as in the constructor; besides, 'gpu' or a GpuConfig searches on a GPU (docs/gpu.md).
+        engine, num_threads : as in the constructor. Besides: 'gpu' or a GpuConfig searches on a GPU (docs/gpu.md),
+            'exact_float' ranks by the stored weights themselves, 'approximate' or an ApproximateConfig trades recall
+            for time (docs/tuning.md).
         model : encodes query texts where the index carries no query side; loaded at the first text.
         any_model : accept a model that is not the one the index was built with.
         query_encoder : a query side already in memory, used instead of either.
@@ -107,10 +103,12 @@ class Searcher:
             doc_scale=index.doc_scale,
             deleted=[segment.deleted for segment in index.segments],
         )
-        cpu_engine = engine if isinstance(engine, str) and engine != "gpu" else "auto"
-        searcher = cls(native, num_terms=index.num_terms, engine=cpu_engine, num_threads=num_threads)
-        if cpu_engine is not engine:
-            searcher._gpu = _open_gpu(index, engine)
+        exact = isinstance(engine, str) and engine in ENGINES
+        searcher = cls(
+            native, num_terms=index.num_terms, engine=str(engine) if exact else "auto", num_threads=num_threads
+        )
+        if not exact:
+            searcher._other = open_engine(index, searcher._cpu, engine)
         searcher._index, searcher._query_encoder, searcher._model = index, query_encoder, (model, any_model)
         return searcher
 
@@ -203,20 +201,27 @@ class Searcher:
 
     def _product(self, term_id: int, weight: int, allowed: list[NDArray[np.uint64]]) -> int:
         """query weight · impact of one term in the one document allowed; 0 when it does not hold the term."""
-        scratch = self._take(1, 1)
-        try:
-            scratch.allow(allowed)
-            scratch.term_ids[0] = term_id
-            score = scratch.search_quantized(np.array([weight], np.uint32), 1)[0]
-            return int(score) if scratch.ordinals[0] >= 0 else 0
-        finally:
-            scratch.allow(None)
-            self._idle.append(scratch)
+        weights = np.array([weight], np.uint32)
+        ordinals, scores = self._cpu.search_integers(np.array([term_id], np.uint32), weights, 1, allowed)
+        return int(scores[0]) if ordinals[0] >= 0 else 0
+
+    @property
+    def engine(self) -> str:
+        """The exact engine in use; may be set."""
+        return self._cpu.engine
+
+    @engine.setter
+    def engine(self, name: str) -> None:
+        self._cpu.choose(name)
+
+    @property
+    def calibrations(self) -> list[Calibration]:
+        """What approximate search was tuned to so far, one entry for each k."""
+        return self._other.calibrations if isinstance(self._other, ApproximateEngine) else []
 
     def stats(self) -> dict[str, int]:
         """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored."""
-        names = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
-        return {name: sum(int(getattr(scratch.stats, name)) for scratch in self._idle) for name in names}
+        return self._cpu.stats()
 
     def search_terms(self, term_ids: Any, weights: Any, k: int = 10, *, filter: Filter | None = None) -> Ranking:
         """One query, with as little between the caller and the engine as possible.
@@ -234,12 +239,12 @@ class Searcher:
         ------
         DataError : weights or term ids that cannot be used.
         """
-        if self._gpu is not None:
+        if self._other is not None and not isinstance(self._other, ApproximateEngine):
             terms, values = _checked_terms(term_ids, weights, self.num_terms)
             row = SparseVectors.from_arrays([0, len(terms)], terms, values, self.num_terms, source="query")
             batch = self.search_vectors(row, k, filter=filter)
             return Ranking(batch.ordinals[0], batch.scores[0])
-        scratch = self._take(k, len(term_ids))
+        scratch = self._cpu.take(k, len(term_ids))
         try:
             n = len(term_ids)
             if n and not (
@@ -262,7 +267,7 @@ class Searcher:
         finally:
             if filter is not None:
                 scratch.allow(None)
-            self._idle.append(scratch)
+            self._cpu.give(scratch)
 
     def search_vectors(self, queries: Any, k: int = 1000, *, filter: Filter | None = None) -> Ranking:
         """Many queries, over `num_threads` threads that run without the interpreter's lock.
@@ -284,81 +289,9 @@ class Searcher:
             largest = int(vectors.term_ids.max())
             if largest >= self.num_terms:
                 raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{self.num_terms - 1}")
-        num_queries = len(vectors)
-        ordinals = np.full((num_queries, k), -1, np.int64)
-        scores = np.full((num_queries, k), -np.inf, np.float32)
         allowed = None if filter is None else allowed_documents(self.index, filter)
-        if self._gpu is not None:
-            return Ranking(*self._gpu.search_vectors(vectors, k, self.index.doc_scale, allowed))
-        self._run_batch(vectors, ordinals, scores, allowed)
-        return Ranking(ordinals, scores)
-
-    def _run_batch(
-        self,
-        vectors: SparseVectors,
-        ordinals: NDArray[np.int64],
-        scores: NDArray[np.float32],
-        allowed: list[NDArray[np.uint64]] | None,
-    ) -> None:
-        taken = np.zeros(1, np.int64)
-        indptr = np.ascontiguousarray(vectors.indptr, np.int64)
-        term_ids = np.ascontiguousarray(vectors.term_ids, np.uint32)
-        weights = np.ascontiguousarray(vectors.weights, np.float32)
-        batch = Batch(
-            indptr.ctypes.data,
-            term_ids.ctypes.data,
-            weights.ctypes.data,
-            len(vectors),
-            taken.ctypes.data,
-            ordinals.ctypes.data,
-            scores.ctypes.data,
-        )
-        longest = int(np.diff(indptr).max(initial=0))
-        workers = [self._take(ordinals.shape[1], longest) for _ in range(max(1, min(self.num_threads, len(vectors))))]
-        for scratch in workers:
-            scratch.allow(allowed)
-        failures: list[BaseException] = []
-
-        def work(scratch: Scratch) -> None:
-            try:
-                scratch.search_batch(batch)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=work, args=(scratch,)) for scratch in workers[1:]]
-        for thread in threads:
-            thread.start()
-        work(workers[0])
-        for thread in threads:
-            thread.join()
-        for scratch in workers:
-            scratch.allow(None)
-        self._idle.extend(workers)
-        if failures:
-            raise failures[0]
-
-    def _take(self, k: int, num_terms: int) -> Scratch:
-        """A scratch that no other thread uses, large enough for the query."""
-        if not 1 <= k <= 2**30:
-            raise DataError(f"k is {k}; it must be 1..{2**30}")
-        try:
-            scratch = self._idle.pop()
-        except IndexError:
-            scratch = None
-        if scratch is None or scratch.max_k < k or scratch.max_terms < num_terms:
-            largest_k = max(k, 0 if scratch is None else scratch.max_k)
-            largest_terms = max(num_terms, 64 if scratch is None else scratch.max_terms)
-            scratch = Scratch(self._native, largest_k, largest_terms)
-        scratch.request.k = k
-        scratch.request.engine = ENGINES[self.engine]
-        return scratch
-
-
-def _open_gpu(index: Index, engine: str | GpuConfig) -> GpuEngine:
-    """Loaded here, because nothing else of a search needs it."""
-    from sparseir.search.gpu import GpuConfig, GpuEngine
-
-    return GpuEngine.open(index, engine if isinstance(engine, GpuConfig) else GpuConfig())
+        doc_scale = 1.0 if self._index is None else self._index.doc_scale
+        return Ranking(*(self._other or self._cpu).search_vectors(vectors, k, doc_scale, allowed))
 
 
 def _checked_terms(term_ids: Any, weights: Any, num_terms: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:

@@ -1,0 +1,157 @@
+"""The CPU engines behind one interface: scratch for each thread, single queries, threaded batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import SparseVectors
+from indexer.native_search import APPROXIMATE, ENGINES, Batch, NativeIndex, Scratch
+from sparseir.errors import ConfigError, DataError
+
+Allowed = list[NDArray[np.uint64]] | None
+"""Bitmap of the documents that may be hits, one a segment; None: all."""
+
+MAX_K = 2**30
+
+
+class CpuEngine:
+    """Runs searches in an opened index.
+
+    Parameters
+    ----------
+    native : the opened segments.
+    engine : one of `indexer.native_search.ENGINES`.
+    num_threads : threads of a batch.
+
+    Attributes
+    ----------
+    bound_factor : None for exact search, else how far above the threshold a block's bound must lie to be scored, by k.
+    max_blocks : of approximate search: blocks scored at most a segment, 0 for no limit.
+
+    Raises
+    ------
+    ConfigError : an engine or a number of threads that does not exist.
+    """
+
+    def __init__(self, native: NativeIndex, *, engine: str = "auto", num_threads: int = 1) -> None:
+        if num_threads < 1:
+            raise ConfigError(f"num_threads is {num_threads}; it must be at least 1")
+        self.native = native
+        self.choose(engine)
+        self.num_threads = num_threads
+        self.bound_factor: Callable[[int], float] | None = None
+        self.max_blocks = 0
+        self._idle: list[Scratch] = []
+
+    def choose(self, engine: str) -> None:
+        """Answer with another exact engine from now on."""
+        if engine not in ENGINES:
+            raise ConfigError(
+                f"engine {engine!r} does not exist here; there are: {', '.join(ENGINES)}; and for an index folder: "
+                "approximate, exact_float, gpu"
+            )
+        self.engine = engine
+
+    def take(self, k: int, num_terms: int) -> Scratch:
+        """A scratch that no other thread uses, large enough for the query; `give` returns it."""
+        if not 1 <= k <= MAX_K:
+            raise DataError(f"k is {k}; it must be 1..{MAX_K}")
+        try:
+            scratch = self._idle.pop()
+        except IndexError:
+            scratch = None
+        if scratch is None or scratch.max_k < k or scratch.max_terms < num_terms:
+            largest_k = max(k, 0 if scratch is None else scratch.max_k)
+            largest_terms = max(num_terms, 64 if scratch is None else scratch.max_terms)
+            stats = None if scratch is None else scratch.stats
+            scratch = Scratch(self.native, largest_k, largest_terms)
+            if stats is not None:
+                scratch.add_stats(stats)
+        request = scratch.request
+        request.k = k
+        if self.bound_factor is None:
+            request.engine = ENGINES[self.engine]
+        else:
+            request.engine, request.max_blocks = APPROXIMATE, self.max_blocks
+            request.bound_factor = self.bound_factor(k)
+        return scratch
+
+    def give(self, scratch: Scratch) -> None:
+        self._idle.append(scratch)
+
+    def stats(self) -> dict[str, int]:
+        """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored."""
+        names = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
+        return {name: sum(int(getattr(scratch.stats, name)) for scratch in self._idle) for name in names}
+
+    def search_integers(
+        self, term_ids: NDArray[np.uint32], query_weights: NDArray[np.uint32], k: int, allowed: Allowed = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ordinals and integer scores of one query of integer weights, padded with -1 and 0."""
+        scratch = self.take(k, len(term_ids))
+        try:
+            scratch.allow(allowed)
+            scratch.term_ids[: len(term_ids)] = term_ids
+            scores = scratch.search_quantized(query_weights, len(term_ids))
+            return scratch.ordinals[:k].copy(), scores.astype(np.int64)
+        finally:
+            scratch.allow(None)
+            self.give(scratch)
+
+    def search_vectors(
+        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Allowed
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ordinals (Q, k) and scores (Q, k) of a batch, over threads that run without the interpreter's lock.
+
+        doc_scale is the index's, which the native handle knows: it stands here because other engines need it.
+        """
+        ordinals = np.full((len(vectors), k), -1, np.int64)
+        scores = np.full((len(vectors), k), -np.inf, np.float32)
+        taken = np.zeros(1, np.int64)
+        arrays = (
+            np.ascontiguousarray(vectors.indptr, np.int64),
+            np.ascontiguousarray(vectors.term_ids, np.uint32),
+            np.ascontiguousarray(vectors.weights, np.float32),
+        )
+        batch = Batch(
+            *(array.ctypes.data for array in arrays),
+            len(vectors),
+            taken.ctypes.data,
+            ordinals.ctypes.data,
+            scores.ctypes.data,
+        )
+        longest = int(np.diff(vectors.indptr).max(initial=0))
+        workers = [self.take(k, longest) for _ in range(max(1, min(self.num_threads, len(vectors))))]
+        for scratch in workers:
+            scratch.allow(allowed)
+        try:
+            _work_together(batch, workers)
+        finally:
+            for scratch in workers:
+                scratch.allow(None)
+                self.give(scratch)
+        return ordinals, scores
+
+
+def _work_together(batch: Any, workers: list[Scratch]) -> None:
+    failures: list[BaseException] = []
+
+    def work(scratch: Scratch) -> None:
+        try:
+            scratch.search_batch(batch)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(scratch,)) for scratch in workers[1:]]
+    for thread in threads:
+        thread.start()
+    work(workers[0])
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
