@@ -196,7 +196,9 @@ class Comparison:
             _say(f"{row.system}, k={k}")
             partner = (base[2], base[1]) if base and not (own and base[1] == mode) else None
             try:
-                row.recall = worker.call("measure_recall", mode=mode, k=k, cache=str(self.cache))["recall"]
+                limits = {"least": self.options.slice, "seconds": self.options.pass_seconds}
+                answered = worker.call("measure_recall", mode=mode, k=k, cache=str(self.cache), **limits)
+                row.recall, row.queries = answered["recall"], answered["queries"]
                 self._rounds(row, worker, mode, partner)
                 memory = worker.call("memory")
             except WorkerError as error:
@@ -214,8 +216,8 @@ class Comparison:
         cpu, base_cpu, wall = [], [], []
         for _ in range(self.options.rounds):
             spent, base_spent, times = 0, 0, []
-            for start in range(0, self.options.num_queries, self.options.slice):
-                part = {"k": row.k, "start": start, "stop": start + self.options.slice}
+            for start in range(0, row.queries, self.options.slice):
+                part = {"k": row.k, "start": start, "stop": min(start + self.options.slice, row.queries)}
                 if partner is not None:
                     base_spent += partner[0].call("run", mode=partner[1], **part)["cpu_ns"]
                 answer = worker.call("run", mode=mode, **part)
@@ -292,6 +294,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=Path("bench-cache"), help="built indexes and truths are kept here"
     )
+    parser.add_argument("--pass-seconds", type=float, default=60, help="a slow system answers fewer queries a round")
     parser.add_argument("--build-threads", type=int, default=1)
     parser.add_argument("--build-only", action="store_true", help="fill the cache and stop")
     parser.add_argument("--no-build", action="store_true", help="measure only what is in the cache")
@@ -328,7 +331,7 @@ def main() -> None:
         _say(f"no baseline, so no ratios: {options.baseline}: {error}")
     rows = [row for entry in _plan(options.peers.split(",")) for row in comparison.measure(entry)]
     for k in options.k:
-        print(f"\n{dataset.name}, k={k}, {options.num_queries} queries, {options.rounds} rounds\n")
+        print(f"\n{dataset.name}, k={k}, {options.rounds} rounds\n")
         print(table([row for row in rows if row.k == k]))
     if options.json:
         settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k != "json"}

@@ -27,6 +27,7 @@ class Row:
     k: int
     exact: bool
     note: str = ""
+    queries: int = 0
     recall: float | None = None
     cpu_ms: float | None = None
     ratio: float | None = None
@@ -53,6 +54,7 @@ COLUMNS = (
     ("build_cpu_s", "build cpu s", "{:.1f}"),
     ("build_peak_mb", "build peak MB", "{:.0f}"),
     ("load_s", "load s", "{:.2f}"),
+    ("queries", "queries", "{}"),
 )
 
 

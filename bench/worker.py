@@ -86,12 +86,20 @@ class Server:
         self._load_s = time.perf_counter() - start
         self._queries = [self._adapter.prepare(*query) for query in queries]
 
-    def measure_recall(self, mode: int, k: int, cache: str) -> dict[str, float]:
-        """Answer every query once. Warms caches and just-in-time compilers as a side effect."""
+    def measure_recall(self, mode: int, k: int, cache: str, least: int, seconds: float) -> dict[str, float]:
+        """Answer each query once, at least the `least` first and no new one after `seconds`.
+
+        Warms caches and just-in-time compilers as a side effect.
+        """
         right = truth(self._dataset, self._num_queries, k, Path(cache))
         settings, adapter = self._modes[mode].settings, self._adapter
-        found = [right.recall(i, adapter.ids(adapter.search(q, k, settings))) for i, q in enumerate(self._queries)]
-        return {"recall": float(np.mean(found)), "recall_worst": float(np.min(found))}
+        end = time.perf_counter() + seconds
+        found: list[float] = []
+        for i, query in enumerate(self._queries):
+            if i >= least and time.perf_counter() > end:
+                break
+            found.append(right.recall(i, adapter.ids(adapter.search(query, k, settings))))
+        return {"recall": float(np.mean(found)), "queries": len(found)}
 
     def run(self, mode: int, k: int, start: int, stop: int) -> dict[str, Any]:
         """Answer a slice of the queries one at a time: CPU time of the process for all, wall time of each."""
