@@ -87,7 +87,7 @@ def index_documents(
         if table is not None:
             table.save(query_side)
             if chosen.corpus_idf:
-                stream.idf = _IdfCount(table, Path(query_side))
+                stream.idf = IdfCount(table, Path(query_side))
         columns = Columns(stream, at_end=stream.finish)
         parts = _Parts(columns.column(0), columns.column(1), columns.column(2))
         side = None if table is None else query_side
@@ -220,7 +220,7 @@ def stored_fields(document: Document) -> dict[str, Any]:
     return fields
 
 
-class _IdfCount:
+class IdfCount:
     """Document frequencies by presence of a query table's tokens."""
 
     def __init__(self, table: QueryTable, folder: Path) -> None:
@@ -231,7 +231,7 @@ class _IdfCount:
 
     def add(self, texts: list[str]) -> None:
         for ids in self._table.tokenize(texts):
-            self._counts[np.unique(ids)] += 1
+            self._counts[np.unique(np.asarray(ids, np.int64))] += 1
         self._num_docs += len(texts)
 
     def write(self) -> None:
@@ -246,7 +246,7 @@ class _EncodedStream:
     ) -> None:
         self.seconds = 0.0
         self.activity = Activity()
-        self.idf: _IdfCount | None = None
+        self.idf: IdfCount | None = None
         self._encoder = encoder
         self._documents = iter(documents)
         self._options = options

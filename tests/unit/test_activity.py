@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
 from indexer import SparseVectors
 from sparseir.encode.activity import Activity
+from sparseir.encode.indexing import IdfCount
+from sparseir.models.query_table import QueryTable
+from tests.unit.test_query_table import make_tokenizer
 
 
 def count(vectors: SparseVectors) -> Activity:
@@ -28,3 +34,16 @@ def test_batches_count_like_one():
         activity.add(rows.slice(i, i + 1))
     assert activity.mean_terms == pytest.approx(1.0)
     assert activity.per_term.tolist() == count(rows).per_term.tolist() == [2, 1, 0, 0]
+
+
+def test_corpus_idf_counts_presence_and_empty_texts(tmp_path):
+    """'the' in 2 of 3 documents: ln(1 + 1.5/2.5); 'what' in 1: ln(1 + 2.5/1.5); unseen terms 1."""
+    table = QueryTable(make_tokenizer(), np.ones(8, np.float32))
+    count = IdfCount(table, tmp_path)
+    count.add(["the the what", ""])
+    count.add(["the"])
+    count.write()
+    weights = QueryTable.load(tmp_path).weights
+    assert weights[5] == pytest.approx(math.log(1 + 1.5 / 2.5))
+    assert weights[3] == pytest.approx(math.log(1 + 2.5 / 1.5))
+    assert weights[4] == 1.0
