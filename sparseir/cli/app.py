@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sparseir import __version__
-from sparseir.cli import config, evaluate, index, search
+from sparseir.cli import config, demo, encode, evaluate, maintain, search, train
 
 
 def make_command() -> Callable[[list[str]], int]:
@@ -23,11 +23,14 @@ def make_command() -> Callable[[list[str]], int]:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.add_typer(index.app, name="index")
+    app.command("train")(train.train_command)
+    app.command("encode")(encode.encode_command)
+    app.add_typer(maintain.app, name="index")  # build and add, and what maintain.py registers on the same group
     app.command("search")(search.search_command)
     app.command("explain")(search.explain_command)
     app.command("evaluate")(evaluate.evaluate_command)
     app.add_typer(config.app, name="config")
+    app.command("demo")(demo.demo_command)
     command = typer.main.get_command(app)
 
     def call(arguments: list[str]) -> int:

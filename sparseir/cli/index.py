@@ -114,27 +114,6 @@ def add_command(
         print(f"{index}: {before:,} → {built.num_docs:,} documents in {len(built.segments)} segments")
 
 
-@app.command("delete")
-def delete_command(
-    index: IndexPath,
-    ids: Annotated[Path, typer.Option(help="File with one document name a line.")],
-    json: Json = False,
-) -> None:
-    """Delete documents by name; their space comes back with `compact`."""
-    from indexer import delete_documents
-    from sparseir.cli.console import emit_json, note
-
-    names = [line.rstrip("\r\n") for line in ids.open(encoding="utf-8")]
-    report = delete_documents(index, [name for name in names if name])
-    if report.missing:
-        shown = ", ".join(map(str, report.missing[:5]))
-        note(f"{len(report.missing)} names are not in the index: {shown}{' …' if len(report.missing) > 5 else ''}")
-    if json:
-        emit_json({"deleted": report.deleted, "missing": list(report.missing)})
-    else:
-        print(f"{index}: {report.deleted:,} documents deleted")
-
-
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Where documents come from."""

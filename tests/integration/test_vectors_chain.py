@@ -100,3 +100,24 @@ def test_an_index_that_is_none(run, tmp_path):
     outcome = run("search", tmp_path / "nothing", "text")
     assert outcome.code == 1
     assert "nothing" in outcome.err
+
+
+def test_add_replace_delete_compact_and_export(run, tmp_path, vectors):
+    index = tmp_path / "index"
+    assert run("index", "build", index, "--vectors", vectors).code == 0
+    more = write_jsonl(tmp_path / "more.jsonl", [{"id": "d2", "contents": "", "vector": {"dog": 1.0}}])
+    refused = run("index", "add", index, "--vectors", more)
+    assert refused.code == 1
+    assert "d2" in refused.err
+    assert run("index", "add", index, "--vectors", more, "--replace").code == 0
+    (tmp_path / "ids.txt").write_text("d1\nnobody\n")
+    deleted = run("index", "delete", index, "--ids", tmp_path / "ids.txt", "--json")
+    assert json.loads(deleted.out) == {"deleted": 1, "missing": ["nobody"]}
+    assert "nobody" in deleted.err
+    assert run("index", "compact", index).code == 0
+    exported = run("index", "export", index, "--format", "jsonl", "--weights", "scaled", "--json")
+    assert exported.code == 0, exported.err
+    rows = [json.loads(line) for line in (tmp_path / "index.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["d3", "d4", "d2"]  # by ordinal: the replaced document took a new one
+    assert rows[2]["vector"] == {"dog": pytest.approx(1.0, abs=2 / 255)}
+    assert run("index", "export", index, "--format", "jsonl").code == 1
