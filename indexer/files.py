@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from indexer.errors import SparseIRError
+
 
 def create(path: Path) -> int:
     """Open a new file for writing; an old one of that name is a crashed writer's and is emptied."""
@@ -22,13 +24,27 @@ def create(path: Path) -> int:
 def write(descriptor: int, data: Any, offset: int) -> None:
     """Write all of `data` at `offset`."""
     view = memoryview(data).cast("B")
-    while len(view):
-        done = os.pwrite(descriptor, view, offset)
-        view, offset = view[done:], offset + done
+    try:
+        while len(view):
+            done = os.pwrite(descriptor, view, offset)
+            view, offset = view[done:], offset + done
+    except OSError as error:
+        raise storage_error(error) from error
 
 
 def fsync(descriptor: int) -> None:
-    os.fsync(descriptor)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise storage_error(error) from error
+
+
+def storage_error(error: OSError) -> SparseIRError:
+    """What a failing disk means for the person whose index it is."""
+    return SparseIRError(
+        f"the index could not be written ({error.strerror}); free some space or look after the disk and run again: "
+        "the index still stands at its last commit"
+    )
 
 
 def fsync_folder(path: Path) -> None:
