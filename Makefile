@@ -49,7 +49,7 @@ fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	rm -rf build/fuzz && mkdir -p build/fuzz && cp -r indexer tests build/fuzz/
 	$(CMAKE) --install build/sanitize --prefix build/fuzz >/dev/null
-	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
+	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
 
 check: lint test ## what a change must pass
 

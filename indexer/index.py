@@ -53,10 +53,22 @@ class Segment(SegmentFile):
     @cached_property
     def ordinals(self) -> NDArray[np.int64]:
         """int64 (num_docs,): ordinal of each doc_id."""
+        return self.ordinals_of(np.arange(self.num_docs))
+
+    def ordinals_of(self, doc_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Ordinal of some doc_ids."""
         relative = self.section("ORDN")
-        if len(relative) == 0:
-            return np.arange(self.num_docs, dtype=np.int64) + self.header.ordinal_base
-        return relative.astype(np.int64) + self.header.ordinal_base
+        inside = relative[doc_ids].astype(np.int64) if len(relative) else np.asarray(doc_ids, np.int64)
+        return inside + self.header.ordinal_base
+
+    @property
+    def ordinal_range(self) -> tuple[int, int]:
+        """(smallest ordinal, one above the largest); (0, 0) without documents."""
+        relative = self.section("ORDN")
+        if self.num_docs == 0:
+            return 0, 0
+        low, high = (int(relative.min()), int(relative.max())) if len(relative) else (0, self.num_docs - 1)
+        return low + self.header.ordinal_base, high + self.header.ordinal_base + 1
 
     def is_live(self, doc_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """bool: which of these doc_ids are not deleted."""
@@ -88,7 +100,7 @@ class Segment(SegmentFile):
 
     def docno(self, doc_id: int) -> str:
         """External name of a document."""
-        return self.names.name(doc_id) if self.names.present else str(int(self.ordinals[doc_id]))
+        return self.names.name(doc_id) if self.names.present else str(int(self.ordinals_of(np.array([doc_id]))[0]))
 
     def column(self, name: str) -> Column | None:
         """A metadata column by doc_id, or None where this segment lacks it."""
@@ -201,7 +213,7 @@ class Index:
                 ids = segment.doc_ids(numbers)
             here = np.flatnonzero(ids >= 0)
             here = here[segment.is_live(ids[here])]
-            out[here] = segment.ordinals[ids[here]]
+            out[here] = segment.ordinals_of(ids[here])
         return out
 
     def fields(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:

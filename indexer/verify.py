@@ -6,10 +6,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer import native_build
 from indexer.errors import IndexFormatError
@@ -194,10 +192,7 @@ def _check_documents(index: Index, segment: Segment) -> None:
             raise _refuse(segment, "smallest ordinals of blocks are wrong", "block-ordinals", "BORD")
     elif len(smallest):
         raise _refuse(segment, "BORD without ORDN", "block-ordinals", "BORD")
-    if (
-        segment.num_docs
-        and not 0 <= int(segment.ordinals.min()) <= int(segment.ordinals.max()) < index.manifest.next_ordinal
-    ):
+    if segment.ordinal_range[1] > index.manifest.next_ordinal:
         raise _refuse(segment, "an ordinal is not below the next one", "ordinals-below-next", "ORDN")
 
 
@@ -249,13 +244,12 @@ def _check_fields(index: Index, segment: Segment) -> None:
 
 def _check_across(index: Index) -> None:
     """No ordinal twice, and no live name twice, in the whole index."""
-    ordinals: NDArray[Any] = np.concatenate([np.zeros(0, np.int64), *(s.ordinals for s in index.segments)])
-    if len(np.unique(ordinals)) != len(ordinals):
+    if _ordinals_meet(index.segments):
         raise IndexFormatError(
             f"index '{index.path}': two documents have one ordinal; rebuild", invariant="ordinals-differ"
         )
     live = [(s.section("NAMH"), s.section("NAMI"), s) for s in index.segments if s.names.present]
-    hashes = np.concatenate([np.zeros(0, np.uint64), *(h[s.live[i]] for h, i, s in live)])
+    hashes = np.concatenate([np.zeros(0, np.uint64), *(h[s.is_live(i)] for h, i, s in live)])
     values, counts = np.unique(hashes, return_counts=True)
     for value in values[counts > 1].tolist():
         seen = [
@@ -264,12 +258,28 @@ def _check_across(index: Index) -> None:
             for at in range(
                 int(np.searchsorted(h, np.uint64(value))), int(np.searchsorted(h, np.uint64(value), side="right"))
             )
-            if s.live[i[at]]
+            if s.is_live(i[at : at + 1])[0]
         ]
         if len(set(seen)) != len(seen):
             raise IndexFormatError(
                 f"index '{index.path}': two live documents are called {seen[0]!r}", invariant="names-differ"
             )
+
+
+def _ordinals_meet(segments: tuple[Segment, ...]) -> bool:
+    """Whether an ordinal stands in two segments. Disjoint ranges, the usual case, need no list of ordinals."""
+    ordered = sorted((s for s in segments if s.num_docs), key=lambda s: s.ordinal_range)
+    for i, segment in enumerate(ordered):
+        for other in ordered[i + 1 :]:
+            if other.ordinal_range[0] >= segment.ordinal_range[1]:
+                break
+            if len(other.section("ORDN")) == 0:
+                segment, other = other, segment
+            if len(other.section("ORDN")) == 0:
+                return True  # two unbroken ranges that overlap
+            if (segment.doc_ids(other.ordinals) >= 0).any():
+                return True
+    return False
 
 
 _CHECKS: dict[str, Callable[[Index, Segment], None]] = {
