@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
 from indexer.documents import Built, Documents, SegmentPlan, concatenate, in_memory, read_batches, write_documents
+from indexer.errors import ConfigError
 from indexer.folder import check_target, copy_query_side, field_kinds, next_number, publish
 from indexer.index import Index, open_index
 from indexer.invert import number_slots
@@ -107,9 +108,11 @@ def build_index(
 
 def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built:
     """The new segment: in memory where no budget forbids it, otherwise from spilled runs."""
+    if plan.memory and plan.config.prune_postings:
+        raise ConfigError("prune_postings needs all postings of a term at once; build without a memory budget")
     if plan.memory and not whole:
         return build_streamed(batches, plan)
-    documents = concatenate(list(batches))
+    documents = concatenate(list(batches)).pruned(plan.config)
     if plan.memory and documents.vectors.nnz * BYTES_INVERTED > plan.memory:
         return build_streamed([documents], plan)
     scale = plan.config.doc_scale or choose_scale(documents.vectors.weights)

@@ -28,7 +28,8 @@ class IndexConfig:
     metadata : names of stored fields that searches can filter on.
     prune_mass : keep, of each document, the heaviest terms that hold this share of its weight; 1 keeps all.
     prune_terms : keep at most this many terms of a document, the heaviest; 0 keeps all.
-    prune_postings : keep at most this many postings of a term, the heaviest; 0 keeps all.
+    prune_postings : keep at most this many postings of a term in each segment as it is built, the heaviest; 0 keeps all.
+        Not within a memory budget.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from indexer.invert import Postings, invert
 from indexer.manifest import SegmentEntry
 from indexer.names import name_sections
 from indexer.progress import Progress, silent
+from indexer.prune import prune
 from indexer.segment import DTYPES, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
 from indexer.stored import field_sections, metadata_section
 from indexer.tables import BLOCK_SHIFT, TermTables, describe
@@ -41,6 +42,10 @@ class Documents:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def pruned(self, config: IndexConfig) -> Documents:
+        """The same documents with their vectors cut as the config says."""
+        return replace(self, vectors=prune(self.vectors, config))
 
     def slice(self, start: int, stop: int) -> Documents:
         """Documents start..stop."""

@@ -70,6 +70,7 @@ class RunSpiller:
 
     def add(self, documents: Documents) -> None:
         """Take a batch; a run is spilled before memory would run out."""
+        documents = documents.pruned(self._plan.config)
         vectors = documents.vectors
         self.num_terms = max(self.num_terms, vectors.num_terms)
         row = 0

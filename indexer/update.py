@@ -70,7 +70,7 @@ def add_documents(
         index = open_index(folder)
         manifest = index.manifest
         _check_encoder(manifest, options.get("encoder"))
-        documents = gather(vectors, docnos, fields)
+        documents = gather(vectors, docnos, fields).pruned(IndexConfig.from_dict(manifest.config))
         if len(documents) == 0:
             return index
         _check_terms(documents, manifest)
