@@ -154,7 +154,7 @@ class SegmentPlan:
     order : row of each doc_id, or None for the input order.
     config : of the index.
     num_threads, progress : as for a build.
-    bounds : see `indexer.tables.describe`.
+    final : False for a run that will be merged: it needs neither bounds nor to outlive a crash.
     """
 
     scale: float
@@ -163,7 +163,7 @@ class SegmentPlan:
     config: IndexConfig
     num_threads: int = 1
     progress: Progress = silent
-    bounds: bool = True
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
     postings = invert(documents.vectors, plan.scale, order=plan.order, keep_weights=keep, num_threads=plan.num_threads)
     plan.progress("summarising", 0, None)
     sections: dict[str, Payload] = {
-        **posting_sections(postings, describe(postings, plan.num_threads, bounds=plan.bounds))
+        **posting_sections(postings, describe(postings, plan.num_threads, bounds=plan.final))
     }
     if keep:
         weights = postings.weights
@@ -205,7 +205,7 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
         num_postings=len(postings.impacts),
         ordinal_base=plan.ordinal_base,
     )
-    return write_sections(path, header, sections, num_clipped=postings.num_clipped, progress=plan.progress)
+    return write_sections(path, header, sections, num_clipped=postings.num_clipped, plan=plan)
 
 
 def posting_sections(postings: Postings, tables: TermTables) -> dict[str, NDArray[Any]]:
@@ -245,18 +245,18 @@ def document_sections(
 
 
 def write_sections(
-    path: Path, header: SegmentHeader, sections: Mapping[str, Payload], *, num_clipped: int, progress: Progress
+    path: Path, header: SegmentHeader, sections: Mapping[str, Payload], *, num_clipped: int, plan: SegmentPlan
 ) -> SegmentEntry:
     """Write a finished segment; empty sections are left out unless their size says so much."""
     writer = SegmentWriter(path, len(sections))
     try:
         for done, name in enumerate(n for n in DTYPES if n in sections):
-            progress("writing", done, len(sections))
+            plan.progress("writing", done, len(sections))
             writer.add(name, sections[name])
-        size, crc = writer.finish(header)
+        size, crc = writer.finish(header, durable=plan.final)
     finally:
         writer.close()
-    progress("writing", len(sections), len(sections))
+    plan.progress("writing", len(sections), len(sections))
     return SegmentEntry(
         file=path.name,
         bytes=size,

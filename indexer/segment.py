@@ -113,8 +113,8 @@ class SegmentWriter:
         self._table += _ENTRY.pack(name.encode(), element, start, self._at - start, crc, 0)
         self._at = _aligned(self._at) + ALIGNMENT
 
-    def finish(self, header: SegmentHeader) -> tuple[int, int]:
-        """Write header and table, make the file durable; (bytes of the file, CRC-32 of the header)."""
+    def finish(self, header: SegmentHeader, *, durable: bool = True) -> tuple[int, int]:
+        """Write header and table, make the file durable unless it need not be; (bytes of the file, CRC-32 of the header)."""
         assert len(self._table) == self._count * _ENTRY.size
         fixed = _HEADER.pack(
             *(MAGIC, FORMAT_VERSION, self._count, self._at, header.num_docs, header.num_terms),
@@ -124,7 +124,8 @@ class SegmentWriter:
         # The last byte fixes the length: whatever padding was skipped reads as zeros.
         files.write(self._descriptor, b"\0", self._at - 1)
         files.write(self._descriptor, fixed[:60] + struct.pack("<I", crc) + bytes(self._table), 0)
-        files.fsync(self._descriptor)
+        if durable:
+            files.fsync(self._descriptor)
         return self._at, crc
 
     def close(self) -> None:

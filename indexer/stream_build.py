@@ -100,7 +100,7 @@ class RunSpiller:
             ordinal_base=self.num_docs,
             config=replace(plan.config, stored_weights=keep),
             num_threads=plan.num_threads,
-            bounds=False,
+            final=False,
         )
         self.entries.append(write_documents(path, documents, segment_plan))
         self._spool_forward(documents)
