@@ -85,7 +85,6 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--order", default="auto")
-    parser.add_argument("--layout", default="default")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory-budget", type=int, default=0, help="megabytes; 0: none")
     parser.add_argument("--updates", action="store_true")
@@ -97,7 +96,7 @@ def main() -> None:
             lambda: build_index(
                 chosen.index,
                 source,
-                config=IndexConfig(order=chosen.order, layout=chosen.layout),
+                config=IndexConfig(order=chosen.order),
                 num_threads=chosen.threads,
                 memory_budget=chosen.memory_budget << 20,
             )

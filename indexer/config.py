@@ -10,7 +10,6 @@ from typing import Any
 from indexer.errors import ConfigError
 
 ORDERS = ("auto", "input", "clusters", "bisection")
-LAYOUTS = ("default", "compact")
 STORED_WEIGHTS = ("none", "f16", "f32")
 
 
@@ -23,7 +22,6 @@ class IndexConfig:
     doc_scale : weight of one impact step; 0 chooses it from the data: the largest weight / 255, so that nothing clips.
     order : internal order of documents: "input" keeps it, "clusters" and "bisection" bring similar documents together,
         "auto" takes what pays at the size. Results never depend on it.
-    layout : "default" for speed, "compact" for size; both exact.
     stored_weights : keep the weights themselves for float-faithful search: "none", "f16" or "f32".
     metadata : names of stored fields that searches can filter on.
     prune_mass : keep, of each document, the heaviest terms that hold this share of its weight; 1 keeps all.
@@ -38,7 +36,6 @@ class IndexConfig:
 
     doc_scale: float = 0.0
     order: str = "auto"
-    layout: str = "default"
     stored_weights: str = "none"
     metadata: tuple[str, ...] = ()
     prune_mass: float = 1.0
@@ -47,7 +44,7 @@ class IndexConfig:
 
     def __post_init__(self) -> None:
         faults = []
-        for name, allowed in (("order", ORDERS), ("layout", LAYOUTS), ("stored_weights", STORED_WEIGHTS)):
+        for name, allowed in (("order", ORDERS), ("stored_weights", STORED_WEIGHTS)):
             if getattr(self, name) not in allowed:
                 faults.append(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
         if not (math.isfinite(self.doc_scale) and self.doc_scale >= 0):
