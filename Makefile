@@ -51,6 +51,12 @@ fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify
 	$(CMAKE) --install build/sanitize --prefix build/fuzz >/dev/null
 	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
 
+check-cuda: $(VENV)/.dev ## the CUDA kernels compile for sm_80 and sm_90a; needs nvcc, no GPU
+	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) tests/integration/test_cuda_compiles.py
+
+test-gpu: $(VENV)/.dev ## the gpu engine on a CUDA device
+	$(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu
+
 check: lint test ## what a change must pass
 
 lint: $(VENV)/.dev ## ruff, mypy, import linter

@@ -45,10 +45,20 @@ def compiled_kernels(arch: str, cache: Path | None = None) -> bytes:
     cached = cache / f"{arch}-{digest}.cubin"
     if cached.is_file():
         return cached.read_bytes()
-    nvrtc = _load_nvrtc()
-    image = _compile_nvrtc(nvrtc, texts, arch) if nvrtc is not None else _compile_nvcc(folder, arch)
+    image = compile_source(texts, arch)
     _store(cached, image)
     return image
+
+
+def compile_source(texts: dict[str, str], arch: str) -> bytes:
+    """Machine code of the first of some CUDA sources; the others are what it includes, by name.
+
+    Raises
+    ------
+    NativeError : neither NVRTC nor nvcc is there, or the sources do not compile.
+    """
+    nvrtc = _load_nvrtc()
+    return _compile_nvrtc(nvrtc, texts, arch) if nvrtc is not None else _compile_nvcc(texts, arch)
 
 
 def _store(path: Path, image: bytes) -> None:
@@ -81,12 +91,13 @@ def _load_nvrtc() -> ctypes.CDLL | None:
 
 
 def _compile_nvrtc(nvrtc: ctypes.CDLL, texts: dict[str, str], arch: str) -> bytes:
-    headers = [name for name in SOURCES if name != SOURCES[0]]
+    main, *headers = texts
     contents = (ctypes.c_char_p * len(headers))(*(texts[n].encode() for n in headers))
     names = (ctypes.c_char_p * len(headers))(*(n.encode() for n in headers))
     program = ctypes.c_void_p()
-    source = texts[SOURCES[0]].encode()
-    status = nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, SOURCES[0].encode(), len(headers), contents, names)
+    status = nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), texts[main].encode(), main.encode(), len(headers), contents, names
+    )
     if status:
         raise NativeError(f"NVRTC refused the program (status {status})")
     options = (ctypes.c_char_p * 2)(f"--gpu-architecture={arch}".encode(), b"--std=c++17")
@@ -109,7 +120,7 @@ def _nvrtc_text(nvrtc: ctypes.CDLL, what: str, program: ctypes.c_void_p) -> byte
     return buffer.raw
 
 
-def _compile_nvcc(folder: Path, arch: str) -> bytes:
+def _compile_nvcc(texts: dict[str, str], arch: str) -> bytes:
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         raise NativeError(
@@ -117,8 +128,10 @@ def _compile_nvcc(folder: Path, arch: str) -> bytes:
             "pip install nvidia-cuda-nvrtc-cu12 (or the CUDA toolkit), or choose the torch backend"
         )
     with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "kernels.cubin"
-        command = [nvcc, f"-arch={arch}", "-std=c++17", "-O3", "-cubin", "-o", str(output), str(folder / SOURCES[0])]
+        for name, text in texts.items():
+            (Path(scratch) / name).write_text(text, encoding="utf-8")
+        source, output = Path(scratch) / next(iter(texts)), Path(scratch) / "kernels.cubin"
+        command = [nvcc, f"-arch={arch}", "-std=c++17", "-O3", "-cubin", "-o", str(output), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NativeError(f"the CUDA kernels do not compile for {arch}:\n{done.stderr}")

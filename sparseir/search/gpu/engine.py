@@ -36,7 +36,7 @@ class GpuConfig:
     gpu_memory : bytes the engine may take on the device, layout included; batches are cut to fit.
     window_shift : log2 of the documents in a window, 5..15.
     head_terms : the most frequent terms go through tensor cores as a dense matrix (cuda only; rounded up to a multiple of
-        32). 0 is none, and the default until bench/gpu/hybrid.py has shown a gain on the device at hand.
+        32). 0 is none, and the default until bench/gpu/run.py has shown a gain on the device at hand.
     """
 
     backend: BackendName = "auto"

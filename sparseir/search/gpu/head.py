@@ -55,7 +55,7 @@ def split_head(postings: SegmentPostings, num_terms: int, window_docs: int) -> t
     """The `num_terms` most frequent terms (rounded up to a multiple of 32) as a matrix, and the lists of all others.
 
     Costs a byte a document and term, so a term pays for itself in memory from a third of the documents on; whether it pays
-    in time is what bench/gpu/hybrid.py measures.
+    in time is what bench/gpu/run.py measures.
     """
     num_terms = -(-num_terms // HEAD_STEP) * HEAD_STEP
     length = (postings.run_end - postings.run_start).astype(np.int64)
