@@ -45,12 +45,24 @@ class QueryBatch:
         at = np.arange(indptr[-1]) + np.repeat(self.indptr[queries] - indptr[:-1], lengths)
         return QueryBatch(indptr=indptr, ids=self.ids[at], weights=self.weights[at])
 
+    def distinct(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """(ids that occur, ascending; the place among them of each of `ids`)."""
+        largest = int(self.ids.max(initial=0))
+        if largest > 32 * len(self.ids):
+            ids, at = np.unique(self.ids, return_inverse=True)
+            return ids, at.astype(np.int64)
+        occurs = np.zeros(largest + 1, np.bool_)  # a table of the ids is quicker than sorting many of them
+        occurs[self.ids] = True
+        return np.flatnonzero(occurs).astype(np.uint32), (np.cumsum(occurs) - 1)[self.ids]
+
     def resolve(self, term_ids: NDArray[np.uint32]) -> QueryBatch:
         """Term rows of a segment in place of term ids; terms the segment does not have are left out."""
         if len(term_ids) == 0 or len(self.ids) == 0:
             return QueryBatch(indptr=np.zeros_like(self.indptr), ids=self.ids[:0], weights=self.weights[:0])
-        row = np.searchsorted(term_ids, self.ids)
-        inside = term_ids[np.minimum(row, len(term_ids) - 1)] == self.ids
+        distinct, at = self.distinct()
+        row = np.searchsorted(term_ids, distinct)
+        inside = (term_ids[np.minimum(row, len(term_ids) - 1)] == distinct)[at]
+        row = row[at]
         kept = np.concatenate([[0], np.cumsum(inside)])
         return QueryBatch(
             indptr=kept[self.indptr].astype(np.int64),
@@ -134,5 +146,6 @@ def pack_bits(flags: NDArray[np.bool_]) -> NDArray[np.uint32]:
 def decode_keys(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(ordinals relative to the segment, scores) of sort keys; key 0 is padding: (-1, 0)."""
     scores = (keys >> np.uint64(32)).astype(np.int64)
-    ordinals = ORDINAL_MASK - (keys & np.uint64(ORDINAL_MASK)).astype(np.int64)
-    return np.where(scores > 0, ordinals, -1), scores
+    ordinals = (~keys & np.uint64(ORDINAL_MASK)).astype(np.int64)
+    ordinals[scores == 0] = -1
+    return ordinals, scores

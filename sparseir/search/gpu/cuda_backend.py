@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,7 @@ class _Prepared:
     num_queries: int
     queries: DeviceBuffer  # their terms, weights and thresholds
     work: DeviceBuffer  # histogram, count, best
-    kept: list[DeviceBuffer]
+    candidates: DeviceBuffer
     windows_per_launch: int
     threshold_offset: int
     count_offset: int
@@ -84,7 +83,7 @@ class CudaBackend:
         head: DenseHead | None = None,
         compile: Callable[[str], bytes] = compiled_kernels,
     ) -> None:
-        self._driver, self._limits, self._lock = driver, limits, threading.Lock()
+        self._driver, self._limits = driver, limits
         self._num_docs, self._num_windows = layout.num_docs, layout.num_windows
         self._list_max, self._ordinals = postings.list_max, postings.ordinals
         self._window_docs = layout.window_docs
@@ -141,14 +140,18 @@ class CudaBackend:
         keys = np.zeros((len(rows), k), np.uint64)
         if self._num_windows == 0 or len(rows) == 0:
             return keys
-        with self._lock:
+        with self._driver.lock:
             self._driver.use()
-            bitmap = None if live is None else self._driver.put(pack_bits(live))
-            self._base.live = 0 if bitmap is None else bitmap.address
+            self._base.live = 0 if live is None else self._upload("live", pack_bits(live)).address
             per_chunk = self._queries_per_chunk(k)
             for start, stop in rows.chunks(per_chunk):
                 keys[start:stop] = self._search_chunk(rows.slice(start, stop), k, thresholds[start:stop])
         return keys
+
+    def _upload(self, role: str, array: NDArray[Any]) -> DeviceBuffer:
+        buffer = self._driver.scratch(role, array.nbytes)
+        buffer.upload(array)
+        return buffer
 
     def _capacity(self, k: int) -> int:
         wanted = self._limits.capacity or max(8192, 32 * k)
@@ -174,7 +177,6 @@ class CudaBackend:
         over = np.flatnonzero(counts > prepared.task.capacity)
         risen = np.empty(len(rows) if len(over) else 0, np.int32)
         prepared.queries.download(risen, prepared.threshold_offset)
-        del prepared  # its memory serves the second search
         if len(over) and again:
             keys[over] = self._search_all_scores(rows.take(over), k)
         elif len(over):
@@ -186,8 +188,8 @@ class CudaBackend:
         """Upload a chunk of queries and lay out its working memory."""
         num_queries, capacity = len(rows), self._capacity(k)
         listed = rows if self._head is None else self._head.tail(rows)
-        distinct, slot = np.unique(listed.ids, return_inverse=True)
-        bits = np.array([int(b).bit_length() for b in score_bounds(rows, self._list_max)], np.int64)
+        distinct, slot = listed.distinct()
+        bits = np.frexp(score_bounds(rows, self._list_max).astype(np.float64))[1]  # bit lengths: bounds are below 2^31
         parts = {
             "query_start": listed.indptr.astype(np.uint32),
             "query_slot": slot.astype(np.uint32),
@@ -199,7 +201,7 @@ class CudaBackend:
         if self._head is not None:
             low, high = self._head.planes(rows)
             parts |= {"head_low": low.reshape(-1).view(np.uint32), "head_high": high.reshape(-1).view(np.uint32)}
-        queries = self._driver.put(np.concatenate(list(parts.values())))
+        queries = self._upload("queries", np.concatenate(list(parts.values())))
         task = Task.from_buffer_copy(self._base)
         offset, places = 0, {}
         for name, part in parts.items():
@@ -208,12 +210,12 @@ class CudaBackend:
             offset += part.nbytes
         histogram_bytes = 4 * BINS * num_queries
         count_bytes = 4 * (num_queries + num_queries % 2)  # the keys after it stay aligned to 8 bytes
-        work = DeviceBuffer(self._driver, histogram_bytes + count_bytes + 8 * num_queries * k)
+        work = self._driver.scratch("work", histogram_bytes + count_bytes + 8 * num_queries * k)
         work.clear(histogram_bytes + count_bytes)
         slot_bytes = max(8 * len(distinct), self._free // 4)
         windows = int(min(self._num_windows, max(1, slot_bytes // max(1, 8 * len(distinct)))))
-        slots = DeviceBuffer(self._driver, 8 * windows * len(distinct))
-        candidates = DeviceBuffer(self._driver, 8 * capacity * num_queries)
+        slots = self._driver.scratch("slots", 8 * windows * len(distinct))
+        candidates = self._driver.scratch("candidates", 8 * capacity * num_queries)
         task.histogram, task.count = work.address, work.address + histogram_bytes
         task.best = work.address + histogram_bytes + count_bytes
         task.slots, task.candidates = slots.address, candidates.address
@@ -224,7 +226,7 @@ class CudaBackend:
             num_queries=num_queries,
             queries=queries,
             work=work,
-            kept=[slots, candidates],
+            candidates=candidates,
             windows_per_launch=windows,
             threshold_offset=places["threshold"],
             count_offset=histogram_bytes,
@@ -262,7 +264,7 @@ class CudaBackend:
         keys = np.zeros((num_queries, k), np.uint64)
         for q in range(num_queries):
             candidates = np.empty(min(int(counts[q]), capacity), np.uint64)
-            prepared.kept[1].download(candidates, 8 * capacity * q)
+            prepared.candidates.download(candidates, 8 * capacity * q)
             best = np.sort(candidates)[::-1][:k]
             keys[q, : len(best)] = best
         return keys, counts
@@ -275,7 +277,7 @@ class CudaBackend:
         complement = (ORDINAL_MASK - own.astype(np.int64)).astype(np.uint64)
         for start, stop in rows.chunks(per_chunk):
             prepared = self._prepare(rows.slice(start, stop), 1, np.ones(stop - start, np.int32))
-            scores = DeviceBuffer(self._driver, 4 * self._num_docs * (stop - start))
+            scores = self._driver.scratch("scores", 4 * self._num_docs * (stop - start))
             prepared.task.scores = scores.address
             self._score("store", prepared, 0, self._num_windows)
             one = np.empty(self._num_docs, np.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,8 @@ class Driver:
         self._context = ctypes.c_void_p()
         self.call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
         self.use()
+        self.lock = threading.Lock()
+        self._scratch: dict[str, DeviceBuffer] = {}
         self.arch = f"sm_{self._attribute(_MAJOR)}{self._attribute(_MINOR)}"
         self.multiprocessors = self._attribute(_MULTIPROCESSORS)
         self.max_shared_bytes = self._attribute(_SHARED_OPT_IN)
@@ -115,6 +118,19 @@ class Driver:
         value = ctypes.c_int(0)
         self.call("cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), self._device)
         return value.value
+
+    def scratch(self, role: str, nbytes: int) -> DeviceBuffer:
+        """Memory for one role, kept from call to call and grown when needed: allocation waits for the device.
+
+        Whoever uses it holds `lock`. What it contains is left over from the last use.
+        """
+        kept = self._scratch.pop(role, None)
+        if kept is None or kept.nbytes < nbytes:
+            if kept is not None:
+                kept.free()
+            kept = DeviceBuffer(self, nbytes)
+        self._scratch[role] = kept
+        return kept
 
     def put(self, array: NDArray[Any]) -> DeviceBuffer:
         """A device copy of an array."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.index_source import cached_layout, segment_postings
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
+
+if TYPE_CHECKING:
+    from sparseir.search.gpu.driver import Driver
 
 HYBRID_WINDOW_SHIFT = 12
 """With a dense head a block holds the scores of eight queries: 4,096 documents are 128 KiB."""
@@ -91,6 +95,12 @@ class GpuEngine:
         opener = open_backend or _open_backend
         if layouts is None:
             layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
+        self._ordinal_base = min((s.ordinal_base for s in segments), default=0)
+        if any(s.ordinal_base + s.num_docs - self._ordinal_base > 2**32 for s in segments):
+            raise ConfigError(
+                "the ordinals of this index span more than 2^32, which the sort keys of the gpu engine cannot hold; "
+                "search on the CPU, or build the index anew"
+            )
         total = sum(layout.nbytes for layout in layouts)
         self._segments = []
         for postings, layout in zip(segments, layouts, strict=True):
@@ -149,15 +159,18 @@ class GpuEngine:
         """
         if k < 1:
             raise ConfigError(f"k is {k}; ask for at least one hit")
-        best_ordinals = np.full((len(queries), k), -1, np.int64)
-        best_scores = np.zeros((len(queries), k), np.int64)
+        best = np.zeros((len(queries), k), np.uint64)
         for number, segment in enumerate(self._segments):
             mask = None if allowed is None else allowed[number]
-            keys = self._search_segment(segment, queries, k, mask, best_scores[:, k - 1])
-            ordinals, scores = decode_keys(keys)
-            ordinals = np.where(ordinals >= 0, ordinals + segment.postings.ordinal_base, -1)
-            best_ordinals, best_scores = _merge(best_ordinals, best_scores, ordinals, scores)
-        return best_ordinals, best_scores
+            keys = self._search_segment(segment, queries, k, mask, (best[:, k - 1] >> np.uint64(32)).astype(np.int64))
+            distance = np.uint64(segment.postings.ordinal_base - self._ordinal_base)
+            if distance:
+                keys[keys > 0] -= distance  # the key holds the complement of the ordinal
+            best = keys if number == 0 else np.sort(np.hstack([best, keys]), axis=1)[:, : -k - 1 : -1]
+        ordinals, scores = decode_keys(best)
+        if self._ordinal_base:
+            ordinals[scores > 0] += self._ordinal_base
+        return ordinals, scores
 
     def _search_segment(
         self,
@@ -186,32 +199,26 @@ def _live(postings: SegmentPostings, allowed: NDArray[np.bool_] | None) -> NDArr
     return live
 
 
-def _merge(
-    ordinals: NDArray[np.int64],
-    scores: NDArray[np.int64],
-    more_ordinals: NDArray[np.int64],
-    more_scores: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The k best of two (Q, k) answers."""
-    k = ordinals.shape[1]
-    ordinals, scores = np.hstack([ordinals, more_ordinals]), np.hstack([scores, more_scores])
-    order = np.lexsort((ordinals, -scores), axis=1)[:, :k]
-    return np.take_along_axis(ordinals, order, 1), np.take_along_axis(scores, order, 1)
+@functools.cache
+def _driver() -> Driver:
+    """The first device, once a process: segments and engines share its working memory."""
+    from sparseir.search.gpu.driver import Driver
+
+    return Driver()
 
 
 def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig) -> Backend:
     """The backend the configuration names, or the first one this machine can run: cuda, triton, torch."""
     if config.backend in ("auto", "cuda"):
         from sparseir.search.gpu.cuda_backend import CudaBackend, CudaLimits
-        from sparseir.search.gpu.driver import Driver
 
         try:
             limits = CudaLimits(memory=config.gpu_memory)
             if config.head_terms == 0:
-                return CudaBackend(layout, postings, Driver(), limits)
+                return CudaBackend(layout, postings, _driver(), limits)
             shift = min(layout.window_shift, HYBRID_WINDOW_SHIFT)
             head, others = split_head(postings, config.head_terms, 1 << shift)
-            return CudaBackend(build_layout(others, window_shift=shift), postings, Driver(), limits, head=head)
+            return CudaBackend(build_layout(others, window_shift=shift), postings, _driver(), limits, head=head)
         except NativeError:  # no device, no driver, or nothing to compile the kernels with
             if config.backend == "cuda":
                 raise
