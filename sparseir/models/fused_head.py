@@ -1,16 +1,24 @@
 """Vocabulary projection and maximum over tokens in one step, in B×V memory.
 
-The plain formula makes logits of B×L×V before the maximum leaves B×V of them: 4 GB at B=128, L=256. Here each
-document's logits exist only for the moment of its maximum, and the backward pass touches only the arg-max token of
-each active term, since nothing else receives a gradient.
+The plain formula makes logits of B×L×V before the maximum leaves B×V of them: 4 GB at B=128, L=256. Here the logits of
+a few texts exist for one piece of the vocabulary at a time, in the processor's cache, and the backward pass touches
+only the arg-max token of each active term, since nothing else receives a gradient.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+_TOKENS = 512
+"""Tokens of a group of texts whose logits are computed together: a piece of the vocabulary is read once for them."""
+
+_TERMS = 2048
+"""Terms of a piece of the vocabulary: 512 × 2048 logits in bfloat16 are 2 MiB. Measured: 15–25% faster than whole rows."""
 
 
 def max_logits(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -31,54 +39,91 @@ def max_logits(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Te
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    result: Tensor = _MaxLogits.apply(hidden.to(dtype), mask, weight.to(dtype), bias)
+    with torch.autocast(device, enabled=False):
+        result: Tensor = _MaxLogits.apply(hidden, mask, weight, bias, dtype)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGroup:
+    """The counted tokens of some consecutive texts, packed without padding.
+
+    places : int64 (T,), rows of the flattened (B·L, H) hidden states.
+    spans : per text, its first and last + 1 place in `places`.
+    """
+
+    first_text: int
+    places: Tensor
+    spans: list[tuple[int, int]]
+
+
+def token_groups(mask: Tensor, size_limit: int) -> Iterator[TokenGroup]:
+    """Texts in groups of at most `size_limit` tokens, or one longer text; texts without tokens have an empty span."""
+    counts = (mask != 0).sum(1).tolist()
+    flat = (mask != 0).flatten().nonzero().squeeze(1)
+    start = text = 0
+    while text < len(counts):
+        spans: list[tuple[int, int]] = []
+        size, first = 0, text
+        while text < len(counts) and (not spans or size + counts[text] <= size_limit):
+            spans.append((size, size + counts[text]))
+            size += counts[text]
+            text += 1
+        yield TokenGroup(first, flat[start : start + size], spans)
+        start += size
 
 
 class _MaxLogits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
         needs_grad = any(ctx.needs_input_grad)
         batch, num_terms = hidden.shape[0], weight.shape[0]
         top = torch.zeros(batch, num_terms, dtype=torch.float32, device=hidden.device)
-        bias32 = bias.float()
-        terms: list[Tensor] = []
-        tokens: list[Tensor] = []
-        for b in range(batch):
-            positions = mask[b].nonzero().squeeze(1)
-            if not len(positions):
-                terms.append(positions)
-                tokens.append(positions)
-                continue
-            logits = hidden[b, positions] @ weight.t()
-            torch.add(logits.amax(0).float(), bias32, out=top[b])
-            if needs_grad:
-                active = (top[b] > 0).nonzero().squeeze(1)
-                terms.append(active)
-                tokens.append(positions[logits[:, active].argmax(0)])
+        bias32, states, table = bias.detach().float(), hidden.flatten(0, 1).to(dtype), weight.to(dtype)
+        terms: list[list[Tensor]] = [[] for _ in range(batch)]
+        tokens: list[list[Tensor]] = [[] for _ in range(batch)]
+        for group in token_groups(mask, _TOKENS):
+            packed = states[group.places]
+            for low in range(0, num_terms, _TERMS):
+                high = min(low + _TERMS, num_terms)
+                logits = packed @ table[low:high].t()
+                for b, (begin, end) in enumerate(group.spans, start=group.first_text):
+                    if begin == end:
+                        continue
+                    own = logits[begin:end]
+                    torch.add(own.amax(0).float(), bias32[low:high], out=top[b, low:high])
+                    if needs_grad:
+                        active = (top[b, low:high] > 0).nonzero().squeeze(1)
+                        terms[b].append(active + low)
+                        tokens[b].append(group.places[begin + own[:, active].argmax(0)])
         top.relu_()
         if needs_grad:
-            ctx.save_for_backward(hidden, weight, *terms, *tokens)
-            ctx.bias_dtype = bias.dtype
+            none = torch.zeros(0, dtype=torch.int64, device=hidden.device)
+            ctx.save_for_backward(
+                hidden, weight, *(torch.cat(t or [none]) for t in terms), *(torch.cat(t or [none]) for t in tokens)
+            )
+            ctx.dtypes = dtype, bias.dtype
         return top
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None, None]:
         hidden, weight, *rest = ctx.saved_tensors
-        grad, batch = grads[0], hidden.shape[0]
+        dtype, bias_dtype = ctx.dtypes
+        grad, (batch, length, _) = grads[0], hidden.shape
         terms, tokens = rest[:batch], rest[batch:]
+        states = hidden.flatten(0, 1)
         grad_hidden = torch.zeros_like(hidden)
         grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
         grad_bias = torch.zeros(weight.shape[0], dtype=torch.float32, device=weight.device)
         for b in range(batch):
-            active = terms[b]
+            active, places = terms[b], tokens[b]
             if not len(active):
                 continue
             g = grad[b, active]
             grad_bias[active] += g
-            grad_weight[active] += g[:, None] * hidden[b, tokens[b]].float()
+            grad_weight[active] += g[:, None] * states[places].float()
             # One non-zero a column: the scatter onto tokens as a product, which keeps it in matrix arithmetic.
-            onto = torch.zeros(hidden.shape[1], len(active), dtype=weight.dtype, device=weight.device)
-            onto[tokens[b], torch.arange(len(active), device=weight.device)] = g.to(weight.dtype)
-            grad_hidden[b] = onto @ weight[active]
-        return grad_hidden, None, grad_weight.to(weight.dtype), grad_bias.to(ctx.bias_dtype)
+            onto = torch.zeros(length, len(active), dtype=dtype, device=weight.device)
+            onto[places - b * length, torch.arange(len(active), device=weight.device)] = g.to(dtype)
+            grad_hidden[b] = (onto @ weight[active].to(dtype)).to(hidden.dtype)
+        return grad_hidden, None, grad_weight.to(weight.dtype), grad_bias.to(bias_dtype), None

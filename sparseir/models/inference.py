@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer import SparseVectors
+from sparseir.models.towers import MaskedLMTower
 
 Dtype = Literal["float32", "bfloat16", "native"]
 Progress = Callable[[int, int], None]
@@ -66,6 +67,9 @@ class InferenceCopies:
         if kept is None or kept[0] != state:
             with torch.no_grad():
                 made = copy.deepcopy(module).to(dtype).eval().requires_grad_(False)
+                on_cpu = parameters[0].device.type == "cpu"
+                if on_cpu and isinstance(made, MaskedLMTower) and native_dtype("native", parameters[0].device) == dtype:
+                    made.freeze()
             kept = self._copies[key] = (state, made)
         return kept[1]
 

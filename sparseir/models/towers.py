@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sparseir.models.backbone import Backbone
 from sparseir.models.fused_head import max_logits
+from sparseir.models.screen import VocabularyScreen
 
 SPECIAL_BIAS = -1e4
 """Vocabulary bias of a special token: no logit lifts it above zero, here or in any other loader of the weights."""
@@ -63,7 +64,13 @@ class MaskedLMTower(Tower):
         self.activation = activation
         self.top_k = top_k
         self.lexical = lexical
+        self.screen: VocabularyScreen | None = None
         self.silence_specials()
+
+    def freeze(self) -> None:
+        """Prepare a copy that will never learn for encoding on a CPU that multiplies bfloat16 and 8-bit numbers."""
+        if self.pooling == "max":
+            self.screen = VocabularyScreen(self.backbone.decoder.weight, self.backbone.decoder.bias)
 
     @torch.no_grad()
     def silence_specials(self) -> None:

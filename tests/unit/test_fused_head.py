@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sparseir.models.fused_head import max_logits  # noqa: E402
+from sparseir.models.screen import VocabularyScreen  # noqa: E402
 
 
 def plain(hidden, mask, weight, bias):
@@ -70,3 +71,22 @@ def test_text_without_tokens_is_all_zero() -> None:
     top.sum().backward()
     assert not top.any()
     assert not hidden.grad.any()
+
+
+@pytest.mark.parametrize("shift", [-6.0, -1.0, 4.0])
+def test_screened_head_leaves_out_no_active_term(shift: float) -> None:
+    """Few, many and all terms active; an outlier that makes the 8-bit step coarse; padding and an empty text."""
+    generator = torch.Generator().manual_seed(11)
+    hidden = torch.randn(4, 9, 16, generator=generator)
+    hidden[1, 2, 3] = 40.0
+    weight, bias = torch.randn(300, 16, generator=generator), torch.randn(300, generator=generator) + shift
+    mask = torch.ones(4, 9, dtype=torch.int64)
+    mask[2, 4:] = 0
+    mask[3] = 0
+    for dtype in (torch.float32, torch.bfloat16):
+        low, table = hidden.to(dtype), weight.to(dtype)
+        with torch.no_grad():
+            got = VocabularyScreen(table, bias).max_logits(low, mask)
+            want = max_logits(low, mask, table, bias)
+        torch.testing.assert_close(got, want, rtol=1e-2, atol=1e-5)
+        assert torch.equal(got > 0, want > 0)
