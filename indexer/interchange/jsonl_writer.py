@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from indexer.interchange.batches import VectorBatch
 from indexer.interchange.vocabulary import Vocabulary
+from indexer.vectors import SparseVectors
 
+_ROWS = 64
 _WHOLE = [str(i) for i in range(4096)]  # impacts, mostly
 
 
@@ -41,15 +43,19 @@ class JsonlWriter:
 
     def add(self, batch: VectorBatch, docnos: list[str]) -> None:
         """Write the rows of a batch under these names."""
-        vectors = batch.vectors
+        for first in range(0, len(batch), _ROWS):  # few rows at a time: their strings then stay in the cache
+            last = min(first + _ROWS, len(batch))
+            self._file.write(self._lines(batch.vectors.slice(first, last), docnos[first:last]).encode())
+
+    def _lines(self, vectors: SparseVectors, docnos: list[str]) -> str:
         keys = map(self._keys.__getitem__, vectors.term_ids.tolist())
-        pairs = [key + weight for key, weight in zip(keys, _texts(vectors.weights), strict=True)]
-        bounds = (vectors.indptr - vectors.indptr[0]).tolist()
+        pairs = list(map(str.__add__, keys, _texts(vectors.weights)))
+        bounds = vectors.indptr.tolist()
         lines = []
         for name, lo, hi in zip(docnos, bounds[:-1], bounds[1:], strict=True):
             encoded = json.dumps(name, ensure_ascii=False)
             lines.append(f'{{"id": {encoded}, "contents": "", "vector": {{{", ".join(pairs[lo:hi])}}}}}\n')
-        self._file.write("".join(lines).encode())
+        return "".join(lines)
 
     def finish(self, path: Path) -> None:
         """Nothing is left to write."""

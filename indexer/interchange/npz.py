@@ -189,7 +189,7 @@ class NpzSource(VectorSource):
         if "format.npy" not in archive.namelist():
             return
         member = NpzMember(archive, "format", self.path)
-        if member.dtype.kind not in "SU" or member.count != 1 or member.dtype.itemsize > 64:
+        if member.dtype.kind not in "SU" or member.count != 1 or not 0 < member.dtype.itemsize <= 64:
             raise DataError("member 'format' is no word; expected 'csr'", path=self.path)
         value = member.take(1)[0]
         word = value.decode("latin1") if isinstance(value, bytes) else str(value)

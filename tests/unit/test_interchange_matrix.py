@@ -62,6 +62,7 @@ NPZ_FAULTS = [
     ({"shape": None}, "no member 'shape'"),
     ({"format": np.array(b"csc")}, "'csc' format; convert it with .tocsr"),
     ({"format": np.array([1, 2])}, "expected 'csr'"),
+    ({"format": np.array(b"", "S0")}, "csr"),
     ({"data": np.array([{}, 1, 2], object)}, "Python objects"),
     ({"data": WEIGHTS.astype(complex)}, "expected a vector of numbers"),
     ({"data": np.array([True, True, True])}, "expected a vector of numbers"),
