@@ -104,7 +104,12 @@ def truth(dataset: Dataset, num_queries: int, k: int, cache: Path) -> Truth:
     """Exact answers over the float32 weights, sums in float64; computed once and kept in `cache`."""
     digest = hashlib.sha256(f"{dataset.docs.stat().st_size} {dataset.queries.stat().st_size}".encode()).hexdigest()[:8]
     file = cache / f"truth-{digest}-q{num_queries}-k{k}.npz"
-    if not file.exists():
+    longer = [
+        f for f in cache.glob(f"truth-{digest}-q*-k{k}.npz") if int(f.name.split("-q")[1].split("-")[0]) >= num_queries
+    ]
+    if longer:
+        file = longer[0]
+    else:
         docs = read(dataset.docs)
         queries = rows(read(dataset.queries), num_queries)
         cache.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,9 @@ import peers
 from dataset import Dataset, read, rows, truth
 
 
-def _status(field: str, process: Path = Path("/proc/self")) -> int:
+def _status(field: str, process: Path = Path("/proc/self"), file: str = "status") -> int:
     """Bytes of a memory field of a process, such as VmRSS."""
-    for line in (process / "status").read_text(encoding="ascii").splitlines():
+    for line in (process / file).read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise KeyError(field)
@@ -42,6 +42,11 @@ def _cpu_ns() -> int:
         fields = (child / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return time.process_time_ns() + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def _resident() -> int:
+    """Resident bytes, with a file that is mapped several times (by several modes of a peer) counted once."""
+    return sum(_status("Pss", process, "smaps_rollup") for process in (Path("/proc/self"), *_children()))
 
 
 def _disk(folder: Path) -> int:
@@ -80,7 +85,7 @@ class Server:
         self._dataset, self._num_queries = dataset, num_queries
         queries = rows(read(dataset.queries), num_queries)
         self._adapter = peer.adapter(folder, peer.indexes[index].settings)
-        self._before = _status("VmRSS")
+        self._before = _resident()
         start = time.perf_counter()
         self._adapter.load()
         self._load_s = time.perf_counter() - start
@@ -115,8 +120,7 @@ class Server:
 
     def memory(self) -> dict[str, float]:
         """What loading and answering added to the process; pages of mapped files count once touched."""
-        resident = _status("VmRSS") + sum(_status("VmRSS", child) for child in _children())
-        return {"resident_bytes": max(0, resident - self._before), "load_s": self._load_s}
+        return {"resident_bytes": max(0, _resident() - self._before), "load_s": self._load_s}
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from peers.protocol import Adapter, Index, Mode, Peer, Settings
 
 EXACT = ("auto", "block_filter", "exhaustive", "maxscore", "block_max_wand", "wand")
+APPROXIMATE = ("approximate .98", "approximate .95")
+"""With the recall asked for, which is calibrated on pseudo-queries at the first search."""
 
 
 class Sparseir(Adapter):
@@ -19,16 +21,24 @@ class Sparseir(Adapter):
         build_index(self.folder / "index", docs, config=IndexConfig(**self.settings))
 
     def load(self) -> None:
+        self._searchers: dict[str, Any] = {}
+        self._open("auto")
+
+    def _open(self, engine: str) -> Any:
+        from sparseir.search.approximate import ApproximateConfig
         from sparseir.search.searcher import Searcher
 
-        self._searcher = Searcher.open(self.folder / "index")
+        if engine not in self._searchers:
+            name, _, target = engine.partition(" ")
+            chosen = ApproximateConfig(recall_target=float(target)) if target else name
+            self._searchers[engine] = Searcher.open(self.folder / "index", engine=chosen)
+        return self._searchers[engine]
 
     def prepare(self, term_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Any:
         return term_ids.astype(np.uint32), weights
 
     def search(self, query: Any, k: int, settings: Settings) -> Any:
-        self._searcher.engine = settings["engine"]
-        return self._searcher.search_terms(*query, k)
+        return self._open(settings["engine"]).search_terms(*query, k)
 
     def ids(self, answer: Any) -> NDArray[np.int64]:
         return answer.ordinals[answer.ordinals >= 0]
@@ -43,7 +53,10 @@ PEER = Peer(
         Index(
             key=f"order={order}",
             settings={"order": order},
-            modes=tuple(Mode(label=engine, exact=True, settings={"engine": engine}) for engine in EXACT),
+            modes=tuple(
+                Mode(label=engine, exact=engine in EXACT, settings={"engine": engine})
+                for engine in (*EXACT, *APPROXIMATE)
+            ),
         )
         for order in ("auto", "input")
     ),
