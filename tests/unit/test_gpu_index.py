@@ -54,6 +54,19 @@ def test_an_index_is_searched_from_its_files_and_its_layouts_are_kept(tmp_path):
             np.testing.assert_array_equal(scores, want_scores)
 
 
+def test_damaged_and_stale_layouts_are_replaced(tmp_path):
+    """A cut array does not fit the others and is built again; the layout of a segment that is gone is deleted."""
+    case = make_case(64, 300)
+    index = build_index(tmp_path / "index", vectors_of(case))
+    want = GpuEngine.open(index, CONFIG).search(case.queries, 10)
+    (place,) = layout_folder(index).iterdir()
+    np.save(place / "local.npy", np.load(place / "local.npy")[:-3])
+    (layout_folder(index) / "000009.seg-00000000-w6").mkdir()
+    for got, expected in zip(GpuEngine.open(index, CONFIG).search(case.queries, 10), want, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert [p.name for p in layout_folder(index).iterdir()] == [place.name]
+
+
 def test_the_searcher_gives_the_same_on_every_engine(tmp_path):
     """Ordinals and the float scores users see, after an addition and a deletion, by batch and by single query."""
     case = make_case(61, 500, levels=20)

@@ -16,7 +16,7 @@ from indexer.index import Index
 from sparseir.errors import ConfigError, MissingExtraError, NativeError
 from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds, quantize_queries
 from sparseir.search.gpu.head import split_head
-from sparseir.search.gpu.index_source import cached_layout, segment_postings
+from sparseir.search.gpu.index_source import cached_layout, remove_stale_layouts, segment_postings
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 
@@ -119,6 +119,7 @@ class GpuEngine:
         layouts = [
             cached_layout(index, s, p, config.window_shift) for s, p in zip(index.segments, segments, strict=True)
         ]
+        remove_stale_layouts(index)
         return cls(segments, config, layouts=layouts, open_backend=open_backend)
 
     def search_vectors(

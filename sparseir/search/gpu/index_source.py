@@ -100,8 +100,9 @@ def cached_layout(index: Index, segment: Segment, postings: SegmentPostings, win
     """
     folder = layout_folder(index)
     place = folder / f"{segment.entry.file}-{segment.header_crc32:08x}-w{window_shift}"
-    if place.is_dir():
-        return _read(place, segment.num_docs, window_shift)
+    kept = _read(place, segment.num_docs, window_shift)
+    if kept is not None:
+        return kept
     layout = build_layout(postings, window_shift=window_shift)
     try:
         _write(folder, place, layout)
@@ -123,6 +124,30 @@ def _write(folder: Path, place: Path, layout: DeviceLayout) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _read(place: Path, num_docs: int, window_shift: int) -> DeviceLayout:
-    arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-    return DeviceLayout(num_docs=num_docs, window_shift=window_shift, group=int(np.load(place / "group.npy")), **arrays)
+def _read(place: Path, num_docs: int, window_shift: int) -> DeviceLayout | None:
+    """A kept layout, or None where there is none or its arrays do not fit together."""
+    try:
+        arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+        group = int(np.load(place / "group.npy"))
+    except (OSError, ValueError, EOFError):
+        return None
+    entry, posting, start = arrays["window_entry"], arrays["window_posting"], arrays["entry_start"]
+    fits = (
+        len(entry) == len(posting) == ((num_docs + (1 << window_shift) - 1) >> window_shift) + 1
+        and int(entry[-1]) == len(arrays["entry_row"]) == len(start) - len(entry) + 1
+        and int(posting[-1]) == len(arrays["local"]) == len(arrays["impact"])
+        and bool((entry[1:] >= entry[:-1]).all() and (posting[1:] >= posting[:-1]).all())
+    )
+    if not fits:
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+    return DeviceLayout(num_docs=num_docs, window_shift=window_shift, group=group, **arrays)
+
+
+def remove_stale_layouts(index: Index) -> None:
+    """Delete the layouts of segments the index no longer has; processes that map them keep what they have mapped."""
+    current = tuple(f"{s.entry.file}-{s.header_crc32:08x}-" for s in index.segments)
+    folder = layout_folder(index)
+    for place in folder.iterdir() if folder.is_dir() else ():
+        if not place.name.startswith((*current, ".writing-")):
+            shutil.rmtree(place, ignore_errors=True)
