@@ -99,3 +99,29 @@ def test_segments_merge_as_one(first, second, k):
         ordinals, scores = run(NativeIndex(indices, doc_scale=1.0), first, k, engine)
         np.testing.assert_array_equal(ordinals, want_ordinals)
         np.testing.assert_array_equal(scores, want_scores)
+
+
+@pytest.mark.slow
+def test_ten_thousand_collections():
+    """Shapes and degenerate cases drawn from one stream: every engine, the widest and the scalar instruction set."""
+    rng = np.random.default_rng(2026)
+    for _ in range(10_000):
+        c = random_collection(
+            rng,
+            num_docs=int(rng.choice([0, 1, 2, 31, 32, 33, 65, int(rng.integers(2, 400)), int(rng.integers(2, 400))])),
+            num_terms=int(rng.integers(1, 24)),
+            density=float(rng.choice([0.02, 0.2, 0.6, 1.0])),
+            impact_levels=int(rng.choice([1, 2, 5, 255])),
+            query_terms=int(rng.integers(1, 24)),
+        )
+        gone = rng.random(c.num_docs) < rng.choice([0.0, 0.0, 0.1, 0.9])
+        order = rng.permutation(c.num_docs)
+        check(
+            c,
+            int(rng.choice([1, 2, 10, 100, 1000])),
+            order=order,
+            rules=Rules(rows_from=int(rng.choice([0, 10**9]))),
+            allowed=order[~gone],
+            deleted=np.packbits(gone, bitorder="little") if gone.any() else None,
+            isas=["best", "scalar"],
+        )
