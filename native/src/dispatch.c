@@ -16,8 +16,17 @@ static const sir_kernels *x86(uint32_t isa) {
     return NULL;
 }
 
+static const sir_kernels *arm(uint32_t isa) {
+#if defined(__aarch64__)
+    if (isa == SIR_ISA_NEON || isa == SIR_ISA_BEST) return &sir_kernels_neon;
+#endif
+    (void)isa;
+    return NULL;
+}
+
 const sir_kernels *sir_kernels_for(uint32_t isa) {
     const sir_kernels *found = x86(isa);
+    if (found == NULL) found = arm(isa);
     if (found == NULL && (isa == SIR_ISA_SCALAR || isa == SIR_ISA_BEST)) found = &sir_kernels_scalar;
     return found;
 }

@@ -40,7 +40,7 @@ typedef struct sir_kernels {
     void (*score_tasks)(struct sir_block_batch *batch, const struct sir_block_task *tasks, uint32_t count);
 } sir_kernels;
 
-extern const sir_kernels sir_kernels_scalar, sir_kernels_avx2, sir_kernels_avx512;
+extern const sir_kernels sir_kernels_scalar, sir_kernels_avx2, sir_kernels_avx512, sir_kernels_neon;
 
 void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
                         uint32_t weight);

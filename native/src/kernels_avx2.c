@@ -123,6 +123,14 @@ AVX2 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *doc
 #define TARGET AVX2
 #include "block_score.h"
 
-const sir_kernels sir_kernels_avx2 = {SIR_ISA_AVX2, sir_scatter_scalar, collect,       NULL,
-                                      sir_add_block_maxima_scalar, block_bounds, collect_bounds, block_largest, score_tasks};
+const sir_kernels sir_kernels_avx2 = {
+    .isa = SIR_ISA_AVX2,
+    .scatter = sir_scatter_scalar,
+    .collect = collect,
+    .add_block_maxima = sir_add_block_maxima_scalar,
+    .block_bounds = block_bounds,
+    .collect_bounds = collect_bounds,
+    .block_largest = block_largest,
+    .score_tasks = score_tasks,
+};
 #endif

@@ -230,6 +230,15 @@ AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *d
 #define TARGET AVX512
 #include "block_score.h"
 
-const sir_kernels sir_kernels_avx512 = {SIR_ISA_AVX512, sir_scatter_scalar, collect,       bitmap_scores,
-                                        add_block_maxima, block_bounds, collect_bounds, block_largest, score_tasks};
+const sir_kernels sir_kernels_avx512 = {
+    .isa = SIR_ISA_AVX512,
+    .scatter = sir_scatter_scalar,
+    .collect = collect,
+    .bitmap_scores = bitmap_scores,
+    .add_block_maxima = add_block_maxima,
+    .block_bounds = block_bounds,
+    .collect_bounds = collect_bounds,
+    .block_largest = block_largest,
+    .score_tasks = score_tasks,
+};
 #endif

@@ -98,5 +98,13 @@ static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, co
 #define TARGET
 #include "block_score.h"
 
-const sir_kernels sir_kernels_scalar = {SIR_ISA_SCALAR, sir_scatter_scalar, collect,       NULL,
-                                        sir_add_block_maxima_scalar, block_bounds, collect_bounds, block_largest, score_tasks};
+const sir_kernels sir_kernels_scalar = {
+    .isa = SIR_ISA_SCALAR,
+    .scatter = sir_scatter_scalar,
+    .collect = collect,
+    .add_block_maxima = sir_add_block_maxima_scalar,
+    .block_bounds = block_bounds,
+    .collect_bounds = collect_bounds,
+    .block_largest = block_largest,
+    .score_tasks = score_tasks,
+};

@@ -107,7 +107,7 @@ static void expect(const uint32_t *weights, int64_t *ordinals, uint32_t *scores)
     for (uint32_t i = 0; i < K; i++) {
         uint32_t best = 0;
         for (uint32_t d = 1; d < DOCS; d++) best = left[d] > left[best] ? d : best;
-        ordinals[i] = left[best] > 0 ? best : -1;
+        ordinals[i] = left[best] > 0 ? (int64_t)best : -1;
         scores[i] = left[best];
         left[best] = 0;
     }
