@@ -79,8 +79,11 @@ class MaskedLMTower(Tower):
             self.backbone.decoder.bias[list(self.special_ids)] = SPECIAL_BIAS
 
     def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
+        """Weights (B, V); with `terms`, int64 (K,), only those columns, (B, K)."""
         hidden = self.backbone(features)
         mask = features["attention_mask"]
+        if self.screen is not None and terms is None and not torch.is_grad_enabled():
+            return self._finish(torch.log1p(self.screen.max_logits(hidden, mask)), hidden, features, None)
         decoder = self.backbone.decoder
         weight: Tensor = decoder.weight if terms is None else decoder.weight[terms]
         bias: Tensor = decoder.bias if terms is None else decoder.bias[terms]
@@ -88,6 +91,18 @@ class MaskedLMTower(Tower):
             weights = torch.log1p(max_logits(hidden, mask, weight, bias))
         else:
             weights = _sum_log1p(hidden, mask, weight, bias)
+        return self._finish(weights, hidden, features, terms)
+
+    def plain_forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The formula as it is written, logits of B×L×V and all: for exporters, which know no fused head."""
+        hidden = self.backbone(features)
+        decoder = self.backbone.decoder
+        logits = torch.relu(hidden @ decoder.weight.t() + decoder.bias) * features["attention_mask"].unsqueeze(-1)
+        weights = torch.log1p(logits)
+        return self._finish(weights.amax(1) if self.pooling == "max" else weights.sum(1), hidden, features, None)
+
+    def _finish(self, weights: Tensor, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None) -> Tensor:
+        """What follows the pooling: second logarithm, lexical residual, top-k."""
         if self.activation == "double_log1p":
             weights = torch.log1p(weights)
         if self.lexical is not None:
@@ -125,7 +140,7 @@ def scatter_max(values: Tensor, features: Mapping[str, Tensor], num_terms: int, 
     """
     ids = features["input_ids"]
     values = values.float() * features["attention_mask"] * counts[ids]
-    zeros = torch.zeros(len(ids), num_terms, dtype=torch.float32, device=values.device)
+    zeros = torch.zeros(ids.shape[0], num_terms, dtype=torch.float32, device=values.device)
     return zeros.scatter_reduce(1, ids, values, reduce="amax")
 
 

@@ -1,0 +1,155 @@
+"""Seconds and memory of one training step, ours beside sentence-transformers' SpladeLoss, same model and inputs.
+
+    python bench/train_step.py [--rounds 3] [--triples 16] [--tokens 128] [--threads 1] [--output train_step.json]
+
+A step is forward and backward of 16 (query, positive, negative) triples of 128 tokens each under bfloat16 autocast:
+in-batch negatives plus FLOPS on queries and documents. Each system runs in its own process, in turns; memory is the
+growth of the peak resident set over the loaded model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SYSTEMS = ("sparseir", "sentence-transformers")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--triples", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bias", type=float, default=-7.5)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.system:
+        print(json.dumps(one_step(chosen)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        result = compare(chosen, folder)
+    text = json.dumps(result, indent=1)
+    if chosen.output:
+        chosen.output.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def compare(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
+    from sparseir.config.model import ModelConfig
+    from sparseir.models import SparseEncoder
+
+    config = ModelConfig(
+        kind="splade",
+        fresh_head_bias=chosen.bias,
+        max_document_length=chosen.tokens,
+        max_query_length=chosen.tokens,
+    )
+    SparseEncoder.from_config(config).save(folder)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
+    for _ in range(chosen.rounds):
+        for name in SYSTEMS:
+            command = [sys.executable, __file__, "--system", name, "--folder", folder]
+            for option in ("triples", "tokens", "threads"):
+                command += [f"--{option}", str(getattr(chosen, option))]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
+    summary = {
+        name: {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
+        for name, runs in found.items()
+    }
+    ours, theirs = summary["sparseir"], summary["sentence-transformers"]
+    return {
+        "triples": chosen.triples,
+        "tokens": chosen.tokens,
+        "threads": chosen.threads,
+        "systems": summary,
+        "times_faster": round(theirs["seconds"] / ours["seconds"], 2),
+        "share_of_memory": round(ours["peak_mib"] / theirs["peak_mib"], 3),
+    }
+
+
+def one_step(chosen: argparse.Namespace) -> dict[str, float]:
+    import torch
+
+    torch.set_num_threads(chosen.threads)
+    torch.manual_seed(7)
+    make = our_step if chosen.system == "sparseir" else their_step
+    step, parameters = make(chosen)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, loss = [], 0.0
+    for _ in range(3):
+        for parameter in parameters:
+            parameter.grad = None
+        start = time.process_time()
+        with torch.autocast("cpu", torch.bfloat16):
+            value = step()
+        value.backward()
+        seconds.append((time.process_time() - start) / chosen.threads)
+        loss = float(value.detach())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"seconds": statistics.median(seconds), "peak_mib": (peak - before) / 1024, "loss": loss}
+
+
+def our_step(chosen: argparse.Namespace) -> tuple[Callable[[], Any], list[Any]]:
+    import torch
+
+    from sparseir.losses.ranking import info_nce
+    from sparseir.losses.regularisers import flops
+    from sparseir.models import SparseEncoder
+
+    encoder = SparseEncoder.load(chosen.folder, device="cpu")
+    encoder.document_tower.train()
+    queries, documents = ({"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in token_ids(chosen))
+
+    def step() -> Any:
+        q, d = encoder.query_tower(queries), encoder.document_tower(documents)
+        return info_nce(q @ d.t()) + 3e-5 * flops(q) + 5e-5 * flops(d)
+
+    return step, list(encoder.document_tower.parameters())
+
+
+def their_step(chosen: argparse.Namespace) -> tuple[Callable[[], Any], list[Any]]:
+    import torch
+    from sentence_transformers import SparseEncoder as Reference
+    from sentence_transformers.sparse_encoder.losses import SparseMultipleNegativesRankingLoss, SpladeLoss
+
+    model = Reference(chosen.folder, device="cpu").train()
+    ranking = SparseMultipleNegativesRankingLoss(model)
+    loss = SpladeLoss(model, loss=ranking, document_regularizer_weight=5e-5, query_regularizer_weight=3e-5)
+    queries, documents = token_ids(chosen)
+    columns = [queries, documents[: chosen.triples], documents[chosen.triples :]]
+
+    def step() -> Any:
+        found = loss([{"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in columns])
+        return sum(found.values()) if isinstance(found, dict) else found
+
+    return step, list(model.parameters())
+
+
+def token_ids(chosen: argparse.Namespace) -> tuple[Any, Any]:
+    """Queries (N, L) and documents (2N, L): the positives, then the negatives."""
+    import torch
+
+    generator = torch.Generator().manual_seed(7)
+    shape = (chosen.triples, chosen.tokens)
+    queries = torch.randint(2000, 20000, shape, generator=generator)
+    documents = torch.randint(2000, 20000, (2 * shape[0], shape[1]), generator=generator)
+    for ids in (queries, documents):
+        ids[:, 0], ids[:, -1] = 101, 102
+    return queries, documents
+
+
+if __name__ == "__main__":
+    main()
