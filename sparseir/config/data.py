@@ -33,6 +33,10 @@ class DataConfig:
     max_queries: int | None = None
     """At most so many judged queries of each collection, the first in file order; null: all."""
 
+    max_documents: int | None = None
+    """Read at most so many documents of each collection, the first in file order, and drop the queries whose positives
+    are not among them; null: all."""
+
     min_relevance: int = 1
     """Judgements from this grade on are positives."""
 
@@ -72,8 +76,11 @@ class DataConfig:
         ]
         if not 0 <= self.title_queries <= 1:
             faults.append(f"title_queries: a share from 0 to 1, found {self.title_queries}")
-        if self.max_queries is not None and self.max_queries < 1:
-            faults.append(f"max_queries: expected at least 1 or null, found {self.max_queries}")
+        faults += [
+            f"{name}: expected at least 1 or null, found {value}"
+            for name in ("max_queries", "max_documents")
+            if (value := getattr(self, name)) is not None and value < 1
+        ]
         if not self.false_negative_margin > 0:
             faults.append(f"false_negative_margin: expected a positive number, found {self.false_negative_margin}")
         if faults:

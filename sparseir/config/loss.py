@@ -31,6 +31,9 @@ class LossConfig:
     triplet: float = 0.0
     """Weight of max(0, 1 − (positive − negative))."""
 
+    reconstruction: float = 0.0
+    """csr: weight of the autoencoder's reconstruction errors at k, at 4k and of dead latents."""
+
     temperature: float = 1.0
     """Scores are divided by this in info_nce."""
 
@@ -59,7 +62,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 0, found {getattr(self, name)}"
-            for name in ("info_nce", "kl", "margin_mse", "triplet")
+            for name in ("info_nce", "kl", "margin_mse", "triplet", "reconstruction")
             if getattr(self, name) < 0
         ]
         ranking = self.objective == "ranking"

@@ -60,12 +60,7 @@ class Steps(TrainerCallback):
         self._started = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._objective.train(self._config.dropout)
         self._started = time.monotonic()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if not self._config.dropout:
-            self._objective.eval()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         for tower in (self._objective.encoder.document_tower, self._objective.encoder.query_tower):
@@ -113,7 +108,6 @@ class DevEvaluation(TrainerCallback):
         if state.global_step % self._config.evaluate_every and state.global_step != args.max_steps:
             return
         figures = {"step": float(state.global_step), **self._dev.evaluate(self._objective.encoder)}
-        self._objective.train(self._config.dropout)
         self._log.write(state.global_step, {f"dev/{k}": v for k, v in figures.items() if k != "step"})
         if not self.best or figures["ndcg_10"] > self.best["ndcg_10"]:
             self.best, self._since = figures, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -72,7 +73,7 @@ class TrainingSet:
         first = len(self.texts)
         number = len(self.ranges)
         positions: dict[str, int] = {}
-        for document in dataset.corpus():
+        for document in itertools.islice(dataset.corpus(), config.max_documents):
             here = positions[document.docno] = len(self.texts)
             self.docnos.append(document.docno)
             # A title that asks for its document is kept out of the document, or it would only have to be copied.
@@ -82,10 +83,14 @@ class TrainingSet:
         self.ranges.append((first, len(self.texts)))
         if not config.split:
             return
-        qrels = dataset.qrels(config.split, docnos=positions)
-        for query in dataset.queries(config.split)[: config.max_queries]:
-            judged = qrels[query.qid]
-            positives = tuple(positions[d] for d, grade in judged.items() if grade >= config.min_relevance)
+        whole = config.max_documents is None
+        qrels = dataset.qrels(config.split, docnos=positions if whole else None)
+        before = len(self.queries)
+        for query in dataset.queries(config.split):
+            if config.max_queries is not None and len(self.queries) - before >= config.max_queries:
+                break
+            judged = qrels[query.qid].items()
+            positives = tuple(positions[d] for d, grade in judged if grade >= config.min_relevance and d in positions)
             if positives:
                 self.queries.append(TrainingQuery(query.qid, query.text, positives, number))
 

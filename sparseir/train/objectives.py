@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.config.recipe import Recipe
+from sparseir.errors import ConfigError
+from sparseir.losses.csr import reconstruction
 from sparseir.losses.ranking import (
     info_nce,
     kl_divergence,
@@ -17,6 +19,7 @@ from sparseir.losses.ranking import (
     triplet,
     vector_distillation,
 )
+from sparseir.models.csr import CsrTower
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.towers import MaskedLMTower
 from sparseir.train.batches import RankingBatch, TextBatch
@@ -43,6 +46,10 @@ class Objective(nn.Module):
         self.figures: dict[str, float] = {}
         self.sparsity = Sparsity(recipe.regulariser, idf=idf, num_terms=encoder.num_terms)
         self._encode = BatchEncoder(encoder.tokenizer, chunk_size=recipe.train.chunk_size, bf16=recipe.train.bf16)
+
+    def train(self, mode: bool = True) -> Objective:
+        """Training mode, in which dropout is on only where the recipe wants it: transformers asks for it every step."""
+        return super().train(mode and self.recipe.train.dropout)
 
     def get_extra_state(self) -> dict[str, Any]:
         return self.sparsity.state_dict()
@@ -78,6 +85,8 @@ class Ranking(Objective):
         grouped = documents.view(num_queries, -1, documents.shape[-1])
         scores = queries @ documents.T if self.recipe.loss.in_batch else torch.einsum("qv,qcv->qc", queries, grouped)
         ranking = self._ranking(scores, batch, grouped.shape[1])
+        if self.recipe.loss.reconstruction:
+            ranking = ranking + self._reconstruction(batch)
         penalty = self.sparsity.documents(grouped, self.step, columns)
         if self.encoder.query_table is None:
             penalty = penalty + self.sparsity.queries(queries, self.step)
@@ -116,6 +125,18 @@ class Ranking(Objective):
             parts["triplet"] = loss.triplet * triplet(ours[:, :1], ours[:, 1:])
         self.figures = {name: float(part.detach()) for name, part in parts.items()}
         return torch.stack(list(parts.values())).sum()
+
+    def _reconstruction(self, batch: RankingBatch) -> Tensor:
+        """What a sparse autoencoder's codes of this process's documents leave of their dense embeddings."""
+        tower = self.encoder.document_tower
+        if not isinstance(tower, CsrTower):
+            raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
+        texts = batch.documents[own_share(len(batch.documents))]
+        features = self.encoder.tokenizer(texts, self.recipe.data.max_document_length)
+        codes = tower.codes({name: value.to(self.encoder.device) for name, value in features.items()})
+        loss = self.recipe.loss.reconstruction * reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
+        self.figures["reconstruction"] = float(loss.detach())
+        return loss / world()[1]
 
     def _allowed(self, known: Tensor, teacher: Tensor | None, target: Tensor) -> Tensor:
         """Candidates InfoNCE may call negative, and each query's target: no judged positive, no likely one."""

@@ -31,7 +31,7 @@ from sparseir.train.negatives import Negatives
 from sparseir.train.objectives import MaskedLM, Objective, Ranking, Vectors
 from sparseir.train.parallel import world
 from sparseir.train.teachers import BM25Teacher, DenseTeacher, load_teacher
-from sparseir.train.trainer import SparseTrainer
+from sparseir.train.trainer import SparseTrainer, training_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,10 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
     """
     start = time.monotonic()
     output = Path(output)
+    arguments = training_arguments(recipe.train, output)
     checkpoint = _prepare_folder(recipe, output, resume=resume)
     encoder = _starting_encoder(recipe)
+    _attend_plainly_on_cpu(encoder)
     objective, batches = _objective(recipe, encoder, progress)
     main = world()[0] == 0
     log = RunLog(output, enabled=main)
@@ -94,7 +96,7 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
             raise ConfigError("train.evaluate_every: needs data.dev_dataset")
         dev = DevEvaluation(objective, recipe.train, DevSet(recipe.data), log, output)
         callbacks.append(dev)
-    trainer = SparseTrainer(objective, recipe, output, batches, callbacks)
+    trainer = SparseTrainer(objective, recipe, arguments, batches, callbacks)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     figures = dict(objective.figures)
     if dev is not None:
@@ -111,10 +113,11 @@ def _prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | Non
     """The checkpoint to go on from, or None for a fresh start in a clean folder."""
     saved = output / RECIPE_FILE
     if not resume:
-        if output.exists() and any(output.iterdir()) and world()[0] == 0:
-            raise ConfigError(f"output folder {output} is not empty; name another one, or go on with --resume")
-        output.mkdir(parents=True, exist_ok=True)
-        saved.write_text(to_yaml(recipe), encoding="utf-8")
+        if world()[0] == 0:
+            if output.exists() and any(output.iterdir()):
+                raise ConfigError(f"output folder {output} is not empty; name another one, or go on with --resume")
+            output.mkdir(parents=True, exist_ok=True)
+            saved.write_text(to_yaml(recipe), encoding="utf-8")
         return None
     if not saved.exists():
         raise ConfigError(f"nothing to resume in {output}: it holds no {RECIPE_FILE}")
@@ -151,6 +154,16 @@ def _starting_encoder(recipe: Recipe) -> SparseEncoder:
     if wrong:
         raise ConfigError(f"train.start_from: {recipe.train.start_from} is another model ({'; '.join(wrong)})")
     return encoder
+
+
+def _attend_plainly_on_cpu(encoder: SparseEncoder) -> None:
+    """Attention by matrix products: its backward pass takes half the time of torch's fused one on a CPU."""
+    if encoder.device.type != "cpu":
+        return
+    for module in encoder.module.modules():
+        change = getattr(module, "set_attn_implementation", None)
+        if change is not None:
+            change("eager")
 
 
 def _objective(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[Objective, Any]:

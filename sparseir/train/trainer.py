@@ -29,7 +29,9 @@ _OOM_ADVICE = (
 class SparseTrainer(Trainer):
     """Runs an `Objective`. Batches come whole to every process; the objective splits and gathers them."""
 
-    def __init__(self, objective: Objective, recipe: Recipe, output: Path, batches: Any, callbacks: list[Any]) -> None:
+    def __init__(
+        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Any, callbacks: list[Any]
+    ) -> None:
         self.objective = objective
         self.recipe = recipe
         self.optimizer: Any = None
@@ -37,7 +39,7 @@ class SparseTrainer(Trainer):
         self.started = time.monotonic()
         super().__init__(
             model=objective,
-            args=training_arguments(recipe.train, output),
+            args=arguments,
             train_dataset=batches,
             data_collator=_only,
             callbacks=callbacks,
@@ -106,8 +108,11 @@ class SparseTrainer(Trainer):
 
 
 def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:
-    """What of transformers' arguments we use. Precision, logs and evaluation are ours."""
-    return TrainingArguments(
+    """What of transformers' arguments we use. Precision, logs and evaluation are ours.
+
+    Under torchrun this joins the group of processes.
+    """
+    arguments = TrainingArguments(
         output_dir=str(output / "checkpoints"),
         max_steps=config.steps,
         per_device_train_batch_size=1,
@@ -128,6 +133,8 @@ def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:
         ddp_find_unused_parameters=True,
         ddp_backend="gloo" if dist.is_torchelastic_launched() and not torch.cuda.is_available() else None,
     )
+    assert arguments.world_size >= 1  # asking for it is what sets the group up
+    return arguments
 
 
 def parameter_groups(objective: Objective, config: TrainConfig) -> list[dict[str, Any]]:

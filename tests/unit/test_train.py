@@ -98,6 +98,21 @@ def test_a_run_leaves_a_model_its_recipe_log_and_card(base: Path, collection: Pa
     assert result.summary()["steps"] == 4
 
 
+def test_dropout_is_off_where_the_recipe_says_so(base: Path, collection: Path, tmp_path: Path) -> None:
+    """Without dropout nothing but the order of the data is random, so one batch of everything repeats its loss."""
+    first = [
+        train(
+            recipe_of(base, collection, train__steps=1, train__batch_size=4, train__dropout=dropout, train__seed=seed,
+                      data__num_negatives=0),
+            tmp_path / f"{dropout}{seed}",
+        ).figures["info_nce"]
+        for dropout in (False, True)
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+    assert first[2] != pytest.approx(first[3], rel=1e-5)
+
+
 def test_equal_seeds_give_equal_models_and_others_differ(base: Path, collection: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(recipe_of(base, collection, train__seed=seed), tmp_path / name)
