@@ -34,6 +34,7 @@ def run(recipe: Path, output: Path, processes: int) -> dict[str, float]:
     return figures
 
 
+@pytest.mark.slow
 def test_two_processes_see_the_global_batch(base: Path, collection: Path, tmp_path: Path) -> None:  # noqa: F811
     """FLOPS over each process's own half would differ by far more than the tolerance, which covers summation order."""
     recipe = recipe_of(
