@@ -55,10 +55,11 @@ class ModelConfig:
     """Whether special tokens weigh 0, in training as in use."""
 
     lexical_residual: bool = False
-    """Whether each token of the document itself adds a learned positive weight to its own term."""
+    """Whether each token of the document itself adds a learned positive weight to its own term, times BM25's saturation
+    of how often the token occurs."""
 
     lexical_residual_start: float = 0.5
-    """Weight every token of a document adds at the start, the same for all; > 0."""
+    """What every token of a document adds before saturation, whatever training makes of the rest; > 0."""
 
     trainable_idf: bool = False
     """Whether the query weights of an inference_free encoder learn."""

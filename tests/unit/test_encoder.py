@@ -89,12 +89,19 @@ def test_static_queries_count_presence_once(base: Path) -> None:
         encoder.set_query_weights(idf[:-1])
 
 
-def test_lexical_residual_adds_its_start_to_own_tokens(base: Path) -> None:
+def test_lexical_residual_adds_its_saturated_start_to_own_tokens(base: Path) -> None:
+    """the cats and dogs running in the park: 8 pieces, `the` twice, the others once; start ½, k1 .9, b .4, L 128.
+
+    A token adds ½ + softplus(−1.5) = .7014133; k1·(1 − b + b·8/128) = .9·.625 = .5625; once: ·1.9/1.5625 = .8529186;
+    twice: ·3.8/2.5625 = 1.0401446.
+    """
     without = SparseEncoder.from_config(config_for(base, kind="inference_free"))
     with_it = SparseEncoder.from_config(config_for(base, kind="inference_free", lexical_residual=True))
     difference = dense(with_it.encode_documents(TEXTS[:1])) - dense(without.encode_documents(TEXTS[:1]))
     own = {WORDS.index(w) + len(SPECIALS) for w in TEXTS[0].split()}
-    np.testing.assert_allclose(difference[0, sorted(own)], 0.5, rtol=1e-5)
+    the = WORDS.index("the") + len(SPECIALS)
+    np.testing.assert_allclose(difference[0, the], 1.0401446, rtol=1e-5)
+    np.testing.assert_allclose(difference[0, sorted(own - {the})], 0.8529186, rtol=1e-5)
     assert set(np.flatnonzero(np.abs(difference[0]) > 1e-6)) == own
 
 
