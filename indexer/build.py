@@ -20,7 +20,7 @@ from indexer.lock import write_lock
 from indexer.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
 from indexer.progress import Progress, silent
 from indexer.quantize import choose_scale
-from indexer.reorder import ForwardRows, fill_forward, inverse_frequency, order_rows, wanted_order
+from indexer.reorder import ForwardRows, count_slots, fill_forward, inverse_frequency, order_rows, wanted_order
 from indexer.stream_build import StreamPlan, build_streamed
 from indexer.vectors import SparseVectors
 
@@ -141,7 +141,7 @@ def order_documents(
     progress("ordering", 0, None)
     slots, _, num_slots = number_slots(vectors)
     rows = ForwardRows.allocate(len(vectors), num_slots)
-    idf = inverse_frequency(np.bincount(slots, minlength=num_slots), len(vectors))
+    idf = inverse_frequency(count_slots(slots, num_slots), len(vectors))
     fill_forward(rows, 0, vectors, slots, idf, threads)
     return order_rows(rows, kind, threads), notes
 

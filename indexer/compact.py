@@ -13,16 +13,22 @@ from numpy.typing import NDArray
 from indexer.config import IndexConfig
 from indexer.folder import field_kinds, next_number, publish
 from indexer.index import Index, open_index
+from indexer.invert import TABLE_TERMS
 from indexer.lock import write_lock
 from indexer.manifest import SegmentEntry, read_manifest
 from indexer.merge import MergeShape, MergeSource, PostingMerge, SectionSpools
 from indexer.merge_documents import MergedDocuments
 from indexer.native_build import DROPPED
 from indexer.progress import Progress, silent
+from indexer.reorder import ForwardRows, inverse_frequency, offer_lists, order_rows, wanted_order
 from indexer.segment import DTYPES, SegmentHeader, SegmentWriter
+from indexer.term_lists import read_lists
 
 _POSTING_SECTIONS = ("TERM", "TREC", "DOCS", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS")
 _DEFAULT_MEMORY = 256 << 20
+_FORWARD_WIDTH = 24
+_NARROWEST = 8
+_CHUNK_TERMS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,8 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
 def compact_index(
     path: str | Path, *, num_threads: int = 1, memory_budget: int = 0, progress: Progress = silent
 ) -> CompactReport:
-    """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay.
+    """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay; documents are
+    clustered anew where the index's config orders them.
 
     Nothing is done where one segment without deletions is all there is.
 
@@ -119,7 +126,9 @@ def compact_index(
         segments: tuple[SegmentEntry, ...] = ()
         if index.num_docs:
             clipped = sum(s.entry.num_clipped for s in index.segments)
-            segments = (replace(write_merged(folder, _renumbered(index), shape), num_clipped=clipped),)
+            sources = _renumbered(index)
+            _reorder(sources, config, shape, index.num_terms)
+            segments = (replace(write_merged(folder, sources, shape), num_clipped=clipped),)
         publish(
             folder,
             replace(
@@ -134,7 +143,7 @@ def compact_index(
 
 
 def _renumbered(index: Index) -> list[MergeSource]:
-    """Live documents of all segments, one segment's after the other's: the order inside each is kept."""
+    """Live documents of all segments, one segment's after the other's."""
     sources, base = [], 0
     for segment in index.segments:
         doc_ids = np.full(segment.num_docs, DROPPED, np.uint32)
@@ -143,3 +152,29 @@ def _renumbered(index: Index) -> list[MergeSource]:
         base += int(live.sum())
         sources.append(MergeSource(segment, doc_ids))
     return sources
+
+
+def _reorder(sources: Sequence[MergeSource], config: IndexConfig, shape: MergeShape, num_terms: int) -> None:
+    """Cluster all documents anew where the config asks for it: the order of parts is not an order of the whole."""
+    kind, _ = wanted_order(config.order, shape.num_docs)
+    width = min(_FORWARD_WIDTH, shape.memory // (4 * shape.num_docs))
+    if kind == "input" or num_terms > TABLE_TERMS or width < _NARROWEST:
+        return
+    shape.progress("ordering", 0, None)
+    rows = ForwardRows.allocate(shape.num_docs, num_terms, width)
+    counts = np.zeros(shape.num_docs, np.int64)
+    df = np.zeros(num_terms, np.int64)
+    for source in sources:
+        df[source.segment.section("TERM")] += source.segment.section("TREC")["df"]
+    idf = inverse_frequency(df, int(df.max(initial=0)))
+    for source in sources:
+        new = np.where(source.doc_ids == DROPPED, -1, source.doc_ids.astype(np.int64))
+        held = source.segment.section("TERM")
+        for begin in range(0, len(held), _CHUNK_TERMS):
+            offer_lists(rows, read_lists(source.segment, begin, min(begin + _CHUNK_TERMS, len(held))), new, idf, counts)
+    order = order_rows(rows, kind, shape.num_threads)
+    place = np.empty(shape.num_docs, np.uint32)
+    place[order] = np.arange(shape.num_docs, dtype=np.uint32)
+    for source in sources:
+        kept = source.doc_ids != DROPPED
+        source.doc_ids[kept] = place[source.doc_ids[kept]]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.invert import run_parallel
+from indexer.term_lists import TermLists
 from indexer.vectors import SparseVectors
 
 AUTO_FROM = 65_536
@@ -63,6 +64,15 @@ def wanted_order(order: str, num_docs: int) -> tuple[str, tuple[str, ...]]:
     return order, ()
 
 
+def count_slots(slots: NDArray[np.uint32], num_slots: int) -> NDArray[np.int64]:
+    """How often each slot occurs; in pieces, because numpy counts over a copy in 64 bits."""
+    piece = 1 << 22
+    counts = np.zeros(num_slots, np.int64)
+    for begin in range(0, len(slots), piece):
+        counts += np.bincount(slots[begin : begin + piece], minlength=num_slots)
+    return counts
+
+
 def inverse_frequency(df: NDArray[Any], num_docs: int) -> NDArray[np.float32]:
     """log((N + 1) / (df + 1)) of each slot."""
     return np.log((num_docs + 1) / (np.asarray(df, np.float64) + 1)).astype(np.float32)
@@ -85,6 +95,17 @@ def fill_forward(
         ),
         _spans(len(vectors), threads),
     )
+
+
+def offer_lists(
+    rows: ForwardRows, lists: TermLists, new_ids: NDArray[np.int64], idf: NDArray[np.float32], counts: NDArray[np.int64]
+) -> None:
+    """Offer posting lists to forward rows: the way back from an index. new_ids: row of each doc_id, −1 for none."""
+    span = slice(int(lists.start[0]), int(lists.start[-1]))
+    slots = np.repeat(lists.term_ids, np.diff(lists.start).astype(np.int64))
+    levels = lists.impacts[span] * (idf / max(float(idf.max()), 1e-9))[slots]
+    levels = np.clip(np.rint(levels), 1, 255).astype(np.uint8)
+    _kernels().offer_terms(new_ids[lists.doc_ids()], levels, slots, rows.slots, rows.weights, counts)
 
 
 def order_rows(rows: ForwardRows, kind: str, threads: int) -> NDArray[np.uint32]:

@@ -230,3 +230,25 @@ def bisect_spans(
             stack[top, 0], stack[top, 1] = low, middle
             stack[top + 1, 0], stack[top + 1, 1] = middle, high
             top += 2
+
+
+@_jit
+def offer_terms(docs: Array, levels: Array, slots: Array, out_slots: Array, out_weights: Array, counts: Array) -> None:
+    """Offer postings to the rows of their documents, which keep their heaviest; documents marked −1 take none."""
+    width = out_slots.shape[1]
+    for i in range(len(docs)):
+        doc = docs[i]
+        if doc < 0:
+            continue
+        place = counts[doc]
+        if place < width:
+            counts[doc] += 1
+        else:
+            place = 0
+            for j in range(1, width):
+                if out_weights[doc, j] < out_weights[doc, place]:
+                    place = j
+            if out_weights[doc, place] >= levels[i]:
+                continue
+        out_slots[doc, place] = slots[i]
+        out_weights[doc, place] = levels[i]

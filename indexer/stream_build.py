@@ -18,7 +18,7 @@ from indexer.manifest import SegmentEntry
 from indexer.merge import MergeShape, MergeSource, SectionSpools
 from indexer.progress import Progress
 from indexer.quantize import MAX_IMPACT
-from indexer.reorder import ForwardRows, fill_forward, inverse_frequency, order_rows, wanted_order
+from indexer.reorder import ForwardRows, count_slots, fill_forward, inverse_frequency, order_rows, wanted_order
 from indexer.segment import SegmentFile
 
 BYTES_PER_POSTING = 28
@@ -116,7 +116,7 @@ class RunSpiller:
             return
         if self._forward is None:
             self._forward = SectionSpools(self._plan.folder, self._plan.number)
-            df = np.bincount(vectors.term_ids, minlength=vectors.num_terms)
+            df = count_slots(vectors.term_ids, vectors.num_terms)
             self._idf = inverse_frequency(df, len(vectors))
         assert self._idf is not None
         if len(self._idf) < self.num_terms:  # terms first seen after the first run are rare

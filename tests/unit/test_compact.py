@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer import IndexConfig, SparseVectors, add_documents, build_index, compact_index, delete_documents, open_index
+from indexer import (
+    IndexConfig,
+    SparseVectors,
+    add_documents,
+    build_index,
+    compact_index,
+    delete_documents,
+    open_index,
+    verify_index,
+)
+from indexer.term_lists import read_lists
+from tests import oracle
 from tests.unit.test_build import random_vectors
 
 POSTINGS = ("TERM", "TREC", "DOCS", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "FWGT")
@@ -91,3 +102,28 @@ def test_named_and_unnamed_segments_merge(tmp_path):
     add_documents(tmp_path / "i", SparseVectors.from_rows([{0: 1.0}], 1), docnos=["x"])
     compact_index(tmp_path / "i")
     assert open_index(tmp_path / "i").docnos([0, 1, 2]) == ["0", "1", "x"]
+
+
+@pytest.mark.slow
+def test_compaction_clusters_anew_and_keeps_every_document(tmp_path):
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(2)
+    parts = [random_vectors(rng, n, 50, 9) for n in (900, 1400)]
+    whole = SparseVectors.concatenate(parts)
+    config = IndexConfig(order="clusters", doc_scale=0.02)
+    live, names, fields = history(tmp_path / "i", parts, config, [3, 1000])
+    compact_index(tmp_path / "i", num_threads=2)
+    verify_index(tmp_path / "i")
+    index = open_index(tmp_path / "i")
+    segment = index.segments[0]
+    assert len(segment.section("ORDN")) == len(live)
+    assert sorted(segment.ordinals.tolist()) == live.tolist()
+    assert index.docnos(live) == [names[i] for i in live]
+    assert index.fields(live[:5]) == [fields[i] for i in live[:5]]
+    lists = read_lists(segment, 0, segment.header.num_terms)
+    terms = np.repeat(lists.term_ids, np.diff(lists.start).astype(np.int64))
+    found = set(zip(segment.ordinals[lists.doc_ids()].tolist(), terms.tolist(), lists.impacts.tolist(), strict=True))
+    impacts = oracle.quantize_impacts(whole.weights, 0.02)
+    rows = np.repeat(np.arange(len(whole)), np.diff(whole.indptr))
+    keep = np.isin(rows, live)
+    assert found == set(zip(rows[keep].tolist(), whole.term_ids[keep].tolist(), impacts[keep].tolist(), strict=True))
