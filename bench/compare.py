@@ -306,6 +306,14 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
+def _save(options: argparse.Namespace, dataset: Dataset, rows: list[Row]) -> None:
+    if options.json:
+        paths = ("data", "docs", "queries", "cache", "json")
+        settings = {key: value for key, value in vars(options).items() if key not in paths}
+        record = {"dataset": dataset.name, "processor": _processor(), "options": settings, "rows": as_json(rows)}
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     options = _arguments()
     if options.data is not None:
@@ -329,14 +337,14 @@ def main() -> None:
         comparison.open_baseline(baseline, baseline.modes[0])
     except WorkerError as error:
         _say(f"no baseline, so no ratios: {options.baseline}: {error}")
-    rows = [row for entry in _plan(options.peers.split(",")) for row in comparison.measure(entry)]
+    rows: list[Row] = []
+    for entry in _plan(options.peers.split(",")):
+        for row in comparison.measure(entry):
+            rows.append(row)
+            _save(options, dataset, rows)  # a run of an hour that is cut off has its rows
     for k in options.k:
         print(f"\n{dataset.name}, k={k}, {options.rounds} rounds\n")
         print(table([row for row in rows if row.k == k]))
-    if options.json:
-        settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items() if k != "json"}
-        record = {"dataset": dataset.name, "processor": _processor(), "options": settings, "rows": as_json(rows)}
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,8 +86,10 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def render(page: str, records: Sequence[dict[str, Any]]) -> str:
-    """The page with every table it asks for filled from the record of that dataset."""
-    by_name = {record["dataset"]: [Row(**row) for row in record["rows"]] for record in records}
+    """The page with every table it asks for filled from the records of that dataset."""
+    by_name: dict[str, list[Row]] = {}
+    for record in records:
+        by_name.setdefault(record["dataset"], []).extend(Row(**row) for row in record["rows"])
 
     def fill(match: re.Match[str]) -> str:
         rows = [row for row in by_name.get(match["dataset"], []) if row.k == int(match["k"])]
