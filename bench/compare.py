@@ -11,6 +11,7 @@ the method, docs/benchmarks.md a run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import importlib.metadata
 import importlib.util
@@ -98,7 +99,8 @@ class Worker:
 
     def close(self) -> None:
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it may have died with a request unread
+                self._process.stdin.close()
         self._process.wait()
 
 
