@@ -1,32 +1,13 @@
-"""`sparseir index delete | compact | export`: changing an index that stands, and taking it elsewhere."""
+"""`sparseir index delete | compact | verify | inspect`: changing an index that stands, and looking at it."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sparseir.cli.index import IndexPath, Json, app
-
-
-class ExportFormat(StrEnum):
-    """Formats other tools read, by the ending of their files."""
-
-    jsonl = "jsonl"
-    jsonl_gz = "jsonl.gz"
-    npz = "npz"
-    csr = "csr"
-    ciff = "ciff"
-
-
-class ExportWeights(StrEnum):
-    """What an exported weight is; see `indexer.interchange.export`."""
-
-    impact = "impact"
-    scaled = "scaled"
-    stored = "stored"
 
 
 @app.command("delete")
@@ -70,6 +51,49 @@ def verify_command(index: IndexPath, json: Json = False) -> None:
         )
 
 
+@app.command("inspect")
+def inspect_command(index: IndexPath, json: Json = False) -> None:
+    """Show sizes by section, histograms, segments, deletions and origin of an index."""
+    from dataclasses import asdict
+
+    from indexer.inspect import inspect_index
+    from sparseir.cli.console import emit_json, print_table, progress_bars
+
+    with progress_bars() as progress:
+        report = inspect_index(index, progress=progress)
+    if json:
+        emit_json(asdict(report))
+        return
+    print(
+        f"{index}: {report.documents:,} documents ({report.deleted:,} deleted), {report.postings:,} postings, "
+        f"{report.bytes / 1e6:.1f} MB, {report.bits_per_posting:.1f} bits a posting, {report.clipped:,} impacts cut to 255"
+    )
+    origin = f"{report.encoder.name} ({report.encoder.fingerprint})" if report.encoder else "not recorded"
+    print(f"commit {report.generation}, sparseir {report.sparseir_version}, encoder {origin}")
+    sections = [
+        [name, f"{size:,}", f"{size / max(1, report.bytes):.1%}"] for name, size in report.section_bytes.items()
+    ]
+    print_table("\nsections", ["section", "bytes", "share"], sections)
+    segments = [
+        [
+            s.file,
+            f"{s.documents:,}",
+            f"{s.deleted:,}",
+            f"{s.postings:,}",
+            f"{s.bytes:,}",
+            "yes" if s.reordered else "no",
+        ]
+        for s in report.segments
+    ]
+    print_table("\nsegments", ["file", "documents", "deleted", "postings", "bytes", "reordered"], segments)
+    for title, rows in (
+        ("terms a document", report.terms_per_document),
+        ("postings a term", report.postings_per_term),
+        ("impacts", report.impacts),
+    ):
+        print_table(f"\n{title}", ["at least", "count"], [[str(low), f"{count:,}"] for low, count in rows])
+
+
 @app.command("compact")
 def compact_command(
     index: IndexPath,
@@ -95,34 +119,3 @@ def compact_command(
             f"{index}: {report.segments_before} segments → 1, {report.documents_dropped:,} deleted documents dropped, "
             f"{report.bytes_before / 1e6:.1f} → {report.bytes_after / 1e6:.1f} MB"
         )
-
-
-@app.command("export")
-def export_command(
-    index: IndexPath,
-    format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
-    output: Annotated[Path | None, typer.Option(help="The file; INDEX.FORMAT when left out.")] = None,
-    weights: Annotated[
-        ExportWeights, typer.Option(help="impact: integers 1..255; scaled: times the scale; stored: the float weights.")
-    ] = ExportWeights.impact,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    json: Json = False,
-) -> None:
-    """Write an index back as vectors for other tools: Anserini JSONL, scipy .npz, Big-ANN .csr, CIFF."""
-    from dataclasses import asdict
-
-    from indexer import open_index
-    from indexer.interchange.export import export_index
-    from sparseir.cli.console import emit_json, progress_bars
-    from sparseir.cli.outputs import refuse_existing
-
-    target = output or index.with_name(f"{index.name}.{format.value}")
-    if not target.name.endswith(f".{format.value}"):
-        raise typer.BadParameter(f"--output {target} does not end in .{format.value}")
-    refuse_existing(target, overwrite=overwrite)
-    with progress_bars() as progress:
-        written = export_index(open_index(index), target, weights=weights.value, progress=progress)
-    if json:
-        emit_json({"output": str(target), **asdict(written)})
-    else:
-        print(f"{target}: {written.num_rows:,} rows, {written.nnz:,} weights")

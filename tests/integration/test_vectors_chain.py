@@ -115,6 +115,9 @@ def test_add_replace_delete_compact_and_export(run, tmp_path, vectors):
     assert json.loads(deleted.out) == {"deleted": 1, "missing": ["nobody"]}
     assert "nobody" in deleted.err
     assert run("index", "compact", index).code == 0
+    inspected = run("index", "inspect", index, "--json")
+    assert json.loads(inspected.out)["documents"] == 3
+    assert "sections" in run("index", "inspect", index).out
     exported = run("index", "export", index, "--format", "jsonl", "--weights", "scaled", "--json")
     assert exported.code == 0, exported.err
     rows = [json.loads(line) for line in (tmp_path / "index.jsonl").read_text().splitlines()]
