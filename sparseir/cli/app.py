@@ -10,6 +10,8 @@ import typer
 from sparseir import __version__
 from sparseir.cli import config, demo, encode, evaluate, maintain, search, train
 
+_INTERRUPTED = 130
+
 
 def make_command() -> Callable[[list[str]], int]:
     """The whole program as a function of its arguments that returns the exit code."""
@@ -44,6 +46,8 @@ def make_command() -> Callable[[list[str]], int]:
                 raise
             error.show()
             return int(error.exit_code)
+        if result == _INTERRUPTED:  # how recent typer leaves it; our commands return nothing
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
 
     return call

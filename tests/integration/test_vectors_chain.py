@@ -124,3 +124,18 @@ def test_add_replace_delete_compact_and_export(run, tmp_path, vectors):
     assert [row["id"] for row in rows] == ["d3", "d4", "d2"]  # by ordinal: the replaced document took a new one
     assert rows[2]["vector"] == {"dog": pytest.approx(1.0, abs=2 / 255)}
     assert run("index", "export", index, "--format", "jsonl").code == 1
+
+
+def test_an_interrupted_build_leaves_no_index_and_exit_code_one(run, tmp_path, vectors, monkeypatch):
+    from sparseir.encode import indexing
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(indexing, "build_index", interrupted)
+    outcome = run("index", "build", tmp_path / "index", "--vectors", vectors)
+    assert outcome.code == 1
+    assert "interrupted" in outcome.err
+    monkeypatch.undo()
+    assert run("search", tmp_path / "index", "cat").code == 1
+    assert run("index", "build", tmp_path / "index", "--vectors", vectors).code == 0
