@@ -172,13 +172,14 @@ class LexicalResidual(nn.Module):
 
     def forward(self, hidden: Tensor, features: Mapping[str, Tensor], num_terms: int) -> Tensor:
         values = self.start + nn.functional.softplus(self.importance(hidden).squeeze(-1).float())
-        return scatter_max(values, features, num_terms, self.counts) * self._saturation(features, num_terms)
+        own = scatter_max(values, features, num_terms, self.counts)
+        return own * self._saturation(features, torch.zeros_like(own))
 
-    def _saturation(self, features: Mapping[str, Tensor], num_terms: int) -> Tensor:
-        """s(tf_v, n) of every term, (B, V) float32; 0 where a text does not hold the term."""
+    def _saturation(self, features: Mapping[str, Tensor], zeros: Tensor) -> Tensor:
+        """s(tf_v, n) of every term, (B, V) float32 like `zeros`; 0 where a text does not hold the term."""
         ids = features["input_ids"]
         held = (features["attention_mask"] * self.counts[ids]).float()
-        tf = torch.zeros(len(ids), num_terms, dtype=torch.float32, device=ids.device).scatter_add_(1, ids, held)
+        tf = zeros.scatter_add(1, ids, held)
         length = held.sum(1, keepdim=True) / self.MEAN_LENGTH
         return (self.K1 + 1) * tf / (tf + self.K1 * (1 - self.B + self.B * length))
 
