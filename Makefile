@@ -24,8 +24,9 @@ NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
+# Its own default folder is the demo's to replace; a folder somebody named is not.
 demo: $(VENV)/.demo ## train, encode, index, search, evaluate; everything lands in $(OUT)
-	$(VENV)/bin/python -m sparseir.cli demo --output $(OUT) $(if $(DATA),--data $(DATA))
+	$(VENV)/bin/python -m sparseir.cli demo --output $(OUT) $(if $(DATA),--data $(DATA)) $(if $(filter file,$(origin OUT)),--overwrite)
 
 test: $(VENV)/.dev ## the whole suite in under ten minutes on two cores: C tests, then Python
 	$(MAKE) --no-print-directory test-native
