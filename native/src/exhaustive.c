@@ -68,6 +68,8 @@ void sir_engine_exhaustive(sir_context *c) {
     const sir_segment *s = c->segment;
     sir_workspace *w = c->workspace;
     const uint32_t num_bitmaps = bitmap_lists_first(c);
+    /* A filter that gave up has walked the short lists to their ends already. */
+    for (uint32_t i = 0; i < c->num_lists; i++) c->lists[i].next_window = 0;
     for (uint64_t first = 0; first < s->num_docs; first += SIR_WINDOW_DOCS) {
         const uint64_t left = s->num_docs - first;
         const uint32_t count = left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS;

@@ -78,6 +78,27 @@ def test_window_borders(num_docs):
         check(c, k, order=rng.permutation(num_docs))
 
 
+def test_auto_gives_up_with_short_lists_over_several_windows():
+    """Rare heavy terms that lie in several windows count as well when auto falls back to exhaustive scoring."""
+    rng = np.random.default_rng(5)
+    num_docs = 140_000
+    common = random_collection(rng, num_docs=num_docs, num_terms=8, density=0.4, impact_levels=255, query_terms=8)
+    rows = np.repeat(np.arange(num_docs), np.diff(common.indptr))
+    rare = np.sort(rng.choice(num_docs, 24, replace=False))
+    order = np.lexsort((np.r_[common.term_ids, np.full(24, 8)], np.r_[rows, rare]))
+    counts = np.diff(common.indptr) + np.bincount(rare, minlength=num_docs)
+    c = Collection(
+        indptr=np.r_[0, np.cumsum(counts)],
+        term_ids=np.r_[common.term_ids, np.full(24, 8)][order].astype(np.uint32),
+        impacts=np.r_[common.impacts, np.full(24, 255)][order].astype(np.uint8),
+        num_terms=9,
+        query_terms=np.arange(9, dtype=np.uint32),
+        query_weights=np.array([*range(300, 1100, 100), 4095], np.uint32),
+    )
+    for k in (10, 300):
+        check(c, k, isas=["best"], engines=["auto", "block_filter", "exhaustive"])
+
+
 @settings(deadline=None, max_examples=30)
 @given(first=collections(max_docs=120), second=collections(max_docs=120), k=st.integers(1, 40))
 def test_segments_merge_as_one(first, second, k):
