@@ -51,6 +51,7 @@ class Request(ctypes.Structure):
         ("workspace_bytes", ctypes.c_uint64),
         ("stats", ctypes.c_void_p),
         ("bound_factor", ctypes.c_double),
+        ("bound_mass", ctypes.c_double),
         ("max_blocks", ctypes.c_uint32),
     )
 

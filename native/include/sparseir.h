@@ -100,10 +100,12 @@ typedef struct sir_request {
     void *workspace;          /* scratch of one thread, 64-byte aligned, at least sir_workspace_bytes() */
     uint64_t workspace_bytes;
     sir_stats *stats;         /* NULL: not counted */
-    /* Of SIR_ENGINE_APPROXIMATE only. A block is scored when its bound reaches bound_factor (>= 1) times the threshold: the
-     * bounds are loose, so that a factor somewhat above 1 loses few hits. At most max_blocks are scored a segment, best
-     * bounds first; 0: no limit. */
+    /* Of SIR_ENGINE_APPROXIMATE only. A block is scored when its bound divided by bound_factor (1 .. 1000; 1 is exact) reaches
+     * the threshold: bounds are loose, so that a factor somewhat above 1 loses few hits. Where it is above 1, only the
+     * heaviest terms are in the bounds, those that hold bound_mass (above 0, at most 1) of what all terms may contribute.
+     * At most max_blocks are scored a segment, best bounds first; 0: no limit. */
     double bound_factor;
+    double bound_mass;
     uint32_t max_blocks;
 } sir_request;
 

@@ -24,22 +24,20 @@ void sir_block_bounds(sir_context *c, sir_block_filter *f) {
     const sir_segment *s = c->segment;
     uint64_t sum = 0;
     uint32_t heaviest = 0;
-    for (uint32_t i = 0; i < c->num_lists; i++) {
+    for (uint32_t i = 0; i < f->num_bounded; i++) {
         sum += c->lists[i].weight * (uint64_t)c->lists[i].term->list_max;
         heaviest = sir_max(heaviest, c->lists[i].weight);
     }
     /* A contribution is less than impact * weight / unit + 2, so that the sum over all lists stays below 65,536. */
-    f->unit = sir_max((uint32_t)(sum / (65535 - 2 * c->num_lists)) + 2, heaviest / 255 + 1); /* and scale fits 16 bits */
+    f->unit = sir_max((uint32_t)(sum / (65535 - 2 * f->num_bounded)) + 2, heaviest / 255 + 1); /* and scale fits 16 bits */
     f->num_rows = 0;
     memset(f->short_bounds, 0, sizeof *f->short_bounds * SIR_SUPER_BLOCKS * s->num_supers);
     memset(f->short_lists, 0, SIR_SUPER_BLOCKS * s->num_supers);
-    uint32_t num_short = 0;
-    for (uint32_t i = 0; i < c->num_lists; i++) {
+    for (uint32_t i = 0; i < f->num_bounded; i++) {
         sir_list *list = &c->lists[i];
         const uint32_t scale = 256 * list->weight / f->unit + 1;
-        list->has_row = list->term->bound_row != SIR_NO_ROW;
-        if (!list->has_row) {
-            list->row = num_short++;
+        if (i < f->num_short) {
+            list->row = i;
             add_short_list(c, f, list, scale);
             continue;
         }

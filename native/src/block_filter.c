@@ -5,50 +5,73 @@
  * and its key decides. Departures: bounds are 4-bit levels looked up in registers; blocks are scored from the postings
  * themselves, so that no second copy of the documents is kept; a batch of blocks is scored term by term, heaviest terms
  * first, and a block is dropped between two phases when its best partial score + the bound of the terms left is too small.
+ * Approximate search is the same with discounted bounds of the heaviest terms alone.
  */
 #include <math.h>
 #include <string.h>
 
 #include "block_filter.h"
 
-enum { FIRST_BATCH = 32 };
+enum { FIRST_BATCH = 16 };
 
-/* Heaviest possible contribution first; lists without a bound row before all, because the drop test cannot bound them. */
-static uint64_t list_rank(const sir_list *list) {
-    return (uint64_t)list->weight * list->term->list_max + (list->has_row ? 0 : (uint64_t)1 << 40);
-}
+static uint64_t largest_contribution(const sir_list *list) { return (uint64_t)list->weight * list->term->list_max; }
 
-static void sort_lists(sir_context *c) {
-    for (uint32_t i = 1; i < c->num_lists; i++) {
-        sir_list list = c->lists[i];
+static int without_row(const sir_list *list) { return list->term->bound_row == SIR_NO_ROW; }
+
+/* Heaviest possible contribution first, of the lists first .. last - 1. Stable, and short lists first where that is asked. */
+static void sort_lists(sir_list *lists, uint32_t last, int short_first) {
+    const uint64_t lead = short_first ? (uint64_t)1 << 40 : 0;
+    for (uint32_t i = 1; i < last; i++) {
+        sir_list list = lists[i];
+        const uint64_t rank = largest_contribution(&list) + (without_row(&list) ? lead : 0);
         uint32_t at = i;
-        for (; at > 0 && list_rank(&c->lists[at - 1]) < list_rank(&list); at--) c->lists[at] = c->lists[at - 1];
-        c->lists[at] = list;
+        for (; at > 0 && largest_contribution(&lists[at - 1]) + (without_row(&lists[at - 1]) ? lead : 0) < rank; at--)
+            lists[at] = lists[at - 1];
+        lists[at] = list;
     }
 }
 
-/* Score that the bound of a block must reach. Approximate search asks for more than the threshold. */
-static uint64_t wanted_score(const sir_context *c) {
-    const uint32_t floor = sir_topk_floor(c->top);
-    return c->bound_factor == 1 ? floor : (uint64_t)(floor * c->bound_factor);
+/* Which lists are in the bounds, and what a bound counts for. Exact search counts all, in full. Approximate search counts
+ * the heaviest ones that hold bound_mass of what all may contribute. A sum of block maxima, which rarely meet in one
+ * document, is divided by bound_factor; a list maximum, which few blocks reach, by its third power. Lists without a row
+ * stand before the others in the bounds, because the drop test cannot bound them. */
+static void choose_lists(sir_context *c, sir_block_filter *f) {
+    uint64_t all = 0, held = 0;
+    f->discount = 1 / c->bound_factor;
+    f->light_discount = f->discount * f->discount * f->discount;
+    f->num_bounded = c->num_lists;
+    f->num_short = 0;
+    f->light = 0;
+    if (c->bound_factor > 1 && c->bound_mass < 1) {
+        sort_lists(c->lists, c->num_lists, 0);
+        for (uint32_t i = 0; i < c->num_lists; i++) all += largest_contribution(&c->lists[i]);
+        f->num_bounded = 0;
+        while (f->num_bounded < c->num_lists && (double)held < c->bound_mass * (double)all)
+            held += largest_contribution(&c->lists[f->num_bounded++]);
+        f->light = (uint64_t)(f->light_discount * (double)(all - held));
+    }
+    sort_lists(c->lists, f->num_bounded, 1);
+    while (f->num_short < f->num_bounded && without_row(&c->lists[f->num_short])) f->num_short++;
 }
 
-/* Bounds in units below this cannot hold a hit. */
+/* Bounds in units below this cannot hold a hit, or, discounted, are not expected to. */
 static uint32_t floor_units(const sir_context *c, const sir_block_filter *f) {
-    const uint64_t units = (wanted_score(c) + f->unit - 1) / f->unit;
+    const uint64_t floor = sir_topk_floor(c->top);
+    const uint64_t missing = floor > f->light ? (uint64_t)((double)(floor - f->light) / f->discount) : 0;
+    const uint64_t units = (missing + f->unit - 1) / f->unit;
     return units == 0 ? 1 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
 }
 
-/* First list of the next phase: phases end where half, then three quarters of what is left may have been scored. */
-static uint32_t phase_end(const sir_context *c, uint32_t first) {
+/* First list of the next phase: phases end where half, then three quarters of what is left may have been scored, and
+ * where the lists end that are in the bounds. */
+static uint32_t phase_end(const sir_context *c, const sir_block_filter *f, uint32_t first) {
+    const uint32_t last = first < f->num_bounded ? f->num_bounded : c->num_lists;
     uint64_t left = 0, done = 0;
-    for (uint32_t i = first; i < c->num_lists; i++) left += c->lists[i].weight * (uint64_t)c->lists[i].term->list_max;
+    for (uint32_t i = first; i < last; i++) left += largest_contribution(&c->lists[i]);
     uint32_t end = first;
-    while (end < c->num_lists && end - first < SIR_PHASE_LISTS && (!c->lists[end].has_row || 2 * done < left)) {
-        done += c->lists[end].weight * (uint64_t)c->lists[end].term->list_max;
-        end++;
-    }
-    return c->num_lists - end < 4 && end - first + 4 <= SIR_PHASE_LISTS ? c->num_lists : end;
+    while (end < last && end - first < SIR_PHASE_LISTS && (end < f->num_short || 2 * done < left))
+        done += largest_contribution(&c->lists[end++]);
+    return last - end < 4 && end - first + 4 <= SIR_PHASE_LISTS ? last : end;
 }
 
 /* Tasks of lists first .. last - 1 in the blocks of the batch that may hold them. Takes what a list contributes at most
@@ -58,31 +81,34 @@ static uint32_t make_tasks(const sir_context *c, const sir_block_filter *f, cons
     uint32_t count = 0;
     for (uint32_t i = first; i < last; i++) {
         const uint32_t row = c->lists[i].row;
-        if (!c->lists[i].has_row) {
-            for (uint32_t slot = 0; slot < num_slots; slot++) {
-                f->tasks[count] = (sir_block_task){(uint16_t)slot, (uint16_t)i};
-                count += f->short_lists[blocks[slot]] >> (row & 7) & 1;
-            }
-            continue;
-        }
         for (uint32_t slot = 0; slot < num_slots; slot++) {
-            const uint32_t most = f->rows[row].contribution[sir_block_level(f->rows[row].nibbles, blocks[slot])];
-            f->remaining[slot] -= most;
             f->tasks[count] = (sir_block_task){(uint16_t)slot, (uint16_t)i};
-            count += most != 0;
+            if (i < f->num_short) {
+                count += f->short_lists[blocks[slot]] >> (row & 7) & 1;
+            } else if (i < f->num_bounded) {
+                const uint32_t most = f->rows[row].contribution[sir_block_level(f->rows[row].nibbles, blocks[slot])];
+                f->remaining[slot] -= most;
+                count += most != 0;
+            } else {
+                count++;
+            }
         }
     }
     for (uint32_t i = 0; count > 0 && i < SIR_PIPELINE; i++) f->tasks[count + i] = f->tasks[count - 1];
     return count;
 }
 
-/* Drops the blocks that cannot reach the threshold any more; the others move to the front. */
-static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots) {
-    const uint64_t floor = wanted_score(c);
+/* Drops the blocks that cannot reach the threshold any more with what lists `next` and later may add; the others move to
+ * the front. */
+static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots, uint32_t next) {
+    uint64_t light = 0;
+    for (uint32_t i = sir_max(next, f->num_bounded); i < c->num_lists; i++) light += largest_contribution(&c->lists[i]);
+    const uint64_t floor = sir_topk_floor(c->top), more = (uint64_t)(f->light_discount * (double)light);
     uint32_t kept = 0;
     for (uint32_t slot = 0; slot < num_slots; slot++) {
         const uint32_t *from = f->accumulators + SIR_BLOCK_DOCS * slot;
-        if (c->kernels->block_largest(from) + (uint64_t)f->remaining[slot] * f->unit < floor) continue;
+        const uint64_t bounded = (uint64_t)(f->discount * ((double)f->remaining[slot] * f->unit));
+        if (c->kernels->block_largest(from) + bounded + more < floor) continue;
         if (kept != slot) {
             memcpy(f->accumulators + SIR_BLOCK_DOCS * kept, from, sizeof *from * SIR_BLOCK_DOCS);
             blocks[kept] = blocks[slot];
@@ -110,11 +136,11 @@ static void score_batch(sir_context *c, sir_block_filter *f, uint32_t *blocks, u
     memset(f->accumulators, 0, sizeof *f->accumulators * SIR_BLOCK_DOCS * num_slots);
     c->stats->blocks_visited += num_slots;
     for (uint32_t first = 0, last; first < c->num_lists && num_slots > 0; first = last) {
-        last = phase_end(c, first);
+        last = phase_end(c, f, first);
         uint32_t count = make_tasks(c, f, blocks, num_slots, first, last);
         c->kernels->score_tasks(&batch, f->tasks, count);
         /* Lists without a row are not in the remaining bound: no block is dropped before they are scored. */
-        if (last < c->num_lists && c->lists[last].has_row) num_slots = drop_blocks(c, f, blocks, num_slots);
+        if (last < c->num_lists && last >= f->num_short) num_slots = drop_blocks(c, f, blocks, num_slots, last);
     }
     offer_blocks(c, f, blocks, num_slots);
     c->stats->postings_scored += batch.postings;
@@ -166,13 +192,14 @@ int sir_block_filter_search(sir_context *c, double budget) {
     sir_block_filter *f = c->workspace->block_filter;
     const sir_segment *s = c->segment;
     if (c->num_lists > SIR_BLOCK_FILTER_TERMS) return 0;
+    choose_lists(c, f);
     sir_block_bounds(c, f);
-    sort_lists(c);
     const uint32_t wanted = sir_max(16, sir_min(c->top->k / 4, 256));
     uint32_t cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
     uint32_t count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
     if (sir_cost_blocks(c, count) > budget) return 0;
-    score_all(c, f, f->blocks, sir_min(count, c->max_blocks));
+    order_by_bound(f, count, cut);
+    score_all(c, f, f->ordered, sir_min(count, c->max_blocks));
     const uint32_t blocks_left = c->max_blocks - sir_min(count, c->max_blocks);
     cut = floor_units(c, f);
     count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);

@@ -11,6 +11,11 @@ typedef struct sir_block_filter {
     uint16_t *super_bounds; /* largest bound of each superblock */
     sir_bound_row *rows;
     uint32_t num_rows, unit;
+    uint32_t num_short;    /* lists without a bound row whose block maxima are in the bounds: the first of the context's */
+    uint32_t num_bounded;  /* lists that are in the bounds, num_short among them; approximate search leaves light ones out */
+    double discount;       /* what a bound counts for: 1 in exact search */
+    double light_discount; /* what a list maximum counts for, of a list that is not in the bounds */
+    uint64_t light;        /* what the lists that are not in the bounds count for */
     uint32_t *blocks;  /* candidates, num_supers * 64 */
     uint32_t *ordered; /* candidates by falling bound */
     uint32_t *accumulators;
@@ -21,7 +26,8 @@ typedef struct sir_block_filter {
 /* Longest query whose bounds fit: beyond it rounding up alone would fill 16 bits. */
 enum { SIR_BLOCK_FILTER_TERMS = 8192 };
 
-/* Computes f->unit, f->rows, f->bounds and f->super_bounds. c->num_lists <= SIR_BLOCK_FILTER_TERMS. */
+/* Computes f->unit, f->rows, f->bounds and f->super_bounds from the first f->num_bounded lists of the context, at most
+ * SIR_BLOCK_FILTER_TERMS; the first f->num_short of them are those without a bound row. */
 void sir_block_bounds(sir_context *c, sir_block_filter *f);
 
 /* Searches by block filtering. Returns 0 when it gave up: the query has too many terms, or the blocks that remain would

@@ -57,7 +57,6 @@ typedef struct sir_list {
     uint32_t index;         /* of the term in the segment */
     uint32_t start, end, next_window; /* postings in the current window, and where to look for the next */
     uint32_t row; /* block filter: number among the query's lists with a bound row, or among those without */
-    uint32_t has_row;
     uint64_t bound;        /* maxscore: largest contribution in the window */
     uint64_t bounds_until; /* maxscore: sum of the bounds of this list and the weaker ones */
 } sir_list;
@@ -96,6 +95,7 @@ typedef struct sir_context {
     sir_topk *top;
     sir_stats *stats;          /* never NULL */
     double bound_factor;       /* 1: exact */
+    double bound_mass;         /* of approximate search */
     uint32_t max_blocks;       /* UINT32_MAX: exact */
 } sir_context;
 

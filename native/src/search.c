@@ -77,6 +77,7 @@ static void search_segments(const sir_index *index, const sir_request *r, sir_wo
                          .top = top,
                          .stats = r->stats != NULL ? r->stats : &discarded,
                          .bound_factor = r->engine == SIR_ENGINE_APPROXIMATE ? r->bound_factor : 1,
+                         .bound_mass = r->bound_mass,
                          .max_blocks = r->engine == SIR_ENGINE_APPROXIMATE && r->max_blocks > 0 ? r->max_blocks : UINT32_MAX};
         c.num_lists = find_lists(s, w, num_terms);
         if (c.num_lists == 0) continue;
@@ -94,6 +95,8 @@ static int check_request(const sir_index *index, const sir_request *r, uint32_t 
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
     if (r->engine == SIR_ENGINE_APPROXIMATE && !(r->bound_factor >= 1 && r->bound_factor <= 1000))
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "bound_factor must be 1 .. 1000, not %g", r->bound_factor);
+    if (r->engine == SIR_ENGINE_APPROXIMATE && !(r->bound_mass > 0 && r->bound_mass <= 1))
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "bound_mass must be above 0 and at most 1, not %g", r->bound_mass);
     if (((uintptr_t)r->workspace & 63) != 0)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "the workspace must start at a multiple of 64");
     uint64_t needed = sir_workspace_layout(index, r->k, num_terms, r->workspace, w);

@@ -78,7 +78,7 @@ class CpuEngine:
             request.engine = ENGINES[self.engine]
         else:
             request.engine, request.max_blocks = APPROXIMATE, self.max_blocks
-            request.bound_factor = self.bound_factor(k)
+            request.bound_factor, request.bound_mass = self.bound_factor(k), 1.0
         return scratch
 
     def give(self, scratch: Scratch) -> None:
