@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,10 @@ def search_command(
     recall_target: Annotated[
         float | None, typer.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
     ] = None,
+    rerank: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
+    ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
@@ -58,6 +63,8 @@ def search_command(
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query is not None and output is not None:
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
+    if rerank is not None and query_vectors is not None:
+        raise typer.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
     condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
@@ -67,9 +74,10 @@ def search_command(
         any_model=any_model,
     )
     if query is not None:
-        _print_hits(searcher, searcher.search(query, k or 10, filter=condition), json=json)
+        _print_hits(searcher, _one_query(searcher, query, k or 10, condition, rerank), json=json)
     else:
-        _write_run(searcher, queries, query_vectors, output, k=k or 1000, condition=condition, overwrite=overwrite)
+        answers = _answers(searcher, queries, query_vectors, k=k or 1000, condition=condition, rerank=rerank)
+        _write_run(answers, output, overwrite=overwrite)
     for c in searcher.calibrations:
         note(
             f"approximate: recall@{c.k} {c.recall:.4f} (target {c.target:g}) at bound factor {c.bound_factor:g}, measured "
@@ -147,34 +155,59 @@ def snippet(stored: dict[str, Any], width: int = 100) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def _write_run(
+def _one_query(searcher: Searcher, text: str, k: int, condition: str | None, rerank: int | None) -> Hits:
+    from sparseir.search.rerank import CoilReranker
+
+    if rerank is None:
+        return searcher.search(text, k, filter=condition)
+    return CoilReranker.of(searcher.query_encoder).search(searcher, text, k, depth=rerank, filter=condition)
+
+
+Answers = Iterator[tuple[list[str], list[list[str]], list[list[float]]]]
+
+
+def _answers(
     searcher: Searcher,
     queries: Path | None,
     query_vectors: Path | None,
-    output: Path | None,
     *,
     k: int,
     condition: str | None,
-    overwrite: bool,
-) -> None:
-    from sparseir.cli.console import note, progress_bars
-    from sparseir.cli.outputs import refuse_existing
+    rerank: int | None,
+) -> Answers:
+    """qids, docnos and scores of many queries, a batch at a time."""
+    from sparseir.data import read_queries
     from sparseir.search.batches import text_batches, vector_batches
-    from sparseir.search.runs import RunWriter, run_lines
+    from sparseir.search.rerank import CoilReranker
 
-    if output is not None:
-        refuse_existing(output, overwrite=overwrite)
+    if rerank is not None:
+        assert queries is not None
+        reranker = CoilReranker.of(searcher.query_encoder)
+        for query in read_queries(queries):
+            hits = reranker.search(searcher, query.text, k, depth=rerank, filter=condition)
+            yield [query.qid], [hits.docnos], [hits.scores.tolist()]
+        return
     if queries is not None:
         batches = text_batches(searcher, queries)
     else:
         assert query_vectors is not None
         batches = vector_batches(searcher, query_vectors)
+    for qids, vectors in batches:
+        yield qids, *searcher.named(searcher.search_vectors(vectors, k, filter=condition))
+
+
+def _write_run(answers: Answers, output: Path | None, *, overwrite: bool) -> None:
+    from sparseir.cli.console import note, progress_bars
+    from sparseir.cli.outputs import refuse_existing
+    from sparseir.search.runs import RunWriter, run_lines
+
+    if output is not None:
+        refuse_existing(output, overwrite=overwrite)
     done = answered = 0
     with progress_bars() as progress:
         writer = RunWriter(output) if output is not None else None
         try:
-            for qids, vectors in batches:
-                docnos, scores = searcher.named(searcher.search_vectors(vectors, k, filter=condition))
+            for qids, docnos, scores in answers:
                 for qid, names, values in zip(qids, docnos, scores, strict=True):
                     if writer is not None:
                         writer.write(qid, names, values)

@@ -15,8 +15,9 @@ from sparseir.evaluate.measures import measure
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report import SystemResult
 from sparseir.search.query_encoder import ModelQueryEncoder
+from sparseir.search.rerank import CoilReranker
 from sparseir.search.runs import run_of
-from sparseir.search.searcher import Searcher
+from sparseir.search.searcher import Hits, Searcher
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -31,6 +32,8 @@ def evaluate_encoder(
     progress: Progress = silent,
 ) -> SystemResult:
     """Encode the documents, build an index, search every judged query at depth k, measure.
+
+    The hits of a coil_tok encoder are reranked by their exact scores.
 
     Parameters
     ----------
@@ -47,10 +50,20 @@ def evaluate_encoder(
     searcher = Searcher.open(index_path, query_encoder=query_encoder)
     texts = [q.text for q in collection.queries]
     vectors = searcher.encode_queries(texts)
-    run = run_of([q.qid for q in collection.queries], *searcher.named(searcher.search_vectors(vectors, options.k)))
+    reranker = CoilReranker(encoder) if encoder.kind == "coil_tok" else None
+
+    def search(text: str, k: int) -> Hits:
+        return searcher.search(text, k) if reranker is None else reranker.search(searcher, text, k)
+
+    if reranker is None:
+        named = searcher.named(searcher.search_vectors(vectors, options.k))
+    else:
+        hits = [search(text, options.k) for text in texts]
+        named = [h.docnos for h in hits], [h.scores.tolist() for h in hits]
+    run = run_of([q.qid for q in collection.queries], *named)
     queries = Activity()
     queries.add(vectors)
-    p50, p95 = latencies(lambda text: searcher.search(text, LATENCY_K), texts)
+    p50, p95 = latencies(lambda text: search(text, LATENCY_K), texts)
     return SystemResult(
         system=encoder.kind,
         dataset=collection.name,

@@ -34,7 +34,7 @@ class ModelQueryEncoder:
     """The query tower of an encoder (needs torch)."""
 
     def __init__(self, encoder: SparseEncoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._terms = encoder.terms()
         self.fingerprint: str = encoder.fingerprint
 
@@ -47,7 +47,7 @@ class ModelQueryEncoder:
 
     @property
     def num_terms(self) -> int:
-        return self._encoder.num_terms
+        return self.encoder.num_terms
 
     def encode(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """Terms (ascending) and weights of one query."""
@@ -55,7 +55,7 @@ class ModelQueryEncoder:
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
-        return self._encoder.encode_queries(list(texts))
+        return self.encoder.encode_queries(list(texts))
 
     def token(self, term_id: int) -> str:
         """The vocabulary string of a term."""

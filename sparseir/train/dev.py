@@ -11,6 +11,9 @@ from sparseir.encode.activity import Activity
 from sparseir.evaluate.measures import measure
 from sparseir.models.encoder import SparseEncoder
 
+_RERANKED = 100
+"""Hits of COIL's norms that are scored exactly."""
+
 
 class DevSet:
     """`data.dev_dataset`, or its judged documents and `data.dev_documents` others."""
@@ -34,9 +37,13 @@ class DevSet:
         """nDCG@10, mean terms of documents and queries, and FLOPS."""
         documents = encoder.encode_documents(self._texts, dtype="native")
         queries = encoder.encode_queries([q.text for q in self.queries], dtype="native")
+        depth = 10 if encoder.kind != "coil_tok" else _RERANKED
+        hits = [_best(documents, queries.row(row), depth) for row in range(len(self.queries))]
+        if encoder.kind == "coil_tok":
+            hits = self._reranked(encoder, hits)
         run = {
-            query.qid: {self.docnos[i]: score for i, score in _best(documents, queries.row(row), 10)}
-            for row, query in enumerate(self.queries)
+            query.qid: {self.docnos[i]: score for i, score in found[:10]}
+            for query, found in zip(self.queries, hits, strict=True)
         }
         asked, given = Activity(), Activity()
         asked.add(queries)
@@ -47,6 +54,18 @@ class DevSet:
             "query_terms": asked.mean_terms,
             "flops": asked.flops(given),
         }
+
+    def _reranked(self, encoder: SparseEncoder, hits: list[list[tuple[int, float]]]) -> list[list[tuple[int, float]]]:
+        """Hits of each query by their exact scores, as they are served."""
+        from sparseir.search.rerank import CoilReranker
+
+        exact = CoilReranker(encoder)
+        out = []
+        for query, found in zip(self.queries, hits, strict=True):
+            scores = exact.scores(query.text, [self._texts[i] for i, _ in found])
+            pairs = [(i, score) for (i, _), score in zip(found, scores, strict=True)]
+            out.append(sorted(pairs, key=lambda pair: -pair[1]))
+        return out
 
 
 def _best(documents: SparseVectors, query: tuple[np.ndarray, np.ndarray], k: int) -> list[tuple[int, float]]:

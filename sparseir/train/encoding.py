@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sparseir.models.coil import CoilTower
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import Tower
 from sparseir.train.parallel import gather_rows, own_share
@@ -32,12 +34,36 @@ class BatchEncoder:
     def __call__(self, tower: Tower, texts: Sequence[str], max_length: int, terms: Tensor | None = None) -> Tensor:
         """float32 (B, V), or (B, len(terms)) with the columns of `terms`; rows of every process, in order."""
         rows = self._tokenizer.rows(texts[own_share(len(texts))], max_length)
+
+        def run(features: Mapping[str, Tensor]) -> Tensor:
+            weights: Tensor = tower(features) if terms is None else tower(features, terms)
+            return weights
+
+        return gather_rows(self._run(run, rows, next(tower.parameters()).device), len(texts))
+
+    def token_vectors(
+        self, tower: CoilTower, texts: Sequence[str], max_length: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Token vectors float32 (B, L, D) of every process's texts, in order, with the features (B, L) of all of them."""
+        rows = self._tokenizer.rows(texts, max_length)
         device = next(tower.parameters()).device
+        whole = self._features(rows, device)
+        longest = whole["input_ids"].shape[1]
+
+        def run(features: Mapping[str, Tensor]) -> Tensor:
+            vectors = tower.vectors(features)
+            return torch.nn.functional.pad(vectors, (0, 0, 0, longest - vectors.shape[1]))
+
+        return gather_rows(self._run(run, rows[own_share(len(texts))], device), len(texts)), whole
+
+    def _run(
+        self, tower: Callable[[Mapping[str, Tensor]], Tensor], rows: Sequence[Sequence[Any]], device: torch.device
+    ) -> Tensor:
+        """What the tower gives for each row of tokens, in order, float32."""
 
         def run(features: Mapping[str, Tensor]) -> Tensor:
             with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
-                weights: Tensor = tower(features) if terms is None else tower(features, terms)
-                return weights.float()
+                return tower(features).float()
 
         # Like lengths together: what padding would waste is most of the work where texts differ much.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -47,7 +73,7 @@ class BatchEncoder:
             parts.append(checkpoint(run, features, use_reentrant=False) if self._chunk_size else run(features))
         back = torch.empty(len(order), dtype=torch.int64, device=device)
         back[torch.tensor(order, device=device)] = torch.arange(len(order), device=device)
-        return gather_rows(torch.cat(parts)[back], len(texts))
+        return torch.cat(parts)[back]
 
     def _features(self, rows: Sequence[Sequence[int]], device: torch.device) -> dict[str, Tensor]:
         return {name: value.to(device) for name, value in self._tokenizer.pad(rows).items()}

@@ -19,6 +19,7 @@ from sparseir.losses.ranking import (
     triplet,
     vector_distillation,
 )
+from sparseir.models.coil import CoilTower, coil_scores
 from sparseir.models.csr import CsrTower
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.towers import MaskedLMTower
@@ -79,11 +80,8 @@ class Ranking(Objective):
 
     def forward(self, batch: RankingBatch) -> Tensor:
         columns = self._columns(batch)
-        queries = self._queries(batch.queries, columns.terms)
-        documents = self._documents(batch.documents, columns.terms)
-        num_queries = len(batch.queries)
-        grouped = documents.view(num_queries, -1, documents.shape[-1])
-        scores = queries @ documents.T if self.recipe.loss.in_batch else torch.einsum("qv,qcv->qc", queries, grouped)
+        queries, documents, scores = self._score(batch, columns)
+        grouped = documents.view(len(batch.queries), -1, documents.shape[-1])
         ranking = self._ranking(scores, batch, grouped.shape[1])
         if self.recipe.loss.reconstruction:
             ranking = ranking + self._reconstruction(batch)
@@ -91,6 +89,15 @@ class Ranking(Objective):
         if self.encoder.query_table is None:
             penalty = penalty + self.sparsity.queries(queries, self.step)
         return self._finish(ranking, penalty, columns.active_dims(documents.detach()))
+
+    def _score(self, batch: RankingBatch, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of queries and of documents, and scores: (Q, Q·C) in the batch, else (Q, C)."""
+        queries = self._queries(batch.queries, columns.terms)
+        documents = self._documents(batch.documents, columns.terms)
+        if self.recipe.loss.in_batch:
+            return queries, documents, queries @ documents.T
+        grouped = documents.view(len(queries), -1, documents.shape[-1])
+        return queries, documents, torch.einsum("qv,qcv->qc", queries, grouped)
 
     def _ranking(self, scores: Tensor, batch: RankingBatch, each: int) -> Tensor:
         loss, device = self.recipe.loss, scores.device
@@ -161,6 +168,27 @@ class Ranking(Objective):
         rest = np.setdiff1d(drawn, np.concatenate([exact, specials]))
         terms = torch.from_numpy(np.concatenate([exact, rest])).to(self.encoder.device)
         return Columns(terms, len(exact), num_terms)
+
+
+class TokenRanking(Ranking):
+    """`Ranking` by the exact score of COIL's token vectors; sparsity is that of their norms, which the index holds."""
+
+    def _score(self, batch: RankingBatch, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
+        sides = (
+            (self.encoder.query_tower, batch.queries, self.encoder.config.max_query_length),
+            (self.encoder.document_tower, batch.documents, self.recipe.data.max_document_length),
+        )
+        norms, tokens = [], []
+        for tower, texts, length in sides:
+            assert isinstance(tower, CoilTower)
+            vectors, features = self._encode.token_vectors(tower, texts, length)
+            norms.append(tower.norms(vectors, features))
+            tokens.append(tower.counted(vectors, features))
+        scores = coil_scores(*tokens)
+        if not self.recipe.loss.in_batch:
+            each = len(batch.documents) // len(batch.queries)
+            scores = torch.stack([row[i * each : (i + 1) * each] for i, row in enumerate(scores)])
+        return norms[0], norms[1], scores
 
 
 class Vectors(Objective):

@@ -28,7 +28,7 @@ from sparseir.train.card import write_card
 from sparseir.train.collection import TrainingSet
 from sparseir.train.dev import DevSet
 from sparseir.train.negatives import Negatives
-from sparseir.train.objectives import MaskedLM, Objective, Ranking, Vectors
+from sparseir.train.objectives import MaskedLM, Objective, Ranking, TokenRanking, Vectors
 from sparseir.train.parallel import world
 from sparseir.train.teachers import BM25Teacher, DenseTeacher, load_teacher
 from sparseir.train.trainer import SparseTrainer, training_arguments
@@ -190,7 +190,8 @@ def _objective(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tu
         return MaskedLM(encoder, recipe, idf), batches
     if config.sampled_terms is not None and encoder.query_table is None:
         raise ConfigError("train.sampled_terms: needs queries that are looked up (inference_free, splade_doc)")
-    return Ranking(encoder, recipe, idf), _ranking_batches(recipe, training, encoder, progress)
+    objective = TokenRanking if encoder.kind == "coil_tok" else Ranking
+    return objective(encoder, recipe, idf), _ranking_batches(recipe, training, encoder, progress)
 
 
 def _ranking_batches(

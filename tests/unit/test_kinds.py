@@ -15,7 +15,6 @@ from indexer import SparseVectors  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.losses.csr import reconstruction  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.coil import TokenVectors, coil_score, rerank  # noqa: E402
 from sparseir.models.csr import SparseAutoencoder  # noqa: E402
 from sparseir.models.kinds import deep_impact_encoder  # noqa: E402
 from sparseir.models.own_tokens import collect_words  # noqa: E402
@@ -92,24 +91,6 @@ def test_deep_impact_weighs_first_pieces_of_whole_words(base: Path, tmp_path: Pa
     assert dense(encoder.encode_queries(["parks Parks dogs"]))[0].tolist() == [0, 1, 0, 0]
     encoder.save(tmp_path)
     assert SparseEncoder.load(tmp_path, device="cpu").terms() == encoder.terms()
-
-
-def test_coil_score_by_hand() -> None:
-    """Query 7→(1,0), 9→(0,1); document 7→(2,0), 7→(3,1), 8→(9,9): best match of 7 is 3, 9 has none. Norms bound it."""
-    query = TokenVectors(torch.tensor([7, 9]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-    document = TokenVectors(torch.tensor([7, 7, 8]), torch.tensor([[2.0, 0.0], [3.0, 1.0], [9.0, 9.0]]))
-    empty = TokenVectors(torch.tensor([], dtype=torch.int64), torch.zeros(0, 2))
-    assert coil_score(query, document).item() == 3.0
-    assert rerank(query, [empty, document, empty]) == ([1, 0, 2], [3.0, 0.0, 0.0])
-
-
-def test_coil_norms_bound_the_exact_score(base: Path) -> None:
-    encoder = make(base, kind="coil_tok")
-    sides = [encoder.tokenize_queries(["cats in the park"]), encoder.tokenize_documents([TEXTS[0]])]
-    with torch.no_grad():
-        query, document = (encoder.document_tower.token_vectors(f)[0] for f in sides)
-        bound = (encoder.query_tower(sides[0]) * encoder.document_tower(sides[1])).sum()
-    assert coil_score(query, document) <= bound + 1e-5
 
 
 def test_autoencoder_keeps_its_pre_activations() -> None:
