@@ -21,10 +21,11 @@ from indexer.merge_documents import MergedDocuments
 from indexer.native_build import DROPPED
 from indexer.progress import Progress, silent
 from indexer.reorder import ForwardRows, inverse_frequency, offer_lists, order_rows, wanted_order
-from indexer.segment import DTYPES, SegmentHeader, SegmentWriter
+from indexer.segment import DTYPES, FLAG_COMPACT, SegmentHeader, SegmentWriter
+from indexer.tables import LAYOUT_RULES
 from indexer.term_lists import read_lists
 
-_POSTING_SECTIONS = ("TERM", "TREC", "DOCS", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS")
+_POSTING_SECTIONS = ("TERM", "TREC", "IMPA", "CELL", "WNID", "WNST", "LADD", "SMAX", "BITS")
 _DEFAULT_MEMORY = 256 << 20
 _FORWARD_WIDTH = 24
 _NARROWEST = 8
@@ -50,13 +51,14 @@ class CompactReport:
 def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape) -> SegmentEntry:
     """Merge sources into a new segment file, durably.
 
-    DOCS is written while the lists are merged; everything else that grows with them waits in spools.
+    The doc_ids are written while the lists are merged; everything else that grows with them waits in spools.
     """
     number = next_number(folder)
     path = folder / f"{number:06d}.seg"
     merge, documents = PostingMerge(sources, shape), MergedDocuments(sources, shape.num_docs)
     spools = SectionSpools(folder, number)
-    waiting = [n for n in _POSTING_SECTIONS if n != "DOCS"] + (["FWGT"] if shape.keep_weights else [])
+    first, *others = ("DOCB", "DOCO") if shape.rules.compact else ("DOCS", "BMAX", "BLEV")
+    waiting = [*_POSTING_SECTIONS, *others] + (["FWGT"] if shape.keep_weights else [])
     document_sections = documents.sections()
     writer = SegmentWriter(path, 1 + len(waiting) + len(document_sections))
 
@@ -64,10 +66,10 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
         for sections in merge:
             for name in waiting:
                 spools.append(name, sections[name])
-            yield sections["DOCS"]
+            yield sections[first]
 
     try:
-        writer.add("DOCS", docs())
+        writer.add(first, docs())
         for name in waiting:
             dtype = np.dtype("<f2") if name == "FWGT" and shape.half else DTYPES[name]
             writer.add(name, spools.read(name, dtype))
@@ -78,6 +80,7 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
             num_terms=merge.num_terms,
             num_postings=merge.num_postings,
             ordinal_base=documents.ordinal_base,
+            flags=FLAG_COMPACT if shape.rules.compact else 0,
         )
         size, crc = writer.finish(header)
     finally:
@@ -94,15 +97,27 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
 
 
 def compact_index(
-    path: str | Path, *, num_threads: int = 1, memory_budget: int = 0, progress: Progress = silent
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    num_threads: int = 1,
+    memory_budget: int = 0,
+    progress: Progress = silent,
 ) -> CompactReport:
     """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay; documents are
     clustered anew where the index's config orders them.
 
-    Nothing is done where one segment without deletions is all there is.
+    Nothing is done where one segment of the wanted layout, without deletions, is all there is.
+
+    Parameters
+    ----------
+    path : the index.
+    layout : "standard" or "compact", which it has from then on; None keeps the one it has.
+    num_threads, memory_budget, progress : as for `build_index`.
 
     Raises
     ------
+    ConfigError : no such layout.
     IndexFormatError : damage found in what is merged.
     LockedError : another writer holds the index.
     """
@@ -112,9 +127,14 @@ def compact_index(
         index = open_index(folder)
         before = sum(s.entry.bytes for s in index.segments)
         dropped = sum(s.num_deleted for s in index.segments)
-        if len(index.segments) < 2 and not dropped:
-            return CompactReport(len(index.segments), before, before, 0)
         config = IndexConfig.from_dict(index.manifest.config)
+        config = config if layout is None else replace(config, layout=layout)
+        rules = LAYOUT_RULES[config.layout]
+        kept = config.as_dict() == index.manifest.config and all(
+            s.header.compact == rules.compact for s in index.segments
+        )
+        if len(index.segments) < 2 and not dropped and kept:
+            return CompactReport(len(index.segments), before, before, 0)
         shape = MergeShape(
             num_docs=index.num_docs,
             keep_weights=config.stored_weights != "none",
@@ -122,6 +142,7 @@ def compact_index(
             num_threads=num_threads,
             progress=progress,
             memory=memory_budget or _DEFAULT_MEMORY,
+            rules=rules,
         )
         segments: tuple[SegmentEntry, ...] = ()
         if index.num_docs:
@@ -135,6 +156,7 @@ def compact_index(
                 index.manifest,
                 generation=index.generation + 1,
                 segments=segments,
+                config=config.as_dict(),
                 fields=field_kinds(folder, segments),
             ),
         )

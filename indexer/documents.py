@@ -19,9 +19,9 @@ from indexer.manifest import SegmentEntry
 from indexer.names import name_sections
 from indexer.progress import Progress, silent
 from indexer.prune import prune
-from indexer.segment import DTYPES, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
+from indexer.segment import DTYPES, FLAG_COMPACT, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
 from indexer.stored import field_sections, metadata_section
-from indexer.tables import BLOCK_SHIFT, TermTables, describe
+from indexer.tables import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, TermTables, describe
 from indexer.vectors import SparseVectors
 
 
@@ -191,9 +191,9 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
     plan.progress("inverting", 0, None)
     postings = invert(documents.vectors, plan.scale, order=plan.order, keep_weights=keep, num_threads=plan.num_threads)
     plan.progress("summarising", 0, None)
-    sections: dict[str, Payload] = {
-        **posting_sections(postings, describe(postings, plan.num_threads, bounds=plan.final))
-    }
+    rules = LAYOUT_RULES[plan.config.layout] if plan.final else STANDARD
+    tables = describe(postings, plan.num_threads, bounds=plan.final, rules=rules)
+    sections: dict[str, Payload] = {**posting_sections(postings, tables, compact=rules.compact)}
     if keep:
         weights = postings.weights
         assert weights is not None
@@ -204,26 +204,27 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
         num_terms=len(postings.term_ids),
         num_postings=len(postings.impacts),
         ordinal_base=plan.ordinal_base,
+        flags=FLAG_COMPACT if rules.compact else 0,
     )
     return write_sections(path, header, sections, num_clipped=postings.num_clipped, plan=plan)
 
 
-def posting_sections(postings: Postings, tables: TermTables) -> dict[str, NDArray[Any]]:
-    """Sections of the inverted part."""
-    return {
+def posting_sections(postings: Postings, tables: TermTables, *, compact: bool) -> dict[str, NDArray[Any]]:
+    """Sections of the inverted part in one of the layouts."""
+    sections = {
         "TERM": postings.term_ids,
         "TREC": tables.trec,
-        "DOCS": postings.docs,
         "IMPA": postings.impacts,
         "CELL": tables.cell,
         "WNID": tables.wnid,
         "WNST": tables.wnst,
         "LADD": tables.ladd,
-        "BMAX": tables.bmax,
-        "BLEV": tables.blev,
         "SMAX": tables.smax,
         "BITS": tables.bits,
     }
+    if compact:
+        return sections | {"DOCO": tables.doco, "DOCB": tables.docb}
+    return sections | {"DOCS": postings.docs, "BMAX": tables.bmax, "BLEV": tables.blev}
 
 
 def document_sections(

@@ -21,7 +21,7 @@ from indexer.invert import Postings
 from indexer.native_build import InvertedArrays, KeyLists, Renumbering
 from indexer.progress import Progress
 from indexer.segment import SegmentFile
-from indexer.tables import NO_ROW, SPARSE, TermTables, describe
+from indexer.tables import NO_ROW, SPARSE, STANDARD, LayoutRules, TermTables, describe
 from indexer.term_lists import read_lists
 
 BYTES_PER_POSTING = 40
@@ -57,6 +57,7 @@ class MergeShape:
     half : see keep_weights.
     num_threads, progress : as for a build.
     memory : bytes the merge may work in.
+    rules : of the merged segment's layout.
     """
 
     num_docs: int
@@ -66,6 +67,7 @@ class MergeShape:
     num_threads: int = 1
     progress: Progress
     memory: int = 256 << 20
+    rules: LayoutRules = STANDARD
 
 
 class PostingMerge:
@@ -85,7 +87,9 @@ class PostingMerge:
         self._sources = sources
         self._shape = shape
         self._terms, self._df = _union_of_terms(sources)
-        self._base = np.zeros(1, [(n, np.int64) for n in ("postings", "cells", "windows", "bounds", "bits")])[0]
+        self._base = np.zeros(1, [(n, np.int64) for n in ("postings", "cells", "windows", "bounds", "bits", "words")])[
+            0
+        ]
         self.num_terms = self.num_postings = self.num_clipped = 0
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
@@ -166,11 +170,12 @@ class PostingMerge:
 
     def _sections(self, postings: Postings) -> dict[str, NDArray[Any]]:
         """Sections of a chunk, with its positions moved behind those of the chunks before."""
-        tables = describe(postings, self._shape.num_threads)
+        rules = self._shape.rules
+        tables = describe(postings, self._shape.num_threads, rules=rules)
         self._shift(tables)
         self.num_terms += len(postings.term_ids)
         self.num_postings += len(postings.impacts)
-        sections = posting_sections(postings, tables)
+        sections = posting_sections(postings, tables, compact=rules.compact)
         if postings.weights is not None:
             sections["FWGT"] = postings.weights.astype("<f2") if self._shape.half else postings.weights
         return sections
@@ -189,8 +194,10 @@ class PostingMerge:
         base["postings"] += int(record["df"].sum(dtype=np.int64))
         base["cells"] += len(tables.cell)
         base["windows"] += len(tables.wnid)
-        base["bounds"] += len(tables.blev)
+        base["bounds"] += len(tables.smax)
         base["bits"] += len(tables.bits)
+        tables.doco[:] += np.uint64(base["words"])
+        base["words"] += len(tables.docb)
 
 
 def _union_of_terms(sources: Sequence[MergeSource]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

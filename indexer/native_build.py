@@ -37,7 +37,7 @@ class _TermTables(ctypes.Structure):
             (name, _VOID)
             for name in ("cell_shift", "cell_begin", "bound_row", "bits_row", "cells", "list_max", "ladder")
         ),
-        *((name, _VOID) for name in ("block_levels", "levels", "superblock_max", "bits")),
+        *((name, _VOID) for name in ("block_levels", "levels", "superblock_max", "bits", "doc_begin", "doc_words")),
     )
 
 
@@ -64,6 +64,7 @@ _count = _declare("sir_count_postings", _VOID, ctypes.c_uint32, ctypes.c_uint32,
 _scatter = _declare("sir_scatter_postings", _VOID, _VOID, ctypes.c_double, _VOID, _VOID, _VOID)
 _describe = _declare("sir_describe_terms", _VOID, ctypes.c_uint32, ctypes.c_uint32, _VOID)
 _check_postings = _declare("sir_check_postings", _VOID, ctypes.c_uint32, _VOID)
+_unpack_lists = _declare("sir_unpack_lists", _VOID, ctypes.c_uint32, _VOID, _VOID)
 _place_lists = _declare("sir_place_lists", _VOID, _VOID, _VOID, ctypes.c_uint32, ctypes.c_uint32, _VOID, _VOID)
 _finish_lists = _declare("sir_finish_lists", _VOID, _VOID, _VOID, _VOID, _VOID)
 _hash_names = _declare("sir_hash_names", _VOID, _VOID, ctypes.c_int64, _VOID)
@@ -173,9 +174,10 @@ def scatter_postings(rows: Rows, span: tuple[int, int], scale: float, slots: NDA
 
 
 def describe_terms(
-    arrays: dict[str, NDArray[Any]], num_docs: int, span: tuple[int, int], scratch: NDArray[np.uint8]
+    arrays: dict[str, NDArray[Any] | None], num_docs: int, span: tuple[int, int], scratch: NDArray[np.uint8]
 ) -> None:
-    """Fill the tables of terms span[0]..span[1]; `arrays` holds every array of sir_term_tables by its name."""
+    """Fill the tables of terms span[0]..span[1]; `arrays` holds every array of sir_term_tables by its name. Without
+    doc_words the layout is the standard one."""
     struct = _TermTables(num_docs=num_docs, **{name: _address(array) for name, array in arrays.items()})
     _describe(ctypes.byref(struct), *span, _address(scratch))
 
@@ -186,6 +188,15 @@ def first_bad_list(arrays: dict[str, NDArray[Any]], num_docs: int) -> int:
     num_terms = len(arrays["start"]) - 1
     found = ctypes.c_uint32(0)
     _check_postings(ctypes.byref(struct), num_terms, ctypes.byref(found))
+    return -1 if found.value == num_terms else found.value
+
+
+def unpack_lists(arrays: dict[str, NDArray[Any]], num_docs: int, docs: NDArray[np.uint16]) -> int:
+    """Fill `docs` with the doc_ids (low halves) of packed lists; number of the first whose directory they belie, or -1."""
+    struct = _TermTables(num_docs=num_docs, **{name: _address(array) for name, array in arrays.items()})
+    num_terms = len(arrays["start"]) - 1
+    found = ctypes.c_uint32(0)
+    _unpack_lists(ctypes.byref(struct), num_terms, _address(docs), ctypes.byref(found))
     return -1 if found.value == num_terms else found.value
 
 

@@ -89,6 +89,8 @@ library.sir_index_close.argtypes = (_P,)
 library.sir_index_close.restype = None
 library.sir_index_isa.argtypes = (_P,)
 library.sir_index_isa.restype = _U32
+library.sir_index_engines.argtypes = (_P,)
+library.sir_index_engines.restype = _U32
 library.sir_index_segment_docs.argtypes = (_P, _U32)
 library.sir_index_segment_docs.restype = _U32
 library.sir_workspace_bytes.argtypes = (_P, _U32, _U32)
@@ -151,6 +153,12 @@ class NativeIndex:
         """The instruction set in use."""
         number = library.sir_index_isa(self.handle)
         return next(name for name, value in INSTRUCTION_SETS.items() if value == number)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Exact engines that every segment has what they need for."""
+        mask = library.sir_index_engines(self.handle)
+        return tuple(name for name, number in ENGINES.items() if mask >> number & 1)
 
     def float_scores(
         self, segment: int, doc_ids: NDArray[np.uint32], term_ids: NDArray[np.uint32], weights: NDArray[np.float32]

@@ -26,7 +26,9 @@ _HEADER = struct.Struct("<8sIIQIIQQIIII")
 _ENTRY = struct.Struct("<4sIQQII")
 _CHUNK = 8 << 20
 _MAX_SECTIONS = 64
-_KNOWN_FLAGS = 0
+FLAG_COMPACT = 1
+"""Header flag of the compact layout."""
+_KNOWN_FLAGS = FLAG_COMPACT
 
 Payload = NDArray[Any] | Iterable[NDArray[Any]]
 """What a section is written from: one array, or arrays that follow each other, made as they are needed."""
@@ -35,6 +37,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "TERM": np.dtype("<u4"),
     "TREC": TERM_RECORD,
     "DOCS": np.dtype("<u2"),
+    "DOCO": np.dtype("<u8"),
+    "DOCB": np.dtype("<u8"),
     "IMPA": np.dtype("u1"),
     "CELL": np.dtype("<u4"),
     "WNID": np.dtype("<u2"),
@@ -70,6 +74,11 @@ class SegmentHeader:
     num_postings: int
     ordinal_base: int
     flags: int = 0
+
+    @property
+    def compact(self) -> bool:
+        """Whether the segment has the compact layout."""
+        return bool(self.flags & FLAG_COMPACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +230,10 @@ def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section]
         raise refuse(f"flags {header.flags:#x} ask for what this build does not know", "segment-flags")
     if n > MAX_DOCS or shift != BLOCK_SHIFT or header.ordinal_base >= 2**62:
         raise refuse("counts out of range", "segment-counts")
-    required = {"TERM": 4 * t, "TREC": 32 * t, "LADD": 16 * t, "DOCS": 2 * p, "IMPA": p}
+    required = {"TERM": 4 * t, "TREC": 32 * t, "LADD": 16 * t, "IMPA": p}
+    required |= (
+        {"DOCS": 0, "DOCO": 8 * t, "BMAX": 0, "BLEV": 0} if header.compact else {"DOCS": 2 * p, "DOCO": 0, "DOCB": 0}
+    )
     optional = {"ORDN": 4 * n, "BORD": 4 * (-(-n >> BLOCK_SHIFT)), "NAMO": 8 * (n + 1), "NAMH": 8 * n, "NAMI": 4 * n}
     for name, size in {**required, **optional}.items():
         have = sections[name].bytes if name in sections else 0

@@ -20,6 +20,7 @@ from indexer.progress import Progress
 from indexer.quantize import MAX_IMPACT
 from indexer.reorder import ForwardRows, count_slots, fill_forward, inverse_frequency, order_rows, wanted_order
 from indexer.segment import SegmentFile
+from indexer.tables import LAYOUT_RULES
 
 BYTES_PER_POSTING = 28
 """Working memory of a run: the batches and their concatenation (16 bytes a posting) and what inversion makes of them."""
@@ -184,6 +185,7 @@ def _merge_runs(
         num_threads=plan.num_threads,
         progress=plan.progress,
         memory=plan.memory,
+        rules=LAYOUT_RULES[plan.config.layout],
     )
     entry = write_merged(plan.folder, sources, shape)
     for run in spiller.entries:

@@ -36,15 +36,40 @@ TERM_RECORD = np.dtype(
 SUPERBLOCK_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
 """A segment no larger than one superblock needs neither bounds nor bitmaps."""
 
+BUCKET_SHIFT = 8
+"""Packed doc_ids of the compact layout keep their lowest byte, and how many stand in each bucket of 256 documents."""
+
 _BOUNDS_OVER = 192
-_BITS_OVER = 32
-_MEAN_CELL = 32
 _SPARSE_BELOW = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayoutRules:
+    """Where the layouts of a segment differ; docs/index-format.md.
+
+    Parameters
+    ----------
+    compact : doc_ids are packed, blocks have no maxima.
+    smallest_cell : log2 of the documents of a cell, at least.
+    mean_cell : postings of a cell, on average at most.
+    bits_over : a term has a bitmap when df > N / bits_over.
+    """
+
+    compact: bool
+    smallest_cell: int
+    mean_cell: int
+    bits_over: int
+
+
+STANDARD = LayoutRules(compact=False, smallest_cell=BLOCK_SHIFT, mean_cell=32, bits_over=32)
+COMPACT = LayoutRules(compact=True, smallest_cell=BUCKET_SHIFT, mean_cell=128, bits_over=16)
+LAYOUT_RULES = {"standard": STANDARD, "compact": COMPACT}
+"""By the names of IndexConfig.layout."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermTables:
-    """Sections derived from posting lists, by the names of docs/index-format.md."""
+    """Sections derived from posting lists, by the names of docs/index-format.md; doco and docb are empty, or bmax and blev."""
 
     trec: NDArray[Any]
     cell: NDArray[np.uint32]
@@ -55,6 +80,8 @@ class TermTables:
     blev: NDArray[np.uint8]
     smax: NDArray[np.uint8]
     bits: NDArray[np.uint64]
+    doco: NDArray[np.uint64]
+    docb: NDArray[np.uint64]
 
 
 def num_blocks(num_docs: int) -> int:
@@ -65,13 +92,13 @@ def num_superblocks(num_docs: int) -> int:
     return -(-num_blocks(num_docs) // SUPERBLOCK_BLOCKS)
 
 
-def cell_shifts(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint8]:
-    """cell_shift of each term: SPARSE below 16 postings a window, else the largest in 5..16 with a mean of at most 32."""
+def cell_shifts(df: NDArray[np.uint64], num_docs: int, rules: LayoutRules = STANDARD) -> NDArray[np.uint8]:
+    """cell_shift of each term: SPARSE below 16 postings a window, else the largest up to 16 with no more than the mean."""
     windows = -(-num_docs >> 16)
-    shifts = np.full(len(df), BLOCK_SHIFT, np.uint8)
-    for shift in range(BLOCK_SHIFT + 1, 17):
+    shifts = np.full(len(df), rules.smallest_cell, np.uint8)
+    for shift in range(rules.smallest_cell + 1, 17):
         cells = -(-num_docs >> shift)
-        shifts[df <= np.uint64(_MEAN_CELL * cells)] = shift
+        shifts[df <= np.uint64(rules.mean_cell * cells)] = shift
     shifts[df < np.uint64(_SPARSE_BELOW * windows)] = SPARSE
     return shifts
 
@@ -81,10 +108,25 @@ def bound_rows(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint32]:
     return _numbered((df > np.uint64(num_docs // _BOUNDS_OVER)) & (num_docs > SUPERBLOCK_DOCS))
 
 
-def bits_rows(df: NDArray[np.uint64], shifts: NDArray[np.uint8], num_docs: int) -> NDArray[np.uint32]:
+def bits_rows(
+    df: NDArray[np.uint64], shifts: NDArray[np.uint8], num_docs: int, rules: LayoutRules = STANDARD
+) -> NDArray[np.uint32]:
     """Row of each term in the bitmaps, NO_ROW for all but the most frequent."""
-    frequent = (df > np.uint64(num_docs // _BITS_OVER)) & (num_docs > SUPERBLOCK_DOCS)
+    frequent = (df > np.uint64(num_docs // rules.bits_over)) & (num_docs > SUPERBLOCK_DOCS)
     return _numbered(frequent & (shifts != SPARSE))
+
+
+def packed_words(
+    df: NDArray[np.uint64], shifts: NDArray[np.uint8], bits: NDArray[np.uint32], num_docs: int
+) -> NDArray[np.uint64]:
+    """uint64: words of DOCB each term takes in the compact layout."""
+    buckets = np.uint64(-(-num_docs >> BUCKET_SHIFT))
+    heights = (df + buckets + np.uint64(63)) // np.uint64(64)
+    words = heights + (df + np.uint64(7)) // np.uint64(8)
+    words[bits != NO_ROW] = 0
+    rare = shifts == SPARSE
+    words[rare] = (df[rare] + np.uint64(3)) // np.uint64(4)
+    return words
 
 
 def _numbered(has: NDArray[np.bool_]) -> NDArray[np.uint32]:
@@ -102,7 +144,9 @@ def _sparse_directories(
     return postings.window[keep], first.astype(np.uint32), begin
 
 
-def describe(postings: Postings, num_threads: int = 1, *, bounds: bool = True) -> TermTables:
+def describe(
+    postings: Postings, num_threads: int = 1, *, bounds: bool = True, rules: LayoutRules = STANDARD
+) -> TermTables:
     """All tables of a segment. Cost: two passes over the postings.
 
     Parameters
@@ -110,10 +154,11 @@ def describe(postings: Postings, num_threads: int = 1, *, bounds: bool = True) -
     postings : finished posting lists.
     num_threads : threads; each takes a share of the terms with about equal postings.
     bounds : make rows of bounds and bitmaps; a run that will be merged needs none.
+    rules : of the segment's layout.
     """
     df, num_docs = postings.df, postings.num_docs
-    shifts, rows = cell_shifts(df, num_docs), bound_rows(df, num_docs)
-    bits = bits_rows(df, shifts, num_docs)
+    shifts, rows = cell_shifts(df, num_docs, rules), bound_rows(df, num_docs)
+    bits = bits_rows(df, shifts, num_docs, rules)
     if not bounds:
         rows[:] = bits[:] = NO_ROW
     sparse = shifts == SPARSE
@@ -121,6 +166,8 @@ def describe(postings: Postings, num_threads: int = 1, *, bounds: bool = True) -
     cell_begin = np.concatenate([[0], np.cumsum(cells)]).astype(np.uint64)
     wnid, wnst, window_start = _sparse_directories(postings, sparse)
     num_rows, width = int(np.count_nonzero(rows != NO_ROW)), num_superblocks(num_docs)
+    words = packed_words(df, shifts, bits, num_docs) if rules.compact else np.zeros(0, np.uint64)
+    block_rows = 0 if rules.compact else num_rows
 
     record = np.zeros(len(df), TERM_RECORD)
     record["postings_start"], record["df"] = postings.start[:-1], df
@@ -133,13 +180,15 @@ def describe(postings: Postings, num_threads: int = 1, *, bounds: bool = True) -
         wnid,
         wnst,
         np.empty((len(df), 16), np.uint8),
-        np.empty((num_rows, width, 32), np.uint8),
-        np.empty((num_rows, 16), np.uint8),
+        np.empty((block_rows, width, 32), np.uint8),
+        np.empty((block_rows, 16), np.uint8),
         np.empty((num_rows, width), np.uint8),
         np.empty((int(np.count_nonzero(bits != NO_ROW)), -(-num_docs // 64)), np.uint64),
+        np.cumsum(words) - words,
+        np.empty(int(words.sum()), np.uint64),
     )
     list_max = np.empty(len(df), np.uint8)
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, NDArray[Any] | None] = {
         "docs": postings.docs,
         "impacts": postings.impacts,
         "start": postings.start,
@@ -157,6 +206,8 @@ def describe(postings: Postings, num_threads: int = 1, *, bounds: bool = True) -
         "levels": tables.blev,
         "superblock_max": tables.smax,
         "bits": tables.bits,
+        "doc_begin": tables.doco,
+        "doc_words": tables.docb if rules.compact else None,
     }
 
     def work(span: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from indexer import native_build
 from indexer.errors import IndexFormatError
 from indexer.segment import SegmentFile
-from indexer.tables import SPARSE
+from indexer.tables import BLOCK_SHIFT, BUCKET_SHIFT, NO_ROW, SPARSE, packed_words
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +21,7 @@ class TermLists:
     Parameters
     ----------
     term_ids : uint32 (T,).
-    start : uint64 (T + 1,), places in the three arrays below.
+    start : uint64 (T + 1,), places in the three arrays below, which hold these lists or the whole segment's.
     docs, impacts, weights : as in Postings; weights None where the segment stores none.
     window_begin, window, window_first : as in Postings; windows without a posting may occur.
     """
@@ -79,6 +79,8 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
         window,
         window_first,
     )
+    if segment.header.compact:
+        lists = _unpacked(segment, lists, begin, end)
     bad = native_build.first_bad_list(lists.arrays(), segment.header.num_docs)
     if bad >= 0:
         raise _broken(
@@ -88,6 +90,41 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
             f"the list of term {lists.term_ids[bad]} does not ascend, or holds an impact of 0",
         )
     return lists
+
+
+def _unpacked(segment: SegmentFile, packed: TermLists, begin: int, end: int) -> TermLists:
+    """The same lists with their doc_ids out of a compact segment, places counted from the first of them."""
+    records, start = segment.section("TREC")[begin:end], packed.start - packed.start[:1]
+    offsets, words, bits = (segment.section(name) for name in ("DOCO", "DOCB", "BITS"))
+    num_docs, held = segment.header.num_docs, records["bits_row"] != NO_ROW
+    need = packed_words(np.diff(start), records["cell_shift"], records["bits_row"], num_docs)
+    room = np.uint64(len(words)) - np.minimum(need, np.uint64(len(words)))
+    if (need > len(words)).any() or (offsets[begin:end] > room).any():
+        raise _broken(segment, "DOCB", "docs-inside", "packed doc_ids leave their section")
+    if (records["bits_row"][held].astype(np.int64) >= len(bits) // max(1, -(-num_docs // 64))).any():
+        raise _broken(segment, "BITS", "docs-inside", "a bitmap leaves its section")
+    window_first = packed.window_first - packed.start[:1]
+    docs = np.empty(int(start[-1]), np.uint16)
+    arrays = {
+        "start": start,
+        "window_begin": packed.window_begin,
+        "window": packed.window,
+        "window_first": window_first,
+        "cell_shift": np.ascontiguousarray(records["cell_shift"]),
+        "bits_row": np.ascontiguousarray(records["bits_row"]),
+        "bits": bits,
+        "doc_begin": offsets[begin:end],
+        "doc_words": words,
+    }
+    bad = native_build.unpack_lists(arrays, num_docs, docs)
+    if bad >= 0:
+        what = f"the doc_ids of term {packed.term_ids[bad]} are not where its directory says"
+        raise _broken(segment, "DOCB", "docs-packed", what)
+    span = slice(int(packed.start[0]), int(packed.start[-1]))
+    weights = None if packed.weights is None else packed.weights[span]
+    return TermLists(
+        packed.term_ids, start, docs, packed.impacts[span], weights, packed.window_begin, packed.window, window_first
+    )
 
 
 def _windows(
@@ -119,8 +156,8 @@ def _windows(
             window[target] = ids[source]
             first[target] = np.repeat(base, lengths) + places[source]
             continue
-        if not 5 <= shift <= 16:
-            raise _broken(segment, "TREC", "cell-shift", f"cell_shift {shift}, 5..16 or 255 expected")
+        if not (BUCKET_SHIFT if segment.header.compact else BLOCK_SHIFT) <= shift <= 16:
+            raise _broken(segment, "TREC", "cell-shift", f"cell_shift {shift} is not one the layout has")
         cells, stored = -(-num_docs >> shift), segment.section("CELL")
         step = np.minimum(np.arange(per_dense) << (16 - shift), cells)
         if len(at) and int(at.max()) + cells >= len(stored):

@@ -15,7 +15,7 @@ from indexer.index import Index, Segment, open_index
 from indexer.invert import Postings
 from indexer.progress import Progress, silent
 from indexer.stored import GROUP, column_kinds, read_column, read_group
-from indexer.tables import BLOCK_SHIFT, NO_ROW, SPARSE, TermTables, cell_shifts, describe
+from indexer.tables import BLOCK_SHIFT, COMPACT, NO_ROW, SPARSE, STANDARD, TermTables, cell_shifts, describe
 from indexer.term_lists import TermLists, read_lists
 
 _CHUNK_POSTINGS = 8 << 20
@@ -97,7 +97,8 @@ def _check_terms(index: Index, segment: Segment) -> None:
     if segment.entry.num_postings != segment.header.num_postings:
         raise _refuse(segment, "the manifest gives another number of postings", "segment-identity")
     df = records["df"].astype(np.uint64)
-    if not np.array_equal(records["cell_shift"], cell_shifts(df, segment.num_docs)):
+    rules = COMPACT if segment.header.compact else STANDARD
+    if not np.array_equal(records["cell_shift"], cell_shifts(df, segment.num_docs, rules)):
         raise _refuse(segment, "a directory is not of the kind its list's length asks for", "cell-shift", "TREC")
 
 
@@ -116,7 +117,7 @@ def _check_postings(index: Index, segment: Segment) -> None:
     places = _Places(segment)
     for begin, end in _term_chunks(segment):
         lists = read_lists(segment, begin, end)
-        tables = describe(_as_postings(segment, lists), bounds=places.has_bounds)
+        tables = describe(_as_postings(segment, lists), bounds=places.has_bounds, rules=places.rules)
         places.compare(begin, end, tables)
         if lists.weights is not None:
             span = slice(int(lists.start[0]), int(lists.start[-1]))
@@ -147,9 +148,11 @@ class _Places:
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        self._at = dict.fromkeys(("CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS"), 0)
+        names = ("CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "DOCO", "DOCB")
+        self._at = dict.fromkeys(names, 0)
         self._rows = {"bound_row": 0, "bits_row": 0}
-        self.has_bounds = bool(len(segment.section("BLEV")) or len(segment.section("BITS")))
+        self.rules = COMPACT if segment.header.compact else STANDARD
+        self.has_bounds = self.rules.compact or bool(len(segment.section("BLEV")) or len(segment.section("BITS")))
 
     def compare(self, begin: int, end: int, tables: TermTables) -> None:
         stored = self._segment.section("TREC")[begin:end]
@@ -167,8 +170,9 @@ class _Places:
             if not np.array_equal(stored[name], made[name]):
                 raise _refuse(self._segment, f"{name} is not the one the list's length asks for", rule, "TREC")
             self._rows[name] += int(has.sum())
+        tables.doco[:] += np.uint64(self._at["DOCB"])
         for name, array in (
-            ("CELL", tables.cell), ("WNID", tables.wnid), ("WNST", tables.wnst), ("LADD", tables.ladd),
+            ("DOCO", tables.doco), ("DOCB", tables.docb), ("CELL", tables.cell), ("WNID", tables.wnid), ("WNST", tables.wnst), ("LADD", tables.ladd),
             ("BMAX", tables.bmax), ("BLEV", tables.blev), ("SMAX", tables.smax), ("BITS", tables.bits),
         ):  # fmt: skip
             flat = array.reshape(-1)

@@ -67,6 +67,9 @@ SIR_API void sir_index_close(sir_index *index);
 /* The instruction set the index was opened with (SIR_ISA_*). */
 SIR_API uint32_t sir_index_isa(const sir_index *index);
 
+/* Bit SIR_ENGINE_* is set where all segments have what that engine needs; see "compact layout" in docs/index-format.md. */
+SIR_API uint32_t sir_index_engines(const sir_index *index);
+
 /* Documents of one segment, deleted ones included. */
 SIR_API uint32_t sir_index_segment_docs(const sir_index *index, uint32_t segment);
 
@@ -201,11 +204,18 @@ typedef struct sir_term_tables {
     uint8_t *levels;                /* BLEV: 16 a row */
     uint8_t *superblock_max;        /* SMAX: superblocks a row */
     uint64_t *bits;                 /* BITS: ceil(num_docs / 64) words a row */
+    const uint64_t *doc_begin;      /* compact layout: first word of each term in doc_words */
+    uint64_t *doc_words;            /* DOCB; NULL: standard layout. block_levels and levels are then NULL */
 } sir_term_tables;
 
 /* Fills list maxima, ladders, cells and bounds of terms term_begin..term_end. scratch: 64 * superblocks bytes, one
  * a thread. Disjoint ranges may run in parallel. */
 SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch);
+
+/* Low 16 bits of the doc_ids of all postings of a compact segment's terms, into docs. Reads start (from 0), the windows,
+ * cell_shift, bits_row, doc_begin, doc_words and bits, which must lie inside their arrays; `term` receives the first whose
+ * doc_ids are not as many, or not in the windows, that its directory says; num_terms when all are sound. */
+SIR_API void sir_unpack_lists(const sir_term_tables *tables, uint32_t num_terms, uint16_t *docs, uint32_t *term);
 
 /* First term of 0..num_terms-1 whose list has an impact of 0, or doc_ids that do not ascend inside a window or reach
  * num_docs; num_terms when all are sound. Reads docs, impacts, start and the windows, which must lie inside the arrays. */

@@ -45,7 +45,7 @@ void sir_engine_auto(sir_context *c) {
     const double exhaustive = sir_cost_exhaustive(c);
     /* k hits lie in k blocks at worst; twice as many survive in indexes whose documents are in a good order. */
     const double filter = cost_bounds(c) + sir_cost_blocks(c, 2.0 * top->k + 32);
-    if (filter < exhaustive) {
+    if (filter < exhaustive && !c->segment->compact) {
         sir_topk_tighten(top);
         const uint32_t held = top->count;
         const uint64_t before = top->threshold;

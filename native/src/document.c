@@ -5,28 +5,13 @@
 #include "cursor.h"
 
 /* Number of the term's posting of doc_id, from its first, or df when the document lacks it. */
-static uint32_t find_posting(const sir_segment *s, const sir_list *list, uint32_t doc_id) {
+static uint32_t find_posting(const sir_index *index, const sir_segment *s, const sir_list *list, uint32_t doc_id) {
+    uint16_t room[SIR_CHUNK_ROOM];
     sir_cursor cursor;
-    const sir_term *t = list->term;
-    uint32_t span;
-    memset(&cursor, 0, sizeof cursor);
-    cursor.list = list;
-    cursor.num_docs = s->num_docs;
-    if (t->cell_shift == SIR_SPARSE) {
-        cursor.num_spans = t->num_windows;
-        span = sir_cursor_span(s, &cursor, doc_id);
-    } else {
-        cursor.num_spans = (uint32_t)(((uint64_t)s->num_docs + (1u << t->cell_shift) - 1) >> t->cell_shift);
-        span = doc_id >> t->cell_shift;
-    }
-    sir_cursor_enter(s, &cursor, span);
+    sir_cursor_open(s, &cursor, list, (sir_chunk){index->kernels, room});
+    sir_cursor_enter(s, &cursor, sir_cursor_span(s, &cursor, doc_id));
     sir_cursor_next_geq(s, &cursor, doc_id);
-    return cursor.doc == doc_id ? cursor.position : t->df;
-}
-
-static sir_list list_of(const sir_segment *s, uint32_t at) {
-    const sir_term *t = &s->terms[at];
-    return (sir_list){.term = t, .docs = s->docs + t->postings_start, .impacts = s->impacts + t->postings_start, .index = at};
+    return cursor.doc == doc_id ? cursor.position : list->term->df;
 }
 
 /* IEEE 754 binary16 to binary32, exactly. */
@@ -58,11 +43,11 @@ int sir_float_scores(const sir_index *index, const sir_float_request *r, double 
     for (uint32_t i = 0; i < r->num_terms; i++) {
         const uint32_t at = sir_segment_find(s, r->term_ids[i]);
         if (at == SIR_NO_ROW) continue;
-        const sir_list list = list_of(s, at);
+        const sir_list list = sir_list_of(s, at, 1);
         for (uint32_t d = 0; d < r->num_docs; d++) {
             if (r->doc_ids[d] >= s->num_docs)
                 return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no document %" PRIu32, r->doc_ids[d]);
-            const uint32_t posting = find_posting(s, &list, r->doc_ids[d]);
+            const uint32_t posting = find_posting(index, s, &list, r->doc_ids[d]);
             if (posting < list.term->df) {
                 const double product = (double)r->weights[i] * stored_weight(s, list.term->postings_start + posting);
                 scores[d] += product; /* in the order of the terms: one rounding order everywhere */
@@ -79,8 +64,8 @@ int sir_document_vector(const sir_index *index, uint32_t segment, uint32_t doc_i
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no document %" PRIu32 " in segment %" PRIu32, doc_id, segment);
     const sir_segment *s = &index->segments[segment];
     for (uint32_t at = 0; at < s->num_terms; at++) {
-        const sir_list list = list_of(s, at);
-        const uint32_t posting = find_posting(s, &list, doc_id);
+        const sir_list list = sir_list_of(s, at, 1);
+        const uint32_t posting = find_posting(index, s, &list, doc_id);
         if (posting == list.term->df) continue;
         term_ids[*count] = s->term_ids[at];
         impacts[(*count)++] = list.impacts[posting];

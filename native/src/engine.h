@@ -23,6 +23,12 @@ typedef struct sir_bitmap_cursor {
     uint32_t high_weights;     /* likewise its high 5 bits */
 } sir_bitmap_cursor;
 
+/* Postings of a packed list (see packed.h): their lowest doc_id bytes, the number of the first, and how many. */
+typedef struct sir_packed_run {
+    const uint8_t *lows;
+    uint32_t start, count;
+} sir_packed_run;
+
 /* Inner loops with one version per instruction set; the scalar ones in kernels_scalar.c say what each computes. */
 typedef struct sir_kernels {
     uint32_t isa;
@@ -38,6 +44,10 @@ typedef struct sir_kernels {
     uint32_t (*collect_bounds)(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions);
     uint32_t (*block_largest)(const uint32_t *scores);
     void (*score_tasks)(struct sir_block_batch *batch, const struct sir_block_task *tasks, uint32_t count);
+    /* Low 16 bits of the first `count` set bits of a bitmap from `bit` on; returns how many there are. */
+    uint32_t (*unpack_bitmap)(const uint64_t *bits, uint64_t num_words, uint64_t bit, uint32_t count, uint16_t *out);
+    /* Low 16 bits of the doc_ids of a run whose first 1 is the next from `bit` on; returns how many there are. */
+    uint32_t (*unpack_buckets)(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run, uint16_t *out);
 } sir_kernels;
 
 extern const sir_kernels sir_kernels_scalar, sir_kernels_avx2, sir_kernels_avx512, sir_kernels_neon;
@@ -45,13 +55,16 @@ extern const sir_kernels sir_kernels_scalar, sir_kernels_avx2, sir_kernels_avx51
 void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
                         uint32_t weight);
 void sir_add_block_maxima_scalar(const struct sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists);
+uint32_t sir_unpack_bitmap_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, uint32_t count, uint16_t *out);
+uint32_t sir_unpack_buckets_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run,
+                                   uint16_t *out);
 /* The kernels of an instruction set, or NULL where this processor or build lacks it. */
 const sir_kernels *sir_kernels_for(uint32_t isa);
 
 /* One query term in one segment. */
 typedef struct sir_list {
     const sir_term *term;
-    const uint16_t *docs;   /* of its first posting */
+    const uint16_t *docs;   /* of its first posting; NULL: packed */
     const uint8_t *impacts; /* likewise */
     uint32_t weight;        /* query weight */
     uint32_t index;         /* of the term in the segment */
@@ -59,11 +72,16 @@ typedef struct sir_list {
     uint32_t row; /* block filter: number among the query's lists with a bound row, or among those without */
     uint64_t bound;        /* maxscore: largest contribution in the window */
     uint64_t bounds_until; /* maxscore: sum of the bounds of this list and the weaker ones */
+    const uint64_t *doc_bits; /* packed: bitmap of documents, or bucket heights */
+    uint64_t num_doc_words;
+    const uint8_t *doc_lows; /* packed in buckets: lowest byte of each doc_id; NULL: a bitmap */
 } sir_list;
 
 typedef struct sir_workspace {
     uint32_t *accumulator; /* SIR_WINDOW_DOCS */
     uint32_t *positions;   /* SIR_WINDOW_DOCS */
+    uint16_t *unpacked;    /* SIR_WINDOW_DOCS + 64 */
+    uint16_t *chunks;      /* SIR_CHUNK_ROOM a cursor */
     sir_bitmap_cursor *bitmaps;
     struct sir_block_filter *block_filter;
     uint64_t *keys, *saved_keys;
@@ -78,7 +96,7 @@ struct sir_index {
     uint32_t num_segments;
     double doc_scale;
     uint64_t ordinal_min;
-    uint32_t max_blocks;
+    uint32_t max_blocks, engines; /* bit SIR_ENGINE_*: every segment has what that engine needs */
     const sir_kernels *kernels;
     sir_segment *segments;
 };
@@ -110,6 +128,13 @@ void sir_engine_block_max_wand(sir_context *c);
 /* Sets list->start and list->end to its postings in window `window`; windows of a list are entered in rising order, from
  * list->next_window = 0. */
 void sir_enter_window(const sir_segment *s, sir_list *list, uint32_t window);
+
+/* Low 16 bits of the doc_ids list->start .. list->end - 1, which sir_enter_window has set; of a packed list they stand in
+ * the workspace until the next call. A damaged list may shorten list->end. */
+const uint16_t *sir_window_docs(const sir_context *c, sir_list *list, uint32_t window);
+
+/* The list of the segment's term number `at`. */
+sir_list sir_list_of(const sir_segment *s, uint32_t at, uint32_t weight);
 
 /* Splits the caller's scratch; returns the bytes needed, and fills w when memory is not NULL. */
 uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_terms, void *memory, sir_workspace *w);

@@ -12,9 +12,13 @@
 
 /* Loads the beginning of what the list's next window will read; the processor finds the stream from there. */
 static inline void prefetch_next(const sir_list *list) {
+    __builtin_prefetch(list->impacts + list->end);
+    if (list->docs == NULL) {
+        if (list->doc_lows != NULL) __builtin_prefetch(list->doc_lows + list->end);
+        return;
+    }
     __builtin_prefetch(list->docs + list->end);
     __builtin_prefetch(list->docs + list->end + 32);
-    __builtin_prefetch(list->impacts + list->end);
 }
 
 /* Puts the lists to be scored from their bitmaps first, and returns how many they are.
@@ -82,10 +86,10 @@ void sir_engine_exhaustive(sir_context *c) {
         else
             memset(w->accumulator, 0, sizeof *w->accumulator * ((count + 63) / 64 * 64));
         for (uint32_t i = num_bitmaps; i < c->num_lists; i++) {
-            const sir_list *list = &c->lists[i];
+            sir_list *list = &c->lists[i];
             prefetch_next(list);
-            c->kernels->scatter(w->accumulator, list->docs + list->start, list->impacts + list->start,
-                                list->end - list->start, list->weight);
+            const uint16_t *docs = sir_window_docs(c, list, (uint32_t)(first >> 16));
+            c->kernels->scatter(w->accumulator, docs, list->impacts + list->start, list->end - list->start, list->weight);
         }
         offer_window(c, (uint32_t)first, count);
         c->stats->blocks_visited++;

@@ -68,13 +68,18 @@ int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, do
         free(array);
         return sir_fail(error, SIR_ERROR_MEMORY, "", "no memory for an index handle");
     }
-    *index = (sir_index){.num_segments = num_segments, .doc_scale = doc_scale, .kernels = kernels, .segments = array};
+    *index = (sir_index){.num_segments = num_segments,
+                         .doc_scale = doc_scale,
+                         .engines = (1 << SIR_NUM_ENGINES) - 1,
+                         .kernels = kernels,
+                         .segments = array};
     int status = SIR_OK;
     for (uint32_t i = 0; i < num_segments && status == SIR_OK; i++) {
         status = sir_segment_map(segments[i].bytes, segments[i].length, &array[i], error);
         if (status == SIR_OK) status = build_lookup(&array[i], error);
         if (status == SIR_OK) status = build_live(&array[i], &segments[i], error);
         if (array[i].num_blocks > index->max_blocks) index->max_blocks = array[i].num_blocks;
+        if (array[i].compact) index->engines &= ~(uint32_t)(1 << SIR_ENGINE_BLOCK_FILTER | 1 << SIR_ENGINE_APPROXIMATE);
     }
     if (status == SIR_OK) status = check_ordinals(index, error);
     if (status != SIR_OK) {
@@ -96,6 +101,8 @@ void sir_index_close(sir_index *index) {
 }
 
 uint32_t sir_index_isa(const sir_index *index) { return index->kernels->isa; }
+
+uint32_t sir_index_engines(const sir_index *index) { return index->engines; }
 
 uint32_t sir_index_segment_docs(const sir_index *index, uint32_t segment) {
     return segment < index->num_segments ? index->segments[segment].num_docs : 0;

@@ -132,5 +132,7 @@ const sir_kernels sir_kernels_avx2 = {
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,
     .score_tasks = score_tasks,
+    .unpack_bitmap = sir_unpack_bitmap_scalar,
+    .unpack_buckets = sir_unpack_buckets_scalar,
 };
 #endif

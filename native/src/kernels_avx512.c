@@ -227,6 +227,50 @@ AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *d
     return added;
 }
 
+/* Positions of the set bits of a word, a byte each, in order. */
+AVX512 static inline __m512i bit_positions(uint64_t word) {
+    const __m512i ascending = _mm512_set_epi8(
+        63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32,
+        31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_maskz_compress_epi8(word, ascending);
+}
+
+AVX512 static uint32_t unpack_bitmap(const uint64_t *bits, uint64_t num_words, uint64_t bit, uint32_t count, uint16_t *out) {
+    uint32_t found = 0;
+    uint64_t keep = UINT64_MAX << (bit % 64);
+    for (uint64_t w = bit / 64; w < num_words && found < count; w++, keep = UINT64_MAX) {
+        const uint64_t word = bits[w] & keep;
+        const __m512i at = bit_positions(word), base = _mm512_set1_epi16((int16_t)(64 * w));
+        _mm512_storeu_si512(out + found, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(at))));
+        if (__builtin_popcountll(word) > 32)
+            _mm512_storeu_si512(out + found + 32, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(at, 1))));
+        found += (uint32_t)__builtin_popcountll(word);
+    }
+    return sir_min(found, count);
+}
+
+AVX512 static uint32_t unpack_buckets(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run,
+                                      uint16_t *out) {
+    const __m512i lanes = bit_positions(UINT64_MAX);
+    uint32_t found = 0;
+    uint64_t keep = UINT64_MAX << (bit % 64);
+    for (uint64_t w = bit / 64; w < num_words && found < run.count; w++, keep = UINT64_MAX) {
+        const uint64_t word = bits[w] & keep;
+        /* The bucket's low byte is all that is left of it in 16 bits of a doc_id, so bytes suffice. */
+        const __m512i base = _mm512_set1_epi8((int8_t)(64 * w - run.start - found));
+        const __m512i bucket = _mm512_add_epi8(base, _mm512_sub_epi8(bit_positions(word), lanes));
+        const __m512i low = _mm512_loadu_si512(run.lows + found);
+        __m512i high = _mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm512_castsi512_si256(bucket)), SIR_BUCKET_SHIFT);
+        _mm512_storeu_si512(out + found, _mm512_or_si512(high, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(low))));
+        if (__builtin_popcountll(word) > 32) {
+            high = _mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(bucket, 1)), SIR_BUCKET_SHIFT);
+            _mm512_storeu_si512(out + found + 32, _mm512_or_si512(high, _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(low, 1))));
+        }
+        found += (uint32_t)__builtin_popcountll(word);
+    }
+    return sir_min(found, run.count);
+}
+
 #define TARGET AVX512
 #include "block_score.h"
 
@@ -240,5 +284,7 @@ const sir_kernels sir_kernels_avx512 = {
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,
     .score_tasks = score_tasks,
+    .unpack_bitmap = unpack_bitmap,
+    .unpack_buckets = unpack_buckets,
 };
 #endif

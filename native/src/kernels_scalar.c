@@ -80,6 +80,30 @@ static uint32_t block_largest(const uint32_t *scores) {
     return largest;
 }
 
+uint32_t sir_unpack_bitmap_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, uint32_t count, uint16_t *out) {
+    uint32_t found = 0;
+    uint64_t keep = UINT64_MAX << (bit % 64);
+    for (uint64_t w = bit / 64; w < num_words && found < count; w++, keep = UINT64_MAX)
+        for (uint64_t word = bits[w] & keep; word != 0 && found < count; word &= word - 1)
+            out[found++] = (uint16_t)(64 * w + (uint32_t)__builtin_ctzll(word));
+    return found;
+}
+
+/* The 1 at bit b is posting i of bucket b - i: those before it are i postings and as many 0s as there are buckets before. */
+uint32_t sir_unpack_buckets_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run,
+                                   uint16_t *out) {
+    uint32_t found = 0;
+    uint64_t keep = UINT64_MAX << (bit % 64);
+    for (uint64_t w = bit / 64; w < num_words && found < run.count; w++, keep = UINT64_MAX) {
+        for (uint64_t word = bits[w] & keep; word != 0 && found < run.count; word &= word - 1) {
+            const uint32_t bucket = (uint32_t)(64 * w) + (uint32_t)__builtin_ctzll(word) - run.start - found;
+            out[found] = (uint16_t)(bucket << SIR_BUCKET_SHIFT | run.lows[found]);
+            found++;
+        }
+    }
+    return found;
+}
+
 static inline void add_present(uint32_t *accumulator, uint32_t present, const uint8_t *impacts, uint32_t weight) {
     for (; present != 0; present &= present - 1) accumulator[__builtin_ctz(present)] += weight * *impacts++;
 }
@@ -107,4 +131,6 @@ const sir_kernels sir_kernels_scalar = {
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,
     .score_tasks = score_tasks,
+    .unpack_bitmap = sir_unpack_bitmap_scalar,
+    .unpack_buckets = sir_unpack_buckets_scalar,
 };

@@ -41,9 +41,18 @@ static uint32_t part_lists(sir_context *c, uint32_t window, uint32_t floor) {
     return count;
 }
 
+/* Impact of a document in a packed list, through the list's cursor; 0 when it is not there. */
+static uint32_t packed_impact(const sir_context *c, const sir_list *list, uint32_t doc) {
+    sir_cursor *cursor = &c->workspace->cursors[list->row];
+    sir_cursor_next_geq(c->segment, cursor, doc);
+    return cursor->doc == doc ? list->impacts[cursor->position] : 0;
+}
+
 /* The list's posting of a local document among those of the window at or behind its cursor; 0 when there is none. */
-static uint32_t impact_of(const sir_segment *s, sir_list *list, uint32_t window, uint32_t local) {
+static uint32_t impact_of(const sir_context *c, sir_list *list, uint32_t window, uint32_t local) {
+    const sir_segment *s = c->segment;
     const sir_term *t = list->term;
+    if (list->docs == NULL) return packed_impact(c, list, window * SIR_WINDOW_DOCS + local);
     uint32_t at = list->start, end = list->end;
     if (t->cell_shift != SIR_SPARSE) {
         const uint32_t cell = (uint32_t)((((uint64_t)window << 16) + local) >> t->cell_shift);
@@ -61,7 +70,7 @@ static uint32_t impact_of(const sir_segment *s, sir_list *list, uint32_t window,
 static void complete(sir_context *c, uint32_t num_optional, uint32_t window, uint32_t local, uint32_t score) {
     for (uint32_t i = num_optional; i-- > 0;) {
         if (score + c->lists[i].bounds_until < sir_topk_floor(c->top)) return;
-        score += c->lists[i].weight * impact_of(c->segment, &c->lists[i], window, local);
+        score += c->lists[i].weight * impact_of(c, &c->lists[i], window, local);
         c->stats->postings_scored++;
     }
     if (score < sir_topk_floor(c->top)) return;
@@ -79,8 +88,8 @@ static void search_window(sir_context *c, uint32_t window, uint32_t docs) {
         sir_list *list = &c->lists[i];
         sir_enter_window(s, list, window);
         if (i < num_optional) continue;
-        c->kernels->scatter(w->accumulator, list->docs + list->start, list->impacts + list->start,
-                            list->end - list->start, list->weight);
+        const uint16_t *locals = sir_window_docs(c, list, window);
+        c->kernels->scatter(w->accumulator, locals, list->impacts + list->start, list->end - list->start, list->weight);
         c->stats->postings_scored += list->end - list->start;
     }
     c->stats->blocks_visited++;
@@ -93,7 +102,17 @@ static void search_window(sir_context *c, uint32_t window, uint32_t docs) {
     c->stats->documents_scored += found;
 }
 
+/* Packed lists are looked into through cursors; list->row tells which, because the lists change places. */
+static void start_cursors(sir_context *c) {
+    for (uint32_t i = 0; i < c->num_lists; i++) {
+        c->lists[i].row = i;
+        sir_cursor_start(c->segment, &c->workspace->cursors[i], &c->lists[i],
+                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
+    }
+}
+
 void sir_engine_maxscore(sir_context *c) {
+    if (c->segment->compact) start_cursors(c);
     for (uint64_t first = 0; first < c->segment->num_docs; first += SIR_WINDOW_DOCS) {
         const uint64_t left = c->segment->num_docs - first;
         search_window(c, (uint32_t)(first >> 16), left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS);

@@ -34,18 +34,14 @@ static uint32_t find_lists(const sir_segment *s, const sir_workspace *w, uint32_
         const uint32_t at = (uint32_t)w->term_order[i];
         if (at == SIR_NO_ROW) continue;
         const sir_term *t = &s->terms[at];
-        if (t->bound_row != SIR_NO_ROW) {
+        if (t->bound_row != SIR_NO_ROW && !s->compact) {
             __builtin_prefetch(&s->levels[SIR_NUM_LEVELS * (uint64_t)t->bound_row]);
         } else {
-            __builtin_prefetch(&s->docs[t->postings_start]);
+            if (!s->compact) __builtin_prefetch(&s->docs[t->postings_start]);
             __builtin_prefetch(&s->impacts[t->postings_start]);
             if (t->cell_shift != SIR_SPARSE) __builtin_prefetch(&s->cells[t->directory_start]);
         }
-        w->lists[count++] = (sir_list){.term = t,
-                                       .docs = s->docs + t->postings_start,
-                                       .impacts = s->impacts + t->postings_start,
-                                       .weight = w->weights[i],
-                                       .index = at};
+        w->lists[count++] = sir_list_of(s, at, w->weights[i]);
     }
     return count;
 }
@@ -93,6 +89,9 @@ static int check_request(const sir_index *index, const sir_request *r, uint32_t 
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "k must be 1 .. 2^30, not %" PRIu32, r->k);
     if (r->engine >= SIR_NUM_ENGINES || ENGINES[r->engine] == NULL)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
+    if ((index->engines >> r->engine & 1) == 0)
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "engine %" PRIu32 " needs maxima of blocks, which a compact segment lacks",
+                        r->engine);
     if (r->engine == SIR_ENGINE_APPROXIMATE && !(r->bound_factor >= 1 && r->bound_factor <= 1000))
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "bound_factor must be 1 .. 1000, not %g", r->bound_factor);
     if (r->engine == SIR_ENGINE_APPROXIMATE && !(r->bound_mass > 0 && r->bound_mass <= 1))

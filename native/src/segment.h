@@ -11,8 +11,10 @@ enum {
     SIR_WINDOW_DOCS = 65536,
     SIR_NUM_LEVELS = 16,
     SIR_LADDER_STEPS = 15,
+    SIR_BUCKET_SHIFT = 8, /* documents of a bucket share all but their lowest byte: compact layout */
     SIR_SPARSE = 255 /* cell_shift of a term with a sparse directory */
 };
+enum { SIR_FLAG_COMPACT = 1 }; /* header flag: doc_ids are packed, blocks have no maxima */
 #define SIR_NO_ROW 0xFFFFFFFFu
 
 typedef struct sir_term {
@@ -32,21 +34,23 @@ typedef struct sir_segment {
     uint64_t num_postings, ordinal_base;
     const uint32_t *term_ids;
     const sir_term *terms;
-    const uint16_t *docs;
+    const uint16_t *docs;             /* NULL: compact layout */
+    const uint64_t *doc_words;        /* compact layout: packed doc_ids */
+    const uint64_t *doc_offsets;      /* compact layout, by term: its first word in doc_words */
     const uint8_t *impacts;
     const uint32_t *cells;
     const uint16_t *window_ids;
     const uint32_t *window_starts;
     const uint8_t *ladder;
-    const uint8_t *block_max; /* 32 bytes a row and superblock */
-    const uint8_t *levels;
+    const uint8_t *block_max; /* 32 bytes a row and superblock; NULL: compact layout */
+    const uint8_t *levels;    /* likewise */
     const uint8_t *super_max;
     const uint64_t *bits;           /* NULL: no term has a bitmap */
     const uint32_t *ordinals;       /* NULL: ordinal_base + doc_id */
     const uint32_t *block_ordinals; /* NULL with ordinals */
     const void *weights;            /* stored weights, f32 or f16; NULL: none */
-    uint32_t weight_bytes;
-    uint64_t num_cells, num_windows, num_rows, num_bits_rows, bits_stride;
+    uint32_t weight_bytes, compact;
+    uint64_t num_doc_words, num_cells, num_windows, num_rows, num_bits_rows, bits_stride;
     /* Owned by the index that opened the segment: */
     uint64_t *live;      /* bitmap of documents that are not deleted; NULL: all */
     uint32_t num_deleted;
@@ -56,6 +60,11 @@ typedef struct sir_segment {
 
 /* Fills segment with views of the bytes after checking every offset and count. Allocates nothing. */
 int sir_segment_map(const void *bytes, uint64_t length, sir_segment *segment, sir_error *error);
+
+/* Bits of the bucket heights of a packed list: a 1 for each posting, a 0 behind each bucket. */
+static inline uint64_t sir_bucket_bits(uint32_t num_docs, uint32_t df) {
+    return (((uint64_t)num_docs + (1u << SIR_BUCKET_SHIFT) - 1) >> SIR_BUCKET_SHIFT) + df;
+}
 
 /* Index into terms of a term id, or SIR_NO_ROW. */
 uint32_t sir_segment_find(const sir_segment *segment, uint32_t term_id);

@@ -35,6 +35,17 @@ static void choose_levels(const uint32_t histogram[256], uint8_t list_max, uint8
         levels[level] = (uint8_t)(lowest + ((list_max - lowest) * (level - 1) + NUM_LEVELS - 3) / (NUM_LEVELS - 2));
 }
 
+static void largest_of_superblocks(const uint8_t *block_max, uint32_t num_superblocks, uint8_t *superblock_max)
+{
+    for (uint32_t s = 0; s < num_superblocks; s++) {
+        const uint8_t *block = block_max + (size_t)s * SUPERBLOCK_BLOCKS;
+        uint8_t largest = 0;
+        for (int i = 0; i < SUPERBLOCK_BLOCKS; i++)
+            largest = block[i] > largest ? block[i] : largest;
+        superblock_max[s] = largest;
+    }
+}
+
 /* One row of BMAX, BLEV and SMAX from the true maximum of each block. */
 static void pack_bounds(const uint8_t *block_max, uint32_t num_superblocks, uint8_t list_max, uint8_t *packed,
                         uint8_t *levels, uint8_t *superblock_max)
@@ -50,14 +61,38 @@ static void pack_bounds(const uint8_t *block_max, uint32_t num_superblocks, uint
             level++;
         code[v] = (uint8_t)level;
     }
+    largest_of_superblocks(block_max, num_superblocks, superblock_max);
     for (uint32_t s = 0; s < num_superblocks; s++) {
         const uint8_t *block = block_max + (size_t)s * SUPERBLOCK_BLOCKS;
-        uint8_t largest = 0;
-        for (int i = 0; i < SUPERBLOCK_BLOCKS; i++)
-            largest = block[i] > largest ? block[i] : largest;
-        superblock_max[s] = largest;
         for (int i = 0; i < SUPERBLOCK_BLOCKS / 2; i++)
             packed[(size_t)s * 32 + (size_t)i] = (uint8_t)(code[block[i]] | code[block[i + 32]] << 4);
+    }
+}
+
+/* Bucket heights and low bytes of a term's doc_ids, or 16 bits of each where its directory is sparse; DOCB of
+ * docs/index-format.md. */
+static void pack_docs(const sir_term_tables *t, uint32_t term)
+{
+    uint64_t first = t->start[term], df = t->start[term + 1] - first;
+    uint64_t *words = t->doc_words + t->doc_begin[term];
+    if (t->cell_shift[term] == 255) {
+        if (df > 0)
+            words[(df - 1) / 4] = 0;
+        memcpy(words, t->docs + first, df * sizeof *t->docs);
+        return;
+    }
+    uint64_t height_words = ((((uint64_t)t->num_docs + 255) >> 8) + df + 63) / 64;
+    uint8_t *lows = (uint8_t *)(words + height_words);
+    memset(words, 0, (height_words + (df + 7) / 8) * sizeof *words);
+    for (uint64_t w = t->window_begin[term]; w < t->window_begin[term + 1]; w++) {
+        uint64_t p = t->window_first[w];
+        uint64_t end = w + 1 < t->window_begin[term + 1] ? t->window_first[w + 1] : t->start[term + 1];
+        uint64_t buckets = (uint64_t)t->window[w] << 8;
+        for (; p < end; p++) {
+            uint64_t bit = p - first + buckets + (t->docs[p] >> 8);
+            words[bit >> 6] |= (uint64_t)1 << (bit & 63);
+            lows[p - first] = (uint8_t)t->docs[p];
+        }
     }
 }
 
@@ -101,7 +136,7 @@ static void describe_term(const sir_term_tables *t, uint32_t term, uint32_t num_
     uint8_t *block_max = row == NO_ROW ? NULL : scratch;
     size_t words = ((size_t)t->num_docs + 63) / 64;
     uint64_t *bits = t->bits_row[term] == NO_ROW ? NULL : t->bits + t->bits_row[term] * words;
-    if (!cells && !block_max && !bits)
+    if (!cells && !block_max && !bits && !t->doc_words)
         return;
     uint32_t num_cells = cells ? ((t->num_docs - 1) >> shift) + 1 : 0;
     if (cells)
@@ -113,7 +148,11 @@ static void describe_term(const sir_term_tables *t, uint32_t term, uint32_t num_
     walk_windows(t, term, cells, block_max, bits);
     for (uint32_t c = 0; c < num_cells; c++)
         cells[c + 1] += cells[c];
-    if (block_max)
+    if (t->doc_words && !bits)
+        pack_docs(t, term);
+    if (block_max && t->doc_words)
+        largest_of_superblocks(block_max, num_superblocks, t->superblock_max + (size_t)row * num_superblocks);
+    else if (block_max)
         pack_bounds(block_max, num_superblocks, list_max, t->block_levels + (size_t)row * num_superblocks * 32,
                     t->levels + (size_t)row * NUM_LEVELS, t->superblock_max + (size_t)row * num_superblocks);
 }

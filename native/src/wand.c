@@ -30,15 +30,15 @@ static uint32_t find_pivot(sir_cursor **order, uint32_t count, uint32_t num_docs
 }
 
 static uint64_t block_bound(const sir_segment *s, const sir_cursor *c, uint32_t block) {
-    const uint64_t row = c->list->term->bound_row;
+    const uint64_t row = c->list.term->bound_row;
     if (row == SIR_NO_ROW) return c->upper_bound;
     const uint32_t level = sir_block_level(s->block_max + 32 * row * s->num_supers, block);
-    return (uint64_t)c->list->weight * s->levels[SIR_NUM_LEVELS * row + level];
+    return (uint64_t)c->list.weight * s->levels[SIR_NUM_LEVELS * row + level];
 }
 
 static uint64_t super_bound(const sir_segment *s, const sir_cursor *c, uint32_t super) {
-    const uint64_t row = c->list->term->bound_row;
-    return row == SIR_NO_ROW ? c->upper_bound : (uint64_t)c->list->weight * s->super_max[row * s->num_supers + super];
+    const uint64_t row = c->list.term->bound_row;
+    return row == SIR_NO_ROW ? c->upper_bound : (uint64_t)c->list.weight * s->super_max[row * s->num_supers + super];
 }
 
 /* First document behind the pivot's superblock or block when its bounds say that nothing in it can enter, else 0. */
@@ -48,6 +48,7 @@ static uint32_t skip_target(const sir_context *c, sir_cursor **order, uint32_t l
     for (uint32_t i = 0; i <= last; i++) in_super += super_bound(c->segment, order[i], super);
     c->stats->bounds_computed++;
     if (in_super < floor) return (super + 1) * SIR_SUPER_BLOCKS * SIR_BLOCK_DOCS;
+    if (c->segment->compact) return 0; /* no maxima of blocks */
     for (uint32_t i = 0; i <= last; i++) in_block += block_bound(c->segment, order[i], block);
     c->stats->bounds_computed++;
     return in_block < floor ? (block + 1) * SIR_BLOCK_DOCS : 0;
@@ -70,7 +71,8 @@ static void search(sir_context *c, int use_blocks) {
     const uint32_t count = c->num_lists;
     for (uint32_t i = 0; i < count; i++) {
         order[i] = &c->workspace->cursors[i];
-        sir_cursor_start(s, order[i], &c->lists[i]);
+        sir_cursor_start(s, order[i], &c->lists[i],
+                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
     }
     for (uint32_t i = count; i-- > 0;) restore_order(order + i, count - i, 1);
     for (;;) {

@@ -17,6 +17,8 @@ uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_t
     if (w == NULL) w = &unused;
     w->accumulator = take(memory, &used, sizeof(uint32_t) * SIR_WINDOW_DOCS);
     w->positions = take(memory, &used, sizeof(uint32_t) * SIR_WINDOW_DOCS);
+    w->unpacked = take(memory, &used, sizeof(uint16_t) * (SIR_WINDOW_DOCS + 64));
+    w->chunks = take(memory, &used, sizeof(uint16_t) * SIR_CHUNK_ROOM * n);
     w->bitmaps = take(memory, &used, sizeof(sir_bitmap_cursor) * (n + 3));
     w->keys = take(memory, &used, sizeof(uint64_t) * sir_topk_capacity(k));
     w->saved_keys = take(memory, &used, sizeof(uint64_t) * sir_topk_capacity(k));

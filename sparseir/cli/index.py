@@ -37,6 +37,9 @@ def build_command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input; repeatable."),
     ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="standard, or compact: about half the bytes, searched more slowly.")
+    ] = None,
     metadata: Annotated[str | None, typer.Option(help="Comma-separated fields that searches can filter by.")] = None,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the build.")] = 2,
@@ -63,7 +66,7 @@ def build_command(
     from sparseir.config.loader import apply_overrides, build, to_mapping
     from sparseir.encode.indexing import IndexingOptions
 
-    changes = apply_overrides({"index": to_mapping(IndexConfig())}, _settings(settings, metadata))
+    changes = apply_overrides({"index": to_mapping(IndexConfig())}, _settings(settings, metadata, layout))
     options = IndexingOptions(
         config=build(IndexConfig, changes["index"], source="--set"),
         max_active_dims=max_active_dims,
@@ -152,8 +155,9 @@ def _fill(index: Path, source: _Source, options: IndexingOptions) -> Index:
     return built
 
 
-def _settings(settings: list[str] | None, metadata: str | None) -> list[str]:
+def _settings(settings: list[str] | None, metadata: str | None, layout: str | None) -> list[str]:
     named = [] if metadata is None else [f"metadata=[{metadata}]"]
+    named += [] if layout is None else [f"layout={layout}"]
     return [f"index.{text}" for text in [*(settings or ()), *named]]
 
 

@@ -97,6 +97,9 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
 @app.command("compact")
 def compact_command(
     index: IndexPath,
+    layout: Annotated[
+        str | None, typer.Option(help="standard or compact, from now on; without it the layout stays.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the merge.")] = 2,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory, e.g. 2GB.")] = None,
     json: Json = False,
@@ -110,7 +113,11 @@ def compact_command(
 
     with progress_bars() as progress:
         report = compact_index(
-            index, num_threads=threads, memory_budget=parse_bytes(memory_budget) or 0, progress=progress
+            index,
+            layout=layout,
+            num_threads=threads,
+            memory_budget=parse_bytes(memory_budget) or 0,
+            progress=progress,
         )
     if json:
         emit_json(asdict(report))

@@ -55,7 +55,21 @@ class CpuEngine:
                 f"engine {engine!r} does not exist here; there are: {', '.join(ENGINES)}; and for an index folder: "
                 "approximate, exact_float, gpu"
             )
+        self.need_blocks(engine, engine not in self.native.engines)
         self.engine = engine
+
+    def need_blocks(self, engine: str, missing: bool) -> None:
+        """Refuse an engine whose maxima of blocks are missing in the index.
+
+        Raises
+        ------
+        ConfigError : they are missing.
+        """
+        if missing:
+            raise ConfigError(
+                f"engine {engine!r} needs maxima of blocks, which a compact index lacks; it has: "
+                f"{', '.join(self.native.engines)}; 'sparseir index compact --layout standard' makes them"
+            )
 
     def take(self, k: int, num_terms: int) -> Scratch:
         """A scratch that no other thread uses, large enough for the query; `give` returns it."""
