@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-native test-lucene fuzz native lint format check clean
+.PHONY: help demo test test-slow test-native test-lucene test-triton test-gpu sanitize-cuda check-cuda fuzz native lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,8 +55,19 @@ fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify
 check-cuda: $(VENV)/.dev ## the CUDA kernels compile for sm_80 and sm_90a; needs nvcc, no GPU
 	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) tests/integration/test_cuda_compiles.py
 
-test-gpu: $(VENV)/.dev ## the gpu engine on a CUDA device
+test-triton: $(VENV)/.dev ## the Triton kernels: interpreted against the formulas, compiled for sm_80 and sm_90 (190 MB more)
+	$(PIP) install -q "triton>=3.0"
+	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) tests/property/test_gpu_triton.py tests/integration/test_triton_compiles.py
+
+test-gpu: $(VENV)/.dev ## the gpu engine and the fused head on a CUDA device
 	$(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu
+
+SANITIZER ?= compute-sanitizer --error-exitcode 1
+sanitize-cuda: $(VENV)/.dev ## the engine's kernels on a CUDA device under compute-sanitizer: memory, races, barriers, reads of nothing
+	$(SANITIZER) --tool memcheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py
+	$(SANITIZER) --tool racecheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py -k "ties or overflow or head"
+	$(SANITIZER) --tool synccheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py -k "ties or overflow or head"
+	$(SANITIZER) --tool initcheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py -k "ties"
 
 check: lint test ## what a change must pass
 

@@ -13,8 +13,10 @@ from peers.protocol import Adapter, Index, Mode, Peer, Settings, inverted
 def _kernel() -> Any:
     from numba import njit
 
+    Ints, Floats = NDArray[np.integer], NDArray[np.float32]
+
     @njit(fastmath=False)
-    def score(indptr, rows, weights, terms, query, accumulator):  # type: ignore[no-untyped-def]
+    def score(indptr: Ints, rows: Ints, weights: Floats, terms: Ints, query: Floats, accumulator: Floats) -> None:
         accumulator[:] = 0
         for i in range(len(terms)):
             q = query[i]

@@ -7,6 +7,8 @@ only the arg-max token of each active term, since nothing else receives a gradie
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,9 +41,21 @@ def max_logits(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Te
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    # Inside a Function needs_input_grad is True under no_grad too: what only a backward pass needs is asked for here.
+    needs_grad = torch.is_grad_enabled() and any(t.requires_grad for t in (hidden, weight, bias))
     with torch.autocast(device, enabled=False):
-        result: Tensor = _MaxLogits.apply(hidden, mask, weight, bias, dtype)
+        if device == "cuda" and _has_triton():
+            from sparseir.models.triton_head import TritonMaxLogits
+
+            fused: Tensor = TritonMaxLogits.apply(hidden, mask, weight, bias, dtype, needs_grad)
+            return fused
+        result: Tensor = _MaxLogits.apply(hidden, mask, weight, bias, dtype, needs_grad)
     return result
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +89,9 @@ def token_groups(mask: Tensor, size_limit: int) -> Iterator[TokenGroup]:
 
 class _MaxLogits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
-        needs_grad = any(ctx.needs_input_grad)
+    def forward(
+        ctx: Any, hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype, needs_grad: bool
+    ) -> Tensor:
         batch, num_terms = hidden.shape[0], weight.shape[0]
         top = torch.zeros(batch, num_terms, dtype=torch.float32, device=hidden.device)
         bias32, states, table = bias.detach().float(), hidden.flatten(0, 1).to(dtype), weight.to(dtype)
@@ -106,7 +121,7 @@ class _MaxLogits(torch.autograd.Function):
         return top
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None, None, None]:
         hidden, weight, *rest = ctx.saved_tensors
         dtype, bias_dtype = ctx.dtypes
         grad, (batch, length, _) = grads[0], hidden.shape
@@ -126,4 +141,4 @@ class _MaxLogits(torch.autograd.Function):
             onto = torch.zeros(length, len(active), dtype=dtype, device=weight.device)
             onto[places - b * length, torch.arange(len(active), device=weight.device)] = g.to(dtype)
             grad_hidden[b] = (onto @ weight[active].to(dtype)).to(hidden.dtype)
-        return grad_hidden, None, grad_weight.to(weight.dtype), grad_bias.to(bias_dtype), None
+        return grad_hidden, None, grad_weight.to(weight.dtype), grad_bias.to(bias_dtype), None, None

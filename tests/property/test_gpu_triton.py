@@ -1,6 +1,6 @@
-"""The Triton backend equals the oracle to the bit: on a device where there is one, else in Triton's interpreter.
+"""The Triton kernels in Triton's interpreter: the backend equals the oracle to the bit, the head the plain formula.
 
-The interpreter must be chosen before Triton is first imported, so without a device the cases run in a process of their own.
+The interpreter must be chosen before Triton is first imported, so the cases run in a process of their own.
 """
 
 from __future__ import annotations
@@ -28,8 +28,25 @@ for name, case in standard_cases().items():
 """
 
 
-def test_interpreted_kernels_equal_the_oracle():
+HEAD_SCRIPT = """
+from tests.triton_head_cases import CHECKS
+
+for check in CHECKS:
+    check("cpu")
+    print(check.__name__)
+"""
+
+
+def interpreted(script: str) -> str:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "everything" in done.stdout
+    return done.stdout
+
+
+def test_interpreted_scores_equal_the_oracle():
+    assert "everything" in interpreted(SCRIPT)
+
+
+def test_the_interpreted_head_equals_the_plain_formula():
+    assert "check_same_bits_every_time" in interpreted(HEAD_SCRIPT)
