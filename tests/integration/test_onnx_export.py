@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.onnx_export import export_onnx  # noqa: E402
+from tests.integration.conftest import Outcome  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
 
 SETTINGS = [{"kind": "inference_free", "lexical_residual": True}]
@@ -40,3 +42,16 @@ def test_deepimpact_is_refused(tmp_path: Path) -> None:
     encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind="deepimpact"))
     with pytest.raises(ConfigError, match="cannot be exported"):
         export_onnx(encoder, tmp_path / "document.onnx")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_command(tmp_path: Path, run: Callable[..., Outcome]) -> None:
+    pytest.importorskip("onnxscript")
+    model, target = tmp_path / "model", tmp_path / "document.onnx"
+    SparseEncoder.from_config(ModelConfig(base=str(save_masked_lm(tmp_path / "base")))).save(model)
+    assert run("model", "export", model, "--output", tmp_path / "document.bin").code == 2
+    assert run("model", "export", model, "--output", target).code == 0
+    assert target.stat().st_size > 0
+    again = run("model", "export", model, "--output", target)
+    assert again.code == 1
+    assert "--overwrite" in again.err

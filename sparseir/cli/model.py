@@ -1,0 +1,34 @@
+"""`sparseir model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Take models elsewhere.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Take models elsewhere."""
+
+
+@app.command("export")
+def export_command(
+    model: Annotated[str, typer.Argument(help="Model folder or hub id.")],
+    output: Annotated[Path, typer.Option(help="File to write, ending in .onnx.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that stands there.")] = False,
+) -> None:
+    """Write the document encoder as one ONNX graph: token ids and mask in, term weights out."""
+    from sparseir.cli.console import note
+    from sparseir.cli.outputs import refuse_existing
+    from sparseir.models.encoder import SparseEncoder
+    from sparseir.models.onnx_export import export_onnx
+
+    if output.suffix != ".onnx":
+        raise typer.BadParameter(f"--output {output}: expected a name that ends in .onnx")
+    refuse_existing(output, overwrite=overwrite)
+    written = export_onnx(SparseEncoder.load(model, device="cpu"), output)
+    note(f"{written}: input_ids and attention_mask (batch, tokens) → weights (batch, terms)")
