@@ -6,6 +6,7 @@
  * take longer than exhaustive scoring, which then starts with that threshold. A search thus never costs much more than
  * the bounds above the cheaper engine.
  */
+#include <math.h>
 #include <string.h>
 
 #include "block_filter.h"
@@ -14,9 +15,16 @@
 static const double QUAD_DOC_NS = 0.13, SCATTER_NS = 0.6, COLLECT_DOC_NS = 0.03;
 /* A superblock of a bound row, a posting of a list without one, a block scored: alone and per list. */
 static const double ROW_SUPER_NS = 1.5, SHORT_POSTING_NS = 0.6, BLOCK_NS = 100, BLOCK_LIST_NS = 9;
+/* Under a filter: passing over 64 documents for four bitmaps costs this share of scoring them; and where few documents of
+ * a block count, it is dropped early, and costs this share of its lists. */
+static const double PASSED_OVER = 0.3, DROPPED_EARLY = 0.35;
+enum { FEW_DOCS = 8 };
 
-double sir_cost_exhaustive(const sir_context *c) {
+double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f) {
     const sir_segment *s = c->segment;
+    /* Windows without an allowed document cost nothing, groups of two blocks without one a part. */
+    const double docs = fmin(s->num_docs, (double)f->num_windows * SIR_WINDOW_DOCS), share = docs / s->num_docs;
+    const double scored = fmin(docs, (f->filtered ? 2.0 : 1.0) * f->num_blocks * SIR_BLOCK_DOCS);
     uint32_t bitmaps = 0;
     double postings = 0;
     for (uint32_t i = 0; i < c->num_lists; i++) {
@@ -26,25 +34,33 @@ double sir_cost_exhaustive(const sir_context *c) {
         else
             postings += t->df;
     }
-    return (bitmaps + 3) / 4 * QUAD_DOC_NS * s->num_docs + SCATTER_NS * postings + COLLECT_DOC_NS * s->num_docs;
+    return (bitmaps + 3) / 4 * QUAD_DOC_NS * (scored + PASSED_OVER * (docs - scored)) + SCATTER_NS * share * postings +
+           COLLECT_DOC_NS * docs;
 }
 
-double sir_cost_blocks(const sir_context *c, double blocks) { return blocks * (BLOCK_NS + BLOCK_LIST_NS * c->num_lists); }
+double sir_cost_blocks(const sir_context *c, const sir_block_filter *f, double blocks) {
+    const double allowed = (double)f->num_blocks * f->docs_per_block;
+    const int early = f->docs_per_block <= FEW_DOCS && allowed > 2.0 * c->top->k;
+    return blocks * (BLOCK_NS + (early ? DROPPED_EARLY : 1) * BLOCK_LIST_NS * c->num_lists);
+}
 
-static double cost_bounds(const sir_context *c) {
+static double cost_bounds(const sir_context *c, const sir_block_filter *f) {
+    const double share = f->num_windows * (double)SIR_WINDOW_DOCS / c->segment->num_docs;
     double cost = 0;
     for (uint32_t i = 0; i < c->num_lists; i++) {
         const sir_term *t = c->lists[i].term;
-        cost += t->bound_row == SIR_NO_ROW ? SHORT_POSTING_NS * t->df : ROW_SUPER_NS * c->segment->num_supers;
+        cost += t->bound_row == SIR_NO_ROW ? SHORT_POSTING_NS * fmin(share, 1) * t->df : ROW_SUPER_NS * f->num_supers;
     }
     return cost;
 }
 
 void sir_engine_auto(sir_context *c) {
     sir_topk *top = c->top;
-    const double exhaustive = sir_cost_exhaustive(c);
+    sir_block_filter *f = c->workspace->block_filter;
+    sir_choose_blocks(c, f);
+    const double exhaustive = sir_cost_exhaustive(c, f);
     /* k hits lie in k blocks at worst; twice as many survive in indexes whose documents are in a good order. */
-    const double filter = cost_bounds(c) + sir_cost_blocks(c, 2.0 * top->k + 32);
+    const double filter = cost_bounds(c, f) + sir_cost_blocks(c, f, fmin(f->num_blocks, 2.0 * top->k + 32));
     if (filter < exhaustive && !c->segment->compact) {
         sir_topk_tighten(top);
         const uint32_t held = top->count;

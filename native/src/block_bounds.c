@@ -9,14 +9,58 @@
 
 #include "block_filter.h"
 
-/* Adds the postings of a list without a bound row: per block its largest contribution. */
-static void add_short_list(const sir_context *c, sir_block_filter *f, sir_list *list, uint32_t scale) {
+enum { WINDOW_BLOCKS = SIR_WINDOW_DOCS / SIR_BLOCK_DOCS, WINDOW_SUPERS = WINDOW_BLOCKS / SIR_SUPER_BLOCKS };
+enum { SAMPLE_BLOCKS = 64 };
+
+/* Whether bounds are made for any block of the window. */
+static uint32_t window_wanted(const sir_context *c, const sir_block_filter *f, uint32_t window) {
+    const uint32_t end = sir_min((window + 1) * WINDOW_SUPERS, c->segment->num_supers);
+    uint64_t any = !f->filtered;
+    for (uint32_t super = window * WINDOW_SUPERS; any == 0 && super < end; super++) any |= f->allowed[super];
+    return any != 0;
+}
+
+void sir_choose_blocks(const sir_context *c, sir_block_filter *f) {
+    const sir_segment *s = c->segment;
+    uint32_t samples = 0, docs = 0;
+    f->filtered = c->mask != NULL;
+    f->num_supers = f->num_blocks = f->num_windows = 0;
+    if (f->filtered) c->kernels->allowed_blocks(c->mask, s->num_docs, f->allowed);
+    for (uint32_t super = 0; super < s->num_supers; super++) {
+        f->supers[f->num_supers] = super;
+        f->num_supers += !f->filtered || f->allowed[super] != 0;
+        if (!f->filtered || f->allowed[super] == 0) continue;
+        f->num_blocks += (uint32_t)__builtin_popcountll(f->allowed[super]);
+        if (samples == SAMPLE_BLOCKS) continue;
+        const uint32_t block = SIR_SUPER_BLOCKS * super + (uint32_t)__builtin_ctzll(f->allowed[super]);
+        docs += (uint32_t)__builtin_popcount(sir_allowed_in_block(c, block));
+        samples++;
+    }
+    if (!f->filtered) f->num_blocks = s->num_blocks;
+    f->docs_per_block = samples == 0 ? SIR_BLOCK_DOCS : (docs + samples - 1) / samples;
+    for (uint32_t window = 0; window * WINDOW_SUPERS < s->num_supers; window++) f->num_windows += window_wanted(c, f, window);
+}
+
+/* What the lists without a bound row contribute to each block, at most: the largest of their own postings in it. */
+static void add_short_lists(const sir_context *c, sir_block_filter *f) {
     const uint32_t windows = (c->segment->num_docs + SIR_WINDOW_DOCS - 1) / SIR_WINDOW_DOCS;
-    list->next_window = 0;
+    const uint32_t all_blocks = SIR_SUPER_BLOCKS * c->segment->num_supers;
     for (uint32_t window = 0; window < windows; window++) {
-        const uint32_t first = window * (SIR_WINDOW_DOCS / SIR_BLOCK_DOCS);
-        sir_enter_window(c->segment, list, window);
-        c->kernels->add_block_maxima(list, scale, f->short_bounds + first, f->short_lists + first);
+        const uint32_t first = window * WINDOW_BLOCKS, blocks = sir_min(WINDOW_BLOCKS, all_blocks - first);
+        if (!window_wanted(c, f, window)) continue;
+        memset(f->short_bounds + first, 0, sizeof *f->short_bounds * blocks);
+        memset(f->short_lists + first, 0, blocks);
+    }
+    for (uint32_t i = f->first_short; i < f->first_short + f->num_short; i++) {
+        sir_list *list = &c->lists[i];
+        const uint32_t scale = 256 * list->weight / f->unit + 1;
+        list->next_window = 0;
+        for (uint32_t window = 0; window < windows; window++) {
+            const uint32_t first = window * WINDOW_BLOCKS;
+            if (!window_wanted(c, f, window)) continue;
+            sir_enter_window(c->segment, list, window);
+            c->kernels->add_block_maxima(list, scale, f->short_bounds + first, f->short_lists + first);
+        }
     }
 }
 
@@ -31,14 +75,12 @@ void sir_block_bounds(sir_context *c, sir_block_filter *f) {
     /* A contribution is less than impact * weight / unit + 2, so that the sum over all lists stays below 65,536. */
     f->unit = sir_max((uint32_t)(sum / (65535 - 2 * f->num_bounded)) + 2, heaviest / 255 + 1); /* and scale fits 16 bits */
     f->num_rows = 0;
-    memset(f->short_bounds, 0, sizeof *f->short_bounds * SIR_SUPER_BLOCKS * s->num_supers);
-    memset(f->short_lists, 0, SIR_SUPER_BLOCKS * s->num_supers);
+    uint32_t num_short = 0;
     for (uint32_t i = 0; i < f->num_bounded; i++) {
         sir_list *list = &c->lists[i];
         const uint32_t scale = 256 * list->weight / f->unit + 1;
-        if (i < f->num_short) {
-            list->row = i;
-            add_short_list(c, f, list, scale);
+        if (list->term->bound_row == SIR_NO_ROW) {
+            list->row = num_short++;
             continue;
         }
         list->row = f->num_rows;
@@ -48,8 +90,7 @@ void sir_block_bounds(sir_context *c, sir_block_filter *f) {
         for (uint32_t l = 0; l < SIR_NUM_LEVELS; l++)
             row->contribution[l] = sir_units(sir_min(levels[l], list->term->list_max), scale);
     }
-    c->kernels->block_bounds(f, s->num_supers);
-    c->stats->bounds_computed += s->num_blocks;
-    for (uint32_t b = 0; c->mask != NULL && b < s->num_blocks; b++)
-        if ((uint32_t)(c->mask[b / 2] >> (32 * (b % 2))) == 0) f->bounds[b] = 0; /* no document of it may be a hit */
+    add_short_lists(c, f);
+    c->kernels->block_bounds(f);
+    c->stats->bounds_computed += (uint64_t)SIR_SUPER_BLOCKS * f->num_supers;
 }

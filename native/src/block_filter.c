@@ -12,35 +12,51 @@
 
 #include "block_filter.h"
 
-enum { FIRST_BATCH = 16 };
+enum { FIRST_BATCH = 16, FIRST_PHASE = 6, FEW_ALLOWED = 4 };
 
 static uint64_t largest_contribution(const sir_list *list) { return (uint64_t)list->weight * list->term->list_max; }
 
 static int without_row(const sir_list *list) { return list->term->bound_row == SIR_NO_ROW; }
 
-/* Heaviest possible contribution first, of the lists first .. last - 1. Stable, and short lists first where that is asked. */
-static void sort_lists(sir_list *lists, uint32_t last, int short_first) {
-    const uint64_t lead = short_first ? (uint64_t)1 << 40 : 0;
-    for (uint32_t i = 1; i < last; i++) {
+/* Heaviest possible contribution first, of the first `count` lists. Stable, and short lists last where that is asked. */
+static void sort_lists(sir_list *lists, uint32_t count, int short_last) {
+    const uint64_t lead = short_last ? (uint64_t)1 << 40 : 0;
+    for (uint32_t i = 1; i < count; i++) {
         sir_list list = lists[i];
-        const uint64_t rank = largest_contribution(&list) + (without_row(&list) ? lead : 0);
+        const uint64_t rank = largest_contribution(&list) + (without_row(&list) ? 0 : lead);
         uint32_t at = i;
-        for (; at > 0 && largest_contribution(&lists[at - 1]) + (without_row(&lists[at - 1]) ? lead : 0) < rank; at--)
+        for (; at > 0 && largest_contribution(&lists[at - 1]) + (without_row(&lists[at - 1]) ? 0 : lead) < rank; at--)
             lists[at] = lists[at - 1];
         lists[at] = list;
     }
 }
 
+/* Puts the lists without a bound row behind the first phase, which is the heaviest lists that hold a sixth of what all may
+ * contribute: it drops many blocks, and finding a block's postings in a list without a row costs the most. */
+static void place_short_lists(sir_context *c, sir_block_filter *f) {
+    uint64_t all = 0, held = 0;
+    uint32_t num_rows = f->num_bounded;
+    for (uint32_t i = 0; i < f->num_bounded; i++) all += largest_contribution(&c->lists[i]);
+    while (num_rows > 0 && without_row(&c->lists[num_rows - 1])) num_rows--;
+    f->num_short = f->num_bounded - num_rows;
+    f->first_short = 0;
+    while (f->first_short < num_rows && FIRST_PHASE * held < all) held += largest_contribution(&c->lists[f->first_short++]);
+    for (uint32_t i = 0; i < f->num_short; i++) {
+        const sir_list list = c->lists[num_rows + i];
+        sir_list *to = c->lists + f->first_short + i;
+        memmove(to + 1, to, sizeof *to * (num_rows - f->first_short));
+        *to = list;
+    }
+}
+
 /* Which lists are in the bounds, and what a bound counts for. Exact search counts all, in full. Approximate search counts
  * the heaviest ones that hold bound_mass of what all may contribute. A sum of block maxima, which rarely meet in one
- * document, is divided by bound_factor; a list maximum, which few blocks reach, by its third power. Lists without a row
- * stand before the others in the bounds, because the drop test cannot bound them. */
+ * document, is divided by bound_factor; a list maximum, which few blocks reach, by its third power. */
 static void choose_lists(sir_context *c, sir_block_filter *f) {
     uint64_t all = 0, held = 0;
     f->discount = 1 / c->bound_factor;
     f->light_discount = f->discount * f->discount * f->discount;
     f->num_bounded = c->num_lists;
-    f->num_short = 0;
     f->light = 0;
     if (c->bound_factor > 1 && c->bound_mass < 1) {
         sort_lists(c->lists, c->num_lists, 0);
@@ -51,7 +67,7 @@ static void choose_lists(sir_context *c, sir_block_filter *f) {
         f->light = (uint64_t)(f->light_discount * (double)(all - held));
     }
     sort_lists(c->lists, f->num_bounded, 1);
-    while (f->num_short < f->num_bounded && without_row(&c->lists[f->num_short])) f->num_short++;
+    place_short_lists(c, f);
 }
 
 /* Bounds in units below this cannot hold a hit, or, discounted, are not expected to. */
@@ -62,14 +78,16 @@ static uint32_t floor_units(const sir_context *c, const sir_block_filter *f) {
     return units == 0 ? 1 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
 }
 
-/* First list of the next phase: phases end where half, then three quarters of what is left may have been scored, and
- * where the lists end that are in the bounds. */
+/* First list of the next phase. The lists without a bound row are one; phases behind them end where half, then three
+ * quarters of what is left may have been scored, and where the lists end that are in the bounds. */
 static uint32_t phase_end(const sir_context *c, const sir_block_filter *f, uint32_t first) {
+    const uint32_t behind_short = f->first_short + f->num_short;
+    if (first < behind_short) return sir_min(first < f->first_short ? f->first_short : behind_short, first + SIR_PHASE_LISTS);
     const uint32_t last = first < f->num_bounded ? f->num_bounded : c->num_lists;
     uint64_t left = 0, done = 0;
     for (uint32_t i = first; i < last; i++) left += largest_contribution(&c->lists[i]);
     uint32_t end = first;
-    while (end < last && end - first < SIR_PHASE_LISTS && (end < f->num_short || 2 * done < left))
+    while (end < last && end - first < SIR_PHASE_LISTS && 2 * done < left)
         done += largest_contribution(&c->lists[end++]);
     return last - end < 4 && end - first + 4 <= SIR_PHASE_LISTS ? last : end;
 }
@@ -78,12 +96,13 @@ static uint32_t phase_end(const sir_context *c, const sir_block_filter *f, uint3
  * off the blocks' remaining bounds. */
 static uint32_t make_tasks(const sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots,
                            uint32_t first, uint32_t last) {
+    const uint32_t behind_short = f->first_short + f->num_short;
     uint32_t count = 0;
     for (uint32_t i = first; i < last; i++) {
         const uint32_t row = c->lists[i].row;
         for (uint32_t slot = 0; slot < num_slots; slot++) {
             f->tasks[count] = (sir_block_task){(uint16_t)slot, (uint16_t)i};
-            if (i < f->num_short) {
+            if (i >= f->first_short && i < behind_short) {
                 count += f->short_lists[blocks[slot]] >> (row & 7) & 1;
             } else if (i < f->num_bounded) {
                 const uint32_t most = f->rows[row].contribution[sir_block_level(f->rows[row].nibbles, blocks[slot])];
@@ -94,6 +113,9 @@ static uint32_t make_tasks(const sir_context *c, const sir_block_filter *f, cons
             }
         }
     }
+    /* Of what the lists without a row contribute only the sum is known: it goes when all are scored. */
+    for (uint32_t slot = 0; f->num_short > 0 && last == behind_short && slot < num_slots; slot++)
+        f->remaining[slot] -= f->short_bounds[blocks[slot]];
     for (uint32_t i = 0; count > 0 && i < SIR_PIPELINE; i++) f->tasks[count + i] = f->tasks[count - 1];
     return count;
 }
@@ -108,7 +130,8 @@ static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t 
     for (uint32_t slot = 0; slot < num_slots; slot++) {
         const uint32_t *from = f->accumulators + SIR_BLOCK_DOCS * slot;
         const uint64_t bounded = (uint64_t)(f->discount * ((double)f->remaining[slot] * f->unit));
-        if (c->kernels->block_largest(from) + bounded + more < floor) continue;
+        const uint32_t largest = c->kernels->block_largest(from, sir_allowed_in_block(c, blocks[slot]));
+        if (largest + bounded + more < floor) continue;
         if (kept != slot) {
             memcpy(f->accumulators + SIR_BLOCK_DOCS * kept, from, sizeof *from * SIR_BLOCK_DOCS);
             blocks[kept] = blocks[slot];
@@ -122,7 +145,7 @@ static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t 
 static void offer_blocks(sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots) {
     for (uint32_t slot = 0; slot < num_slots; slot++) {
         const uint32_t *scores = f->accumulators + SIR_BLOCK_DOCS * slot;
-        if (c->kernels->block_largest(scores) < sir_topk_floor(c->top)) continue;
+        if (c->kernels->block_largest(scores, sir_allowed_in_block(c, blocks[slot])) < sir_topk_floor(c->top)) continue;
         const uint32_t first = blocks[slot] << SIR_BLOCK_SHIFT;
         const uint32_t docs = sir_min(SIR_BLOCK_DOCS, c->segment->num_docs - first);
         for (uint32_t i = 0; i < docs; i++)
@@ -139,8 +162,7 @@ static void score_batch(sir_context *c, sir_block_filter *f, uint32_t *blocks, u
         last = phase_end(c, f, first);
         uint32_t count = make_tasks(c, f, blocks, num_slots, first, last);
         c->kernels->score_tasks(&batch, f->tasks, count);
-        /* Lists without a row are not in the remaining bound: no block is dropped before they are scored. */
-        if (last < c->num_lists && last >= f->num_short) num_slots = drop_blocks(c, f, blocks, num_slots, last);
+        if (last < c->num_lists) num_slots = drop_blocks(c, f, blocks, num_slots, last);
     }
     offer_blocks(c, f, blocks, num_slots);
     c->stats->postings_scored += batch.postings;
@@ -156,7 +178,7 @@ static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *block
         for (; i < count && num_slots < size; i++) {
             const uint32_t block = blocks[i], bound = f->bounds[block];
             if (bound < floor) continue;
-            f->remaining[num_slots] = bound - f->short_bounds[block];
+            f->remaining[num_slots] = bound;
             f->bounds[block] = 0;
             batch[num_slots++] = block;
         }
@@ -168,9 +190,9 @@ static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *block
 /* Bound that at least `wanted` superblocks reach in their best block: cheap, and enough to start with. */
 static uint32_t first_cut(const sir_context *c, const sir_block_filter *f, uint32_t wanted) {
     uint64_t *keys = (uint64_t *)(void *)c->workspace->positions;
-    const uint32_t count = sir_min(c->segment->num_supers, SIR_WINDOW_DOCS / 2);
+    const uint32_t count = sir_min(f->num_supers, SIR_WINDOW_DOCS / 2);
     if (wanted >= count) return 1;
-    for (uint32_t i = 0; i < count; i++) keys[i] = f->super_bounds[i];
+    for (uint32_t i = 0; i < count; i++) keys[i] = f->super_bounds[f->supers[i]];
     sir_select_largest(keys, count, wanted);
     uint64_t cut = UINT64_MAX;
     for (uint32_t i = 0; i < wanted; i++) cut = keys[i] < cut ? keys[i] : cut;
@@ -194,17 +216,22 @@ int sir_block_filter_search(sir_context *c, double budget) {
     if (c->num_lists > SIR_BLOCK_FILTER_TERMS) return 0;
     choose_lists(c, f);
     sir_block_bounds(c, f);
-    const uint32_t wanted = sir_max(16, sir_min(c->top->k / 4, 256));
-    uint32_t cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
-    uint32_t count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
-    if (sir_cost_blocks(c, count) > budget) return 0;
-    order_by_bound(f, count, cut);
-    score_all(c, f, f->ordered, sir_min(count, c->max_blocks));
-    const uint32_t blocks_left = c->max_blocks - sir_min(count, c->max_blocks);
+    const uint64_t *allowed = f->filtered ? f->allowed : NULL;
+    uint32_t blocks_left = c->max_blocks, cut, count;
+    /* Under a selective filter a superblock's best block is mostly not allowed, and all that are can be put in order. */
+    if (FEW_ALLOWED * (uint64_t)f->num_blocks > s->num_blocks) {
+        const uint32_t wanted = sir_max(16, sir_min(c->top->k / 4, 256));
+        cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
+        count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, allowed, f->blocks);
+        if (sir_cost_blocks(c, f, count) > budget) return 0;
+        order_by_bound(f, count, cut);
+        score_all(c, f, f->ordered, sir_min(count, blocks_left));
+        blocks_left -= sir_min(count, blocks_left);
+    }
     cut = floor_units(c, f);
-    count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, f->blocks);
+    count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, allowed, f->blocks);
     if (count == 0) return 1;
-    if (sir_cost_blocks(c, count) > budget) return 0;
+    if (sir_cost_blocks(c, f, count) > budget) return 0;
     order_by_bound(f, count, cut);
     score_all(c, f, f->ordered, sir_min(count, blocks_left));
     return 1;
@@ -214,5 +241,6 @@ int sir_block_filter_search(sir_context *c, double budget) {
 void sir_engine_approximate(sir_context *c) { sir_engine_block_filter(c); }
 
 void sir_engine_block_filter(sir_context *c) {
+    sir_choose_blocks(c, c->workspace->block_filter);
     if (!sir_block_filter_search(c, INFINITY)) sir_engine_exhaustive(c);
 }

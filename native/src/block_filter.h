@@ -9,9 +9,15 @@ typedef struct sir_block_filter {
     uint16_t *short_bounds; /* the part of it that lists without a bound row contribute */
     uint8_t *short_lists;   /* which of them a block holds: bit (list->row mod 8) */
     uint16_t *super_bounds; /* largest bound of each superblock */
+    uint64_t *allowed;      /* under a filter, a word a superblock: its blocks that hold a document which may be a hit */
+    uint32_t *supers;       /* superblocks with such a block, ascending: bounds are made for them alone */
+    uint32_t num_supers, num_blocks, num_windows; /* how many superblocks, blocks and windows these are */
+    uint32_t docs_per_block; /* documents of such a block that may be hits, estimated from some */
+    int filtered;           /* 0: all documents may be hits, and `allowed` is not filled */
     sir_bound_row *rows;
     uint32_t num_rows, unit;
-    uint32_t num_short;    /* lists without a bound row whose block maxima are in the bounds: the first of the context's */
+    uint32_t first_short;  /* lists of the first phase, which all have a bound row; those without one follow */
+    uint32_t num_short;    /* lists without a bound row whose block maxima are in the bounds */
     uint32_t num_bounded;  /* lists that are in the bounds, num_short among them; approximate search leaves light ones out */
     double discount;       /* what a bound counts for: 1 in exact search */
     double light_discount; /* what a list maximum counts for, of a list that is not in the bounds */
@@ -26,8 +32,11 @@ typedef struct sir_block_filter {
 /* Longest query whose bounds fit: beyond it rounding up alone would fill 16 bits. */
 enum { SIR_BLOCK_FILTER_TERMS = 8192 };
 
+/* Finds the superblocks and blocks that hold a document which may be a hit: to be called before all that follows. */
+void sir_choose_blocks(const sir_context *c, sir_block_filter *f);
+
 /* Computes f->unit, f->rows, f->bounds and f->super_bounds from the first f->num_bounded lists of the context, at most
- * SIR_BLOCK_FILTER_TERMS; the first f->num_short of them are those without a bound row. */
+ * SIR_BLOCK_FILTER_TERMS; those without a bound row are the f->num_short from f->first_short on. */
 void sir_block_bounds(sir_context *c, sir_block_filter *f);
 
 /* Searches by block filtering. Returns 0 when it gave up: the query has too many terms, or the blocks that remain would
@@ -35,7 +44,7 @@ void sir_block_bounds(sir_context *c, sir_block_filter *f);
 int sir_block_filter_search(sir_context *c, double budget);
 
 /* Estimated nanoseconds of exhaustive scoring, and of scoring so many blocks. */
-double sir_cost_exhaustive(const sir_context *c);
-double sir_cost_blocks(const sir_context *c, double blocks);
+double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f);
+double sir_cost_blocks(const sir_context *c, const sir_block_filter *f, double blocks);
 
 #endif

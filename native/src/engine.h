@@ -37,12 +37,16 @@ typedef struct sir_kernels {
     uint32_t (*collect)(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
                         uint32_t *positions);
     /* accumulator[d] = sum over the terms of weight * impact, for num_groups groups of 64 documents; the cursors move on.
-     * NULL where the instruction set cannot expand bytes: the caller scatters instead. */
-    void (*bitmap_scores)(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms, uint32_t num_terms);
+     * Groups without a bit in mask (NULL: none) may be left as they are. NULL where the instruction set cannot expand
+     * bytes: the caller scatters instead. */
+    void (*bitmap_scores)(uint32_t *accumulator, uint32_t num_groups, const uint64_t *mask, sir_bitmap_cursor *terms,
+                          uint32_t num_terms);
     void (*add_block_maxima)(const struct sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists);
-    void (*block_bounds)(struct sir_block_filter *filter, uint32_t num_supers);
-    uint32_t (*collect_bounds)(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions);
-    uint32_t (*block_largest)(const uint32_t *scores);
+    void (*allowed_blocks)(const uint64_t *mask, uint32_t num_docs, uint64_t *blocks);
+    void (*block_bounds)(struct sir_block_filter *filter);
+    uint32_t (*collect_bounds)(const uint16_t *bounds, uint32_t count, uint32_t floor, const uint64_t *allowed,
+                               uint32_t *positions);
+    uint32_t (*block_largest)(const uint32_t *scores, uint32_t allowed);
     void (*score_tasks)(struct sir_block_batch *batch, const struct sir_block_task *tasks, uint32_t count);
     /* Low 16 bits of the first `count` set bits of a bitmap from `bit` on; returns how many there are. */
     uint32_t (*unpack_bitmap)(const uint64_t *bits, uint64_t num_words, uint64_t bit, uint32_t count, uint16_t *out);
@@ -54,6 +58,7 @@ extern const sir_kernels sir_kernels_scalar, sir_kernels_avx2, sir_kernels_avx51
 
 void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
                         uint32_t weight);
+void sir_allowed_blocks_scalar(const uint64_t *mask, uint32_t num_docs, uint64_t *blocks);
 void sir_add_block_maxima_scalar(const struct sir_list *list, uint32_t scale, uint16_t *bounds, uint8_t *lists);
 uint32_t sir_unpack_bitmap_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, uint32_t count, uint16_t *out);
 uint32_t sir_unpack_buckets_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run,
@@ -149,6 +154,11 @@ static inline uint32_t sir_ordinal_offset(const sir_context *c, uint32_t doc_id)
 
 static inline int sir_allowed(const sir_context *c, uint32_t doc_id) {
     return c->mask == NULL || (c->mask[doc_id >> 6] >> (doc_id & 63) & 1) != 0;
+}
+
+/* Which documents of a block may be hits. */
+static inline uint32_t sir_allowed_in_block(const sir_context *c, uint32_t block) {
+    return c->mask == NULL ? UINT32_MAX : (uint32_t)(c->mask[block / 2] >> (32 * (block % 2)));
 }
 
 /* Offers a scored document to the hits. */

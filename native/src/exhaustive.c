@@ -54,7 +54,8 @@ static void score_bitmaps(sir_context *c, uint32_t num_bitmaps, uint64_t first_d
         four->low_weights |= (weight & 0x7F) << (8 * (i % 4));
         four->high_weights |= weight >> 7 << (8 * (i % 4));
     }
-    c->kernels->bitmap_scores(c->workspace->accumulator, (count + 63) / 64, cursors, rounded);
+    const uint64_t *mask = c->mask == NULL ? NULL : c->mask + first_doc / 64;
+    c->kernels->bitmap_scores(c->workspace->accumulator, (count + 63) / 64, mask, cursors, rounded);
 }
 
 static void offer_window(sir_context *c, uint32_t first_doc, uint32_t count) {
@@ -68,6 +69,14 @@ static void offer_window(sir_context *c, uint32_t first_doc, uint32_t count) {
     c->stats->documents_scored += found;
 }
 
+/* Whether any of the documents may be a hit. */
+static int any_allowed(const sir_context *c, uint64_t first, uint32_t count) {
+    if (c->mask == NULL) return 1;
+    for (uint64_t word = first / 64; word < (first + count + 63) / 64; word++)
+        if (c->mask[word] != 0) return 1;
+    return 0;
+}
+
 void sir_engine_exhaustive(sir_context *c) {
     const sir_segment *s = c->segment;
     sir_workspace *w = c->workspace;
@@ -77,6 +86,7 @@ void sir_engine_exhaustive(sir_context *c) {
     for (uint64_t first = 0; first < s->num_docs; first += SIR_WINDOW_DOCS) {
         const uint64_t left = s->num_docs - first;
         const uint32_t count = left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS;
+        if (!any_allowed(c, first, count)) continue;
         for (uint32_t i = 0; i < c->num_lists; i++) {
             sir_enter_window(s, &c->lists[i], (uint32_t)(first >> 16));
             c->stats->postings_scored += c->lists[i].end - c->lists[i].start;

@@ -57,9 +57,23 @@ AVX2 static inline void byte_tables(const uint16_t *contribution, __m256i *low, 
     *high = _mm256_permute4x64_epi64(parted, 0xDD);
 }
 
-AVX2 static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
+AVX2 static void allowed_blocks(const uint64_t *mask, uint32_t num_docs, uint64_t *blocks) {
+    const uint32_t whole = num_docs / 2048;
+    for (uint32_t i = 0; i < whole; i++) {
+        uint64_t none = 0;
+        for (uint32_t j = 0; j < 8; j++) {
+            const __m256i empty = _mm256_cmpeq_epi32(load(mask + 32 * i + 4 * j), _mm256_setzero_si256());
+            none |= (uint64_t)(uint8_t)_mm256_movemask_ps(_mm256_castsi256_ps(empty)) << (8 * j);
+        }
+        blocks[i] = ~none;
+    }
+    sir_allowed_blocks_scalar(mask + 32 * whole, num_docs - 2048 * whole, blocks + whole);
+}
+
+AVX2 static void block_bounds(sir_block_filter *f) {
     const __m256i nibble = _mm256_set1_epi8(15);
-    for (uint32_t super = 0; super < num_supers; super++) {
+    for (uint32_t s = 0; s < f->num_supers; s++) {
+        const uint32_t super = f->supers[s];
         __m256i sums[4];
         for (int i = 0; i < 4; i++) sums[i] = _mm256_setzero_si256();
         for (uint32_t r = 0; r < f->num_rows; r++) {
@@ -77,7 +91,8 @@ AVX2 static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
     }
 }
 
-AVX2 static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions) {
+AVX2 static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, const uint64_t *allowed,
+                                    uint32_t *positions) {
     const __m256i least = _mm256_set1_epi16((int16_t)floor);
     uint32_t found = 0;
     if (floor > UINT16_MAX) return 0;
@@ -85,13 +100,24 @@ AVX2 static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint
         __m256i v = load(bounds + i);
         uint32_t at = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_max_epu16(v, least), v)) & 0x55555555u;
         if (count - i < 16) at &= ((uint32_t)1 << 2 * (count - i)) - 1;
-        for (; at != 0; at &= at - 1) positions[found++] = i + (uint32_t)__builtin_ctz(at) / 2;
+        for (; at != 0; at &= at - 1) {
+            positions[found] = i + (uint32_t)__builtin_ctz(at) / 2;
+            found += allowed == NULL || (allowed[positions[found] / 64] >> (positions[found] % 64) & 1) != 0;
+        }
     }
     return found;
 }
 
-AVX2 static uint32_t block_largest(const uint32_t *scores) {
-    __m256i a = _mm256_max_epu32(load(scores), load(scores + 8)), b = _mm256_max_epu32(load(scores + 16), load(scores + 24));
+/* The scores of the documents whose bits are set in the low byte of allowed. */
+AVX2 static inline __m256i allowed_scores(const uint32_t *scores, uint32_t allowed) {
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i here = _mm256_and_si256(_mm256_set1_epi32((int32_t)allowed), bits);
+    return _mm256_and_si256(load(scores), _mm256_cmpeq_epi32(here, bits));
+}
+
+AVX2 static uint32_t block_largest(const uint32_t *scores, uint32_t allowed) {
+    __m256i a = _mm256_max_epu32(allowed_scores(scores, allowed), allowed_scores(scores + 8, allowed >> 8));
+    __m256i b = _mm256_max_epu32(allowed_scores(scores + 16, allowed >> 16), allowed_scores(scores + 24, allowed >> 24));
     __m256i c = _mm256_max_epu32(a, b);
     __m128i d = _mm_max_epu32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
     d = _mm_max_epu32(d, _mm_shuffle_epi32(d, 0x4E));
@@ -128,6 +154,7 @@ const sir_kernels sir_kernels_avx2 = {
     .scatter = sir_scatter_scalar,
     .collect = collect,
     .add_block_maxima = sir_add_block_maxima_scalar,
+    .allowed_blocks = allowed_blocks,
     .block_bounds = block_bounds,
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,

@@ -63,14 +63,26 @@ AVX512 static inline void add_quad(sir_bitmap_cursor *terms, uint32_t group, __m
     }
 }
 
-AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, sir_bitmap_cursor *terms,
-                                 uint32_t num_terms) {
+/* Passes over a group of 64 documents: every cursor moves behind its postings. */
+AVX512 static inline void skip_group(sir_bitmap_cursor *terms, uint32_t num_terms, uint32_t group) {
+    for (uint32_t t = 0; t < num_terms; t++) {
+        const uint8_t *next = terms[t].impacts + __builtin_popcountll(terms[t].bits[group]);
+        terms[t].impacts = next < terms[t].end ? next : terms[t].end;
+    }
+}
+
+AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, const uint64_t *mask,
+                                 sir_bitmap_cursor *terms, uint32_t num_terms) {
     for (uint32_t group = 0; group < num_groups; group++) {
         if (group % 8 == 0) {
             for (uint32_t t = 0; t < num_terms; t++) {
                 _mm_prefetch((const char *)(terms[t].bits + group) + BITMAP_AHEAD, _MM_HINT_T0);
                 _mm_prefetch((const char *)terms[t].impacts + BITMAP_AHEAD, _MM_HINT_T0);
             }
+        }
+        if (mask != NULL && mask[group] == 0) {
+            skip_group(terms, num_terms, group);
+            continue;
         }
         __m512i low[4], high[4], v[4], x[4];
         for (int j = 0; j < 4; j++) low[j] = high[j] = _mm512_setzero_si512();
@@ -128,33 +140,35 @@ AVX512 static void add_block_maxima(const sir_list *list, uint32_t scale, uint16
 
 /* Levels of 64 blocks of a row, looked up in its 16 contributions. vpermw reads five bits of each lane: with the table
  * twice, the bits above a nibble do not matter. */
-AVX512 static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
+AVX512 static void block_bounds(sir_block_filter *f) {
     const sir_bound_row *rows = f->rows;
-    const uint32_t num_rows = f->num_rows;
-    enum { STEP = 4, AHEAD = 512 };
-    for (uint32_t super = 0; super < num_supers; super += STEP) {
-        const uint32_t supers = sir_min(STEP, num_supers - super);
+    const uint32_t num_rows = f->num_rows, last = f->num_supers - 1;
+    enum { STEP = 4, AHEAD = 16 };
+    for (uint32_t first = 0; first < f->num_supers; first += STEP) {
+        const uint32_t count = sir_min(STEP, f->num_supers - first);
+        const uint64_t ahead[2] = {32 * (uint64_t)f->supers[sir_min(first + AHEAD, last)],
+                                   32 * (uint64_t)f->supers[sir_min(first + AHEAD + 2, last)]}; /* a cache line holds two */
+        uint64_t at[STEP]; /* missing superblocks repeat the last */
         __m512i low[STEP], high[STEP];
         for (uint32_t i = 0; i < STEP; i++) {
-            /* The array goes on for a cache line only: missing superblocks repeat the last. */
-            const uint16_t *from = f->short_bounds + 64 * (uint64_t)(super + sir_min(i, supers - 1));
-            low[i] = _mm512_loadu_si512(from);
-            high[i] = _mm512_loadu_si512(from + 32);
+            at[i] = 32 * (uint64_t)f->supers[sir_min(first + i, last)];
+            low[i] = _mm512_loadu_si512(f->short_bounds + 2 * at[i]);
+            high[i] = _mm512_loadu_si512(f->short_bounds + 2 * at[i] + 32);
         }
         for (uint32_t r = 0; r < num_rows; r++) {
-            const uint8_t *nibbles = rows[r].nibbles + 32 * (uint64_t)super;
+            const uint8_t *nibbles = rows[r].nibbles;
             const __m512i table = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)rows[r].contribution));
-            _mm_prefetch((const char *)nibbles + AHEAD, _MM_HINT_T0);
-            _mm_prefetch((const char *)nibbles + AHEAD + 64, _MM_HINT_T0);
+            _mm_prefetch((const char *)nibbles + ahead[0], _MM_HINT_T0);
+            _mm_prefetch((const char *)nibbles + ahead[1], _MM_HINT_T0);
             for (uint32_t i = 0; i < STEP; i++) {
-                const uint8_t *row = nibbles + 32 * (uint64_t)sir_min(i, supers - 1);
+                const uint8_t *row = nibbles + at[i];
                 __m512i levels = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)row));
                 low[i] = _mm512_add_epi16(low[i], _mm512_permutexvar_epi16(levels, table));
                 high[i] = _mm512_add_epi16(high[i], _mm512_permutexvar_epi16(_mm512_srli_epi16(levels, 4), table));
             }
         }
-        for (uint32_t i = 0; i < supers; i++) {
-            uint16_t *to = f->bounds + 64 * (uint64_t)(super + i);
+        for (uint32_t i = 0; i < count; i++) {
+            uint16_t *to = f->bounds + 2 * at[i];
             _mm512_storeu_si512(to, low[i]);
             _mm512_storeu_si512(to + 32, high[i]);
             __m512i both = _mm512_max_epu16(low[i], high[i]);
@@ -162,25 +176,42 @@ AVX512 static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
             __m128i most = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
             /* vphminposuw finds a smallest: of the complements it is the largest. */
             __m128i least = _mm_minpos_epu16(_mm_xor_si128(most, _mm_set1_epi16(-1)));
-            f->super_bounds[super + i] = (uint16_t)~_mm_extract_epi16(least, 0);
+            f->super_bounds[at[i] / 32] = (uint16_t)~_mm_extract_epi16(least, 0);
         }
     }
 }
 
-AVX512 static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions) {
+AVX512 static void allowed_blocks(const uint64_t *mask, uint32_t num_docs, uint64_t *blocks) {
+    const uint32_t whole = num_docs / 2048;
+    for (uint32_t i = 0; i < whole; i++) {
+        uint64_t bits = 0;
+        for (uint32_t j = 0; j < 4; j++) {
+            const __m512i sixteen = _mm512_loadu_si512(mask + 32 * (uint64_t)i + 8 * j);
+            bits |= (uint64_t)_mm512_test_epi32_mask(sixteen, sixteen) << (16 * j);
+        }
+        blocks[i] = bits;
+    }
+    sir_allowed_blocks_scalar(mask + 32 * (uint64_t)whole, num_docs - 2048 * whole, blocks + whole);
+}
+
+AVX512 static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, const uint64_t *allowed,
+                                      uint32_t *positions) {
     const __m512i least = _mm512_set1_epi16((int16_t)floor);
     uint32_t found = 0;
     if (floor > UINT16_MAX) return 0;
     for (uint32_t i = 0; i < count; i += 32) {
         uint32_t at = _mm512_cmpge_epu16_mask(_mm512_loadu_si512(bounds + i), least);
+        if (allowed != NULL) at &= (uint32_t)(allowed[i / 64] >> (i % 64));
         if (count - i < 32) at &= ((uint32_t)1 << (count - i)) - 1;
         for (; at != 0; at &= at - 1) positions[found++] = i + (uint32_t)__builtin_ctz(at);
     }
     return found;
 }
 
-AVX512 static uint32_t block_largest(const uint32_t *scores) {
-    return _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_loadu_si512(scores), _mm512_loadu_si512(scores + 16)));
+AVX512 static uint32_t block_largest(const uint32_t *scores, uint32_t allowed) {
+    const __m512i low = _mm512_maskz_loadu_epi32((__mmask16)allowed, scores);
+    const __m512i high = _mm512_maskz_loadu_epi32((__mmask16)(allowed >> 16), scores + 16);
+    return _mm512_reduce_max_epu32(_mm512_max_epu32(low, high));
 }
 
 AVX512 static inline void add_present(uint32_t *accumulator, uint32_t present, const uint8_t *impacts, uint32_t weight) {
@@ -280,6 +311,7 @@ const sir_kernels sir_kernels_avx512 = {
     .collect = collect,
     .bitmap_scores = bitmap_scores,
     .add_block_maxima = add_block_maxima,
+    .allowed_blocks = allowed_blocks,
     .block_bounds = block_bounds,
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,

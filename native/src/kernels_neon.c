@@ -35,9 +35,10 @@ static inline void look_up(uint8x16_t nibbles, uint8x16x2_t table, uint16x8_t *f
     *second = vaddq_u16(*second, vreinterpretq_u16_u8(vzip2q_u8(low, high)));
 }
 
-static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
+static void block_bounds(sir_block_filter *f) {
     const uint8x16_t nibble = vdupq_n_u8(15);
-    for (uint32_t super = 0; super < num_supers; super++) {
+    for (uint32_t s = 0; s < f->num_supers; s++) {
+        const uint32_t super = f->supers[s];
         const uint64_t at = (uint64_t)SIR_SUPER_BLOCKS * super;
         uint16x8_t sums[8], most = vdupq_n_u16(0);
         for (int i = 0; i < 8; i++) sums[i] = vld1q_u16(f->short_bounds + at + 8 * i);
@@ -59,7 +60,8 @@ static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
     }
 }
 
-static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions) {
+static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, const uint64_t *allowed,
+                               uint32_t *positions) {
     const uint16x8_t places = {1, 2, 4, 8, 16, 32, 64, 128};
     uint32_t found = 0;
     if (floor > UINT16_MAX) return 0;
@@ -67,14 +69,19 @@ static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t 
     for (uint32_t i = 0; i < count; i += 8) {
         uint32_t at = vaddvq_u16(vandq_u16(vcgeq_u16(vld1q_u16(bounds + i), least), places));
         if (count - i < 8) at &= ((uint32_t)1 << (count - i)) - 1;
+        if (allowed != NULL) at &= (uint32_t)(allowed[i / 64] >> (i % 64)) & 255;
         for (; at != 0; at &= at - 1) positions[found++] = i + (uint32_t)__builtin_ctz(at);
     }
     return found;
 }
 
-static uint32_t block_largest(const uint32_t *scores) {
-    uint32x4_t most = vld1q_u32(scores);
-    for (int i = 4; i < SIR_BLOCK_DOCS; i += 4) most = vmaxq_u32(most, vld1q_u32(scores + i));
+static uint32_t block_largest(const uint32_t *scores, uint32_t allowed) {
+    const uint32x4_t places = {1, 2, 4, 8};
+    uint32x4_t most = vdupq_n_u32(0);
+    for (int i = 0; i < SIR_BLOCK_DOCS; i += 4) {
+        const uint32x4_t here = vtstq_u32(vdupq_n_u32(allowed >> i), places);
+        most = vmaxq_u32(most, vandq_u32(here, vld1q_u32(scores + i)));
+    }
     return vmaxvq_u32(most);
 }
 
@@ -107,6 +114,7 @@ const sir_kernels sir_kernels_neon = {
     .scatter = sir_scatter_scalar,
     .collect = collect,
     .add_block_maxima = sir_add_block_maxima_scalar,
+    .allowed_blocks = sir_allowed_blocks_scalar,
     .block_bounds = block_bounds,
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,

@@ -45,12 +45,26 @@ void sir_add_block_maxima_scalar(const sir_list *list, uint32_t scale, uint16_t 
     }
 }
 
-/* bounds[64 s + i] = short_bounds + contribution of every row's level of block i of superblock s; super_bounds[s] = their
- * largest. The sums fit 16 bits by the choice of the unit. */
-static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
-    memcpy(f->bounds, f->short_bounds, sizeof *f->bounds * SIR_SUPER_BLOCKS * num_supers);
-    for (uint32_t super = 0; super < num_supers; super++) {
+/* Bit b of blocks (64 a word) is set where mask allows a document of block b. */
+void sir_allowed_blocks_scalar(const uint64_t *mask, uint32_t num_docs, uint64_t *blocks) {
+    const uint32_t words = num_docs / 64 + (num_docs % 64 > 0);
+    for (uint32_t first = 0; first < words; first += 32) {
+        uint64_t bits = 0;
+        for (uint32_t i = 0; i < 32 && first + i < words; i++) {
+            bits |= (uint64_t)((uint32_t)mask[first + i] != 0) << (2 * i);
+            bits |= (uint64_t)(mask[first + i] >> 32 != 0) << (2 * i + 1);
+        }
+        blocks[first / 32] = bits;
+    }
+}
+
+/* For each superblock s of f->supers: bounds[64 s + i] = short_bounds + contribution of every row's level of block i;
+ * super_bounds[s] = their largest. The sums fit 16 bits by the choice of the unit. */
+static void block_bounds(sir_block_filter *f) {
+    for (uint32_t s = 0; s < f->num_supers; s++) {
+        const uint32_t super = f->supers[s];
         uint16_t *out = f->bounds + (uint64_t)SIR_SUPER_BLOCKS * super, largest = 0;
+        memcpy(out, f->short_bounds + (uint64_t)SIR_SUPER_BLOCKS * super, sizeof *out * SIR_SUPER_BLOCKS);
         for (uint32_t r = 0; r < f->num_rows; r++) {
             const uint8_t *nibbles = f->rows[r].nibbles + 32 * (uint64_t)super;
             for (uint32_t i = 0; i < 32; i++) {
@@ -63,20 +77,21 @@ static void block_bounds(sir_block_filter *f, uint32_t num_supers) {
     }
 }
 
-/* Positions of the bounds >= floor, ascending; returns how many. floor > 0. */
-static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, uint32_t *positions) {
+/* Positions of the bounds >= floor whose bit is set in allowed (NULL: all), ascending; returns how many. floor > 0. */
+static uint32_t collect_bounds(const uint16_t *bounds, uint32_t count, uint32_t floor, const uint64_t *allowed,
+                               uint32_t *positions) {
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         positions[found] = i;
-        found += bounds[i] >= floor;
+        found += bounds[i] >= floor && (allowed == NULL || (allowed[i / 64] >> (i % 64) & 1) != 0);
     }
     return found;
 }
 
-/* Largest of a block's 32 scores. */
-static uint32_t block_largest(const uint32_t *scores) {
+/* Largest of the scores of a block's allowed documents; 0 without any. */
+static uint32_t block_largest(const uint32_t *scores, uint32_t allowed) {
     uint32_t largest = 0;
-    for (uint32_t i = 0; i < SIR_BLOCK_DOCS; i++) largest = scores[i] > largest ? scores[i] : largest;
+    for (; allowed != 0; allowed &= allowed - 1) largest = sir_max(largest, scores[__builtin_ctz(allowed)]);
     return largest;
 }
 
@@ -127,6 +142,7 @@ const sir_kernels sir_kernels_scalar = {
     .scatter = sir_scatter_scalar,
     .collect = collect,
     .add_block_maxima = sir_add_block_maxima_scalar,
+    .allowed_blocks = sir_allowed_blocks_scalar,
     .block_bounds = block_bounds,
     .collect_bounds = collect_bounds,
     .block_largest = block_largest,

@@ -34,6 +34,8 @@ uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_t
     f->short_bounds = take(memory, &used, sizeof(uint16_t) * SIR_SUPER_BLOCKS * supers);
     f->short_lists = take(memory, &used, SIR_SUPER_BLOCKS * supers);
     f->super_bounds = take(memory, &used, sizeof(uint16_t) * supers);
+    f->allowed = take(memory, &used, sizeof(uint64_t) * supers);
+    f->supers = take(memory, &used, sizeof(uint32_t) * supers);
     f->rows = take(memory, &used, sizeof(sir_bound_row) * rows);
     f->blocks = take(memory, &used, sizeof(uint32_t) * (SIR_SUPER_BLOCKS * supers + SIR_WINDOW_DOCS));
     f->ordered = take(memory, &used, sizeof(uint32_t) * SIR_SUPER_BLOCKS * supers);

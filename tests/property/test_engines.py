@@ -30,22 +30,32 @@ def available_isas():
 ISAS = available_isas()
 
 
-def run(index: NativeIndex, c: Collection, k: int, engine: str):
+def run(index: NativeIndex, c: Collection, k: int, engine: str, passing=None):
     scratch = Scratch(index, k, len(c.query_terms))
+    scratch.allow(None if passing is None else [bitmap(passing)])
     scratch.term_ids[:] = c.query_terms
     scratch.request.k, scratch.request.engine = k, ENGINES[engine]
     scores = scratch.search_quantized(c.query_weights, len(c.query_terms))
     return scratch.ordinals.copy(), scores
 
 
-def check(c: Collection, k: int, *, order=None, rules=None, allowed=None, deleted=None, engines=EXACT, isas=ISAS):
+def bitmap(passing):
+    """64 documents a word, as filters are given."""
+    padded = np.zeros(-(-len(passing) // 64) * 64, bool)
+    padded[: len(passing)] = passing
+    return np.packbits(padded, bitorder="little").view(np.uint64)
+
+
+def check(
+    c: Collection, k: int, *, order=None, rules=None, allowed=None, passing=None, deleted=None, engines=EXACT, isas=ISAS
+):
     data = build_segment(c.indptr, c.term_ids, c.impacts, order=order, rules=rules)
     score = oracle.scores(c.indptr, c.term_ids, c.impacts, c.query_terms, c.query_weights, c.num_terms)
     want_ordinals, want_scores = oracle.rank(score, k, allowed=allowed)
     for isa in isas:
         index = NativeIndex([data], doc_scale=1.0, isa=isa, deleted=[deleted])
         for engine in engines:
-            ordinals, scores = run(index, c, k, engine)
+            ordinals, scores = run(index, c, k, engine, passing)
             np.testing.assert_array_equal(ordinals, want_ordinals, err_msg=f"{engine} on {isa}")
             np.testing.assert_array_equal(scores, want_scores, err_msg=f"{engine} on {isa}")
         index.close()
@@ -68,6 +78,28 @@ def test_deleted_documents_never_come_back(c, k, seed):
     gone = rng.random(c.num_docs) < rng.choice([0.0, 0.05, 0.9])  # by doc_id
     bitmap = np.packbits(gone, bitorder="little")
     check(c, k, order=order, rules=Rules(rows_from=0), allowed=order[~gone], deleted=bitmap)
+
+
+@settings(deadline=None, max_examples=40)
+@given(c=collections(), k=st.integers(1, 60), seed=st.integers(0, 99))
+def test_filters_restrict(c, k, seed):
+    """Random documents and runs of neighbours, from none to all; a filter overrides deletions."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(c.num_docs)
+    passing = rng.random(c.num_docs) < rng.choice([0.0, 0.02, 0.3, 1.0])  # by doc_id
+    if seed % 2:
+        passing[: c.num_docs // 3] = False
+    check(c, k, order=order, rules=Rules(rows_from=0), allowed=order[passing], passing=passing)
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.01, 0.4])
+def test_filters_over_windows(share):
+    rng = np.random.default_rng(5)
+    c = random_collection(rng, num_docs=150_000, num_terms=12, density=0.3, impact_levels=200, query_terms=12)
+    order = rng.permutation(c.num_docs)
+    for passing in (rng.random(c.num_docs) < share, abs(np.arange(c.num_docs) - 80_000) < share * c.num_docs / 2):
+        for k in (1, 10, 3000):
+            check(c, k, order=order, allowed=order[passing], passing=passing, isas=ISAS)
 
 
 @pytest.mark.parametrize("num_docs", [65535, 65536, 65537, 200_000])
