@@ -15,6 +15,8 @@ from indexer.invert import Postings, run_parallel
 BLOCK_SHIFT = 5
 SUPERBLOCK_BLOCKS = 64
 NO_ROW = 0xFFFFFFFF
+LADDER_RANKS = tuple(2**i for i in range(15))
+"""The ranks whose impacts LADD holds: 1, 2, 4 … 16,384."""
 SPARSE = 255
 """cell_shift of a term whose directory lists windows."""
 

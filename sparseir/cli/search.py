@@ -34,6 +34,9 @@ def search_command(
     gpu_memory: Annotated[
         str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")
     ] = "8GB",
+    gpu_backend: Annotated[
+        str, typer.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")
+    ] = "auto",
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", metavar="EXPR", help="Only documents with e.g. year>=2000; repeatable."),
@@ -68,7 +71,7 @@ def search_command(
     condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
-        engine=_engine(engine, gpu_memory, exact_float=exact_float, recall_target=recall_target),
+        engine=_engine(engine, (gpu_memory, gpu_backend), exact_float=exact_float, recall_target=recall_target),
         num_threads=threads,
         model=model,
         any_model=any_model,
@@ -114,7 +117,7 @@ def explain_command(
 
 
 def _engine(
-    name: str, gpu_memory: str, *, exact_float: bool, recall_target: float | None
+    name: str, gpu: tuple[str, str], *, exact_float: bool, recall_target: float | None
 ) -> str | GpuConfig | ApproximateConfig:
     from sparseir.search.approximate import ApproximateConfig
 
@@ -125,14 +128,16 @@ def _engine(
         return "exact_float"
     if recall_target is not None:
         return ApproximateConfig(recall_target=recall_target)
-    return _gpu_config(gpu_memory) if name == "gpu" else name
+    return _gpu_config(*gpu) if name == "gpu" else name
 
 
-def _gpu_config(memory: str) -> GpuConfig:
+def _gpu_config(memory: str, backend: str) -> GpuConfig:
     from sparseir.cli.outputs import parse_bytes
     from sparseir.search.gpu import GpuConfig
 
-    return GpuConfig(gpu_memory=parse_bytes(memory) or 0)
+    if backend not in ("auto", "cuda", "triton", "torch"):
+        raise typer.BadParameter(f"--gpu-backend is '{backend}'; give auto, cuda, triton or torch")
+    return GpuConfig(gpu_memory=parse_bytes(memory) or 0, backend=backend)  # type: ignore[arg-type]
 
 
 def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:

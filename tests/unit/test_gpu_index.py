@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from indexer import SparseVectors, build_index, open_index
+from indexer.config import IndexConfig
 from indexer.update import add_documents, delete_documents
-from sparseir.search.gpu import GpuConfig, GpuEngine
+from sparseir.errors import ConfigError, NativeError
+from sparseir.search.gpu import GpuConfig, GpuEngine, backends
 from sparseir.search.gpu.batch import quantize_queries
+from sparseir.search.gpu.driver import Driver
 from sparseir.search.gpu.index_source import layout_folder, segment_postings
 from sparseir.search.gpu.postings import SegmentPostings
 from sparseir.search.searcher import Searcher
 from tests import oracle
 from tests.gpu_cases import make_case
+from tests.gpu_emulation import emulated_library
 from tests.segment_reference import build_segment
 
 CONFIG = GpuConfig(backend="torch", device="cpu", window_shift=6)
@@ -114,3 +120,59 @@ class FakeSegment:
         file = SegmentFile(self.path)
         self.section, self.header = file.section, file.header
         self.num_docs, self.deleted = file.header.num_docs, None
+
+
+@pytest.mark.parametrize("base", [2**32 - 150, 2**40])
+def test_ordinals_may_span_more_than_32_bits(base):
+    """Three segments; the last two begin far above the first. Every score ties, so the ordinals decide."""
+    case = make_case(65, 400, levels=1, splits=(130, 200), order=np.arange(400))
+    bases = (0, base, base + 2**33)
+    segments = [replace(s, ordinal_base=b) for s, b in zip(case.segments(), bases, strict=True)]
+    shift = np.repeat(np.array(bases) - (0, 130, 200), (130, 70, 200))
+    ordinals, scores = GpuEngine(segments, CONFIG).search(case.queries, 350)
+    want, want_scores = case.expected(350)
+    np.testing.assert_array_equal(scores, want_scores)
+    np.testing.assert_array_equal(ordinals, np.where(want >= 0, want + shift[want], -1))
+
+
+def test_a_compact_index_answers_the_same(tmp_path):
+    case = make_case(66, 3000, num_terms=40, density=0.1)
+    answers = []
+    for layout in ("standard", "compact"):
+        index = build_index(tmp_path / layout, vectors_of(case), config=IndexConfig(layout=layout))
+        answers.append(GpuEngine.open(index, CONFIG).search(case.queries, 30))
+    for standard, compact in zip(*answers, strict=True):
+        np.testing.assert_array_equal(compact, standard)
+
+
+def test_without_a_gpu_the_engine_says_so_and_what_to_do(tmp_path, monkeypatch):
+    """Neither by name nor by device does anything fall to the CPU unasked; torch does where it is named."""
+
+    def no_driver(ordinal: int) -> None:
+        raise NativeError("the CUDA driver (libcuda.so.1) does not load")
+
+    monkeypatch.setattr(backends, "_driver", no_driver)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    build_index(tmp_path / "index", vectors_of(make_case(67, 30)))
+    for engine in (
+        "gpu",
+        GpuConfig(device="cuda"),
+        GpuConfig(backend="torch", device="cuda"),
+        GpuConfig(backend="triton"),
+    ):
+        with pytest.raises(ConfigError, match="needs a CUDA device"):
+            Searcher.open(tmp_path / "index", engine=engine)
+    with pytest.raises(NativeError, match="libcuda"):
+        Searcher.open(tmp_path / "index", engine=GpuConfig(backend="cuda"))
+    Searcher.open(tmp_path / "index", engine=GpuConfig(backend="torch"))
+
+
+def test_a_slower_backend_than_the_kernels_is_announced(monkeypatch):
+    def no_compiler(arch: str) -> bytes:
+        raise NativeError("the CUDA kernels need NVRTC or nvcc, and neither was found")
+
+    monkeypatch.setattr(backends, "_driver", lambda ordinal: Driver(emulated_library()))
+    monkeypatch.setattr("sparseir.search.gpu.compiler.compiled_kernels", no_compiler)
+    monkeypatch.setattr(backends, "_torch_device", lambda config, reason: "cpu")
+    with pytest.warns(UserWarning, match="neither was found"):
+        GpuEngine(make_case(68, 30).segments(), GpuConfig())

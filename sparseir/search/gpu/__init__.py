@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sparseir.search.gpu.backends import GpuConfig
 from sparseir.search.gpu.batch import QueryBatch
-from sparseir.search.gpu.engine import GpuConfig, GpuEngine
+from sparseir.search.gpu.engine import GpuEngine
 from sparseir.search.gpu.postings import SegmentPostings
 
 __all__ = ["GpuConfig", "GpuEngine", "QueryBatch", "SegmentPostings"]

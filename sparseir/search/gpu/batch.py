@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
-from sparseir.search.gpu.postings import LADDER_RANKS
+from indexer.tables import LADDER_RANKS
 
 MAX_QUERY_WEIGHT = 4095
 MAX_IMPACT = 255

@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.index import Index
-from sparseir.errors import ConfigError, MissingExtraError, NativeError
+from sparseir.errors import ConfigError
+from sparseir.search.gpu.backends import Backend, GpuConfig, OpenBackend, open_backend_of
 from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds, quantize_queries
-from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.index_source import cached_layout, remove_stale_layouts, segment_postings
-from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
+from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 
-if TYPE_CHECKING:
-    from sparseir.search.gpu.driver import Driver
-
-HYBRID_WINDOW_SHIFT = 12
-"""With a dense head a block holds the scores of eight queries: 4,096 documents are 128 KiB."""
-
-BackendName = Literal["auto", "cuda", "triton", "torch"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GpuConfig:
-    """How the gpu engine runs.
-
-    Parameters
-    ----------
-    backend : 'cuda' (compiled kernels), 'triton', 'torch', or 'auto': the first of these that this machine can run.
-    device : torch device of the triton and torch backends; 'auto' is cuda where there is one, else cpu.
-    gpu_memory : bytes the engine may take on the device, layout included; batches are cut to fit.
-    window_shift : log2 of the documents in a window, 5..15.
-    head_terms : the most frequent terms go through tensor cores as a dense matrix (cuda only; rounded up to a multiple of
-        32). 0 is none, and the default until bench/gpu/run.py has shown a gain on the device at hand.
-    """
-
-    backend: BackendName = "auto"
-    device: str = "auto"
-    gpu_memory: int = 8 << 30
-    window_shift: int = DEFAULT_WINDOW_SHIFT
-    head_terms: int = 0
-
-
-class Backend(Protocol):
-    """Scores one segment."""
-
-    def search(
-        self,
-        rows: QueryBatch,
-        k: int,
-        thresholds: NDArray[np.int32],
-        live: NDArray[np.bool_] | None,
-    ) -> NDArray[np.uint64]: ...
-
-
 Allowed = Sequence[NDArray[np.bool_]]
-OpenBackend = Callable[[DeviceLayout, SegmentPostings, GpuConfig], Backend]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,15 +46,9 @@ class GpuEngine:
         open_backend: OpenBackend | None = None,
     ) -> None:
         self.config = config or GpuConfig()
-        opener = open_backend or _open_backend
+        opener = open_backend or open_backend_of
         if layouts is None:
             layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
-        self._ordinal_base = min((s.ordinal_base for s in segments), default=0)
-        if any(s.ordinal_base + s.num_docs - self._ordinal_base > 2**32 for s in segments):
-            raise ConfigError(
-                "the ordinals of this index span more than 2^32, which the sort keys of the gpu engine cannot hold; "
-                "search on the CPU, or build the index anew"
-            )
         total = sum(layout.nbytes for layout in layouts)
         self._segments = []
         for postings, layout in zip(segments, layouts, strict=True):
@@ -160,17 +108,17 @@ class GpuEngine:
         """
         if k < 1:
             raise ConfigError(f"k is {k}; ask for at least one hit")
-        best = np.zeros((len(queries), k), np.uint64)
+        ordinals = np.full((len(queries), k), -1, np.int64)
+        scores = np.zeros((len(queries), k), np.int64)
         for number, segment in enumerate(self._segments):
             mask = None if allowed is None else allowed[number]
-            keys = self._search_segment(segment, queries, k, mask, (best[:, k - 1] >> np.uint64(32)).astype(np.int64))
-            distance = np.uint64(segment.postings.ordinal_base - self._ordinal_base)
-            if distance:
-                keys[keys > 0] -= distance  # the key holds the complement of the ordinal
-            best = keys if number == 0 else np.sort(np.hstack([best, keys]), axis=1)[:, : -k - 1 : -1]
-        ordinals, scores = decode_keys(best)
-        if self._ordinal_base:
-            ordinals[scores > 0] += self._ordinal_base
+            found, found_scores = decode_keys(self._search_segment(segment, queries, k, mask, scores[:, k - 1]))
+            # Keys hold 32 bits of an ordinal, counted from the segment's first; those of an index may need all 62.
+            found[found_scores > 0] += segment.postings.ordinal_base
+            if number == 0:
+                ordinals, scores = found, found_scores
+            else:
+                ordinals, scores = _best_of(np.hstack([ordinals, found]), np.hstack([scores, found_scores]), k)
         return ordinals, scores
 
     def _search_segment(
@@ -191,6 +139,14 @@ class GpuEngine:
         return segment.backend.search(rows, k, thresholds, _live(postings, allowed))
 
 
+def _best_of(
+    ordinals: NDArray[np.int64], scores: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first k of each row by (score descending, ordinal ascending); padding has score 0."""
+    order = np.lexsort((ordinals, -scores), axis=1)[:, :k]
+    return np.take_along_axis(ordinals, order, 1), np.take_along_axis(scores, order, 1)
+
+
 def _live(postings: SegmentPostings, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """Which documents may be found, or None for all."""
     if postings.deleted is None:
@@ -198,47 +154,3 @@ def _live(postings: SegmentPostings, allowed: NDArray[np.bool_] | None) -> NDArr
     live = np.ones(postings.num_docs, np.bool_) if allowed is None else allowed.copy()
     live[postings.deleted] = False
     return live
-
-
-@functools.cache
-def _driver() -> Driver:
-    """The first device, once a process: segments and engines share its working memory."""
-    from sparseir.search.gpu.driver import Driver
-
-    return Driver()
-
-
-def _open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig) -> Backend:
-    """The backend the configuration names, or the first one this machine can run: cuda, triton, torch."""
-    if config.backend in ("auto", "cuda"):
-        from sparseir.search.gpu.cuda_backend import CudaBackend, CudaLimits
-
-        try:
-            limits = CudaLimits(memory=config.gpu_memory)
-            if config.head_terms == 0:
-                return CudaBackend(layout, postings, _driver(), limits)
-            shift = min(layout.window_shift, HYBRID_WINDOW_SHIFT)
-            head, others = split_head(postings, config.head_terms, 1 << shift)
-            return CudaBackend(build_layout(others, window_shift=shift), postings, _driver(), limits, head=head)
-        except NativeError:  # no device, no driver, or nothing to compile the kernels with
-            if config.backend == "cuda":
-                raise
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("torch", "gpu", "the gpu engine without the compiled kernels") from None
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    use_triton = config.backend == "triton"
-    if config.backend == "auto" and device == "cuda":
-        use_triton = importlib.util.find_spec("triton") is not None
-    if not use_triton:
-        from sparseir.search.gpu.torch_backend import TorchBackend
-
-        return TorchBackend(layout, postings, device=device, memory=config.gpu_memory // 4)
-    try:
-        from sparseir.search.gpu.triton_backend import TritonBackend
-    except ImportError:
-        raise MissingExtraError("triton", "gpu", "the triton backend") from None
-    return TritonBackend(postings, device=device, memory=config.gpu_memory // 4)

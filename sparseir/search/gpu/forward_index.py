@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseir.search.gpu.postings import WIDE_WINDOW, SegmentPostings
+from indexer.invert import WINDOW
+from sparseir.search.gpu.postings import SegmentPostings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,7 +50,7 @@ def build_forward_index(postings: SegmentPostings) -> ForwardIndex:
         row[part] = np.repeat(postings.run_row[runs], counts)[order]
         impact[part] = postings.impacts[at][order]
         base = int(bases[lo])
-        counted = np.bincount(docs, minlength=min(WIDE_WINDOW, postings.num_docs - base))
+        counted = np.bincount(docs, minlength=min(WINDOW, postings.num_docs - base))
         lengths[base : base + len(counted)] = counted
         filled += len(at)
     return ForwardIndex(start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), row=row, impact=impact)

@@ -4,87 +4,35 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer.index import Index, Segment
-from sparseir.errors import IndexFormatError
+from indexer.term_lists import read_lists
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
-from sparseir.search.gpu.postings import WIDE_WINDOW, SegmentPostings
+from sparseir.search.gpu.postings import SegmentPostings
 
-_SPARSE = 255
 _ARRAYS = ("window_entry", "window_posting", "entry_row", "entry_start", "local", "impact")
 
 
 def segment_postings(segment: Segment) -> SegmentPostings:
-    """The posting lists of a segment; docs and impacts stay views of the mapped file.
+    """The posting lists of a segment. Docs and impacts stay views of the mapped file; a compact segment's are unpacked.
 
     Raises
     ------
-    IndexFormatError : directories that do not describe the postings.
+    IndexFormatError : records, directories or lists that cannot be.
     """
-    records = segment.section("TREC")
-    row, base, start = _runs(segment, records)
-    num_postings = len(segment.section("DOCS"))
-    bounds = np.append(start, num_postings).astype(np.int64)
-    if len(bounds) and (bounds[0] != 0 or bool((bounds[1:] < bounds[:-1]).any())):
-        raise IndexFormatError(
-            f"segment '{segment.path}': position directories do not follow the postings; run 'sparseir index verify'",
-            section="TREC",
-            invariant="directory-order",
-        )
-    ordinals = segment.section("ORDN")
-    return SegmentPostings(
-        num_docs=segment.num_docs,
-        term_ids=segment.section("TERM"),
-        docs=segment.section("DOCS"),
-        impacts=segment.section("IMPA"),
-        run_row=row.astype(np.uint32),
-        run_base=base.astype(np.uint32),
-        run_start=bounds[:-1].astype(np.uint64),
-        run_end=bounds[1:].astype(np.uint64),
-        list_max=np.ascontiguousarray(records["list_max"]),
-        ladder=segment.section("LADD").reshape(-1, 16),
+    records, ordinals = segment.section("TREC"), segment.section("ORDN")
+    lists = read_lists(segment, 0, segment.header.num_terms)
+    ladder = segment.section("LADD").reshape(-1, 16)
+    return replace(
+        SegmentPostings.from_lists(lists, segment.num_docs, np.ascontiguousarray(records["list_max"]), ladder),
         ordinals=ordinals if len(ordinals) else None,
         ordinal_base=segment.header.ordinal_base,
         deleted=None if segment.deleted is None else np.flatnonzero(~segment.live).astype(np.uint32),
     )
-
-
-def _runs(segment: Segment, records: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(term row, first document, first posting) of every run of 65,536 documents, from the position directories.
-
-    A dense directory has a cell border at each multiple of 65,536, because cells are powers of two no larger.
-    """
-    num_windows = -(-segment.num_docs // WIDE_WINDOW)
-    sparse = records["cell_shift"] == _SPARSE
-    count = np.where(sparse, records["num_windows"].astype(np.int64), num_windows)
-    ends = np.cumsum(count)
-    row = np.repeat(np.arange(len(records)), count)
-    inside = np.arange(len(row)) - np.repeat(ends - count, count)
-    at = records["directory_start"].astype(np.int64)[row] + inside
-    base, start = inside * WIDE_WINDOW, records["postings_start"].astype(np.int64)[row]
-    is_sparse = sparse[row]
-    cells_per_window = np.where(sparse, 0, WIDE_WINDOW >> np.minimum(records["cell_shift"], 16).astype(np.int64))[row]
-    at = np.where(is_sparse, at, records["directory_start"].astype(np.int64)[row] + inside * cells_per_window)
-    start[~is_sparse] += _taken(segment, "CELL", at[~is_sparse])
-    start[is_sparse] += _taken(segment, "WNST", at[is_sparse])
-    base[is_sparse] = _taken(segment, "WNID", at[is_sparse]) * WIDE_WINDOW
-    return row, base, start
-
-
-def _taken(segment: Segment, name: str, at: NDArray[np.int64]) -> NDArray[np.int64]:
-    section = segment.section(name)
-    if len(at) and (int(at.min()) < 0 or int(at.max()) >= len(section)):
-        raise IndexFormatError(
-            f"segment '{segment.path}': a term's directory lies outside {name}; run 'sparseir index verify'",
-            section=name,
-            invariant="directory-range",
-        )
-    return section[at].astype(np.int64)
 
 
 def layout_folder(index: Index) -> Path:

@@ -1,4 +1,4 @@
-"""What a device layout is built from: the posting lists of one segment, whoever holds them."""
+"""What a device layout is built from: the posting lists of one segment, stored or in memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WIDE_WINDOW = 65_536
-"""Documents addressed by the 16 bits of a stored posting."""
-
-LADDER_RANKS = tuple(2**i for i in range(15))
-"""The ranks of the stored largest impacts: 1, 2, 4 … 16,384."""
+from indexer import SparseVectors
+from indexer.invert import WINDOW, Postings, invert
+from indexer.tables import describe
+from indexer.term_lists import TermLists
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -64,6 +63,26 @@ class SegmentPostings:
         )
 
     @classmethod
+    def from_lists(
+        cls, lists: Postings | TermLists, num_docs: int, list_max: NDArray[np.uint8], ladder: NDArray[np.uint8]
+    ) -> SegmentPostings:
+        """The lists of a whole segment as the index half holds them; docs and impacts stay as they are."""
+        return cls(
+            num_docs=num_docs,
+            term_ids=lists.term_ids,
+            docs=lists.docs,
+            impacts=lists.impacts,
+            run_row=np.repeat(
+                np.arange(len(lists.term_ids), dtype=np.uint32), np.diff(lists.window_begin).astype(np.int64)
+            ),
+            run_base=lists.window.astype(np.uint32) * np.uint32(WINDOW),
+            run_start=lists.window_first,
+            run_end=np.append(lists.window_first, lists.start[-1:])[1:],
+            list_max=list_max,
+            ladder=ladder,
+        )
+
+    @classmethod
     def from_rows(
         cls,
         indptr: NDArray[Any],
@@ -74,48 +93,20 @@ class SegmentPostings:
         ordinal_base: int = 0,
         deleted: NDArray[Any] | None = None,
     ) -> SegmentPostings:
-        """From impacts by document (compressed sparse rows), row i being document i. O(P log P); an index is read faster.
+        """From impacts by document (compressed sparse rows), row i being document i.
 
         Parameters
         ----------
-        indptr : integers (documents + 1,). term_ids : integers (P,). impacts : 1..255 (P,).
+        indptr : integers (documents + 1,). term_ids : integers (P,), ascending in a row. impacts : 1..255 (P,).
         """
-        num_docs = len(indptr) - 1
-        terms = np.asarray(term_ids, np.uint32)
-        starts = np.asarray(indptr, np.int64)
-        doc_of = np.repeat(np.arange(num_docs, dtype=np.int64), starts[1:] - starts[:-1])
-        order = np.argsort(terms, kind="stable")  # documents stay ascending inside a term
-        doc_of, sorted_impacts = doc_of[order], np.asarray(impacts, np.uint8)[order]
-        present, row, df = np.unique(terms[order], return_inverse=True, return_counts=True)
-        run_of = row.astype(np.int64) * (num_docs // WIDE_WINDOW + 1) + doc_of // WIDE_WINDOW
-        runs, start = np.unique(run_of, return_index=True)
-        wide = num_docs // WIDE_WINDOW + 1
-        list_max, ladder = _impact_tables(row, sorted_impacts, df)
-        return cls(
-            num_docs=num_docs,
-            term_ids=present,
-            docs=(doc_of % WIDE_WINDOW).astype(np.uint16),
-            impacts=sorted_impacts,
-            run_row=(runs // wide).astype(np.uint32),
-            run_base=(runs % wide * WIDE_WINDOW).astype(np.uint32),
-            run_start=start.astype(np.uint64),
-            run_end=np.append(start[1:], len(doc_of))[: len(start)].astype(np.uint64),
-            list_max=list_max,
-            ladder=ladder,
+        ids = np.asarray(term_ids, np.uint32)
+        num_terms = int(ids.max(initial=0)) + 1
+        rows = SparseVectors.from_arrays(np.asarray(indptr, np.int64), ids, np.asarray(impacts, np.float32), num_terms)
+        lists = invert(rows, 1.0)  # a scale of 1 leaves integers as they are
+        tables = describe(lists, bounds=False)
+        return replace(
+            cls.from_lists(lists, len(rows), tables.trec["list_max"].copy(), tables.ladd),
             ordinals=None if ordinals is None else np.asarray(ordinals, np.uint32),
             ordinal_base=ordinal_base,
             deleted=None if deleted is None else np.asarray(deleted, np.uint32),
         )
-
-
-def _impact_tables(
-    row: NDArray[Any], impacts: NDArray[np.uint8], df: NDArray[Any]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """list_max (T,) and ladder (T, 16) of lists stored one after another."""
-    falling = impacts[np.lexsort((-impacts.astype(np.int16), row))]
-    ends = np.cumsum(df)
-    ladder = np.zeros((len(df), 16), np.uint8)
-    for column, rank in enumerate(LADDER_RANKS):
-        long = np.flatnonzero(df >= rank)
-        ladder[long, column] = falling[ends[long] - df[long] + rank - 1]
-    return ladder[:, 0].copy(), ladder
