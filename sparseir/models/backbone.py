@@ -63,10 +63,16 @@ class Backbone(nn.Module):
         return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Hidden vectors in front of the decoder, (B, L, H)."""
-        inputs = {name: features[name] for name in ("input_ids", "attention_mask") if name in features}
+        """Hidden vectors in front of the decoder, (B, L, H); `embed`'s output may stand in the features for the ids."""
+        given = "inputs_embeds" if "inputs_embeds" in features else "input_ids"
+        inputs = {name: features[name] for name in (given, "attention_mask") if name in features}
         output: Tensor = self.model(**inputs).logits
         return output
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Word embeddings of token ids, (B, L, H), before positions and normalisation."""
+        embedded: Tensor = self.model.get_input_embeddings()(input_ids)
+        return embedded
 
     def contextual(self, features: Mapping[str, Tensor]) -> Tensor:
         """The encoder's last hidden states (B, L, H), before the masked-LM head."""

@@ -94,14 +94,16 @@ class _MaxLogits(torch.autograd.Function):
     ) -> Tensor:
         batch, num_terms = hidden.shape[0], weight.shape[0]
         top = torch.zeros(batch, num_terms, dtype=torch.float32, device=hidden.device)
-        bias32, states, table = bias.detach().float(), hidden.flatten(0, 1).to(dtype), weight.to(dtype)
+        bias32, states = bias.detach().float(), hidden.flatten(0, 1)
+        groups = [(group, states[group.places].to(dtype)) for group in token_groups(mask, _TOKENS)]
         terms: list[list[Tensor]] = [[] for _ in range(batch)]
         tokens: list[list[Tensor]] = [[] for _ in range(batch)]
-        for group in token_groups(mask, _TOKENS):
-            packed = states[group.places]
-            for low in range(0, num_terms, _TERMS):
-                high = min(low + _TERMS, num_terms)
-                logits = packed @ table[low:high].t()
+        # A piece of the vocabulary is converted and read once, while the states, which are smaller, pass by.
+        for low in range(0, num_terms, _TERMS):
+            high = min(low + _TERMS, num_terms)
+            piece = weight[low:high].to(dtype).t()
+            for group, packed in groups:
+                logits = packed @ piece
                 for b, (begin, end) in enumerate(group.spans, start=group.first_text):
                     if begin == end:
                         continue
@@ -109,36 +111,40 @@ class _MaxLogits(torch.autograd.Function):
                     torch.add(own.amax(0).float(), bias32[low:high], out=top[b, low:high])
                     if needs_grad:
                         active = (top[b, low:high] > 0).nonzero().squeeze(1)
-                        terms[b].append(active + low)
-                        tokens[b].append(group.places[begin + own[:, active].argmax(0)])
+                        terms[b].append((active + low).int())
+                        tokens[b].append(own[:, active].argmax(0).int())
         top.relu_()
         if needs_grad:
-            none = torch.zeros(0, dtype=torch.int64, device=hidden.device)
+            none = torch.zeros(0, dtype=torch.int32, device=hidden.device)
             ctx.save_for_backward(
-                hidden, weight, *(torch.cat(t or [none]) for t in terms), *(torch.cat(t or [none]) for t in tokens)
+                weight,
+                *(packed for _, packed in groups),
+                *(torch.cat(t or [none]) for t in terms),
+                *(torch.cat(t or [none]) for t in tokens),
             )
-            ctx.dtypes = dtype, bias.dtype
+            ctx.groups, ctx.like = [group for group, _ in groups], (hidden.shape, hidden.dtype, bias.dtype)
         return top
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None, None, None]:
-        hidden, weight, *rest = ctx.saved_tensors
-        dtype, bias_dtype = ctx.dtypes
-        grad, (batch, length, _) = grads[0], hidden.shape
-        terms, tokens = rest[:batch], rest[batch:]
-        states = hidden.flatten(0, 1)
-        grad_hidden = torch.zeros_like(hidden)
+        weight, *rest = ctx.saved_tensors
+        shape, hidden_dtype, bias_dtype = ctx.like
+        grad, batch, count = grads[0], shape[0], len(ctx.groups)
+        terms, tokens = rest[count : count + batch], rest[count + batch :]
+        grad_hidden = torch.zeros(shape, dtype=hidden_dtype, device=weight.device)
+        flat = grad_hidden.view(-1, shape[-1])
         grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
         grad_bias = torch.zeros(weight.shape[0], dtype=torch.float32, device=weight.device)
-        for b in range(batch):
-            active, places = terms[b], tokens[b]
-            if not len(active):
-                continue
-            g = grad[b, active]
-            grad_bias[active] += g
-            grad_weight[active] += g[:, None] * states[places].float()
-            # One non-zero a column: the scatter onto tokens as a product, which keeps it in matrix arithmetic.
-            onto = torch.zeros(length, len(active), dtype=dtype, device=weight.device)
-            onto[places - b * length, torch.arange(len(active), device=weight.device)] = g.to(dtype)
-            grad_hidden[b] = (onto @ weight[active].to(dtype)).to(hidden.dtype)
+        for group, packed in zip(ctx.groups, rest[:count], strict=True):
+            for b, (begin, end) in enumerate(group.spans, start=group.first_text):
+                active, own = terms[b].long(), tokens[b].long()
+                if not len(active):
+                    continue
+                g = grad[b, active]
+                grad_bias[active] += g
+                grad_weight[active] += g[:, None] * packed[begin:end][own].float()
+                # One non-zero a column: the scatter onto tokens as a product, which keeps it in matrix arithmetic.
+                onto = torch.zeros(end - begin, len(active), dtype=packed.dtype, device=weight.device)
+                onto[own, torch.arange(len(active), device=weight.device)] = g.to(packed.dtype)
+                flat[group.places[begin:end]] = (onto @ weight[active].to(packed.dtype)).to(hidden_dtype)
         return grad_hidden, None, grad_weight.to(weight.dtype), grad_bias.to(bias_dtype), None, None

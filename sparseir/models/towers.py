@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -28,6 +28,33 @@ class Tower(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward pass")
+
+    def forward_in_chunks(
+        self, features: Mapping[str, Tensor], chunks: Sequence[tuple[int, int]], terms: Tensor | None = None
+    ) -> Tensor:
+        """As `forward`, with the activations of one chunk of texts (start, end) in memory at a time.
+
+        The backward pass computes a chunk's activations again, from the random state the chunk started with, so that
+        dropout repeats (GradCache; Gao et al. 2021, arXiv:2101.06983).
+        """
+
+        def run(part: Mapping[str, Tensor]) -> Tensor:
+            weights: Tensor = self(part) if terms is None else self(part, terms)
+            return weights
+
+        return torch.cat(in_chunks(run, features, chunks))
+
+
+def in_chunks(
+    run: Callable[[dict[str, Tensor]], Tensor], features: Mapping[str, Tensor], chunks: Sequence[tuple[int, int]]
+) -> list[Tensor]:
+    """What `run` gives for each chunk of texts; its activations are computed again in the backward pass.
+
+    A chunk is without the columns in which all of its texts are padding.
+    """
+    lengths = features["attention_mask"].sum(1).tolist()
+    parts = ({n: x[start:end, : max(lengths[start:end])] for n, x in features.items()} for start, end in chunks)
+    return [checkpoint(run, part, use_reentrant=False) for part in parts]
 
 
 class MaskedLMTower(Tower):
@@ -84,7 +111,23 @@ class MaskedLMTower(Tower):
         mask = features["attention_mask"]
         if self.screen is not None and terms is None and not torch.is_grad_enabled():
             return self._finish(torch.log1p(self.screen.max_logits(hidden, mask)), hidden, features, None)
-        decoder = self.backbone.decoder
+        return self._head(hidden, features, terms)
+
+    def forward_in_chunks(
+        self, features: Mapping[str, Tensor], chunks: Sequence[tuple[int, int]], terms: Tensor | None = None
+    ) -> Tensor:
+        """As `Tower.forward_in_chunks`, with the network in chunks between one embedding lookup and one head.
+
+        Those two keep little; run once, they make one gradient of the vocabulary's size where chunks make one each.
+        """
+        embedded = {**features, "inputs_embeds": self.backbone.embed(features["input_ids"])}
+        parts, length = in_chunks(self.backbone, embedded, chunks), features["input_ids"].shape[1]
+        hidden = torch.cat([nn.functional.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts])
+        return self._head(hidden, features, terms)
+
+    def _head(self, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None) -> Tensor:
+        """Weights from the vectors in front of the vocabulary."""
+        mask, decoder = features["attention_mask"], self.backbone.decoder
         weight: Tensor = decoder.weight if terms is None else decoder.weight[terms]
         bias: Tensor = decoder.bias if terms is None else decoder.bias[terms]
         if self.pooling == "max":
@@ -211,3 +254,9 @@ class StaticQueryTower(Tower):
         ones = torch.ones_like(features["input_ids"], dtype=torch.float32)
         weights = scatter_max(ones, features, self.num_terms, self.counts) * self.table()
         return weights if terms is None else weights[:, terms]
+
+    def forward_in_chunks(
+        self, features: Mapping[str, Tensor], chunks: Sequence[tuple[int, int]], terms: Tensor | None = None
+    ) -> Tensor:
+        """As `forward`: a lookup has no activations worth a second pass."""
+        return self.forward(features, terms)

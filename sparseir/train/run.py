@@ -85,7 +85,7 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
     arguments = training_arguments(recipe.train, output)
     checkpoint = _prepare_folder(recipe, output, resume=resume)
     encoder = _starting_encoder(recipe)
-    _attend_plainly_on_cpu(encoder)
+    prepare_for_training(encoder)
     objective, batches = _objective(recipe, encoder, progress)
     main = world()[0] == 0
     log = RunLog(output, enabled=main)
@@ -156,8 +156,8 @@ def _starting_encoder(recipe: Recipe) -> SparseEncoder:
     return encoder
 
 
-def _attend_plainly_on_cpu(encoder: SparseEncoder) -> None:
-    """Attention by matrix products: its backward pass takes half the time of torch's fused one on a CPU."""
+def prepare_for_training(encoder: SparseEncoder) -> None:
+    """Attention by matrix products on a CPU: its backward pass takes half the time of torch's fused one there."""
     if encoder.device.type != "cpu":
         return
     for module in encoder.module.modules():

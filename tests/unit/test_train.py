@@ -149,15 +149,19 @@ def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, co
 
 
 @pytest.mark.parametrize("dropout", [False, True])
-def test_gradcache_equals_kept_activations(base: Path, dropout: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["splade", "unicoil"])
+def test_gradcache_equals_kept_activations(
+    base: Path, kind: str, dropout: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Chunks without dropout give the whole batch's gradients; with it, the replay draws what the forward pass drew."""
     from sparseir.config.model import ModelConfig
+    from sparseir.models import towers
     from sparseir.train import encoding
 
-    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), max_document_length=32))
+    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind, max_document_length=32))
     encoder.module.train(dropout)
 
-    def gradients(chunk_size: int) -> list[Any]:
+    def gradients(chunk_size: int | None) -> list[Any]:
         torch.manual_seed(3)
         encoder.module.zero_grad()
         encode = encoding.BatchEncoder(encoder.tokenizer, chunk_size=chunk_size, bf16=False)
@@ -166,11 +170,11 @@ def test_gradcache_equals_kept_activations(base: Path, dropout: bool, monkeypatc
 
     replayed = gradients(3)
     if dropout:
-        monkeypatch.setattr(encoding, "checkpoint", lambda run, features, use_reentrant: run(features))
+        monkeypatch.setattr(towers, "checkpoint", lambda run, features, use_reentrant: run(features))
         assert all(torch.equal(a, b) for a, b in zip(replayed, gradients(3), strict=True))
     else:
-        whole = gradients(0)
-        assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(replayed, whole, strict=True))
+        for other in (gradients(0), gradients(None)):
+            assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(replayed, other, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["flops", "l1", "idf_flops", "df_flops", "none"])
