@@ -57,7 +57,7 @@ def tokenizer() -> Any:
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -113,4 +113,63 @@ def save_masked_lm(folder: Path, family: str = "bert", *, seed: int = 0) -> Path
     """A folder as `transformers` saves it."""
     masked_lm(family, seed=seed).save_pretrained(str(folder))
     tokenizer().save_pretrained(str(folder))
+    return folder
+
+
+def save_cross_encoder(folder: Path, *, seed: int = 0) -> Path:
+    """A random cross-encoder with one logit."""
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    config = transformers.BertConfig(
+        vocab_size=len(SPECIALS + WORDS + PIECES),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=66,
+        num_labels=1,
+    )
+    model = transformers.BertForSequenceClassification(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(12)
+    model.save_pretrained(str(folder))
+    tokenizer().save_pretrained(str(folder))
+    return folder
+
+
+def save_byte_level_masked_lm(folder: Path, *, seed: int = 0) -> Path:
+    """A random RoBERTa with its own kind of tokenizer: byte-level BPE, <pad> with id 1, positions counted from 2."""
+    import torch
+    import transformers
+    from tokenizers import ByteLevelBPETokenizer
+
+    backend = ByteLevelBPETokenizer()
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    backend.train_from_iterator(TEXTS * 5, vocab_size=330, special_tokens=specials, show_progress=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Through the two files every RoBERTa has: constructors of the tokenizer differ between versions of transformers.
+    backend.save_model(str(folder))
+    (folder / "config.json").write_text('{"model_type": "roberta"}')
+    fast = transformers.AutoTokenizer.from_pretrained(str(folder))
+    fast.save_pretrained(str(folder))
+    torch.manual_seed(seed)
+    config = transformers.RobertaConfig(
+        vocab_size=len(fast) + 3,  # padded, as real vocabularies are
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=66,
+        type_vocab_size=1,
+    )
+    model = transformers.RobertaForMaskedLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(12)
+    model.save_pretrained(str(folder))
     return folder

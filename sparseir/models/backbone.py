@@ -54,14 +54,6 @@ class Backbone(nn.Module):
     def hidden_size(self) -> int:
         return self.decoder.in_features
 
-    @property
-    def max_length(self) -> int:
-        """Most tokens the position embeddings allow."""
-        config = self.model.config
-        positions = int(getattr(config, "max_position_embeddings", 0) or 512)
-        # RoBERTa counts positions from padding_idx + 1.
-        return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
-
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Hidden vectors in front of the decoder, (B, L, H); `embed`'s output may stand in the features for the ids."""
         given = "inputs_embeds" if "inputs_embeds" in features else "input_ids"
@@ -93,6 +85,15 @@ class Backbone(nn.Module):
         """
         decoder = self.decoder
         return nn.functional.linear(self(features)[where], decoder.weight, decoder.bias)
+
+
+def max_tokens(model: nn.Module) -> int | None:
+    """Most tokens a network has learnt positions for; None where positions are computed (rotary, relative)."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # RoBERTa and its kin count positions from padding_idx + 1.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return None
 
 
 def _pass_on(hidden: Tensor) -> Tensor:

@@ -17,10 +17,14 @@ from indexer import SparseVectors
 from sparseir.config.loader import to_mapping
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError, DataError
+from sparseir.models.backbone import max_tokens
 from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
 from sparseir.models.query_table import QueryTable
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import StaticQueryTower, Tower
+
+NO_LIMIT = 1 << 20
+"""Tokens of a text nobody cuts."""
 
 
 class SparseEncoder:
@@ -151,16 +155,23 @@ class SparseEncoder:
                 df[np.unique(np.asarray(encoded.ids, np.int64))] += 1
         return df
 
+    def document_length(self, asked: int | None = None) -> int:
+        """Tokens of a document that are read: `asked` or `config.max_document_length`, as far as the network reaches."""
+        return min(asked or self.config.max_document_length, max_tokens(self.document_tower) or NO_LIMIT)
+
+    def query_length(self, asked: int | None = None) -> int:
+        """Tokens of a query that are read; without `asked`, all of them where queries are looked up in a table."""
+        if isinstance(self.query_tower, StaticQueryTower):
+            return asked or NO_LIMIT
+        return min(asked or self.config.max_query_length, max_tokens(self.query_tower) or NO_LIMIT)
+
     def tokenize_documents(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
-        """Token features of documents, cut at `config.max_document_length` unless told."""
-        return self.tokenizer(texts, max_length or self.config.max_document_length)
+        """Token features of documents, cut at `document_length`."""
+        return self.tokenizer(texts, self.document_length(max_length))
 
     def tokenize_queries(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
-        """Token features of queries; those that are looked up in a table are not cut unless told."""
-        if max_length is None:
-            static = isinstance(self.query_tower, StaticQueryTower)
-            max_length = 1 << 20 if static else self.config.max_query_length
-        return self.tokenizer(texts, max_length)
+        """Token features of queries, cut at `query_length`."""
+        return self.tokenizer(texts, self.query_length(max_length))
 
     def encode_documents(
         self,
@@ -181,7 +192,7 @@ class SparseEncoder:
         """
         options = EncodeOptions(
             batch_size=batch_size,
-            max_length=self.config.max_document_length,
+            max_length=self.document_length(),
             max_active_dims=max_active_dims,
             dtype=dtype,
             progress=progress,
@@ -198,10 +209,9 @@ class SparseEncoder:
         progress: Progress | None = None,
     ) -> SparseVectors:
         """One row per query, in order; parameters and empty texts as for documents."""
-        length = 1 << 20 if isinstance(self.query_tower, StaticQueryTower) else self.config.max_query_length
         options = EncodeOptions(
             batch_size=batch_size,
-            max_length=length,
+            max_length=self.query_length(),
             max_active_dims=max_active_dims,
             dtype=dtype,
             progress=progress,

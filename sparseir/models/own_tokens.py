@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -72,20 +73,32 @@ class WordTokenizer(TextTokenizer):
             raise ConfigError("the word vocabulary must hold at least one word, and none twice")
         self.words = [*listed, UNKNOWN]
         self.word_number = {word: i for i, word in enumerate(listed)}
+        added = sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True)
+        self._added = re.compile("(" + "|".join(map(re.escape, added)) + ")") if added else None
 
     def _whole_words(self) -> list[str]:
         special = set(self.tokenizer.all_special_tokens)
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
         return [t for t, _ in vocabulary if t not in special and not t.startswith(("##", "[unused"))]
 
+    @property
+    def silent_terms(self) -> tuple[int, ...]:
+        return (len(self.words) - 1,)
+
     def terms(self) -> list[str]:
         return list(self.words)
 
     def words_of(self, text: str) -> list[str]:
-        """The normalised whole words of a text, in order."""
+        """The normalised whole words of a text, in order; a special token that stands in it is one of them."""
         backend = self.tokenizer.backend_tokenizer
-        normal = backend.normalizer.normalize_str(text) if backend.normalizer is not None else text
-        return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+        words: list[str] = []
+        for place, piece in enumerate(self._added.split(text) if self._added is not None else [text]):
+            if place % 2:  # what the pattern matched: the network's tokenizer takes it out before it looks for words
+                words.append(piece)
+                continue
+            normal = backend.normalizer.normalize_str(piece) if backend.normalizer is not None else piece
+            words += [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+        return words
 
     def rows(self, texts: Sequence[str], max_length: int) -> list[list[Any]]:
         """Per text, pairs (token id, word number)."""

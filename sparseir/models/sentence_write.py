@@ -165,10 +165,8 @@ def _write_network(encoder: SparseEncoder, tower: Tower, folder: Path, side: str
     _write_tokenizer(encoder, folder)
     with quiet_transformers():
         network.save_pretrained(str(folder))
-    config = encoder.config
-    asked = config.max_query_length if side == "query" else config.max_document_length
-    positions = int(getattr(network.config, "max_position_embeddings", 0) or asked)
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": min(asked, positions), "do_lower_case": False})
+    length = encoder.query_length() if side == "query" else encoder.document_length()
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
 
 
 def _write_tokenizer(encoder: SparseEncoder, folder: Path) -> None:

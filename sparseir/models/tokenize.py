@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from sparseir.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 class TextTokenizer:
@@ -31,6 +34,17 @@ class TextTokenizer:
         self.tokenizer = tokenizer
         self.num_terms = num_terms
         self.special_ids: tuple[int, ...] = tuple(sorted(set(tokenizer.all_special_ids)))
+        if num_terms - len(tokenizer) > max(1024, num_terms // 20):  # vocabularies are padded, but not by that much
+            logger.warning(
+                "the tokenizer may not match the model: it has %d tokens, the model scores %d terms",
+                len(tokenizer),
+                num_terms,
+            )
+
+    @property
+    def silent_terms(self) -> tuple[int, ...]:
+        """Terms of the vectors that never weigh anything."""
+        return self.special_ids
 
     @classmethod
     def load(cls, folder: Path, num_terms: int) -> TextTokenizer:

@@ -110,7 +110,7 @@ class MaskedLMTower(Tower):
         hidden = self.backbone(features)
         mask = features["attention_mask"]
         if self.screen is not None and terms is None and not torch.is_grad_enabled():
-            return self._finish(torch.log1p(self.screen.max_logits(hidden, mask)), hidden, features, None)
+            return self._finish(self._activate(self.screen.max_logits(hidden, mask)), hidden, features, None)
         return self._head(hidden, features, terms)
 
     def forward_in_chunks(
@@ -131,9 +131,9 @@ class MaskedLMTower(Tower):
         weight: Tensor = decoder.weight if terms is None else decoder.weight[terms]
         bias: Tensor = decoder.bias if terms is None else decoder.bias[terms]
         if self.pooling == "max":
-            weights = torch.log1p(max_logits(hidden, mask, weight, bias))
+            weights = self._activate(max_logits(hidden, mask, weight, bias))
         else:
-            weights = _sum_log1p(hidden, mask, weight, bias)
+            weights = _sum_activated(hidden, mask, weight, bias, self._activate)
         return self._finish(weights, hidden, features, terms)
 
     def plain_forward(self, features: Mapping[str, Tensor]) -> Tensor:
@@ -141,25 +141,29 @@ class MaskedLMTower(Tower):
         hidden = self.backbone(features)
         decoder = self.backbone.decoder
         logits = torch.relu(hidden @ decoder.weight.t() + decoder.bias) * features["attention_mask"].unsqueeze(-1)
-        weights = torch.log1p(logits)
+        weights = self._activate(logits)
         return self._finish(weights.amax(1) if self.pooling == "max" else weights.sum(1), hidden, features, None)
 
+    def _activate(self, positive: Tensor) -> Tensor:
+        once = torch.log1p(positive)
+        return torch.log1p(once) if self.activation == "double_log1p" else once
+
     def _finish(self, weights: Tensor, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None) -> Tensor:
-        """What follows the pooling: second logarithm, lexical residual, top-k."""
-        if self.activation == "double_log1p":
-            weights = torch.log1p(weights)
+        """What follows the pooling: lexical residual, top-k."""
         if self.lexical is not None:
             own = self.lexical(hidden, features, self.num_terms)
             weights = weights + (own if terms is None else own[:, terms])
         return keep_largest(weights, self.top_k)
 
 
-def _sum_log1p(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Σ_t log1p(relu(logits[t, v])), (B, V) float32; logits live for one text at a time, forward and backward."""
+def _sum_activated(
+    hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, activate: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Σ_t a(relu(logits[t, v])), (B, V) float32; logits live for one text at a time, forward and backward."""
 
     def one(states: Tensor) -> Tensor:
         logits = nn.functional.linear(states, weight.to(states.dtype), bias.to(states.dtype))
-        return torch.log1p(torch.relu(logits.float())).sum(0)
+        return activate(torch.relu(logits.float())).sum(0)
 
     rows = [checkpoint(one, hidden[b][mask[b].bool()], use_reentrant=False) for b in range(len(hidden))]
     return torch.stack(rows)

@@ -58,13 +58,15 @@ class Objective(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.sparsity.load_state_dict(state)
 
+    @property
+    def _document_length(self) -> int:
+        return self.encoder.document_length(self.recipe.data.max_document_length)
+
     def _documents(self, texts: list[str], terms: Tensor | None = None) -> Tensor:
-        return self._encode(self.encoder.document_tower, texts, self.recipe.data.max_document_length, terms)
+        return self._encode(self.encoder.document_tower, texts, self._document_length, terms)
 
     def _queries(self, texts: list[str], terms: Tensor | None = None) -> Tensor:
-        static = self.encoder.query_table is not None
-        length = 1 << 20 if static else self.encoder.config.max_query_length
-        return self._encode(self.encoder.query_tower, texts, length, terms)
+        return self._encode(self.encoder.query_tower, texts, self.encoder.query_length(), terms)
 
     def _finish(self, ranking: Tensor, penalty: Tensor, active_dims: float) -> Tensor:
         self.figures |= {
@@ -139,7 +141,7 @@ class Ranking(Objective):
         if not isinstance(tower, CsrTower):
             raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
         texts = batch.documents[own_share(len(batch.documents))]
-        features = self.encoder.tokenizer(texts, self.recipe.data.max_document_length)
+        features = self.encoder.tokenizer(texts, self._document_length)
         codes = tower.codes({name: value.to(self.encoder.device) for name, value in features.items()})
         loss = self.recipe.loss.reconstruction * reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
         self.figures["reconstruction"] = float(loss.detach())
@@ -175,8 +177,8 @@ class TokenRanking(Ranking):
 
     def _score(self, batch: RankingBatch, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
         sides = (
-            (self.encoder.query_tower, batch.queries, self.encoder.config.max_query_length),
-            (self.encoder.document_tower, batch.documents, self.recipe.data.max_document_length),
+            (self.encoder.query_tower, batch.queries, self.encoder.query_length()),
+            (self.encoder.document_tower, batch.documents, self._document_length),
         )
         norms, tokens = [], []
         for tower, texts, length in sides:
@@ -214,7 +216,7 @@ class MaskedLM(Objective):
         tower = self.encoder.document_tower
         assert isinstance(tower, MaskedLMTower)
         texts = batch.texts[own_share(len(batch.texts))]
-        features = self.encoder.tokenizer(texts, self.recipe.data.max_document_length)
+        features = self.encoder.tokenizer(texts, self._document_length)
         features = {name: value.to(self.encoder.device) for name, value in features.items()}
         masked, chosen, labels = self._mask(features["input_ids"], features["attention_mask"], batch.number)
         device = self.encoder.device.type

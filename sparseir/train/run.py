@@ -22,6 +22,7 @@ from sparseir.data.pairs import read_text_vectors
 from sparseir.errors import ConfigError, DataError
 from sparseir.models.encoder import SparseEncoder, pick_device
 from sparseir.models.query_table import idf_weights
+from sparseir.models.towers import MaskedLMTower
 from sparseir.train.batches import RankingBatches, TextBatches
 from sparseir.train.callbacks import DevEvaluation, RunLog, Steps
 from sparseir.train.card import write_card
@@ -185,13 +186,23 @@ def _objective(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tu
     training = TrainingSet.read(recipe.data)
     idf = _set_idf(recipe, encoder, training.texts)
     if recipe.loss.objective == "masked_lm":
+        _check_masked_lm(encoder)
         texts = [text for text in training.texts if text.strip()]
         batches = TextBatches(texts, batch_size=config.batch_size, num_batches=num_batches, seed=config.seed)
         return MaskedLM(encoder, recipe, idf), batches
-    if config.sampled_terms is not None and encoder.query_table is None:
+    if config.sampled_terms is not None and encoder.kind not in ("inference_free", "splade_doc"):
         raise ConfigError("train.sampled_terms: needs queries that are looked up (inference_free, splade_doc)")
     objective = TokenRanking if encoder.kind == "coil_tok" else Ranking
     return objective(encoder, recipe, idf), _ranking_batches(recipe, training, encoder, progress)
+
+
+def _check_masked_lm(encoder: SparseEncoder) -> None:
+    if not isinstance(encoder.document_tower, MaskedLMTower):
+        raise ConfigError(f"loss.objective: masked_lm trains a masked-LM head, which a {encoder.kind} encoder has not")
+    if encoder.tokenizer.tokenizer.mask_token_id is None:
+        raise ConfigError(
+            f"loss.objective: masked_lm needs a mask token, which the tokenizer of {encoder.config.base} lacks"
+        )
 
 
 def _ranking_batches(
@@ -225,14 +236,26 @@ def _ranking_batches(
     )
 
 
-def _set_idf(recipe: Recipe, encoder: SparseEncoder, texts: Sequence[str]) -> Tensor:
-    """idf of the training texts, (V,); the query weights of a fresh inference-free encoder."""
-    df = encoder.document_frequency(texts)
-    idf = idf_weights(df, len(texts))
-    if encoder.kind == "inference_free" and recipe.train.idf == "corpus":
+def _set_idf(recipe: Recipe, encoder: SparseEncoder, texts: Sequence[str]) -> Tensor | None:
+    """idf of the training texts, (V,), where the regulariser reads it; the query weights of a fresh inference-free encoder.
+
+    Raises
+    ------
+    ConfigError : idf_flops for latents, which no text holds.
+    """
+    penalised = recipe.regulariser.kind == "idf_flops"
+    if penalised and encoder.kind == "csr":
+        raise ConfigError(
+            "regulariser.kind: idf_flops weighs words; the terms of csr are latents. Take flops, l1 or none"
+        )
+    asked = encoder.kind == "inference_free" and recipe.train.idf == "corpus"
+    if not penalised and not asked:
+        return None
+    idf = idf_weights(encoder.document_frequency(texts), len(texts))
+    if asked:
         encoder.set_query_weights(idf)
     out = torch.from_numpy(idf)
-    out[list(encoder.tokenizer.special_ids)] = 0.0
+    out[list(encoder.tokenizer.silent_terms)] = 0.0
     return out
 
 

@@ -15,6 +15,7 @@ from sparseir.data.bm25 import BM25
 from sparseir.data.pairs import read_scores
 from sparseir.errors import DataError, MissingExtraError
 from sparseir.train.collection import TrainingQuery, TrainingSet
+from sparseir.train.parallel import world
 
 Scores = NDArray[np.float32]
 
@@ -159,14 +160,13 @@ class CrossEncoderTeacher:
             from sentence_transformers import CrossEncoder
         except ImportError:
             raise MissingExtraError("sentence-transformers", "train", "a cross-encoder teacher") from None
-        self._model = CrossEncoder(model, device=device)
+        from sparseir.models.sources import resolve_source
+
+        self._model = CrossEncoder(str(resolve_source(model)), device=device)
         self._name = model
         self._texts = training.texts
         self._path = cache
-        self._known: dict[str, float] = {}
-        if cache is not None and cache.exists():
-            rows = (json.loads(line) for line in cache.read_text(encoding="utf-8").splitlines())
-            self._known = {row["key"]: row["score"] for row in rows}
+        self._known = _read_cache(cache) if cache is not None and cache.exists() else {}
 
     def _key(self, query: str, document: int) -> str:
         text = "\x00".join((self._name, query, self._texts[document]))
@@ -180,11 +180,35 @@ class CrossEncoderTeacher:
             values = self._model.predict([(q, self._texts[d]) for q, d in missing.values()], show_progress_bar=False)
             new = {key: float(value) for key, value in zip(missing, values, strict=True)}
             self._known.update(new)
-            if self._path is not None:
+            if self._path is not None and world()[0] == 0:  # every process scores the whole batch
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._path.open("a", encoding="utf-8") as out:
                     out.writelines(json.dumps({"key": k, "score": v}) + "\n" for k, v in new.items())
         return np.array([self._known[k] for k in keys], np.float32).reshape(len(queries), len(documents))
+
+
+def _read_cache(path: Path) -> dict[str, float]:
+    """Scores by key. A last line that a stopped run left half written is cut off the file.
+
+    Raises
+    ------
+    DataError : another line that is none of a cache.
+    """
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        with path.open("r+b") as file:
+            file.truncate(end)
+    known = {}
+    for number, line in enumerate(content[:end].splitlines(), 1):
+        try:
+            row = json.loads(line)
+            known[str(row["key"])] = float(row["score"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"not a line of a score cache ({error}); delete it or name another", path=path, line=number
+            ) from None
+    return known
 
 
 class StoredScores:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 NATIVE = [
     {"kind": "splade"},
     {"kind": "splade", "shared_towers": False, "pooling": "sum"},
+    {"kind": "splade", "pooling": "sum", "activation": "double_log1p", "shared_towers": False},
     {"kind": "splade_doc"},
     {"kind": "inference_free", "activation": "double_log1p"},
     {"kind": "csr"},
@@ -131,6 +132,70 @@ def test_splade_gradients(base: Path, tmp_path: Path) -> None:
     for name, parameter in reference[0].named_parameters():
         grad = mine[name.removeprefix("model.").removeprefix("auto_model.")]
         torch.testing.assert_close(grad, parameter.grad, rtol=1e-3, atol=1e-4)
+
+
+class StubBackbone(torch.nn.Module):
+    """Given vectors in front of a decoder of its own."""
+
+    def __init__(self, hidden: torch.Tensor, num_terms: int) -> None:
+        super().__init__()
+        self.hidden = torch.nn.Parameter(hidden)
+        self.decoder = torch.nn.Linear(hidden.shape[-1], num_terms)
+        self.num_terms, self.hidden_size = num_terms, hidden.shape[-1]
+
+    def forward(self, features: object) -> torch.Tensor:
+        return self.hidden
+
+
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+@pytest.mark.parametrize("activation", ["log1p", "double_log1p"])
+def test_pooling_and_gradients(pooling: str, activation: str) -> None:
+    """From the logits of padded texts to weights, and back to the vectors and the projection."""
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+    from sparseir.models.sentence_layout import ACTIVATIONS
+    from sparseir.models.towers import MaskedLMTower
+
+    generator = torch.Generator().manual_seed(4)
+    mask = torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0]])
+    factors = torch.rand(2, 40, generator=generator)
+    backbone = StubBackbone(torch.randn(2, 6, 8, generator=generator), 40)
+    tower = MaskedLMTower(backbone, (), pooling=pooling, activation=activation)  # type: ignore[arg-type]
+    theirs = SpladePooling(pooling, activation_function=ACTIVATIONS[activation]).train()
+    results = []
+    for which in (tower, theirs):
+        backbone.zero_grad()
+        if which is tower:
+            weights = tower({"attention_mask": mask})
+        else:
+            logits = backbone.decoder(backbone.hidden)
+            weights = theirs({"token_embeddings": logits, "attention_mask": mask})["sentence_embedding"]
+        (weights * factors).sum().backward()
+        results.append([weights.detach(), *(p.grad.clone() for p in backbone.parameters())])
+    for ours, reference in zip(*results, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-5)
+
+
+def test_autoencoder_and_its_reconstructions() -> None:
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    from sparseir.models.csr import SparseAutoencoder
+
+    torch.manual_seed(5)
+    ours = SparseAutoencoder(6, 24, k=2)
+    theirs = SparseAutoEncoder(6, 24, k=2, k_aux=4).train()
+    with torch.no_grad():
+        for pre in (ours.pre_bias, ours.latent_bias):
+            pre.normal_(std=0.1)
+        theirs.encoder.weight.copy_(ours.encoder.weight)
+        theirs.decoder.linear.weight.data = theirs.encoder.weight.data
+        theirs.pre_bias.copy_(ours.pre_bias)
+        theirs.latent_bias.copy_(ours.latent_bias)
+    x = torch.randn(5, 6)
+    codes, other = ours.codes(x), theirs({"sentence_embedding": x})
+    torch.testing.assert_close(ours.encode(x), other["sentence_embedding"])
+    torch.testing.assert_close(codes.at_k, other["decoded_embedding_k"])
+    torch.testing.assert_close(codes.at_4k, other["decoded_embedding_4k"])
 
 
 def test_losses_and_gradients() -> None:

@@ -13,9 +13,7 @@ pytest.importorskip("transformers")
 
 from indexer import SparseVectors  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
-from sparseir.losses.csr import reconstruction  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.csr import SparseAutoencoder  # noqa: E402
 from sparseir.models.kinds import deep_impact_encoder  # noqa: E402
 from sparseir.models.own_tokens import collect_words  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
@@ -93,23 +91,23 @@ def test_deep_impact_weighs_first_pieces_of_whole_words(base: Path, tmp_path: Pa
     assert SparseEncoder.load(tmp_path, device="cpu").terms() == encoder.terms()
 
 
-def test_autoencoder_keeps_its_pre_activations() -> None:
-    """The code at 4k holds more than the one at k; latents silent for longer than allowed are dead."""
-    torch.manual_seed(0)
-    model = SparseAutoencoder(4, 32, k=2, dead_after=2)
-    dense_inputs = torch.randn(3, 4)
-    for step in range(4):
-        codes = model.codes(dense_inputs)
-        assert (codes.auxiliary is not None) == (step >= 2)
-    assert (codes.codes > 0).sum(1).max() <= 2
-    assert not torch.allclose(codes.at_k, codes.at_4k)
-    loss = reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
-    loss.backward()
-    assert torch.isfinite(model.encoder.weight.grad).all()
+def test_special_tokens_in_a_text_do_not_shift_its_words(base: Path) -> None:
+    """'[SEP]' is one token of the network, three words by its punctuation: the words after it keep their pieces."""
+    encoder = make(base, kind="deepimpact")
+    with_special, without = (
+        {encoder.terms()[t] for t in encoder.encode_documents([text]).row(0)[0]}
+        for text in ("cat [SEP] dogs the", "cat dogs the")
+    )
+    assert with_special == without == {"cat", "dogs", "the"}
 
 
-def test_csr_loss_by_hand() -> None:
-    """x = 2, x̂_k = 1, x̂_4k = 2, ê = 0: 1 + 0/8 + (1/1)/32."""
-    x = torch.tensor([[2.0]])
-    loss = reconstruction(x, torch.tensor([[1.0]]), x, torch.tensor([[0.0]]))
-    assert loss.item() == pytest.approx(1 + 1 / 32)
+@pytest.mark.parametrize("kind", ["splade", "unicoil", "deepimpact", "coil_tok", "csr"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "modernbert"])
+def test_texts_longer_than_the_network_are_cut(tmp_path: Path, family: str, kind: str) -> None:
+    """66 learnt positions (RoBERTa: 65, it counts from padding_idx + 1); ModernBERT computes its own."""
+    encoder = make(save_masked_lm(tmp_path / family, family), kind=kind)
+    limits = {"bert": 66, "distilbert": 66, "roberta": 65, "modernbert": 256}
+    assert encoder.document_length() == limits[family]
+    long = "cat dogs " * 200
+    assert encoder.encode_documents([long]).nnz > 0
+    assert encoder.tokenize_documents([long])["input_ids"].shape[1] == limits[family]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import Lowercase
-from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.normalizers import BertNormalizer, Lowercase
+from tokenizers.pre_tokenizers import BertPreTokenizer, Whitespace
 
 from sparseir.errors import DataError
 from sparseir.models.query_table import QueryTable, idf_weights
@@ -85,3 +85,22 @@ def test_idf_reference_values():
     """Lucene's idf at N = 8,841,823: df 1 → 15.589538, 2 → 15.078713, 3 → 14.742241, 4 → 14.490926; unseen → 1."""
     idf = idf_weights(np.array([0, 1, 2, 3, 4]), 8841823)
     np.testing.assert_allclose(idf, [1.0, 15.589538, 15.078713, 14.742241, 14.490926], rtol=2e-7)
+
+
+def test_the_published_example_query():
+    """ "What's the weather in ny now?" with the published idf: each token once, weighed by its idf, largest first."""
+    published = {
+        "ny": 5.77286, "weather": 4.56842, "now": 3.58955, "?": 3.33125, "what": 2.76988, "'": 1.57507, "s": 1.42726,
+        "in": 0.49893, "the": 0.13530,
+    }  # fmt: skip
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *published, "cat"]
+    tokenizer = Tokenizer(WordPiece({t: i for i, t in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.add_special_tokens(names[:4])
+    weights = np.array([9.0] * 4 + [*published.values(), 7.0], np.float32)
+    table = QueryTable(tokenizer, weights)
+    terms, values = table.encode("What's the weather in ny now?")
+    ranked = sorted(zip(terms.tolist(), values.tolist(), strict=True), key=lambda pair: -pair[1])
+    assert [names[t] for t, _ in ranked] == list(published)
+    np.testing.assert_allclose([w for _, w in ranked], list(published.values()), rtol=1e-6)

@@ -18,22 +18,11 @@ from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
+from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection, write_vectors  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 
 # transformers' and torch's own, about what CPUs lack
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
-
-DOCUMENTS = [
-    "the cats and dogs running in the park",
-    "weather now in the park",
-    "heat flow of a wing and pressure",
-    "shock and boundary layer of a wing",
-    "vaccine dose and blood protein",
-    "blood cell and protein cell",
-    "dogs and cats",
-    "what is heat",
-]
-QUERIES = [("q0", "cats running", 0), ("q1", "weather", 1), ("q2", "heat of a wing", 2), ("q3", "boundary layer", 3)]
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +32,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "qrels").mkdir()
-    rows = [{"_id": f"d{i}", "title": text.split()[0], "text": text} for i, text in enumerate(DOCUMENTS)]
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "queries.jsonl").write_text("".join(json.dumps({"_id": q, "text": t}) + "\n" for q, t, _ in QUERIES))
-    judged = "query-id\tcorpus-id\tscore\n" + "".join(f"{q}\td{d}\t1\n" for q, _, d in QUERIES)
-    for split in ("train", "dev"):
-        (folder / "qrels" / f"{split}.tsv").write_text(judged)
-    return folder
+    return write_collection(tmp_path_factory.mktemp("tiny"))
 
 
 def recipe_of(base: Path, collection: Path, **changes: Any) -> Recipe:
@@ -217,8 +198,7 @@ def test_sampled_terms_leave_the_ranking_loss_exact(base: Path, collection: Path
 
 
 def test_masked_lm_then_vectors_then_ranking(base: Path, collection: Path, tmp_path: Path) -> None:
-    rows = [{"_id": str(i), "text": t, "vector": {"cats": 100, "park": 30}} for i, t in enumerate(DOCUMENTS)]
-    (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_vectors(tmp_path / "v.jsonl")
     warm = train(recipe_of(base, collection, loss__objective="masked_lm"), tmp_path / "1")
     assert "masked_lm" in warm.figures
     vectors = recipe_of(
