@@ -1,4 +1,4 @@
-/* Choosing the fastest exact engine for a query, k and segment.
+/* Choosing the fastest exact engine for a query and k, over all segments together.
  *
  * Costs are nanoseconds fitted to measurements on an AVX-512 core (docs/tuning.md); other machines scale all of them
  * alike. The one thing that cannot be known beforehand is how many blocks survive the filter, so the filter is asked: it
@@ -7,7 +7,6 @@
  * the bounds above the cheaper engine.
  */
 #include <math.h>
-#include <string.h>
 
 #include "block_filter.h"
 
@@ -54,27 +53,32 @@ static double cost_bounds(const sir_context *c, const sir_block_filter *f) {
     return cost;
 }
 
-void sir_engine_auto(sir_context *c) {
-    sir_topk *top = c->top;
-    sir_block_filter *f = c->workspace->block_filter;
-    sir_choose_blocks(c, f);
-    const double exhaustive = sir_cost_exhaustive(c, f);
+void sir_engine_auto(sir_context *segments, uint32_t num_segments) {
+    sir_topk *top = segments->top;
+    double exhaustive = 0, filter = 0, all_blocks = 0;
+    int bounded = 1;
+    for (uint32_t i = 0; i < num_segments; i++) {
+        sir_block_filter *f = segments[i].filter;
+        sir_choose_blocks(&segments[i], f);
+        all_blocks += f->num_blocks;
+        exhaustive += sir_cost_exhaustive(&segments[i], f);
+        filter += cost_bounds(&segments[i], f);
+        bounded &= !segments[i].segment->compact;
+    }
     /* k hits lie in k blocks at worst; twice as many survive in indexes whose documents are in a good order. */
-    const double filter = cost_bounds(c, f) + sir_cost_blocks(c, f, fmin(f->num_blocks, 2.0 * top->k + 32));
-    if (filter < exhaustive && !c->segment->compact) {
-        sir_topk_tighten(top);
-        const uint32_t held = top->count;
+    const double share = all_blocks > 0 ? fmin(1, (2.0 * top->k + 32) / all_blocks) : 0;
+    for (uint32_t i = 0; i < num_segments; i++)
+        filter += sir_cost_blocks(&segments[i], segments[i].filter, share * segments[i].filter->num_blocks);
+    if (bounded && filter < exhaustive) {
         const uint64_t before = top->threshold;
-        memcpy(c->workspace->saved_keys, top->keys, sizeof *top->keys * held);
-        c->stats->queries[SIR_ENGINE_BLOCK_FILTER]++;
-        if (sir_block_filter_search(c, exhaustive)) return;
+        segments->stats->queries[SIR_ENGINE_BLOCK_FILTER] += num_segments;
+        if (sir_block_filter_search(segments, num_segments, exhaustive)) return;
         /* The hits found so far will be found again. The k-th best of them must then be able to enter: the threshold
          * stays one key below it. */
         sir_topk_tighten(top);
         if (top->threshold > before) top->threshold -= 1;
-        memcpy(top->keys, c->workspace->saved_keys, sizeof *top->keys * held);
-        top->count = held;
+        top->count = 0;
     }
-    c->stats->queries[SIR_ENGINE_EXHAUSTIVE]++;
-    sir_engine_exhaustive(c);
+    segments->stats->queries[SIR_ENGINE_EXHAUSTIVE] += num_segments;
+    sir_search_each(segments, num_segments, sir_engine_exhaustive);
 }

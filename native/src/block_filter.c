@@ -6,13 +6,14 @@
  * themselves, so that no second copy of the documents is kept; a batch of blocks is scored term by term, heaviest terms
  * first, and a block is dropped between two phases when its best partial score + the bound of the terms left is too small.
  * Approximate search is the same with discounted bounds of the heaviest terms alone.
+ * The most promising blocks are those of all segments together: many segments cost little more than one.
  */
 #include <math.h>
 #include <string.h>
 
 #include "block_filter.h"
 
-enum { FIRST_BATCH = 16, FIRST_PHASE = 6, FEW_ALLOWED = 4 };
+enum { FIRST_BATCH = 16, FIRST_PHASE = 6, FEW_ALLOWED = 4, FEW_CANDIDATES = 24 };
 
 static uint64_t largest_contribution(const sir_list *list) { return (uint64_t)list->weight * list->term->list_max; }
 
@@ -187,60 +188,115 @@ static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *block
     }
 }
 
-/* Bound that at least `wanted` superblocks reach in their best block: cheap, and enough to start with. */
-static uint32_t first_cut(const sir_context *c, const sir_block_filter *f, uint32_t wanted) {
-    uint64_t *keys = (uint64_t *)(void *)c->workspace->positions;
-    const uint32_t count = sir_min(f->num_supers, SIR_WINDOW_DOCS / 2);
+/* Score that at least `wanted` superblocks of all segments reach in their best block: cheap, and enough to start with. */
+static uint64_t first_cut(const sir_context *segments, uint32_t num_segments, uint32_t wanted) {
+    uint64_t *keys = (uint64_t *)(void *)segments->workspace->positions;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < num_segments; i++) {
+        const sir_block_filter *f = segments[i].filter;
+        for (uint32_t s = 0; s < f->num_supers && count < SIR_WINDOW_DOCS / 2; s++)
+            keys[count++] = f->super_bounds[f->supers[s]] * (uint64_t)f->unit;
+    }
     if (wanted >= count) return 1;
-    for (uint32_t i = 0; i < count; i++) keys[i] = f->super_bounds[f->supers[i]];
     sir_select_largest(keys, count, wanted);
     uint64_t cut = UINT64_MAX;
     for (uint32_t i = 0; i < wanted; i++) cut = keys[i] < cut ? keys[i] : cut;
-    return (uint32_t)cut;
+    return cut;
 }
 
-/* Candidates by falling bound, in 256 steps between the floor and the largest; in document order within a step. */
-static void order_by_bound(const sir_block_filter *f, uint32_t count, uint32_t floor) {
-    uint32_t starts[257] = {0}, largest = floor;
-    for (uint32_t i = 0; i < count; i++) largest = sir_max(largest, f->bounds[f->blocks[i]]);
-    const uint32_t span = largest - floor + 1;
-    for (uint32_t i = 0; i < count; i++) starts[(largest - f->bounds[f->blocks[i]]) * 256 / span + 1]++;
+/* Candidates by falling bound, in 256 steps between the cut and the largest; in document order within a step. */
+static void order_by_bound(const sir_block_filter *f) {
+    if (f->num_candidates <= FEW_CANDIDATES) {
+        for (uint32_t i = 0; i < f->num_candidates; i++) {
+            const uint32_t block = f->blocks[i];
+            uint32_t at = i;
+            for (; at > 0 && f->bounds[f->ordered[at - 1]] < f->bounds[block]; at--) f->ordered[at] = f->ordered[at - 1];
+            f->ordered[at] = block;
+        }
+        return;
+    }
+    uint32_t starts[257] = {0}, largest = f->cut;
+    for (uint32_t i = 0; i < f->num_candidates; i++) largest = sir_max(largest, f->bounds[f->blocks[i]]);
+    const uint32_t span = largest - f->cut + 1;
+    for (uint32_t i = 0; i < f->num_candidates; i++) starts[(largest - f->bounds[f->blocks[i]]) * 256 / span + 1]++;
     for (uint32_t i = 0; i < 256; i++) starts[i + 1] += starts[i];
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < f->num_candidates; i++)
         f->ordered[starts[(largest - f->bounds[f->blocks[i]]) * 256 / span]++] = f->blocks[i];
 }
 
-int sir_block_filter_search(sir_context *c, double budget) {
-    sir_block_filter *f = c->workspace->block_filter;
-    const sir_segment *s = c->segment;
-    if (c->num_lists > SIR_BLOCK_FILTER_TERMS) return 0;
-    choose_lists(c, f);
-    sir_block_bounds(c, f);
-    const uint64_t *allowed = f->filtered ? f->allowed : NULL;
-    uint32_t blocks_left = c->max_blocks, cut, count;
-    /* Under a selective filter a superblock's best block is mostly not allowed, and all that are can be put in order. */
-    if (FEW_ALLOWED * (uint64_t)f->num_blocks > s->num_blocks) {
-        const uint32_t wanted = sir_max(16, sir_min(c->top->k / 4, 256));
-        cut = sir_max(first_cut(c, f, wanted), floor_units(c, f));
-        count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, allowed, f->blocks);
-        if (sir_cost_blocks(c, f, count) > budget) return 0;
-        order_by_bound(f, count, cut);
-        score_all(c, f, f->ordered, sir_min(count, blocks_left));
-        blocks_left -= sir_min(count, blocks_left);
+/* Gathers the blocks of every segment whose bound reaches `score` and the threshold; returns what scoring them costs. */
+static double collect_candidates(sir_context *segments, uint32_t num_segments, uint64_t score) {
+    double cost = 0;
+    for (uint32_t i = 0; i < num_segments; i++) {
+        const sir_context *c = &segments[i];
+        sir_block_filter *f = c->filter;
+        const uint64_t units = (score + f->unit - 1) / f->unit;
+        f->cut = sir_max(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units, floor_units(c, f));
+        f->num_candidates = c->kernels->collect_bounds(f->bounds, c->segment->num_blocks, f->cut,
+                                                       f->filtered ? f->allowed : NULL, f->blocks);
+        cost += sir_cost_blocks(c, f, f->num_candidates);
     }
-    cut = floor_units(c, f);
-    count = c->kernels->collect_bounds(f->bounds, s->num_blocks, cut, allowed, f->blocks);
-    if (count == 0) return 1;
-    if (sir_cost_blocks(c, f, count) > budget) return 0;
-    order_by_bound(f, count, cut);
-    score_all(c, f, f->ordered, sir_min(count, blocks_left));
+    return cost;
+}
+
+static void score_candidates(sir_context *segments, uint32_t num_segments) {
+    for (uint32_t i = 0; i < num_segments; i++) {
+        sir_context *c = &segments[i];
+        const uint32_t count = sir_min(c->filter->num_candidates, c->blocks_left);
+        if (count == 0) continue;
+        order_by_bound(c->filter);
+        score_all(c, c->filter, c->filter->ordered, count);
+        c->blocks_left -= count;
+    }
+}
+
+static void prefetch_bytes(const void *from, uint64_t count) {
+    for (uint64_t i = 0; i < count; i += 64) __builtin_prefetch((const char *)from + i, 0, 2);
+}
+
+/* Loads what bounding a small segment reads. Its pieces of rows and lists are too short for the processor to see the
+ * streams by itself: many segments would wait for memory at the start of every piece. */
+static void prefetch_bounds(const sir_context *c) {
+    enum { MOST_SUPERS = 128, MOST_POSTINGS = 2048 };
+    if (c->segment->num_supers > MOST_SUPERS) return;
+    for (uint32_t i = 0; i < c->num_lists; i++) {
+        const sir_list *list = &c->lists[i];
+        const uint64_t row = list->term->bound_row;
+        if (row != SIR_NO_ROW) {
+            prefetch_bytes(c->segment->block_max + 32 * row * c->segment->num_supers, 32 * (uint64_t)c->segment->num_supers);
+            continue;
+        }
+        const uint32_t postings = sir_min(list->term->df, MOST_POSTINGS);
+        prefetch_bytes(list->docs, sizeof *list->docs * (uint64_t)postings);
+        prefetch_bytes(list->impacts, postings);
+    }
+}
+
+int sir_block_filter_search(sir_context *segments, uint32_t num_segments, double budget) {
+    uint64_t blocks = 0, all_blocks = 0;
+    for (uint32_t i = 0; i < num_segments; i++)
+        if (segments[i].num_lists > SIR_BLOCK_FILTER_TERMS) return 0;
+    for (uint32_t i = 0; i < num_segments; i++) {
+        sir_block_filter *f = segments[i].filter;
+        if (i + 1 < num_segments) prefetch_bounds(&segments[i + 1]);
+        choose_lists(&segments[i], f);
+        sir_block_bounds(&segments[i], f);
+        blocks += f->num_blocks;
+        all_blocks += segments[i].segment->num_blocks;
+    }
+    /* Under a selective filter a superblock's best block is mostly not allowed, and all that are can be put in order. */
+    if (FEW_ALLOWED * blocks > all_blocks) {
+        const uint32_t wanted = sir_max(16, sir_min(segments->top->k / 4, 256));
+        if (collect_candidates(segments, num_segments, first_cut(segments, num_segments, wanted)) > budget) return 0;
+        score_candidates(segments, num_segments);
+    }
+    if (collect_candidates(segments, num_segments, 1) > budget) return 0;
+    score_candidates(segments, num_segments);
     return 1;
 }
 
-/* What is passed over beyond the exact filter may hold hits: see bound_factor and max_blocks of sir_request. */
-void sir_engine_approximate(sir_context *c) { sir_engine_block_filter(c); }
-
-void sir_engine_block_filter(sir_context *c) {
-    sir_choose_blocks(c, c->workspace->block_filter);
-    if (!sir_block_filter_search(c, INFINITY)) sir_engine_exhaustive(c);
+void sir_engine_block_filter(sir_context *segments, uint32_t num_segments) {
+    for (uint32_t i = 0; i < num_segments; i++) sir_choose_blocks(&segments[i], segments[i].filter);
+    if (!sir_block_filter_search(segments, num_segments, INFINITY))
+        sir_search_each(segments, num_segments, sir_engine_exhaustive);
 }

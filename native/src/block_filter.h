@@ -3,8 +3,9 @@
 
 #include "block.h"
 
-/* State of one block-filtered search; the arrays are the workspace's. */
+/* State of a block-filtered search in one segment; the arrays are the workspace's. */
 typedef struct sir_block_filter {
+    /* Of the segment. Those of short lists are written where postings say and have room for whole windows: a file may lie. */
     uint16_t *bounds;       /* num_supers * 64, in units; 0 once the block is scored */
     uint16_t *short_bounds; /* the part of it that lists without a bound row contribute */
     uint8_t *short_lists;   /* which of them a block holds: bit (list->row mod 8) */
@@ -15,7 +16,7 @@ typedef struct sir_block_filter {
     uint32_t docs_per_block; /* documents of such a block that may be hits, estimated from some */
     int filtered;           /* 0: all documents may be hits, and `allowed` is not filled */
     sir_bound_row *rows;
-    uint32_t num_rows, unit;
+    uint32_t num_rows, unit, cut, num_candidates; /* cut: bound that makes a block a candidate, in units */
     uint32_t first_short;  /* lists of the first phase, which all have a bound row; those without one follow */
     uint32_t num_short;    /* lists without a bound row whose block maxima are in the bounds */
     uint32_t num_bounded;  /* lists that are in the bounds, num_short among them; approximate search leaves light ones out */
@@ -24,6 +25,7 @@ typedef struct sir_block_filter {
     uint64_t light;        /* what the lists that are not in the bounds count for */
     uint32_t *blocks;  /* candidates, num_supers * 64 */
     uint32_t *ordered; /* candidates by falling bound */
+    /* Of all segments. */
     uint32_t *accumulators;
     uint32_t *remaining; /* per slot: bound of the lists not yet scored, in units */
     sir_block_task *tasks;
@@ -39,9 +41,10 @@ void sir_choose_blocks(const sir_context *c, sir_block_filter *f);
  * SIR_BLOCK_FILTER_TERMS; those without a bound row are the f->num_short from f->first_short on. */
 void sir_block_bounds(sir_context *c, sir_block_filter *f);
 
-/* Searches by block filtering. Returns 0 when it gave up: the query has too many terms, or the blocks that remain would
- * cost more than budget nanoseconds; hits offered until then stay offered, and the threshold they raised is right. */
-int sir_block_filter_search(sir_context *c, double budget);
+/* Searches all segments by block filtering. Returns 0 when it gave up: the query has too many terms, or the blocks that
+ * remain would cost more than budget nanoseconds; hits offered until then stay offered, and the threshold they raised is
+ * right. */
+int sir_block_filter_search(sir_context *segments, uint32_t num_segments, double budget);
 
 /* Estimated nanoseconds of exhaustive scoring, and of scoring so many blocks. */
 double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f);

@@ -88,47 +88,54 @@ typedef struct sir_workspace {
     uint16_t *unpacked;    /* SIR_WINDOW_DOCS + 64 */
     uint16_t *chunks;      /* SIR_CHUNK_ROOM a cursor */
     sir_bitmap_cursor *bitmaps;
-    struct sir_block_filter *block_filter;
-    uint64_t *keys, *saved_keys;
+    uint64_t *keys;
     uint32_t *terms, *weights; /* the query, by ascending term id, integer weights */
     uint64_t *term_order;
-    sir_list *lists;
+    sir_list *lists; /* num_terms a segment */
     struct sir_cursor *cursors;
     struct sir_cursor **order;
+    struct sir_context *contexts;     /* one a segment */
+    struct sir_block_filter *filters; /* likewise */
 } sir_workspace;
 
 struct sir_index {
     uint32_t num_segments;
     double doc_scale;
     uint64_t ordinal_min;
-    uint32_t max_blocks, engines; /* bit SIR_ENGINE_*: every segment has what that engine needs */
+    uint32_t engines; /* bit SIR_ENGINE_*: every segment has what that engine needs */
     const sir_kernels *kernels;
     sir_segment *segments;
 };
 
-/* One search in one segment. */
+/* One search in one segment. What a search offers in one segment raises the threshold in all: they share `top`. */
 typedef struct sir_context {
     const sir_segment *segment;
     const sir_kernels *kernels;
     const uint64_t *mask;      /* documents that may be hits; NULL: all */
     uint32_t ordinal_shift;    /* segment's ordinal_base - the index's ordinal_min */
     uint32_t num_lists;
-    sir_list *lists;
+    sir_list *lists;           /* the segment's own part of the scratch */
+    struct sir_block_filter *filter; /* likewise */
     sir_workspace *workspace;
     sir_topk *top;
     sir_stats *stats;          /* never NULL */
     double bound_factor;       /* 1: exact */
     double bound_mass;         /* of approximate search */
-    uint32_t max_blocks;       /* UINT32_MAX: exact */
+    uint32_t blocks_left;      /* blocks that may still be scored here; UINT32_MAX: exact */
 } sir_context;
 
-void sir_engine_auto(sir_context *c);
+/* Engines that search all segments together. */
+void sir_engine_auto(sir_context *segments, uint32_t num_segments);
+void sir_engine_block_filter(sir_context *segments, uint32_t num_segments);
+
+/* Engines that search one segment after the other. */
 void sir_engine_exhaustive(sir_context *c);
-void sir_engine_block_filter(sir_context *c);
-void sir_engine_approximate(sir_context *c);
 void sir_engine_maxscore(sir_context *c);
 void sir_engine_wand(sir_context *c);
 void sir_engine_block_max_wand(sir_context *c);
+
+/* Searches each segment whose lists could still yield a hit. */
+void sir_search_each(sir_context *segments, uint32_t num_segments, void (*engine)(sir_context *));
 
 /* Sets list->start and list->end to its postings in window `window`; windows of a list are entered in rising order, from
  * list->next_window = 0. */

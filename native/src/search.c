@@ -3,53 +3,66 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine.h"
+#include "block_filter.h"
 
-typedef void (*engine_function)(sir_context *);
+typedef struct {
+    void (*all)(sir_context *, uint32_t);
+    void (*each)(sir_context *);
+} engine_functions;
 
-static const engine_function ENGINES[SIR_NUM_ENGINES] = {
-    [SIR_ENGINE_AUTO] = sir_engine_auto,
-    [SIR_ENGINE_EXHAUSTIVE] = sir_engine_exhaustive,
-    [SIR_ENGINE_MAXSCORE] = sir_engine_maxscore,
-    [SIR_ENGINE_WAND] = sir_engine_wand,
-    [SIR_ENGINE_BLOCK_MAX_WAND] = sir_engine_block_max_wand,
-    [SIR_ENGINE_BLOCK_FILTER] = sir_engine_block_filter,
-    [SIR_ENGINE_APPROXIMATE] = sir_engine_approximate,
+/* Approximate search is the block filter with what the context asks of it: see bound_factor and max_blocks of
+ * sir_request. What is passed over beyond the exact filter may hold hits. */
+static const engine_functions ENGINES[SIR_NUM_ENGINES] = {
+    [SIR_ENGINE_AUTO] = {.all = sir_engine_auto},
+    [SIR_ENGINE_EXHAUSTIVE] = {.each = sir_engine_exhaustive},
+    [SIR_ENGINE_MAXSCORE] = {.each = sir_engine_maxscore},
+    [SIR_ENGINE_WAND] = {.each = sir_engine_wand},
+    [SIR_ENGINE_BLOCK_MAX_WAND] = {.each = sir_engine_block_max_wand},
+    [SIR_ENGINE_BLOCK_FILTER] = {.all = sir_engine_block_filter},
+    [SIR_ENGINE_APPROXIMATE] = {.all = sir_engine_block_filter},
 };
 
-/* The lists of the query terms that the segment holds. Every step reads memory nobody has touched at a place that the
- * step before tells: each is taken for all terms before the next, so that the loads overlap. */
-static uint32_t find_lists(const sir_segment *s, const sir_workspace *w, uint32_t num_terms) {
+/* Finding a query's lists reads memory nobody has touched, at a place that the step before tells: each of three steps is
+ * taken for all terms of all segments before the next, so that the loads overlap. First: where look-up tables tell. */
+static void prefetch_lookups(const sir_index *index, const sir_workspace *w, uint32_t num_terms) {
+    for (uint32_t i = 0; i < index->num_segments; i++) {
+        const sir_segment *s = &index->segments[i];
+        for (uint32_t t = 0; s->lookup != NULL && t < num_terms; t++)
+            if (w->terms[t] < s->lookup_size) __builtin_prefetch(&s->lookup[w->terms[t]]);
+    }
+}
+
+/* Second: the terms of the query that the segment holds; returns how many. */
+static uint32_t find_terms(const sir_segment *s, const sir_workspace *w, uint32_t num_terms, sir_list *lists) {
     uint32_t count = 0;
-    for (uint32_t i = 0; s->lookup != NULL && i < num_terms; i++)
-        if (w->terms[i] < s->lookup_size) __builtin_prefetch(&s->lookup[w->terms[i]]);
     for (uint32_t i = 0; i < num_terms; i++) {
-        uint32_t at = sir_segment_find(s, w->terms[i]);
-        w->term_order[i] = at;
+        const uint32_t at = sir_segment_find(s, w->terms[i]);
         if (at == SIR_NO_ROW) continue;
         __builtin_prefetch(&s->terms[at]);
         __builtin_prefetch(&s->ladder[16 * (uint64_t)at]);
-    }
-    for (uint32_t i = 0; i < num_terms; i++) {
-        const uint32_t at = (uint32_t)w->term_order[i];
-        if (at == SIR_NO_ROW) continue;
-        const sir_term *t = &s->terms[at];
-        if (t->bound_row != SIR_NO_ROW && !s->compact) {
-            __builtin_prefetch(&s->levels[SIR_NUM_LEVELS * (uint64_t)t->bound_row]);
-        } else {
-            if (!s->compact) __builtin_prefetch(&s->docs[t->postings_start]);
-            __builtin_prefetch(&s->impacts[t->postings_start]);
-            if (t->cell_shift != SIR_SPARSE) __builtin_prefetch(&s->cells[t->directory_start]);
-        }
-        w->lists[count++] = sir_list_of(s, at, w->weights[i]);
+        lists[count++] = (sir_list){.index = at, .weight = w->weights[i]};
     }
     return count;
 }
 
+/* Third: where their postings are. */
+static void open_lists(const sir_segment *s, sir_list *lists, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        lists[i] = sir_list_of(s, lists[i].index, lists[i].weight);
+        const sir_term *t = lists[i].term;
+        if (t->bound_row != SIR_NO_ROW && !s->compact) {
+            __builtin_prefetch(&s->levels[SIR_NUM_LEVELS * (uint64_t)t->bound_row]);
+        } else {
+            if (!s->compact) __builtin_prefetch(lists[i].docs);
+            __builtin_prefetch(lists[i].impacts);
+            if (t->cell_shift != SIR_SPARSE) __builtin_prefetch(&s->cells[t->directory_start]);
+        }
+    }
+}
+
 /* Initial threshold from the ladders of largest impacts: rank k + deleted of a list scores at least its impact times
  * the query weight, so k live documents do. Under a filter nothing is known about the documents of a ladder. */
-static void prime(sir_context *c, uint32_t k, int filtered) {
-    if (filtered) return;
+static void prime(sir_context *c, uint32_t k) {
     uint64_t rank = (uint64_t)k + c->segment->num_deleted;
     uint32_t step = 0;
     while (((uint64_t)1 << step) < rank) step++;
@@ -58,36 +71,66 @@ static void prime(sir_context *c, uint32_t k, int filtered) {
         sir_topk_prime(c->top, c->lists[i].weight * c->segment->ladder[16 * (uint64_t)c->lists[i].index + step]);
 }
 
-static void search_segments(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms,
-                            sir_topk *top) {
-    sir_stats discarded = {0};
+void sir_search_each(sir_context *segments, uint32_t num_segments, void (*engine)(sir_context *)) {
+    for (uint32_t i = 0; i < num_segments; i++) {
+        const sir_context *c = &segments[i];
+        uint64_t most = 0;
+        for (uint32_t l = 0; l < c->num_lists; l++) most += c->lists[l].weight * (uint64_t)c->lists[l].term->list_max;
+        if (most >= sir_topk_floor(c->top)) engine(&segments[i]);
+    }
+}
+
+/* The search in each segment that holds a term of the query; returns how many those are. */
+static uint32_t make_contexts(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms,
+                              sir_topk *top, sir_stats *stats) {
+    const int approximate = r->engine == SIR_ENGINE_APPROXIMATE;
+    uint32_t count = 0;
+    prefetch_lookups(index, w, num_terms);
     for (uint32_t i = 0; i < index->num_segments; i++) {
         const sir_segment *s = &index->segments[i];
         const uint64_t *allowed = r->allowed == NULL ? NULL : r->allowed[i];
-        sir_context c = {.segment = s,
-                         .kernels = index->kernels,
-                         .mask = allowed != NULL ? allowed : s->live,
-                         .ordinal_shift = (uint32_t)(s->ordinal_base - index->ordinal_min),
-                         .lists = w->lists,
-                         .workspace = w,
-                         .top = top,
-                         .stats = r->stats != NULL ? r->stats : &discarded,
-                         .bound_factor = r->engine == SIR_ENGINE_APPROXIMATE ? r->bound_factor : 1,
-                         .bound_mass = r->bound_mass,
-                         .max_blocks = r->engine == SIR_ENGINE_APPROXIMATE && r->max_blocks > 0 ? r->max_blocks : UINT32_MAX};
-        c.num_lists = find_lists(s, w, num_terms);
-        if (c.num_lists == 0) continue;
-        prime(&c, r->k, allowed != NULL);
-        c.stats->queries[r->engine]++;
-        ENGINES[r->engine](&c);
+        sir_context *c = &w->contexts[count];
+        sir_list *lists = w->lists + (uint64_t)count * num_terms;
+        *c = (sir_context){.segment = s,
+                           .kernels = index->kernels,
+                           .mask = allowed != NULL ? allowed : s->live,
+                           .ordinal_shift = (uint32_t)(s->ordinal_base - index->ordinal_min),
+                           .num_lists = find_terms(s, w, num_terms, lists),
+                           .lists = lists,
+                           .filter = &w->filters[i],
+                           .workspace = w,
+                           .top = top,
+                           .stats = stats,
+                           .bound_factor = approximate ? r->bound_factor : 1,
+                           .bound_mass = r->bound_mass,
+                           .blocks_left = approximate && r->max_blocks > 0 ? r->max_blocks : UINT32_MAX};
+        count += c->num_lists > 0;
     }
+    /* Before any segment is searched, so that the best ladder of all serves the first. */
+    for (uint32_t i = 0; i < count; i++) {
+        open_lists(w->contexts[i].segment, w->contexts[i].lists, w->contexts[i].num_lists);
+        if (w->contexts[i].mask == w->contexts[i].segment->live) prime(&w->contexts[i], r->k);
+    }
+    stats->queries[r->engine] += count;
+    return count;
+}
+
+static void search_segments(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms,
+                            sir_topk *top) {
+    sir_stats discarded = {0};
+    const uint32_t count = make_contexts(index, r, w, num_terms, top, r->stats != NULL ? r->stats : &discarded);
+    if (count == 0) return;
+    if (ENGINES[r->engine].all != NULL)
+        ENGINES[r->engine].all(w->contexts, count);
+    else
+        sir_search_each(w->contexts, count, ENGINES[r->engine].each);
 }
 
 static int check_request(const sir_index *index, const sir_request *r, uint32_t num_terms, sir_workspace *w,
                          sir_error *error) {
     if (r->k == 0 || r->k > 1u << 30)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "k must be 1 .. 2^30, not %" PRIu32, r->k);
-    if (r->engine >= SIR_NUM_ENGINES || ENGINES[r->engine] == NULL)
+    if (r->engine >= SIR_NUM_ENGINES)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
     if ((index->engines >> r->engine & 1) == 0)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "engine %" PRIu32 " needs maxima of blocks, which a compact segment lacks",
@@ -98,10 +141,11 @@ static int check_request(const sir_index *index, const sir_request *r, uint32_t 
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "bound_mass must be above 0 and at most 1, not %g", r->bound_mass);
     if (((uintptr_t)r->workspace & 63) != 0)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "the workspace must start at a multiple of 64");
-    uint64_t needed = sir_workspace_layout(index, r->k, num_terms, r->workspace, w);
+    const uint64_t needed = sir_workspace_bytes(index, r->k, num_terms);
     if (needed > r->workspace_bytes)
         return sir_fail(error, SIR_ERROR_MEMORY, "", "the workspace has %" PRIu64 " bytes and needs %" PRIu64,
                         r->workspace_bytes, needed);
+    sir_workspace_layout(index, r->k, num_terms, r->workspace, w);
     return SIR_OK;
 }
 

@@ -154,6 +154,47 @@ def test_segments_merge_as_one(first, second, k):
         np.testing.assert_array_equal(scores, want_scores)
 
 
+def run_segments(parts, query, k, **options):
+    """Every engine over several segments at once; `parts` are collections with the ordinals of their rows."""
+    files = [
+        build_segment(c.indptr, c.term_ids, c.impacts, ordinals=numbers, order=order, rules=Rules(rows_from=rows_from))
+        for c, numbers, order, rows_from in parts
+    ]
+    index = NativeIndex(files, doc_scale=1.0, **options)
+    return {engine: run(index, query, k, engine) for engine in EXACT}
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), k=st.sampled_from([1, 2, 10, 300, 3000]))
+def test_many_segments_of_any_size_rank_as_one(seed, k):
+    """Segments with none, few, and many documents, deletions in some: the threshold of one serves the others."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.choice(
+        [0, 1, 33, 700, 2100, 5000, 70_000], int(rng.integers(2, 8)), p=[0.1, 0.1, 0.2, 0.2, 0.2, 0.19, 0.01]
+    )
+    numbers = rng.permutation(int(sizes.sum())).astype(np.uint32)
+    density, levels = rng.choice([0.02, 0.3]), rng.choice([1, 5, 255])
+    made = [
+        random_collection(rng, num_docs=int(n), num_terms=16, density=density, impact_levels=levels, query_terms=9)
+        for n in sizes
+    ]
+    parts, gone, scores, live = [], [], [], []
+    for c, begin in zip(made, np.cumsum(sizes) - sizes, strict=True):
+        part = numbers[begin : begin + c.num_docs]
+        order = rng.permutation(c.num_docs)
+        dead = rng.random(c.num_docs) < rng.choice([0.0, 0.1])  # by doc_id
+        parts.append((c, part, order, int(rng.choice([0, 10**9]))))
+        gone.append(np.packbits(dead, bitorder="little") if dead.any() else None)
+        query = made[0]
+        scores.append(oracle.scores(c.indptr, c.term_ids, c.impacts, query.query_terms, query.query_weights, 16))
+        live.append(part[order[~dead]])
+    ordinals = numbers.astype(np.int64)
+    want = oracle.rank(np.concatenate(scores), k, ordinals=ordinals, allowed=np.concatenate(live))
+    for engine, found in run_segments(parts, made[0], k, deleted=gone).items():
+        np.testing.assert_array_equal(found[0], want[0], err_msg=engine)
+        np.testing.assert_array_equal(found[1], want[1], err_msg=engine)
+
+
 @pytest.mark.slow
 def test_ten_thousand_collections():
     """Shapes and degenerate cases drawn from one stream: every engine, the widest and the scalar instruction set."""
