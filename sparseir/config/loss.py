@@ -34,6 +34,10 @@ class LossConfig:
     reconstruction: float = 0.0
     """csr: weight of the autoencoder's reconstruction errors at k, at 4k and of dead latents."""
 
+    vectors_absent: float = 1.0
+    """objective vectors: weight of the squared error at terms the teacher does not hold. Below 1 the student expands
+    more: a term that is wrong half the time is still worth having in a document."""
+
     temperature: float = 1.0
     """Scores are divided by this in info_nce."""
 
@@ -62,7 +66,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 0, found {getattr(self, name)}"
-            for name in ("info_nce", "kl", "margin_mse", "triplet", "reconstruction")
+            for name in ("info_nce", "kl", "margin_mse", "triplet", "reconstruction", "vectors_absent")
             if getattr(self, name) < 0
         ]
         ranking = self.objective == "ranking"

@@ -35,8 +35,12 @@ class TrainConfig:
 
     sampled_terms: int | None = None
     """Compute logits only for the terms of the batch's queries and so many drawn at random, which stand for the rest
-    in the regulariser. Exact ranking losses at a fraction of the head's cost; inference_free and splade_doc only.
-    null: the whole vocabulary."""
+    in the regulariser. Exact ranking losses at a fraction of the head's cost; inference_free and splade_doc only. With
+    objective vectors, the teacher's terms and so many others. null: the whole vocabulary."""
+
+    revive_terms: bool = False
+    """Terms a text's logits put below zero get a gradient where the loss wants them larger, so that expansions can grow
+    and not only be lost. Needs sampled_terms."""
 
     learning_rate: float = 2e-5
     """Of the encoder's layers (AdamW), falling linearly to 0."""
@@ -108,6 +112,8 @@ class TrainConfig:
             faults.append(f"max_minutes: expected a positive number or null, found {self.max_minutes}")
         if self.sampled_terms is not None and self.sampled_terms < 1:
             faults.append(f"sampled_terms: expected at least 1 or null, found {self.sampled_terms}")
+        if self.revive_terms and self.sampled_terms is None:
+            faults.append("revive_terms: needs sampled_terms")
         if self.early_stop and not self.evaluate_every:
             faults.append("early_stop: needs evaluate_every above 0")
         if faults:

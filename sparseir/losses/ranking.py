@@ -63,14 +63,22 @@ def listwise_mix(scores: Tensor, teacher: Tensor, *, kl: float = 0.99, margin: f
     return kl * kl_divergence(scores, teacher) + margin * margin_mse(scores, teacher, all_pairs=True)
 
 
-def vector_distillation(weights: Tensor, target: Tensor) -> Tensor:
-    """Mean over texts of Σ_v (weights[v] − target[v])²: a text's vector learnt from a teacher's.
+def vector_distillation(weights: Tensor, target: Tensor, *, absent: float = 1.0) -> Tensor:
+    """Mean over texts of Σ_v c_v (weights[v] − target[v])²: a text's vector learnt from a teacher's.
+
+    c_v is 1 where the teacher's weight is not 0, else `absent`. A term the teacher holds with probability p and weight m
+    is best guessed as m·p / (p + absent·(1 − p)): at 1 hardly any but a text's own terms stay above zero, and terms
+    below zero get no gradient to come back by.
 
     Parameters
     ----------
     weights, target : (B, V). Teachers of different scale are to be brought to one scale first.
+    absent : ≥ 0.
     """
-    return (weights.float() - target.float()).square().sum(-1).mean()
+    error = (weights.float() - target.float()).square()
+    if absent != 1:
+        error = torch.where(target != 0, error, absent * error)
+    return error.sum(-1).mean()
 
 
 def masked_language_model(logits: Tensor, labels: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sparseir.models.backbone import Backbone
 from sparseir.models.fused_head import max_logits
+from sparseir.models.revival import lowest_logits, reviving_relu
 from sparseir.models.screen import VocabularyScreen
 
 SPECIAL_BIAS = -1e4
@@ -70,6 +71,8 @@ class MaskedLMTower(Tower):
     pooling, activation, top_k : as in ModelConfig.
     lexical : adds to the terms of the text's own tokens, or None.
 
+    With `revive` set, a forward pass over chosen `terms` lets those below zero learn; see `revival`.
+
     Source: Formal et al. 2021 (arXiv:2107.05720 eq. 1, sum; arXiv:2109.10086 eq. 6, max); arXiv:2504.14839 (log1p twice).
     """
 
@@ -92,6 +95,7 @@ class MaskedLMTower(Tower):
         self.top_k = top_k
         self.lexical = lexical
         self.screen: VocabularyScreen | None = None
+        self.revive = False
         self.silence_specials()
 
     def freeze(self) -> None:
@@ -130,7 +134,9 @@ class MaskedLMTower(Tower):
         mask, decoder = features["attention_mask"], self.backbone.decoder
         weight: Tensor = decoder.weight if terms is None else decoder.weight[terms]
         bias: Tensor = decoder.bias if terms is None else decoder.bias[terms]
-        if self.pooling == "max":
+        if self.pooling == "max" and self.revive and terms is not None:
+            weights = self._activate(reviving_relu(lowest_logits(hidden, mask, weight, bias)))
+        elif self.pooling == "max":
             weights = self._activate(max_logits(hidden, mask, weight, bias))
         else:
             weights = _sum_activated(hidden, mask, weight, bias, self._activate)

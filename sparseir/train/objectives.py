@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparseir.config.recipe import Recipe
@@ -45,6 +46,9 @@ class Objective(nn.Module):
         self.recipe = recipe
         self.step = 1
         self.figures: dict[str, float] = {}
+        for tower in (encoder.document_tower, encoder.query_tower):
+            if isinstance(tower, MaskedLMTower):
+                tower.revive = recipe.train.revive_terms
         self.sparsity = Sparsity(recipe.regulariser, idf=idf, num_terms=encoder.num_terms)
         self._encode = BatchEncoder(encoder.tokenizer, chunk_size=recipe.train.chunk_size, bf16=recipe.train.bf16)
 
@@ -68,6 +72,19 @@ class Objective(nn.Module):
     def _queries(self, texts: list[str], terms: Tensor | None = None) -> Tensor:
         return self._encode(self.encoder.query_tower, texts, self.encoder.query_length(), terms)
 
+    def _columns(self, wanted: NDArray[np.int64], number: int) -> Columns:
+        """All terms, or those that are wanted and a sample drawn by the batch's number."""
+        count, num_terms = self.recipe.train.sampled_terms, self.encoder.num_terms
+        if count is None:
+            return Columns(None, num_terms, num_terms)
+        specials = self.encoder.tokenizer.special_ids
+        exact = np.setdiff1d(wanted, specials)
+        rng = np.random.default_rng([self.recipe.train.seed, 1, number])
+        drawn = rng.choice(num_terms, min(count, num_terms), replace=False)
+        rest = np.setdiff1d(drawn, np.concatenate([exact, specials]))
+        terms = torch.from_numpy(np.concatenate([exact, rest])).to(self.encoder.device)
+        return Columns(terms, len(exact), num_terms)
+
     def _finish(self, ranking: Tensor, penalty: Tensor, active_dims: float) -> Tensor:
         self.figures |= {
             "penalty": float(penalty.detach()),
@@ -81,7 +98,7 @@ class Ranking(Objective):
     """Queries against their candidates: InfoNCE, KL, MarginMSE and triplet, by weight, plus sparsity on both sides."""
 
     def forward(self, batch: RankingBatch) -> Tensor:
-        columns = self._columns(batch)
+        columns = self._columns(self._query_terms(batch), batch.number)
         queries, documents, scores = self._score(batch, columns)
         grouped = documents.view(len(batch.queries), -1, documents.shape[-1])
         ranking = self._ranking(scores, batch, grouped.shape[1])
@@ -100,6 +117,11 @@ class Ranking(Objective):
             return queries, documents, queries @ documents.T
         grouped = documents.view(len(queries), -1, documents.shape[-1])
         return queries, documents, torch.einsum("qv,qcv->qc", queries, grouped)
+
+    def _query_terms(self, batch: RankingBatch) -> NDArray[np.int64]:
+        if self.recipe.train.sampled_terms is None:
+            return np.zeros(0, np.int64)
+        return np.unique(np.concatenate([[0], *self.encoder.tokenizer.rows(batch.queries, 1 << 20)]).astype(np.int64))
 
     def _ranking(self, scores: Tensor, batch: RankingBatch, each: int) -> Tensor:
         loss, device = self.recipe.loss, scores.device
@@ -157,20 +179,6 @@ class Ranking(Objective):
         allowed[rows, target] = True
         return allowed
 
-    def _columns(self, batch: RankingBatch) -> Columns:
-        """All terms, or those of the batch's queries and a sample drawn by the batch's number."""
-        count, num_terms = self.recipe.train.sampled_terms, self.encoder.num_terms
-        if count is None:
-            return Columns(None, num_terms, num_terms)
-        specials = self.encoder.tokenizer.special_ids
-        asked = np.unique(np.concatenate([[0], *self.encoder.tokenizer.rows(batch.queries, 1 << 20)]).astype(np.int64))
-        exact = np.setdiff1d(asked, specials)
-        rng = np.random.default_rng([self.recipe.train.seed, 1, batch.number])
-        drawn = rng.choice(num_terms, min(count, num_terms), replace=False)
-        rest = np.setdiff1d(drawn, np.concatenate([exact, specials]))
-        terms = torch.from_numpy(np.concatenate([exact, rest])).to(self.encoder.device)
-        return Columns(terms, len(exact), num_terms)
-
 
 class TokenRanking(Ranking):
     """`Ranking` by the exact score of COIL's token vectors; sparsity is that of their norms, which the index holds."""
@@ -198,9 +206,16 @@ class Vectors(Objective):
 
     def forward(self, batch: TextBatch) -> Tensor:
         assert batch.target is not None
-        weights = self._documents(batch.texts)
-        columns = Columns(None, self.encoder.num_terms, self.encoder.num_terms)
-        loss = vector_distillation(weights, batch.target.to(weights.device))
+        columns = self._columns(batch.target.any(0).nonzero().squeeze(1).numpy(), batch.number)
+        weights = self._documents(batch.texts, columns.terms)
+        target = batch.target.to(weights.device)
+        absent = self.recipe.loss.vectors_absent
+        if columns.terms is None:
+            loss = vector_distillation(weights, target, absent=absent)
+        else:  # the teacher's terms themselves, and the sample for all others, where the teacher is 0
+            target, k = target[:, columns.terms], columns.exact
+            loss = vector_distillation(weights[:, :k], target[:, :k], absent=absent)
+            loss = loss + columns.factor * vector_distillation(weights[:, k:], target[:, k:], absent=absent)
         self.figures = {"vectors": float(loss.detach())}
         penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns)
         return self._finish(loss, penalty, columns.active_dims(weights.detach()))

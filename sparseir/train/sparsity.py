@@ -139,17 +139,17 @@ class Columns:
 
     def __init__(self, terms: Tensor | None, exact: int, num_terms: int) -> None:
         self.terms = terms
-        self._exact = exact
+        self.exact = exact
         sampled = 0 if terms is None else len(terms) - exact
         self.factor = 1.0 if terms is None else (num_terms - exact) / max(1, sampled)
 
     def of(self, values: Tensor) -> Tensor:
         """The entries of a vocabulary-long tensor that the penalty is taken over."""
-        return values if self.terms is None else values[self.terms[self._exact :]]
+        return values if self.terms is None else values[self.terms[self.exact :]]
 
     def penalised(self, weights: Tensor) -> Tensor:
         """The columns the penalty is taken over. Query terms are few among V and left out of a sampled penalty."""
-        return weights if self.terms is None else weights[..., self._exact :]
+        return weights if self.terms is None else weights[..., self.exact :]
 
     def scale(self, penalty: Tensor) -> Tensor:
         return penalty * self.factor
@@ -159,7 +159,7 @@ class Columns:
         active = (weights > 0).float()
         if self.terms is None:
             return active.sum(-1)
-        return active[..., : self._exact].sum(-1) + active[..., self._exact :].sum(-1) * self.factor
+        return active[..., : self.exact].sum(-1) + active[..., self.exact :].sum(-1) * self.factor
 
     def active_dims(self, weights: Tensor) -> float:
         """Mean of `active_dims_each`."""

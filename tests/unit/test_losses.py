@@ -117,6 +117,7 @@ def test_ensemble_normalises_each_query_and_averages() -> None:
 def test_triplet_vector_and_mlm_losses_by_hand() -> None:
     assert ranking.triplet(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 0.0])).item() == 0.5
     assert ranking.vector_distillation(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])).item() == 5.0
+    assert ranking.vector_distillation(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]), absent=0.5).item() == 4.5
     logits = torch.zeros(2, 4)
     assert ranking.masked_language_model(logits, torch.tensor([0, 3])).item() == pytest.approx(math.log(4))
     assert ranking.masked_language_model(logits[:0], torch.tensor([], dtype=torch.int64)).item() == 0.0

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
@@ -219,6 +220,36 @@ def test_masked_lm_then_vectors_then_ranking(base: Path, collection: Path, tmp_p
     train(recipe_of(base, collection, train__start_from=str(tmp_path / "2"), train__steps=1), tmp_path / "3")
     with pytest.raises(ConfigError, match="another model"):
         train(recipe_of(base, collection, train__start_from=str(tmp_path / "2"), model__pooling="sum"), tmp_path / "4")
+
+
+def test_terms_that_are_off_everywhere_learn_where_they_are_revived(
+    base: Path, collection: Path, tmp_path: Path
+) -> None:
+    """A head whose biases start far below zero gives empty vectors; relu alone leaves it there."""
+    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), max_document_length=32))
+    with torch.no_grad():
+        encoder.document_tower.backbone.decoder.bias -= 3.0  # type: ignore[union-attr]
+    encoder.save(tmp_path / "off")
+    rows = [{"_id": str(i), "text": t, "vector": {"cats": 100, "park": 30}} for i, t in enumerate(DOCUMENTS)]
+    (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dims = {}
+    for revive in (False, True):
+        recipe = recipe_of(
+            base,
+            collection,
+            loss__objective="vectors",
+            data__vectors=(str(tmp_path / "v.jsonl"),),
+            regulariser__kind="none",
+            train__start_from=str(tmp_path / "off"),
+            train__steps=40,
+            train__learning_rate=1e-2,
+            train__head_learning_rate=1e-2,
+            train__sampled_terms=5,
+            train__revive_terms=revive,
+        )
+        dims[revive] = train(recipe, tmp_path / f"{revive}").figures["active_dims"]
+    assert dims[False] == 0
+    assert 1 <= dims[True] <= 6
 
 
 def test_stored_scores_must_be_complete(base: Path, collection: Path, tmp_path: Path) -> None:
