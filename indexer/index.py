@@ -19,6 +19,8 @@ from indexer.segment import SegmentFile
 from indexer.stored import Column, read_column, read_fields
 
 _ATTEMPTS = 5
+_SPREAD = 4
+"""Ordinals a document, up to which a table of all is kept: 16 bytes a document at worst."""
 
 
 class Segment(SegmentFile):
@@ -40,6 +42,7 @@ class Segment(SegmentFile):
             )
         self.deleted = _read_deletes(folder, entry)
         self.names = NameTable(self)
+        self._columns: dict[str, Column | None] = {}
 
     @property
     def num_docs(self) -> int:
@@ -61,7 +64,7 @@ class Segment(SegmentFile):
         inside = relative[doc_ids].astype(np.int64) if len(relative) else np.asarray(doc_ids, np.int64)
         return inside + self.header.ordinal_base
 
-    @property
+    @cached_property
     def ordinal_range(self) -> tuple[int, int]:
         """(smallest ordinal, one above the largest); (0, 0) without documents."""
         relative = self.section("ORDN")
@@ -88,12 +91,26 @@ class Segment(SegmentFile):
         order = np.argsort(self.ordinals, kind="stable")
         return self.ordinals[order], order
 
+    @cached_property
+    def _doc_id_table(self) -> NDArray[np.int32] | None:
+        """doc_id by ordinal from the smallest on, -1 in gaps; None where ordinals lie too far apart for a table."""
+        low, high = self.ordinal_range
+        if high - low > _SPREAD * self.num_docs:
+            return None
+        table = np.full(high - low, -1, np.int32)
+        table[self.ordinals - low] = np.arange(self.num_docs, dtype=np.int32)
+        return table
+
     def doc_ids(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64: doc_id of each ordinal, -1 where it is not here; deleted documents are found too."""
         wanted = np.asarray(ordinals, np.int64)
         if len(self.section("ORDN")) == 0:
             ids = wanted - self.header.ordinal_base
             return np.where((ids >= 0) & (ids < self.num_docs), ids, -1)
+        if self._doc_id_table is not None:
+            places = wanted - self.ordinal_range[0]
+            inside = (places >= 0) & (places < len(self._doc_id_table))
+            return np.where(inside, self._doc_id_table[np.where(inside, places, 0)], np.int64(-1))
         known, order = self._by_ordinal
         at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[at] == wanted, order[at], -1)
@@ -103,8 +120,10 @@ class Segment(SegmentFile):
         return self.names.name(doc_id) if self.names.present else str(int(self.ordinals_of(np.array([doc_id]))[0]))
 
     def column(self, name: str) -> Column | None:
-        """A metadata column by doc_id, or None where this segment lacks it."""
-        return read_column(self, name)
+        """A metadata column by doc_id, or None where this segment lacks it; read at the first use."""
+        if name not in self._columns:
+            self._columns[name] = read_column(self, name)
+        return self._columns[name]
 
     def fields(self, doc_id: int) -> dict[str, Any]:
         """Stored fields of a document."""

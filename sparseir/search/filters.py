@@ -11,8 +11,10 @@ from __future__ import annotations
 import difflib
 import operator
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -32,8 +34,48 @@ _ORDER: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-Filter = str | Sequence[str] | NDArray[np.integer[Any]]
-"""An expression, docnos, or ordinals."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFilter:
+    """A filter evaluated once, for many searches of the same snapshot.
+
+    Parameters
+    ----------
+    index : the snapshot it belongs to.
+    bitmaps : as `allowed_documents` makes them.
+    """
+
+    index: Index
+    bitmaps: list[NDArray[np.uint64]]
+
+
+Filter = str | Sequence[str] | NDArray[np.integer[Any]] | PreparedFilter
+"""An expression, docnos, ordinals, or one of these prepared."""
+
+_REMEMBERED = 64
+
+
+class Filters:
+    """Filters over one snapshot; the bitmaps of the last expressions are kept (N/8 bytes each)."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._expression = lru_cache(maxsize=_REMEMBERED)(partial(allowed_documents, index))
+
+    def prepare(self, filter: Filter) -> PreparedFilter:
+        """The filter evaluated; see `allowed_documents`.
+
+        Raises
+        ------
+        DataError : as there; or it was prepared for another snapshot.
+        """
+        if isinstance(filter, PreparedFilter):
+            if filter.index is not self._index:
+                raise DataError(
+                    "filter: it was prepared for another snapshot of an index; prepare it with this searcher"
+                )
+            return filter
+        bitmaps = self._expression(filter) if isinstance(filter, str) else allowed_documents(self._index, filter)
+        return PreparedFilter(self._index, bitmaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +106,7 @@ def parse_filter(text: str) -> list[Predicate]:
         at += 1
 
 
-def allowed_documents(index: Index, filter: Filter) -> list[NDArray[np.uint64]]:
+def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> list[NDArray[np.uint64]]:
     """Bit d mod 64 of word d // 64 set where doc_id d passes and is not deleted, one bitmap a segment.
 
     Parameters
@@ -201,8 +243,9 @@ def _holds(column: Column, predicate: Predicate) -> NDArray[np.bool_]:
     if predicate.op in _ORDER:
         return np.asarray(_ORDER[predicate.op](column.values, wanted[0]), bool)
     if column.kind == "str":
-        codes = {c: i for i, c in enumerate(column.categories)}
-        wanted = [codes[w] for w in wanted if w in codes]
+        known = column.categories
+        codes = [(bisect_left(known, w), w) for w in wanted]
+        wanted = [code for code, w in codes if code < len(known) and known[code] == w]
     matches = np.zeros(len(column.values), bool)
     for value in wanted:  # one comparison each: isin would round integers beyond 2^53 to floats
         matches |= column.values == value

@@ -16,7 +16,7 @@ from sparseir.search.approximate import ApproximateConfig, ApproximateEngine, Ca
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.engines import OtherEngine, open_engine
 from sparseir.search.explain import Explanation, explain_document
-from sparseir.search.filters import Filter, allowed_documents
+from sparseir.search.filters import Filter, Filters, PreparedFilter
 from sparseir.search.query_encoder import QueryEncoder, open_query_encoder
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Searcher:
         self._cpu = CpuEngine(native, engine=engine, num_threads=num_threads)
         self._other: OtherEngine | None = None
         self._index: Index | None = None
+        self._filters: Filters | None = None
         self._query_encoder: QueryEncoder | None = None
         self._model: tuple[str | Path | None, bool] = (None, False)
 
@@ -124,6 +125,19 @@ class Searcher:
             raise SparseIRError("this searcher has no index folder behind it; open one with Searcher.open")
         return self._index
 
+    def prepare_filter(self, filter: Filter) -> PreparedFilter:
+        """Evaluate a filter for many searches: give what comes back as their `filter`.
+
+        Expressions need no preparation, the last ones are remembered; long lists of documents do.
+
+        Raises
+        ------
+        DataError : no filter, or one prepared by the searcher of another snapshot.
+        """
+        if self._filters is None:
+            self._filters = Filters(self.index)
+        return self._filters.prepare(filter)
+
     @property
     def query_encoder(self) -> QueryEncoder:
         """What turns text into weighted terms; loaded at the first use.
@@ -148,7 +162,7 @@ class Searcher:
         return self.query_encoder.encode_batch(texts)
 
     def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits:
-        """Search with the text of one query; see `search_terms` and, for the filter, `filters.allowed_documents`."""
+        """Search with the text of one query; see `search_terms` and, for the filter, `filters.allowed_documents` and `prepare_filter`."""
         term_ids, weights = self.query_encoder.encode(text)
         ranking = self.search_terms(term_ids, weights, k, filter=filter)
         found = ranking.ordinals >= 0
@@ -258,7 +272,7 @@ class Searcher:
             scratch.term_ids[:n] = term_ids
             scratch.weights[:n] = weights
             if filter is not None:
-                scratch.allow(allowed_documents(self.index, filter))
+                scratch.allow(self.prepare_filter(filter).bitmaps)
             try:
                 scratch.search(n)
             except SparseIRError as error:
@@ -289,7 +303,7 @@ class Searcher:
             largest = int(vectors.term_ids.max())
             if largest >= self.num_terms:
                 raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{self.num_terms - 1}")
-        allowed = None if filter is None else allowed_documents(self.index, filter)
+        allowed = None if filter is None else self.prepare_filter(filter).bitmaps
         doc_scale = 1.0 if self._index is None else self._index.doc_scale
         return Ranking(*(self._other or self._cpu).search_vectors(vectors, k, doc_scale, allowed))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer import IndexConfig, SparseVectors, build_index, delete_documents
+from indexer import IndexConfig, SparseVectors, build_index, compact_index, delete_documents, open_index
 from sparseir.errors import DataError
 from sparseir.search.filters import Predicate, allowed_documents, parse_filter
 from sparseir.search.searcher import Searcher
@@ -109,6 +109,32 @@ def test_filtered_search_equals_the_oracle_restricted(index):
         -1,
         -1,
     ]
+
+
+def test_a_prepared_filter_belongs_to_its_snapshot(index):
+    searcher = Searcher.open(index.path)
+    terms, weights = np.array([0, 1], np.uint32), np.array([1, 1], np.float32)
+    prepared = searcher.prepare_filter(np.array([3, 0]))
+    assert searcher.prepare_filter(prepared) is prepared
+    assert searcher.search_terms(terms, weights, 3, filter=prepared).ordinals.tolist() == [0, 3, -1]
+    with pytest.raises(DataError, match="another snapshot"):
+        Searcher.open(index.path).search_terms(terms, weights, 3, filter=prepared)
+
+
+def test_an_expression_is_evaluated_once(index):
+    searcher = Searcher.open(index.path)
+    first, second = searcher.prepare_filter("lang=en"), searcher.prepare_filter("lang=en")
+    assert first.bitmaps is second.bitmaps
+
+
+def test_ordinals_far_apart(tmp_path):
+    """Replacing and compacting leaves gaps between ordinals; those in them are nobody's."""
+    vectors = SparseVectors.from_rows([{0: 1.0 + i} for i in range(40)], 1)
+    index = build_index(tmp_path / "index", vectors)
+    delete_documents(index.path, [str(i) for i in range(1, 39)])
+    compact_index(index.path)
+    (segment,) = open_index(index.path).segments
+    assert segment.doc_ids(np.array([-1, 0, 1, 38, 39, 40])).tolist() == [-1, 0, -1, -1, 1, -1]
 
 
 def test_a_filter_is_lifted_after_the_search(index):
