@@ -21,7 +21,7 @@ from indexer.merge_documents import MergedDocuments
 from indexer.native_build import DROPPED
 from indexer.progress import Progress, silent
 from indexer.reorder import ForwardRows, inverse_frequency, offer_lists, order_rows, wanted_order
-from indexer.segment import DTYPES, FLAG_COMPACT, SegmentHeader, SegmentWriter
+from indexer.segment import DTYPES, SegmentHeader, SegmentWriter
 from indexer.tables import LAYOUT_RULES
 from indexer.term_lists import read_lists
 
@@ -57,7 +57,8 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
     path = folder / f"{number:06d}.seg"
     merge, documents = PostingMerge(sources, shape), MergedDocuments(sources, shape.num_docs)
     spools = SectionSpools(folder, number)
-    first, *others = ("DOCB", "DOCO") if shape.rules.compact else ("DOCS", "BMAX", "BLEV")
+    first, *others = ("DOCB", "DOCO") if shape.rules.packed else ("DOCS",)
+    others += ["BMAX", "BLEV"] if shape.rules.has_blocks else []
     waiting = [*_POSTING_SECTIONS, *others] + (["FWGT"] if shape.keep_weights else [])
     document_sections = documents.sections()
     writer = SegmentWriter(path, 1 + len(waiting) + len(document_sections))
@@ -80,7 +81,7 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
             num_terms=merge.num_terms,
             num_postings=merge.num_postings,
             ordinal_base=documents.ordinal_base,
-            flags=FLAG_COMPACT if shape.rules.compact else 0,
+            flags=shape.rules.flags,
         )
         size, crc = writer.finish(header)
     finally:
@@ -130,9 +131,7 @@ def compact_index(
         config = IndexConfig.from_dict(index.manifest.config)
         config = config if layout is None else replace(config, layout=layout)
         rules = LAYOUT_RULES[config.layout]
-        kept = config.as_dict() == index.manifest.config and all(
-            s.header.compact == rules.compact for s in index.segments
-        )
+        kept = config.as_dict() == index.manifest.config and all(s.header.rules == rules for s in index.segments)
         if len(index.segments) < 2 and not dropped and kept:
             return CompactReport(len(index.segments), before, before, 0)
         shape = MergeShape(

@@ -19,9 +19,9 @@ from indexer.manifest import SegmentEntry
 from indexer.names import name_sections
 from indexer.progress import Progress, silent
 from indexer.prune import prune
-from indexer.segment import DTYPES, FLAG_COMPACT, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
+from indexer.segment import DTYPES, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
 from indexer.stored import field_sections, metadata_section
-from indexer.tables import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, TermTables, describe
+from indexer.tables import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, LayoutRules, TermTables, describe
 from indexer.vectors import SparseVectors
 
 
@@ -193,7 +193,7 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
     plan.progress("summarising", 0, None)
     rules = LAYOUT_RULES[plan.config.layout] if plan.final else STANDARD
     tables = describe(postings, plan.num_threads, bounds=plan.final, rules=rules)
-    sections: dict[str, Payload] = {**posting_sections(postings, tables, compact=rules.compact)}
+    sections: dict[str, Payload] = {**posting_sections(postings, tables, rules)}
     if keep:
         weights = postings.weights
         assert weights is not None
@@ -204,12 +204,12 @@ def write_documents(path: Path, documents: Documents, plan: SegmentPlan) -> Segm
         num_terms=len(postings.term_ids),
         num_postings=len(postings.impacts),
         ordinal_base=plan.ordinal_base,
-        flags=FLAG_COMPACT if rules.compact else 0,
+        flags=rules.flags,
     )
     return write_sections(path, header, sections, num_clipped=postings.num_clipped, plan=plan)
 
 
-def posting_sections(postings: Postings, tables: TermTables, *, compact: bool) -> dict[str, NDArray[Any]]:
+def posting_sections(postings: Postings, tables: TermTables, rules: LayoutRules) -> dict[str, NDArray[Any]]:
     """Sections of the inverted part in one of the layouts."""
     sections = {
         "TERM": postings.term_ids,
@@ -222,9 +222,8 @@ def posting_sections(postings: Postings, tables: TermTables, *, compact: bool) -
         "SMAX": tables.smax,
         "BITS": tables.bits,
     }
-    if compact:
-        return sections | {"DOCO": tables.doco, "DOCB": tables.docb}
-    return sections | {"DOCS": postings.docs, "BMAX": tables.bmax, "BLEV": tables.blev}
+    sections |= {"DOCO": tables.doco, "DOCB": tables.docb} if rules.packed else {"DOCS": postings.docs}
+    return sections | ({"BMAX": tables.bmax, "BLEV": tables.blev} if rules.has_blocks else {})
 
 
 def document_sections(

@@ -175,7 +175,7 @@ class PostingMerge:
         self._shift(tables)
         self.num_terms += len(postings.term_ids)
         self.num_postings += len(postings.impacts)
-        sections = posting_sections(postings, tables, compact=rules.compact)
+        sections = posting_sections(postings, tables, rules)
         if postings.weights is not None:
             sections["FWGT"] = postings.weights.astype("<f2") if self._shape.half else postings.weights
         return sections

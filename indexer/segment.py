@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from indexer import files
 from indexer.errors import IndexFormatError
 from indexer.native import FORMAT_VERSION
-from indexer.tables import BLOCK_SHIFT, TERM_RECORD
+from indexer.tables import BLOCK_SHIFT, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
 
 MAGIC = b"SPIRSEG\0"
 ALIGNMENT = 64
@@ -26,9 +26,6 @@ _HEADER = struct.Struct("<8sIIQIIQQIIII")
 _ENTRY = struct.Struct("<4sIQQII")
 _CHUNK = 8 << 20
 _MAX_SECTIONS = 64
-FLAG_COMPACT = 1
-"""Header flag of the compact layout."""
-_KNOWN_FLAGS = FLAG_COMPACT
 
 Payload = NDArray[Any] | Iterable[NDArray[Any]]
 """What a section is written from: one array, or arrays that follow each other, made as they are needed."""
@@ -76,9 +73,9 @@ class SegmentHeader:
     flags: int = 0
 
     @property
-    def compact(self) -> bool:
-        """Whether the segment has the compact layout."""
-        return bool(self.flags & FLAG_COMPACT)
+    def rules(self) -> LayoutRules:
+        """Those of its layout."""
+        return RULES_OF_FLAGS[self.flags]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +223,13 @@ def _parse(data: NDArray[np.uint8], path: Path) -> tuple[SegmentHeader, int, dic
 def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section], refuse: Any) -> None:
     """Sizes that follow from the header's counts; optional sections may also be absent."""
     n, t, p = header.num_docs, header.num_terms, header.num_postings
-    if header.flags & ~_KNOWN_FLAGS:
+    if header.flags not in RULES_OF_FLAGS:
         raise refuse(f"flags {header.flags:#x} ask for what this build does not know", "segment-flags")
     if n > MAX_DOCS or shift != BLOCK_SHIFT or header.ordinal_base >= 2**62:
         raise refuse("counts out of range", "segment-counts")
     required = {"TERM": 4 * t, "TREC": 32 * t, "LADD": 16 * t, "IMPA": p}
-    required |= (
-        {"DOCS": 0, "DOCO": 8 * t, "BMAX": 0, "BLEV": 0} if header.compact else {"DOCS": 2 * p, "DOCO": 0, "DOCB": 0}
-    )
+    required |= {"DOCS": 0, "DOCO": 8 * t} if header.rules.packed else {"DOCS": 2 * p, "DOCO": 0, "DOCB": 0}
+    required |= {} if header.rules.has_blocks else {"BMAX": 0, "BLEV": 0}
     optional = {"ORDN": 4 * n, "BORD": 4 * (-(-n >> BLOCK_SHIFT)), "NAMO": 8 * (n + 1), "NAMH": 8 * n, "NAMI": 4 * n}
     for name, size in {**required, **optional}.items():
         have = sections[name].bytes if name in sections else 0

@@ -39,7 +39,7 @@ SUPERBLOCK_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
 """A segment no larger than one superblock needs neither bounds nor bitmaps."""
 
 BUCKET_SHIFT = 8
-"""Packed doc_ids of the compact layout keep their lowest byte, and how many stand in each bucket of 256 documents."""
+"""Packed doc_ids keep their lowest byte, and how many stand in each bucket of 256 documents."""
 
 _BOUNDS_OVER = 192
 _SPARSE_BELOW = 16
@@ -51,22 +51,35 @@ class LayoutRules:
 
     Parameters
     ----------
-    compact : doc_ids are packed, blocks have no maxima.
+    flags : of the segment's header.
     smallest_cell : log2 of the documents of a cell, at least.
     mean_cell : postings of a cell, on average at most.
     bits_over : a term has a bitmap when df > N / bits_over.
     """
 
-    compact: bool
+    flags: int
     smallest_cell: int
     mean_cell: int
     bits_over: int
 
+    @property
+    def packed(self) -> bool:
+        """Whether doc_ids are packed."""
+        return bool(self.flags & _FLAG_PACKED)
 
-STANDARD = LayoutRules(compact=False, smallest_cell=BLOCK_SHIFT, mean_cell=32, bits_over=32)
-COMPACT = LayoutRules(compact=True, smallest_cell=BUCKET_SHIFT, mean_cell=128, bits_over=16)
+    @property
+    def has_blocks(self) -> bool:
+        """Whether blocks have maxima."""
+        return not self.flags & _FLAG_NO_BLOCKS
+
+
+_FLAG_PACKED, _FLAG_NO_BLOCKS = 1, 2
+STANDARD = LayoutRules(flags=0, smallest_cell=BLOCK_SHIFT, mean_cell=32, bits_over=32)
+COMPACT = LayoutRules(flags=_FLAG_PACKED | _FLAG_NO_BLOCKS, smallest_cell=BUCKET_SHIFT, mean_cell=128, bits_over=16)
 LAYOUT_RULES = {"standard": STANDARD, "compact": COMPACT}
 """By the names of IndexConfig.layout."""
+RULES_OF_FLAGS = {rules.flags: rules for rules in LAYOUT_RULES.values()}
+"""By the flags of a segment's header; others are refused."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +134,7 @@ def bits_rows(
 def packed_words(
     df: NDArray[np.uint64], shifts: NDArray[np.uint8], bits: NDArray[np.uint32], num_docs: int
 ) -> NDArray[np.uint64]:
-    """uint64: words of DOCB each term takes in the compact layout."""
+    """uint64: words of DOCB each term takes where doc_ids are packed."""
     buckets = np.uint64(-(-num_docs >> BUCKET_SHIFT))
     heights = (df + buckets + np.uint64(63)) // np.uint64(64)
     words = heights + (df + np.uint64(7)) // np.uint64(8)
@@ -168,8 +181,8 @@ def describe(
     cell_begin = np.concatenate([[0], np.cumsum(cells)]).astype(np.uint64)
     wnid, wnst, window_start = _sparse_directories(postings, sparse)
     num_rows, width = int(np.count_nonzero(rows != NO_ROW)), num_superblocks(num_docs)
-    words = packed_words(df, shifts, bits, num_docs) if rules.compact else np.zeros(0, np.uint64)
-    block_rows = 0 if rules.compact else num_rows
+    words = packed_words(df, shifts, bits, num_docs) if rules.packed else np.zeros(0, np.uint64)
+    block_rows = num_rows if rules.has_blocks else 0
 
     record = np.zeros(len(df), TERM_RECORD)
     record["postings_start"], record["df"] = postings.start[:-1], df
@@ -204,12 +217,12 @@ def describe(
         "cells": tables.cell,
         "list_max": list_max,
         "ladder": tables.ladd,
-        "block_levels": tables.bmax,
+        "block_levels": tables.bmax if rules.has_blocks else None,
         "levels": tables.blev,
         "superblock_max": tables.smax,
         "bits": tables.bits,
         "doc_begin": tables.doco,
-        "doc_words": tables.docb if rules.compact else None,
+        "doc_words": tables.docb if rules.packed else None,
     }
 
     def work(span: tuple[int, int]) -> None:

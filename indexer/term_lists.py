@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from indexer import native_build
 from indexer.errors import IndexFormatError
 from indexer.segment import SegmentFile
-from indexer.tables import BLOCK_SHIFT, BUCKET_SHIFT, NO_ROW, SPARSE, packed_words
+from indexer.tables import NO_ROW, SPARSE, packed_words
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +79,7 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
         window,
         window_first,
     )
-    if segment.header.compact:
+    if segment.header.rules.packed:
         lists = _unpacked(segment, lists, begin, end)
     bad = native_build.first_bad_list(lists.arrays(), segment.header.num_docs)
     if bad >= 0:
@@ -93,7 +93,7 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
 
 
 def _unpacked(segment: SegmentFile, packed: TermLists, begin: int, end: int) -> TermLists:
-    """The same lists with their doc_ids out of a compact segment, places counted from the first of them."""
+    """The same lists with their doc_ids out of a packed segment, places counted from the first of them."""
     records, start = segment.section("TREC")[begin:end], packed.start - packed.start[:1]
     offsets, words, bits = (segment.section(name) for name in ("DOCO", "DOCB", "BITS"))
     num_docs, held = segment.header.num_docs, records["bits_row"] != NO_ROW
@@ -156,7 +156,7 @@ def _windows(
             window[target] = ids[source]
             first[target] = np.repeat(base, lengths) + places[source]
             continue
-        if not (BUCKET_SHIFT if segment.header.compact else BLOCK_SHIFT) <= shift <= 16:
+        if not segment.header.rules.smallest_cell <= shift <= 16:
             raise _broken(segment, "TREC", "cell-shift", f"cell_shift {shift} is not one the layout has")
         cells, stored = -(-num_docs >> shift), segment.section("CELL")
         step = np.minimum(np.arange(per_dense) << (16 - shift), cells)

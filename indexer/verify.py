@@ -15,7 +15,7 @@ from indexer.index import Index, Segment, open_index
 from indexer.invert import Postings
 from indexer.progress import Progress, silent
 from indexer.stored import GROUP, column_kinds, read_column, read_group
-from indexer.tables import BLOCK_SHIFT, COMPACT, NO_ROW, SPARSE, STANDARD, TermTables, cell_shifts, describe
+from indexer.tables import BLOCK_SHIFT, NO_ROW, SPARSE, TermTables, cell_shifts, describe
 from indexer.term_lists import TermLists, read_lists
 
 _CHUNK_POSTINGS = 8 << 20
@@ -97,8 +97,7 @@ def _check_terms(index: Index, segment: Segment) -> None:
     if segment.entry.num_postings != segment.header.num_postings:
         raise _refuse(segment, "the manifest gives another number of postings", "segment-identity")
     df = records["df"].astype(np.uint64)
-    rules = COMPACT if segment.header.compact else STANDARD
-    if not np.array_equal(records["cell_shift"], cell_shifts(df, segment.num_docs, rules)):
+    if not np.array_equal(records["cell_shift"], cell_shifts(df, segment.num_docs, segment.header.rules)):
         raise _refuse(segment, "a directory is not of the kind its list's length asks for", "cell-shift", "TREC")
 
 
@@ -151,8 +150,8 @@ class _Places:
         names = ("CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "DOCO", "DOCB")
         self._at = dict.fromkeys(names, 0)
         self._rows = {"bound_row": 0, "bits_row": 0}
-        self.rules = COMPACT if segment.header.compact else STANDARD
-        self.has_bounds = self.rules.compact or bool(len(segment.section("BLEV")) or len(segment.section("BITS")))
+        self.rules = segment.header.rules
+        self.has_bounds = self.rules.packed or bool(len(segment.section("BLEV")) or len(segment.section("BITS")))
 
     def compare(self, begin: int, end: int, tables: TermTables) -> None:
         stored = self._segment.section("TREC")[begin:end]

@@ -34,6 +34,14 @@ class Rules:
     bounds_over: int = 192  # a bound row when df > N / bounds_over
     bits_over: int = 32  # a bitmap when df > N / bits_over
     rows_from: int = 2048  # ... and N > rows_from
+    flags: int = 0  # 1: packed doc_ids, 2: no maxima of blocks
+    smallest_cell: int = 5  # log2 of the documents of a cell
+    mean_cell: int = 32  # postings of a cell, on average at most
+
+
+def compact_rules(**other):
+    """Rules of the compact layout."""
+    return Rules(flags=3, bits_over=16, smallest_cell=8, mean_cell=128, **other)
 
 
 def invert(indptr, term_ids, impacts, order):
@@ -47,15 +55,15 @@ def invert(indptr, term_ids, impacts, order):
     return terms.astype(np.uint32), np.append(starts, len(by)), doc_of[by], np.asarray(impacts, np.uint8)[by]
 
 
-def cell_shift(num_docs, df):
-    """255 for a sparse directory, else the largest of 5..16 with at most 32 postings a cell on average."""
+def cell_shift(num_docs, df, rules):
+    """255 for a sparse directory, else the largest up to 16 with no more postings a cell on average than the rules say."""
     windows = -(-num_docs // 65536)
     if df < 16 * windows:
         return 255
-    for shift in range(16, 5, -1):
-        if df <= 32 * -(-num_docs // (1 << shift)):
+    for shift in range(16, rules.smallest_cell, -1):
+        if df <= rules.mean_cell * -(-num_docs // (1 << shift)):
             return shift
-    return 5
+    return rules.smallest_cell
 
 
 def ladder(impacts):
@@ -92,6 +100,18 @@ def bitmap(docs, num_docs):
     return np.packbits(bits, bitorder="little").view("<u8")
 
 
+def packed_docs(docs, num_docs, sparse):
+    """Words of DOCB for one term: 16 bits a posting, or bucket heights in unary and the lowest byte of each doc_id."""
+    if sparse:
+        raw = (docs & 0xFFFF).astype("<u2").tobytes()
+        return np.frombuffer(raw + bytes(-len(raw) % 8), "<u8")
+    heights = np.bincount(docs >> 8, minlength=-(-num_docs // 256))
+    bits = np.concatenate([np.append(np.ones(n, np.uint8), np.uint8(0)) for n in heights])
+    raw = np.packbits(bits, bitorder="little").tobytes()
+    lows = (docs & 0xFF).astype("u1").tobytes()
+    return np.frombuffer(raw + bytes(-len(raw) % 8) + lows + bytes(-len(lows) % 8), "<u8")
+
+
 class _Tables:
     """Grows the per-term sections."""
 
@@ -102,9 +122,10 @@ class _Tables:
         self.cells, self.window_ids, self.window_starts, self.ladders = [], [], [], []
         self.num_cells = self.num_windows = 0
         self.block_max, self.levels, self.super_max, self.bits = [], [], [], []
+        self.packed, self.packed_offsets, self.num_words = [], [], 0
 
     def directory(self, docs, record):
-        shift = cell_shift(self.num_docs, len(docs))
+        shift = cell_shift(self.num_docs, len(docs), self.rules)
         record["cell_shift"] = shift
         if shift == 255:
             windows, starts = np.unique(docs >> 16, return_index=True)
@@ -138,14 +159,19 @@ class _Tables:
         ):
             record["bits_row"] = len(self.bits)
             self.bits.append(bitmap(docs, self.num_docs))
+        if self.rules.flags & 1:
+            self.packed_offsets.append(np.array([self.num_words]))
+            if record["bits_row"] == NO_ROW:
+                self.packed.append(packed_docs(docs, self.num_docs, record["cell_shift"] == 255))
+                self.num_words += len(self.packed[-1])
 
 
 def _joined(arrays, dtype):
     return np.concatenate([np.ravel(a) for a in arrays]).astype(dtype) if arrays else np.zeros(0, dtype)
 
 
-def assemble(header, sections):
-    """File bytes from the header's numbers and [(name, element bytes, payload)]."""
+def assemble(header, sections, flags=0):
+    """File bytes from the header's numbers, [(name, element bytes, payload)] and flags."""
     offset = (64 + 32 * len(sections) + 63) // 64 * 64
     table, payloads = b"", b""
     for name, element, payload in sections:
@@ -154,7 +180,7 @@ def assemble(header, sections):
         payloads += payload + bytes(padding)
         offset += len(payload) + padding
     lead = 64 + len(table)
-    head = struct.pack("<8sIIQIIQQIII", b"SPIRSEG\0", 1, len(sections), offset, *header, 5, 0, 0)
+    head = struct.pack("<8sIIQIIQQIII", b"SPIRSEG\0", 1, len(sections), offset, *header, 5, flags, 0)
     head += struct.pack("<I", zlib.crc32(table, zlib.crc32(head)))
     return head + table + bytes(-lead % 64) + payloads
 
@@ -195,5 +221,12 @@ def build_segment(indptr, term_ids, impacts, *, order=None, ordinals=None, ordin
         numbers = (np.arange(num_docs) if ordinals is None else np.asarray(ordinals))[rows]
         smallest = np.minimum.reduceat(numbers, np.arange(0, num_docs, 32)) if num_docs else numbers
         sections += [("ORDN", 4, numbers.astype("<u4")), ("BORD", 4, smallest.astype("<u4"))]
+    flags = tables.rules.flags
+    left_out = (("DOCS",) if flags & 1 else ()) + (("BMAX", "BLEV") if flags & 2 else ())
+    sections = [s for s in sections if s[0] not in left_out]
+    if flags & 1:
+        sections.append(("DOCO", 8, _joined(tables.packed_offsets, "<u8")))
+        sections.append(("DOCB", 8, _joined(tables.packed, "<u8")))
     header = (num_docs, len(terms), len(docs), ordinal_base)
-    return assemble(header, [(name, size, array.tobytes()) for name, size, array in sections])
+    payloads = [(name, size, array.tobytes()) for name, size, array in sections]
+    return assemble(header, payloads, flags=flags)

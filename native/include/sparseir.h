@@ -200,19 +200,19 @@ typedef struct sir_term_tables {
     uint32_t *cells;
     uint8_t *list_max;
     uint8_t *ladder;                /* 16 a term */
-    uint8_t *block_levels;          /* BMAX: 32 * superblocks a row */
+    uint8_t *block_levels;          /* BMAX: 32 * superblocks a row; NULL: only superblock_max is made */
     uint8_t *levels;                /* BLEV: 16 a row */
     uint8_t *superblock_max;        /* SMAX: superblocks a row */
     uint64_t *bits;                 /* BITS: ceil(num_docs / 64) words a row */
-    const uint64_t *doc_begin;      /* compact layout: first word of each term in doc_words */
-    uint64_t *doc_words;            /* DOCB; NULL: standard layout. block_levels and levels are then NULL */
+    const uint64_t *doc_begin;      /* packed doc_ids: first word of each term in doc_words */
+    uint64_t *doc_words;            /* DOCB; NULL: doc_ids are not packed */
 } sir_term_tables;
 
 /* Fills list maxima, ladders, cells and bounds of terms term_begin..term_end. scratch: 64 * superblocks bytes, one
  * a thread. Disjoint ranges may run in parallel. */
 SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch);
 
-/* Low 16 bits of the doc_ids of all postings of a compact segment's terms, into docs. Reads start (from 0), the windows,
+/* Low 16 bits of the doc_ids of all postings of a packed segment's terms, into docs. Reads start (from 0), the windows,
  * cell_shift, bits_row, doc_begin, doc_words and bits, which must lie inside their arrays; `term` receives the first whose
  * doc_ids are not as many, or not in the windows, that its directory says; num_terms when all are sound. */
 SIR_API void sir_unpack_lists(const sir_term_tables *tables, uint32_t num_terms, uint16_t *docs, uint32_t *term);

@@ -63,7 +63,7 @@ void sir_engine_auto(sir_context *segments, uint32_t num_segments) {
         all_blocks += f->num_blocks;
         exhaustive += sir_cost_exhaustive(&segments[i], f);
         filter += cost_bounds(&segments[i], f);
-        bounded &= !segments[i].segment->compact;
+        bounded &= !segments[i].segment->without_blocks;
     }
     /* k hits lie in k blocks at worst; twice as many survive in indexes whose documents are in a good order. */
     const double share = all_blocks > 0 ? fmin(1, (2.0 * top->k + 32) / all_blocks) : 0;

@@ -78,7 +78,7 @@ int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, do
         status = sir_segment_map(segments[i].bytes, segments[i].length, &array[i], error);
         if (status == SIR_OK) status = build_lookup(&array[i], error);
         if (status == SIR_OK) status = build_live(&array[i], &segments[i], error);
-        if (array[i].compact) index->engines &= ~(uint32_t)(1 << SIR_ENGINE_BLOCK_FILTER | 1 << SIR_ENGINE_APPROXIMATE);
+        if (array[i].without_blocks) index->engines &= ~(uint32_t)(1 << SIR_ENGINE_BLOCK_FILTER | 1 << SIR_ENGINE_APPROXIMATE);
     }
     if (status == SIR_OK) status = check_ordinals(index, error);
     if (status != SIR_OK) {

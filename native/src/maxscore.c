@@ -112,7 +112,7 @@ static void start_cursors(sir_context *c) {
 }
 
 void sir_engine_maxscore(sir_context *c) {
-    if (c->segment->compact) start_cursors(c);
+    if (c->segment->packed) start_cursors(c);
     for (uint64_t first = 0; first < c->segment->num_docs; first += SIR_WINDOW_DOCS) {
         const uint64_t left = c->segment->num_docs - first;
         search_window(c, (uint32_t)(first >> 16), left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS);

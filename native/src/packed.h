@@ -1,4 +1,4 @@
-/* Packed doc_ids of the compact layout, see docs/index-format.md.
+/* Packed doc_ids, see docs/index-format.md.
  *
  * A frequent term has a bitmap of documents alone. Any other one has its postings in buckets of 256 documents: a bit string
  * with a 1 for each posting and a 0 behind each bucket, and the lowest byte of each doc_id (an Elias-Fano code whose low

@@ -50,10 +50,10 @@ static void open_lists(const sir_segment *s, sir_list *lists, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         lists[i] = sir_list_of(s, lists[i].index, lists[i].weight);
         const sir_term *t = lists[i].term;
-        if (t->bound_row != SIR_NO_ROW && !s->compact) {
+        if (t->bound_row != SIR_NO_ROW && !s->without_blocks) {
             __builtin_prefetch(&s->levels[SIR_NUM_LEVELS * (uint64_t)t->bound_row]);
         } else {
-            if (!s->compact) __builtin_prefetch(lists[i].docs);
+            __builtin_prefetch(s->packed ? (const void *)lists[i].doc_bits : lists[i].docs);
             __builtin_prefetch(lists[i].impacts);
             if (t->cell_shift != SIR_SPARSE) __builtin_prefetch(&s->cells[t->directory_start]);
         }

@@ -49,11 +49,12 @@ static int open_header(file_view *file, sir_segment *s, sir_error *error) {
     s->ordinal_base = read_u64(h + 40);
     if (s->num_docs > INT32_MAX || s->num_postings > file->length || s->ordinal_base > INT64_MAX)
         return sir_fail(error, SIR_ERROR_FORMAT, "", "the header's counts are out of range");
-    if (read_u32(h + 48) != SIR_BLOCK_SHIFT || (read_u32(h + 52) & ~(uint32_t)SIR_FLAG_COMPACT) != 0)
+    if (read_u32(h + 48) != SIR_BLOCK_SHIFT || (read_u32(h + 52) & ~(uint32_t)(SIR_FLAG_PACKED | SIR_FLAG_NO_BLOCKS)) != 0)
         return sir_fail(error, SIR_ERROR_FORMAT, "",
-                        "block_shift must be 5 and flags 0 or 1; they are %" PRIu32 " and %" PRIu32, read_u32(h + 48),
+                        "block_shift must be 5 and flags 0 .. 3; they are %" PRIu32 " and %" PRIu32, read_u32(h + 48),
                         read_u32(h + 52));
-    s->compact = (read_u32(h + 52) & SIR_FLAG_COMPACT) != 0;
+    s->packed = (read_u32(h + 52) & SIR_FLAG_PACKED) != 0;
+    s->without_blocks = (read_u32(h + 52) & SIR_FLAG_NO_BLOCKS) != 0;
     s->num_blocks = (uint32_t)(((uint64_t)s->num_docs + SIR_BLOCK_DOCS - 1) / SIR_BLOCK_DOCS);
     s->num_supers = (s->num_blocks + SIR_SUPER_BLOCKS - 1) / SIR_SUPER_BLOCKS;
     return SIR_OK;
@@ -137,9 +138,9 @@ static int open_sections(const file_view *file, sir_segment *s, sir_error *error
         status = find_section(file, slots[i].name, slots[i].element_bytes, slots[i].view, slots[i].count, error);
         if (status != SIR_OK) return status;
     }
-    s->num_rows = s->compact && s->num_supers > 0 ? super_max / s->num_supers : levels / SIR_NUM_LEVELS;
-    if (s->compact) s->docs = NULL; /* an empty section is there, and stands nowhere */
-    if (s->compact) s->block_max = s->levels = NULL;
+    s->num_rows = s->without_blocks && s->num_supers > 0 ? super_max / s->num_supers : levels / SIR_NUM_LEVELS;
+    if (s->packed) s->docs = NULL; /* an empty section is there, and stands nowhere */
+    if (s->without_blocks) s->block_max = s->levels = NULL;
     s->bits_stride = ((uint64_t)s->num_docs + 63) / 64;
     s->num_bits_rows = s->bits_stride == 0 ? 0 : bits / s->bits_stride;
     if (s->ordinals != NULL && ordinals == 0) s->ordinals = NULL;
@@ -150,14 +151,14 @@ static int open_sections(const file_view *file, sir_segment *s, sir_error *error
     } expected[] = {
         {"TERM", terms, s->num_terms},
         {"TREC", records, s->num_terms},
-        {"DOCS", docs, s->compact ? 0 : s->num_postings},
-        {"DOCO", doc_offsets, s->compact ? s->num_terms : 0},
-        {"DOCB", s->num_doc_words, s->compact ? s->num_doc_words : 0},
+        {"DOCS", docs, s->packed ? 0 : s->num_postings},
+        {"DOCO", doc_offsets, s->packed ? s->num_terms : 0},
+        {"DOCB", s->num_doc_words, s->packed ? s->num_doc_words : 0},
         {"IMPA", impacts, s->num_postings},
         {"WNST", window_starts, s->num_windows},
         {"LADD", ladder, 16 * (uint64_t)s->num_terms},
-        {"BLEV", levels, s->compact ? 0 : SIR_NUM_LEVELS * s->num_rows},
-        {"BMAX", block_max, s->compact ? 0 : s->num_rows * s->num_supers},
+        {"BLEV", levels, s->without_blocks ? 0 : SIR_NUM_LEVELS * s->num_rows},
+        {"BMAX", block_max, s->without_blocks ? 0 : s->num_rows * s->num_supers},
         {"SMAX", super_max, s->num_rows * s->num_supers},
         {"BITS", bits, s->num_bits_rows * s->bits_stride},
         {"ORDN", ordinals, s->ordinals == NULL ? 0 : s->num_docs},
@@ -177,11 +178,11 @@ static uint64_t packed_words(const sir_segment *s, const sir_term *t) {
     return (sir_bucket_bits(s->num_docs, t->df) + 63) / 64 + ((uint64_t)t->df + 7) / 8;
 }
 
-/* The invariant that the compact layout of a term breaks, or NULL. */
+/* The invariant that the packed doc_ids of a term break, or NULL. */
 static const char *packed_fault(const sir_segment *s, const sir_term *t, uint64_t offset) {
     const uint64_t words = packed_words(s, t);
     if (offset > s->num_doc_words || words > s->num_doc_words - offset) return "packed doc_ids must lie inside DOCB";
-    if (t->cell_shift < SIR_BUCKET_SHIFT) return "cell_shift of a compact segment must be 8 .. 16 or 255";
+    if (t->cell_shift < SIR_BUCKET_SHIFT) return "cell_shift of a packed segment must be 8 .. 16 or 255";
     if (t->bits_row != SIR_NO_ROW && s->bits == NULL) return "bits_row must be a row of BITS";
     return NULL;
 }
@@ -212,7 +213,7 @@ static const char *record_fault(const sir_segment *s, const sir_term *t) {
 static int check_terms(const sir_segment *s, sir_error *error) {
     for (uint32_t i = 0; i < s->num_terms; i++) {
         const char *fault = record_fault(s, &s->terms[i]);
-        if (fault == NULL && s->compact) fault = packed_fault(s, &s->terms[i], s->doc_offsets[i]);
+        if (fault == NULL && s->packed) fault = packed_fault(s, &s->terms[i], s->doc_offsets[i]);
         if (fault != NULL)
             return sir_fail(error, SIR_ERROR_FORMAT, "TREC", "term record %" PRIu32 ": %s", i, fault);
         if (i > 0 && s->term_ids[i] <= s->term_ids[i - 1])

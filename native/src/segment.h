@@ -11,10 +11,10 @@ enum {
     SIR_WINDOW_DOCS = 65536,
     SIR_NUM_LEVELS = 16,
     SIR_LADDER_STEPS = 15,
-    SIR_BUCKET_SHIFT = 8, /* documents of a bucket share all but their lowest byte: compact layout */
+    SIR_BUCKET_SHIFT = 8, /* documents of a bucket share all but their lowest byte */
     SIR_SPARSE = 255 /* cell_shift of a term with a sparse directory */
 };
-enum { SIR_FLAG_COMPACT = 1 }; /* header flag: doc_ids are packed, blocks have no maxima */
+enum { SIR_FLAG_PACKED = 1, SIR_FLAG_NO_BLOCKS = 2 }; /* header flags: doc_ids are packed; blocks have no maxima */
 #define SIR_NO_ROW 0xFFFFFFFFu
 
 typedef struct sir_term {
@@ -34,22 +34,22 @@ typedef struct sir_segment {
     uint64_t num_postings, ordinal_base;
     const uint32_t *term_ids;
     const sir_term *terms;
-    const uint16_t *docs;             /* NULL: compact layout */
-    const uint64_t *doc_words;        /* compact layout: packed doc_ids */
-    const uint64_t *doc_offsets;      /* compact layout, by term: its first word in doc_words */
+    const uint16_t *docs;             /* NULL: packed */
+    const uint64_t *doc_words;        /* packed doc_ids */
+    const uint64_t *doc_offsets;      /* by term, its first word in doc_words */
     const uint8_t *impacts;
     const uint32_t *cells;
     const uint16_t *window_ids;
     const uint32_t *window_starts;
     const uint8_t *ladder;
-    const uint8_t *block_max; /* 32 bytes a row and superblock; NULL: compact layout */
+    const uint8_t *block_max; /* 32 bytes a row and superblock; NULL: without_blocks */
     const uint8_t *levels;    /* likewise */
     const uint8_t *super_max;
     const uint64_t *bits;           /* NULL: no term has a bitmap */
     const uint32_t *ordinals;       /* NULL: ordinal_base + doc_id */
     const uint32_t *block_ordinals; /* NULL with ordinals */
     const void *weights;            /* stored weights, f32 or f16; NULL: none */
-    uint32_t weight_bytes, compact;
+    uint32_t weight_bytes, packed, without_blocks;
     uint64_t num_doc_words, num_cells, num_windows, num_rows, num_bits_rows, bits_stride;
     /* Owned by the index that opened the segment: */
     uint64_t *live;      /* bitmap of documents that are not deleted; NULL: all */

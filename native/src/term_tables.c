@@ -150,7 +150,7 @@ static void describe_term(const sir_term_tables *t, uint32_t term, uint32_t num_
         cells[c + 1] += cells[c];
     if (t->doc_words && !bits)
         pack_docs(t, term);
-    if (block_max && t->doc_words)
+    if (block_max && !t->block_levels)
         largest_of_superblocks(block_max, num_superblocks, t->superblock_max + (size_t)row * num_superblocks);
     else if (block_max)
         pack_bounds(block_max, num_superblocks, list_max, t->block_levels + (size_t)row * num_superblocks * 32,

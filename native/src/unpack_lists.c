@@ -1,4 +1,4 @@
-/* Unpacking the posting lists of a compact segment for merging, export and checks; see packed.h for the code. */
+/* Unpacking the posting lists of a packed segment for merging, export and checks; see packed.h for the code. */
 #include <string.h>
 
 #include "sparseir.h"

@@ -48,7 +48,7 @@ static uint32_t skip_target(const sir_context *c, sir_cursor **order, uint32_t l
     for (uint32_t i = 0; i <= last; i++) in_super += super_bound(c->segment, order[i], super);
     c->stats->bounds_computed++;
     if (in_super < floor) return (super + 1) * SIR_SUPER_BLOCKS * SIR_BLOCK_DOCS;
-    if (c->segment->compact) return 0; /* no maxima of blocks */
+    if (c->segment->without_blocks) return 0; /* no maxima of blocks */
     for (uint32_t i = 0; i <= last; i++) in_block += block_bound(c->segment, order[i], block);
     c->stats->bounds_computed++;
     return in_block < floor ? (block + 1) * SIR_BLOCK_DOCS : 0;

@@ -4,7 +4,7 @@
 sir_list sir_list_of(const sir_segment *s, uint32_t at, uint32_t weight) {
     const sir_term *t = &s->terms[at];
     sir_list list = {.term = t, .impacts = s->impacts + t->postings_start, .weight = weight, .index = at};
-    if (!s->compact) {
+    if (!s->packed) {
         list.docs = s->docs + t->postings_start;
         return list;
     }

@@ -80,3 +80,43 @@ def test_files_of_a_larger_history_do_not_change(tmp_path):
     assert [digest(s) for s in index.segments] == ["2fe315d3f2fec3a9", "eebe5d4e75907931"]
     deletes = [(tmp_path / "i" / s.entry.deletes.file).read_bytes() for s in index.segments]
     assert deletes == [b"\2" + bytes(319), b"\0\4" + bytes(6)]
+
+
+def test_a_compact_segment_byte_by_byte(tmp_path):
+    """300 documents, two buckets: term 3 in every tenth, packed; term 7 in one alone, 16 bits."""
+    rows = [({3: 2.0} if i % 10 == 0 else {}) | ({7: 0.5} if i == 299 else {}) for i in range(300)]
+    config = IndexConfig(doc_scale=0.5, order="input", layout="compact")
+    index = build_index(tmp_path / "i", SparseVectors.from_rows(rows, 8), config=config)
+    data = (tmp_path / "i" / "000001.seg").read_bytes()
+    assert data[52:56].hex() == "03000000"
+    expected = {
+        "TERM": "0300000007000000",
+        "TREC": (
+            "0000000000000000" "1e000000" "00000000" "ffffffff" "00000000" "10" "04" "0000" "ffffffff"
+            "1e00000000000000" "01000000" "00000000" "ffffffff" "01000000" "ff" "01" "0000" "ffffffff"
+        ),
+        # 26 postings in documents 0..255, 4 in 256..299: bits 0..25 and 27..30; then their lowest bytes; then 299.
+        "DOCO": "0000000000000000" "0500000000000000",
+        "DOCB": (
+            "ffffff7b00000000"
+            "000a141e28323c46" "505a646e78828c96" "a0aab4bec8d2dce6" "f0fa040e18220000"
+            "2b01000000000000"
+        ),
+        "IMPA": "04" * 30 + "01",
+        "CELL": "000000001e000000",
+        "WNID": "0000",
+        "WNST": "00000000",
+    }  # fmt: skip
+    segment = index.segments[0]
+    assert segment.sections.keys() - {"LADD", "SMAX", "BITS"} == expected.keys()
+    for name, payload in expected.items():
+        assert segment.section(name).tobytes().hex() == payload, name
+
+
+def test_files_of_a_larger_compact_history_do_not_change(tmp_path):
+    """Bitmaps, buckets and sparse lists of the compact layout at once, by digest."""
+    rows = [{t: 1.0 + (i * t) % 7 for t in range(40) if i % (t + 1) == 0 or i == 60 * t} for i in range(2500)]
+    rows[7][40] = rows[2409][40] = 3.0
+    config = IndexConfig(order="input", layout="compact")
+    build_index(tmp_path / "i", SparseVectors.from_rows(rows, 41), config=config)
+    assert [digest(s) for s in open_index(tmp_path / "i").segments] == ["703d50f8d5f1d2ce"]

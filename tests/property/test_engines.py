@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from indexer.errors import NativeError
 from indexer.native_search import ENGINES, INSTRUCTION_SETS, NativeIndex, Scratch
 from tests import oracle
-from tests.segment_reference import Rules, build_segment
+from tests.segment_reference import Rules, build_segment, compact_rules
 from tests.strategies import Collection, collections, random_collection
 
 EXACT = ["exhaustive", "maxscore", "wand", "block_max_wand", "block_filter", "auto"]
+LAYOUTS = {"standard": Rules, "compact": compact_rules}
 
 
 def available_isas():
@@ -54,60 +55,65 @@ def check(
     want_ordinals, want_scores = oracle.rank(score, k, allowed=allowed)
     for isa in isas:
         index = NativeIndex([data], doc_scale=1.0, isa=isa, deleted=[deleted])
-        for engine in engines:
+        for engine in (e for e in engines if e in index.engines):
             ordinals, scores = run(index, c, k, engine, passing)
             np.testing.assert_array_equal(ordinals, want_ordinals, err_msg=f"{engine} on {isa}")
             np.testing.assert_array_equal(scores, want_scores, err_msg=f"{engine} on {isa}")
         index.close()
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @settings(deadline=None, max_examples=60)
 @given(c=collections(), k=st.integers(1, 500), data=st.data())
-def test_small_collections(c, k, data):
+def test_small_collections(layout, c, k, data):
     shuffle = data.draw(st.booleans())
     order = np.random.default_rng(k).permutation(c.num_docs) if shuffle else None
     rows_from = data.draw(st.sampled_from([0, 10**9]))
-    check(c, k, order=order, rules=Rules(rows_from=rows_from))
+    check(c, k, order=order, rules=LAYOUTS[layout](rows_from=rows_from))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @settings(deadline=None, max_examples=40)
 @given(c=collections(), k=st.integers(1, 60), seed=st.integers(0, 99))
-def test_deleted_documents_never_come_back(c, k, seed):
+def test_deleted_documents_never_come_back(layout, c, k, seed):
     rng = np.random.default_rng(seed)
     order = rng.permutation(c.num_docs)
     gone = rng.random(c.num_docs) < rng.choice([0.0, 0.05, 0.9])  # by doc_id
     bitmap = np.packbits(gone, bitorder="little")
-    check(c, k, order=order, rules=Rules(rows_from=0), allowed=order[~gone], deleted=bitmap)
+    check(c, k, order=order, rules=LAYOUTS[layout](rows_from=0), allowed=order[~gone], deleted=bitmap)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @settings(deadline=None, max_examples=40)
 @given(c=collections(), k=st.integers(1, 60), seed=st.integers(0, 99))
-def test_filters_restrict(c, k, seed):
+def test_filters_restrict(layout, c, k, seed):
     """Random documents and runs of neighbours, from none to all; a filter overrides deletions."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(c.num_docs)
     passing = rng.random(c.num_docs) < rng.choice([0.0, 0.02, 0.3, 1.0])  # by doc_id
     if seed % 2:
         passing[: c.num_docs // 3] = False
-    check(c, k, order=order, rules=Rules(rows_from=0), allowed=order[passing], passing=passing)
+    check(c, k, order=order, rules=LAYOUTS[layout](rows_from=0), allowed=order[passing], passing=passing)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("share", [0.0001, 0.01, 0.4])
-def test_filters_over_windows(share):
+def test_filters_over_windows(share, layout):
     rng = np.random.default_rng(5)
     c = random_collection(rng, num_docs=150_000, num_terms=12, density=0.3, impact_levels=200, query_terms=12)
     order = rng.permutation(c.num_docs)
     for passing in (rng.random(c.num_docs) < share, abs(np.arange(c.num_docs) - 80_000) < share * c.num_docs / 2):
         for k in (1, 10, 3000):
-            check(c, k, order=order, allowed=order[passing], passing=passing, isas=ISAS)
+            check(c, k, order=order, allowed=order[passing], passing=passing, rules=LAYOUTS[layout]())
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("num_docs", [65535, 65536, 65537, 200_000])
-def test_window_borders(num_docs):
+def test_window_borders(num_docs, layout):
     rng = np.random.default_rng(num_docs)
     c = random_collection(rng, num_docs=num_docs, num_terms=12, density=0.5, impact_levels=200, query_terms=12)
     for k in (1, 10, 3000):
-        check(c, k, order=rng.permutation(num_docs))
+        check(c, k, order=rng.permutation(num_docs), rules=LAYOUTS[layout]())
 
 
 def test_auto_gives_up_with_short_lists_over_several_windows():
@@ -131,15 +137,18 @@ def test_auto_gives_up_with_short_lists_over_several_windows():
         check(c, k, isas=["best"], engines=["auto", "block_filter", "exhaustive"])
 
 
+@pytest.mark.parametrize("layouts", [("standard", "standard"), ("compact", "standard")])
 @settings(deadline=None, max_examples=30)
 @given(first=collections(max_docs=120), second=collections(max_docs=120), k=st.integers(1, 40))
-def test_segments_merge_as_one(first, second, k):
-    """Two segments with interleaved ordinals rank as one collection, ties included."""
+def test_segments_merge_as_one(layouts, first, second, k):
+    """Two segments with interleaved ordinals rank as one collection, ties included, whatever their layouts."""
     n, m = first.num_docs, second.num_docs
     numbers = np.random.default_rng(k).permutation(n + m).astype(np.uint32)
     indices = [
-        build_segment(c.indptr, c.term_ids, c.impacts, ordinals=part, ordinal_base=7, rules=Rules(rows_from=0))
-        for c, part in ((first, numbers[:n]), (second, numbers[n:]))
+        build_segment(
+            c.indptr, c.term_ids, c.impacts, ordinals=part, ordinal_base=7, rules=LAYOUTS[layout](rows_from=0)
+        )
+        for c, part, layout in zip((first, second), (numbers[:n], numbers[n:]), layouts, strict=True)
     ]
     score = np.concatenate(
         [
@@ -148,8 +157,9 @@ def test_segments_merge_as_one(first, second, k):
         ]
     )
     want_ordinals, want_scores = oracle.rank(score, k, ordinals=numbers.astype(np.int64) + 7)
-    for engine in EXACT:
-        ordinals, scores = run(NativeIndex(indices, doc_scale=1.0), first, k, engine)
+    index = NativeIndex(indices, doc_scale=1.0)
+    for engine in index.engines:
+        ordinals, scores = run(index, first, k, engine)
         np.testing.assert_array_equal(ordinals, want_ordinals)
         np.testing.assert_array_equal(scores, want_scores)
 
@@ -214,7 +224,7 @@ def test_ten_thousand_collections():
             c,
             int(rng.choice([1, 2, 10, 100, 1000])),
             order=order,
-            rules=Rules(rows_from=int(rng.choice([0, 10**9]))),
+            rules=LAYOUTS[str(rng.choice(list(LAYOUTS)))](rows_from=int(rng.choice([0, 10**9]))),
             allowed=order[~gone],
             deleted=np.packbits(gone, bitorder="little") if gone.any() else None,
             isas=["best", "scalar"],

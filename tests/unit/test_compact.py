@@ -19,7 +19,9 @@ from indexer.term_lists import read_lists
 from tests import oracle
 from tests.unit.test_build import random_vectors
 
-POSTINGS = ("TERM", "TREC", "DOCS", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "FWGT")
+POSTINGS = (
+    "TERM", "TREC", "DOCS", "DOCO", "DOCB", "IMPA", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "FWGT",
+)  # fmt: skip
 
 
 def history(path, parts, config, gone):
@@ -38,14 +40,19 @@ def history(path, parts, config, gone):
     return np.setdiff1d(np.arange(len(names)), gone), names, fields
 
 
-@pytest.mark.parametrize("stored", ["none", "f32", "f16"])
+@pytest.mark.parametrize(
+    ("stored", "layout"),
+    [("none", "standard"), ("f32", "standard"), ("f16", "standard"), ("none", "compact"), ("f16", "compact")],
+)
 @pytest.mark.parametrize("sizes", [(1,), (3, 1, 2), (900, 70, 2500)])
-def test_compaction_equals_a_fresh_build(tmp_path, sizes, stored):
+def test_compaction_equals_a_fresh_build(tmp_path, sizes, stored, layout):
     rng = np.random.default_rng(len(sizes))
     parts = [random_vectors(rng, n, 50, 9) for n in sizes]
     whole = SparseVectors.concatenate(parts)
     scale = float(whole.weights.max()) / 200
-    config = IndexConfig(order="input", stored_weights=stored, doc_scale=scale, metadata=("year", "lang"))
+    config = IndexConfig(
+        order="input", stored_weights=stored, doc_scale=scale, metadata=("year", "lang"), layout=layout
+    )
     total = sum(sizes)
     gone = np.arange(total) if total == 1 else rng.choice(total, max(1, total // 5), replace=False)
     live, names, fields = history(tmp_path / "i", parts, config, gone.tolist())

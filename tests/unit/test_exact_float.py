@@ -35,12 +35,12 @@ def collection(rng, num_docs=300, num_terms=25, scale=1.0):
 
 
 @pytest.mark.parametrize("stored", ["f32", "f16"])
-@pytest.mark.parametrize("doc_scale", [0.0, 0.004])
-def test_equals_float64_scores(tmp_path, stored, doc_scale):
+@pytest.mark.parametrize(("doc_scale", "layout"), [(0.0, "standard"), (0.004, "standard"), (0.004, "compact")])
+def test_equals_float64_scores(tmp_path, stored, doc_scale, layout):
     """Also where doc_scale clips most weights at 255: 0.004 · 255 = 1.02, about the median weight."""
     rng = np.random.default_rng(5)
     docs = collection(rng)
-    config = IndexConfig(stored_weights=stored, doc_scale=doc_scale)
+    config = IndexConfig(stored_weights=stored, doc_scale=doc_scale, layout=layout)
     build_index(tmp_path / "index", docs, config=config)
     searcher = Searcher.open(tmp_path / "index", engine="exact_float")
     for k in (1, 5, 60):

@@ -14,18 +14,26 @@ from tests.fuzz.mutate_index import repaired, run, sealed
 from tests.unit.test_build import random_vectors
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    """An index of two segments with every section but ORDN."""
-    path = tmp_path_factory.mktemp("verify") / "i"
+def make_index(path, layout, num_terms):
+    """An index of two segments with every section of its layout but ORDN."""
     rng = np.random.default_rng(4)
     names = [f"d{i}" for i in range(2420)]
     fields = [{"year": i} for i in range(2420)]
-    config = IndexConfig(order="input", stored_weights="f32", metadata=("year",))
-    build_index(path, random_vectors(rng, 2400, 30, 6), docnos=names[:2400], fields=fields[:2400], config=config)
-    add_documents(path, random_vectors(rng, 20, 30, 6), docnos=names[2400:], fields=fields[2400:])
+    config = IndexConfig(order="input", stored_weights="f32", metadata=("year",), layout=layout)
+    build_index(path, random_vectors(rng, 2400, num_terms, 6), docnos=names[:2400], fields=fields[:2400], config=config)
+    add_documents(path, random_vectors(rng, 20, num_terms, 6), docnos=names[2400:], fields=fields[2400:])
     delete_documents(path, ["d7", "d2410"])
     return path
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return make_index(tmp_path_factory.mktemp("verify") / "i", "standard", 30)
+
+
+@pytest.fixture(scope="module")
+def compact(tmp_path_factory):
+    return make_index(tmp_path_factory.mktemp("verify") / "i", "compact", 90)
 
 
 def test_a_sound_index_passes(sound):
@@ -69,6 +77,27 @@ def break_segment(sound, tmp_path, section, position, value, size):
 def test_each_broken_rule_is_named(sound, tmp_path, section, position, value, size, invariant):
     with pytest.raises(IndexFormatError) as caught:
         verify_index(break_segment(sound, tmp_path, section, position, value, size))
+    assert caught.value.invariant == invariant
+
+
+@pytest.mark.parametrize(
+    ("section", "position", "value", "size", "invariant"),
+    [
+        ("DOCO", 6, 2**40, 8, "docs-inside"),
+        ("DOCO", 80, 0, 8, "docs-packed"),
+        ("DOCB", 0, 2**64 - 1, 8, "docs-packed"),
+        ("DOCB", 1, 0, 8, "docs-packed"),
+        ("IMPA", 5, 0, 1, "postings-ascend"),
+        ("CELL", 1, 10**6, 4, "derived"),
+        ("SMAX", 0, 1, 1, "derived"),
+        ("BITS", 0, 2**63, 8, "docs-packed"),
+        ("TREC", 6, 5, 1, "lists-adjoin"),
+    ],
+)
+def test_each_broken_rule_of_packed_doc_ids_is_named(compact, tmp_path, section, position, value, size, invariant):
+    assert verify_index(compact).documents == 2418
+    with pytest.raises(IndexFormatError) as caught:
+        verify_index(break_segment(compact, tmp_path, section, position, value, size))
     assert caught.value.invariant == invariant
 
 
