@@ -35,12 +35,12 @@ COMMON = {
     "loss.kl": 0.0,
     "loss.teachers": "[]",
     "regulariser.lambda_document": LAMBDA,
-    "regulariser.ramp_steps": 10,
-    "train.steps": 40,
+    "regulariser.ramp_steps": 6,
+    "train.steps": 24,
     "train.max_minutes": "null",
     "train.batch_size": 8,
     "train.sampled_terms": "null",
-    "train.warmup_steps": 5,
+    "train.warmup_steps": 3,
     "train.save_every": 0,
 }
 PLAIN = {"regulariser.kind": "none"}
@@ -77,7 +77,7 @@ RUNS = (
     Run("encoder", "uniCOIL", _kind("unicoil") | PLAIN),
     Run("encoder", "DeepImpact", _kind("deepimpact") | PLAIN),
     Run("encoder", "DeepCT", _kind("deepct") | PLAIN),
-    Run("encoder", "COIL-tok, first stage", _kind("coil_tok") | PLAIN),
+    Run("encoder", "COIL-tok", _kind("coil_tok") | PLAIN),
     Run("encoder", "BGE-M3 lexical", _kind("bge_m3") | PLAIN),
     Run("encoder", "CSR", _kind("csr", loss__info_nce=0.1, loss__reconstruction=1.0, loss__temperature=0.2, train__learning_rate=1e-3, train__steps=200) | PLAIN),
     Run("regulariser", "none", _flops(kind="none")),
@@ -93,7 +93,7 @@ RUNS = (
     Run("λ", "0.003", _flops(lambda_document=0.003)),
     Run("λ", "0.03", _flops(lambda_document=0.03)),
     Run("λ", "0.3", _flops(lambda_document=0.3)),
-    Run("target", "200 dims", {**_flops(target_active_dims=200.0), "train.steps": 240}),
+    Run("target", "200 dims", {**_flops(target_active_dims=200.0), "train.steps": 200}),
 )  # fmt: skip
 
 

@@ -59,6 +59,9 @@ class DataConfig:
     max_document_length: int = 256
     """Tokens of a document used in training; the model's own length is for encoding."""
 
+    terms_of_use: str | None = None
+    """What the model card says about the terms of use of texts and teachers; null: that they hold for the weights too."""
+
     dev_dataset: str | None = None
     """BEIR folder, zip or name that is evaluated during training; null: none."""
 

@@ -15,6 +15,9 @@ def write_card(folder: Path, recipe: Recipe, *, num_terms: int, figures: Mapping
     if recipe.data.vectors:
         data += "; teacher vectors " + ", ".join(Path(name).name for name in recipe.data.vectors)
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
+    terms = recipe.data.terms_of_use or (
+        "The terms of use of the base weights, the texts and the teachers hold for these weights as well."
+    )
     text = f"""---
 library_name: sentence-transformers
 pipeline_tag: feature-extraction
@@ -25,8 +28,9 @@ base_model: {Path(recipe.model.base).name}
 # A {recipe.model.kind} sparse encoder
 
 Maps a text to weights over {num_terms:,} terms; the score of a document for a query is the inner product of their
-vectors. Trained with sparseir from {Path(recipe.model.base).name} on: {data}. The terms of use of the base weights,
-the texts and the teachers hold for these weights as well.
+vectors. Trained with sparseir from {Path(recipe.model.base).name} on: {data}.
+
+{terms}
 
 | figure | value |
 |---|---|

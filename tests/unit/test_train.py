@@ -64,7 +64,13 @@ def assert_equal_weights(a: dict[str, Any], b: dict[str, Any]) -> None:
 
 def test_a_run_leaves_a_model_its_recipe_log_and_card(base: Path, collection: Path, tmp_path: Path) -> None:
     stages: list[str] = []
-    recipe = recipe_of(base, collection, train__evaluate_every=2, data__dev_dataset=str(collection))
+    recipe = recipe_of(
+        base,
+        collection,
+        train__evaluate_every=2,
+        data__dev_dataset=str(collection),
+        data__terms_of_use="Research only.",
+    )
     result = train(recipe, tmp_path / "m", progress=lambda stage, done, total: stages.append(stage))
     assert result.steps == 4
     assert "training" in stages
@@ -74,7 +80,9 @@ def test_a_run_leaves_a_model_its_recipe_log_and_card(base: Path, collection: Pa
     assert all(math.isfinite(line["penalty"]) for line in steps)
     assert sum("dev/ndcg_10" in line for line in lines) == 2
     assert 0 <= result.figures["dev/ndcg_10"] <= 1
-    assert "inference_free" in (tmp_path / "m" / "README.md").read_text()
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "inference_free" in card
+    assert "Research only." in card
     vectors = SparseEncoder.load(tmp_path / "m", device="cpu").encode_documents(DOCUMENTS)
     assert len(vectors) == len(DOCUMENTS)
     assert result.summary()["steps"] == 4
