@@ -28,6 +28,12 @@ class SegmentSource(ctypes.Structure):
     )
 
 
+class IndexOptions(ctypes.Structure):
+    """sir_index_options."""
+
+    _fields_ = (("doc_scale", ctypes.c_double), ("ordinal_end", ctypes.c_uint64), ("isa", ctypes.c_uint32))
+
+
 class Stats(ctypes.Structure):
     """sir_stats."""
 
@@ -84,7 +90,7 @@ class FloatRequest(ctypes.Structure):
 
 
 _P, _U32 = ctypes.c_void_p, ctypes.c_uint32
-library.sir_index_open.argtypes = (_P, _U32, ctypes.c_double, _U32, ctypes.POINTER(_P), ctypes.POINTER(SirError))
+library.sir_index_open.argtypes = (_P, _U32, ctypes.POINTER(IndexOptions), ctypes.POINTER(_P), ctypes.POINTER(SirError))
 library.sir_index_close.argtypes = (_P,)
 library.sir_index_close.restype = None
 library.sir_index_isa.argtypes = (_P,)
@@ -118,6 +124,7 @@ class NativeIndex:
     deleted : per segment a bitmap (uint8, bit d mod 8 of byte d // 8) or None.
     doc_scale : weight of one impact unit.
     isa : instruction set, one of `INSTRUCTION_SETS`.
+    ordinal_end : every ordinal is below it; 0: unknown, and the ordinals of several segments are read to find out.
 
     Raises
     ------
@@ -131,6 +138,7 @@ class NativeIndex:
         doc_scale: float,
         deleted: Sequence[NDArray[np.uint8] | None] | None = None,
         isa: str = "best",
+        ordinal_end: int = 0,
     ) -> None:
         self._buffers = [np.frombuffer(s, np.uint8) for s in segments]
         bitmaps = [None] * len(segments) if deleted is None else list(deleted)
@@ -139,10 +147,11 @@ class NativeIndex:
             source.bytes, source.length = buffer.ctypes.data, buffer.nbytes
             if bitmap is not None:
                 source.deleted, source.deleted_length = bitmap.ctypes.data, bitmap.nbytes
+        options = IndexOptions(doc_scale, ordinal_end, INSTRUCTION_SETS[isa])
         error, handle = SirError(), ctypes.c_void_p()
         self.handle: ctypes.c_void_p | None = None
         check(
-            library.sir_index_open(sources, len(segments), doc_scale, INSTRUCTION_SETS[isa], handle, error),
+            library.sir_index_open(sources, len(segments), options, handle, error),
             error,
         )
         self.handle = handle

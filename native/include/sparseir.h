@@ -56,11 +56,16 @@ typedef struct sir_index sir_index;
 /* Instruction sets, narrowest first. SIR_ISA_BEST asks for the widest this processor has. */
 enum { SIR_ISA_BEST = 0, SIR_ISA_SCALAR = 1, SIR_ISA_AVX2 = 2, SIR_ISA_AVX512 = 3, SIR_ISA_NEON = 4 };
 
+typedef struct sir_index_options {
+    double doc_scale;     /* weight of one impact unit, > 0 */
+    uint64_t ordinal_end; /* every ordinal is below it; 0: unknown, those of several segments are then read */
+    uint32_t isa;         /* SIR_ISA_*; one this processor lacks is SIR_ERROR_ARGUMENT */
+} sir_index_options;
+
 /* Opens and checks segments; out receives the index, to be released with sir_index_close.
- * doc_scale: weight of one impact unit, > 0. isa: one of SIR_ISA_*; one this processor lacks is SIR_ERROR_ARGUMENT.
  * Cost: O(terms); postings are not read, every position taken from them is bounded where it is used. Allocates.
  * All ordinals of the segments must lie within 2^32 of each other. */
-SIR_API int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, double doc_scale, uint32_t isa,
+SIR_API int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, const sir_index_options *options,
                            sir_index **out, sir_error *error);
 SIR_API void sir_index_close(sir_index *index);
 

@@ -38,28 +38,37 @@ static int build_live(sir_segment *s, const sir_segment_source *source, sir_erro
     return SIR_OK;
 }
 
-static int check_ordinals(sir_index *index, sir_error *error) {
+static uint64_t largest_ordinal(const sir_segment *s) {
+    uint64_t last = s->num_docs == 0 ? 0 : s->num_docs - 1;
+    for (uint32_t d = 0; s->ordinals != NULL && d < s->num_docs; d++)
+        last = s->ordinals[d] > last ? s->ordinals[d] : last;
+    return s->ordinal_base + last;
+}
+
+/* Ordinals of one segment always fit; those of several are read only where the caller's word does not settle it. */
+static int check_ordinals(sir_index *index, uint64_t ordinal_end, sir_error *error) {
     uint64_t low = UINT64_MAX, high = 0;
-    for (uint32_t i = 0; i < index->num_segments; i++) {
-        const sir_segment *s = &index->segments[i];
-        uint64_t last = s->num_docs == 0 ? 0 : s->num_docs - 1;
-        for (uint32_t d = 0; s->ordinals != NULL && d < s->num_docs; d++)
-            last = s->ordinals[d] > last ? s->ordinals[d] : last;
-        low = s->ordinal_base < low ? s->ordinal_base : low;
-        high = s->ordinal_base + last > high ? s->ordinal_base + last : high;
-    }
+    for (uint32_t i = 0; i < index->num_segments; i++)
+        low = index->segments[i].ordinal_base < low ? index->segments[i].ordinal_base : low;
     index->ordinal_min = index->num_segments == 0 ? 0 : low;
-    if (index->num_segments > 0 && high - low > UINT32_MAX)
+    if (index->num_segments < 2 || (ordinal_end > low && ordinal_end - 1 - low <= UINT32_MAX)) return SIR_OK;
+    for (uint32_t i = 0; i < index->num_segments; i++) {
+        const uint64_t last = largest_ordinal(&index->segments[i]);
+        high = last > high ? last : high;
+    }
+    if (high - low > UINT32_MAX)
         return sir_fail(error, SIR_ERROR_FORMAT, "ORDN", "ordinals span more than 2^32; compact into a new index");
     return SIR_OK;
 }
 
-int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, double doc_scale, uint32_t isa,
+int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, const sir_index_options *options,
                    sir_index **out, sir_error *error) {
     *out = NULL;
-    const sir_kernels *kernels = sir_kernels_for(isa);
+    const double doc_scale = options->doc_scale;
+    const sir_kernels *kernels = sir_kernels_for(options->isa);
     if (kernels == NULL)
-        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "instruction set %" PRIu32 " is not available here", isa);
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "instruction set %" PRIu32 " is not available here",
+                        options->isa);
     if (!(doc_scale > 0)) return sir_fail(error, SIR_ERROR_ARGUMENT, "", "doc_scale must be positive, not %g", doc_scale);
     sir_index *index = calloc(1, sizeof *index);
     sir_segment *array = calloc((size_t)num_segments + 1, sizeof *array);
@@ -80,7 +89,7 @@ int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, do
         if (status == SIR_OK) status = build_live(&array[i], &segments[i], error);
         if (array[i].without_blocks) index->engines &= ~(uint32_t)(1 << SIR_ENGINE_BLOCK_FILTER | 1 << SIR_ENGINE_APPROXIMATE);
     }
-    if (status == SIR_OK) status = check_ordinals(index, error);
+    if (status == SIR_OK) status = check_ordinals(index, options->ordinal_end, error);
     if (status != SIR_OK) {
         sir_index_close(index);
         return status;

@@ -207,7 +207,8 @@ static void check_layout(uint32_t layout) {
     for (uint32_t isa = SIR_ISA_BEST; isa <= SIR_ISA_NEON; isa++) {
         sir_index *index;
         sir_error error;
-        int status = sir_index_open(&source, 1, 1.0, isa, &index, &error);
+        const sir_index_options options = {.doc_scale = 1.0, .isa = isa};
+        int status = sir_index_open(&source, 1, &options, &index, &error);
         if (status == SIR_ERROR_ARGUMENT) continue; /* not on this processor */
         if (status != SIR_OK) fail(error.message);
         for (uint32_t engine = SIR_ENGINE_AUTO; engine <= SIR_ENGINE_BLOCK_FILTER; engine++)

@@ -99,10 +99,13 @@ class Searcher:
         ConfigError : as in the constructor.
         """
         index = open_index(path)
+        for segment in index.segments:
+            segment.read_dictionary_ahead()
         native = NativeIndex(
             [segment.data for segment in index.segments],
             doc_scale=index.doc_scale,
             deleted=[segment.deleted for segment in index.segments],
+            ordinal_end=index.manifest.next_ordinal,
         )
         exact = isinstance(engine, str) and engine in ENGINES
         searcher = cls(
