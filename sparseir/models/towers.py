@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sparseir.models.attention import attend_text_by_text
 from sparseir.models.backbone import Backbone
 from sparseir.models.fused_head import max_logits
 from sparseir.models.revival import lowest_logits, reviving_relu
@@ -100,6 +101,7 @@ class MaskedLMTower(Tower):
 
     def freeze(self) -> None:
         """Prepare a copy that will never learn for encoding on a CPU that multiplies bfloat16 and 8-bit numbers."""
+        attend_text_by_text(self)
         if self.pooling == "max":
             self.screen = VocabularyScreen(self.backbone.decoder.weight, self.backbone.decoder.bias)
 

@@ -20,6 +20,7 @@ from sparseir.config.loader import read_yaml, to_mapping, to_yaml
 from sparseir.config.recipe import Recipe
 from sparseir.data.pairs import read_text_vectors
 from sparseir.errors import ConfigError, DataError
+from sparseir.models.attention import attend_text_by_text
 from sparseir.models.encoder import SparseEncoder, pick_device
 from sparseir.models.query_table import idf_weights
 from sparseir.models.towers import MaskedLMTower
@@ -158,13 +159,9 @@ def _starting_encoder(recipe: Recipe) -> SparseEncoder:
 
 
 def prepare_for_training(encoder: SparseEncoder) -> None:
-    """Attention by matrix products on a CPU: its backward pass takes half the time of torch's fused one there."""
-    if encoder.device.type != "cpu":
-        return
-    for module in encoder.module.modules():
-        change = getattr(module, "set_attn_implementation", None)
-        if change is not None:
-            change("eager")
+    """Choose the attention whose backward pass is fast and small on a CPU; on a GPU torch's own is."""
+    if encoder.device.type == "cpu":
+        attend_text_by_text(encoder.module)
 
 
 def _objective(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[Objective, Any]:
