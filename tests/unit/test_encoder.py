@@ -70,6 +70,19 @@ def test_batching_order_and_padding_change_nothing(base: Path) -> None:
     np.testing.assert_allclose(half, one, rtol=0.1, atol=0.1)
 
 
+def test_a_forward_pass_on_a_cpu_sees_limited_tokens(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseir.models import inference
+
+    encoder = SparseEncoder.from_config(config_for(base))
+    whole = dense(encoder.encode_documents(TEXTS))
+    monkeypatch.setattr(inference, "_CPU_TOKENS", 20)
+    done: list[int] = []
+    limited = encoder.encode_documents(TEXTS, progress=lambda finished, of: done.append(finished))
+    np.testing.assert_allclose(dense(limited), whole, rtol=1e-4, atol=1e-5)
+    assert done[-1] == sum(bool(text) for text in TEXTS)
+    assert len(done) > 2
+
+
 def test_static_queries_count_presence_once(base: Path) -> None:
     encoder = SparseEncoder.from_config(config_for(base, kind="inference_free", trainable_idf=True))
     idf = np.linspace(0.5, 2, encoder.num_terms, dtype=np.float32)
