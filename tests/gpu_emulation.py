@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sparseir.search.gpu import GpuConfig, SegmentPostings
@@ -53,17 +54,29 @@ def emulated_backend(
     memory: int = 1 << 28,
     group: int | None = None,
     head_terms: int = 0,
+    windows_at_once: int | None = None,
 ):
-    """An `open_backend` for GpuEngine that runs the kernels on the CPU; `group` overrides the layout's choice."""
+    """An `open_backend` for GpuEngine that runs the kernels on the CPU; `group` overrides the layout's choice.
+
+    windows_at_once : the largest windows a group can hold; the memory is then what that takes.
+    """
 
     def open_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig) -> CudaBackend:
         if group is not None:
             layout = build_layout(postings, window_shift=layout.window_shift, group=group)
-        limits = CudaLimits(memory=memory, threads=threads, capacity=capacity)
         head = None
         if head_terms:
             head, others = split_head(postings, head_terms, layout.window_docs)
             layout = build_layout(others, window_shift=layout.window_shift, group=group)
+        needed = memory
+        if windows_at_once is not None:
+            sizes = 3 * np.diff(layout.window_posting.astype(np.int64)) + 8 * np.diff(
+                layout.window_entry.astype(np.int64)
+            )
+            window = int(sizes.max(initial=0)) + 4 + (0 if head is None else layout.window_docs * head.num_terms)
+            tables = 4 * layout.num_docs + layout.num_docs // 8 + 20 * (layout.num_windows + 1)
+            needed = tables + 8 * (windows_at_once * window + 5 * 256) // 3 + 8
+        limits = CudaLimits(memory=needed, threads=threads, capacity=capacity)
         return CudaBackend(layout, postings, emulated_driver(schedule), limits, head=head, compile=lambda arch: b"")
 
     return open_backend

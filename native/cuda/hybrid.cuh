@@ -24,11 +24,12 @@ __device__ static void sir_head_scores(const SirTask &t, u32 first_query, u32 wi
 {
     const u32 docs = 1u << t.window_shift, stride = docs + SIR_ROW_PAD, terms = t.head_terms;
     const u32 lane = threadIdx.x % SIR_WARP, row = lane / 4, part = lane % 4, warps = blockDim.x / SIR_WARP;
+    const u8 *head = t.head + sir_window_place(window, t.first_group_window, (u64)docs * terms);
     const u8 *low = t.head_low + sir_table_place(first_query + row, terms, 4 * part);
     const u8 *high = t.head_high + sir_table_place(first_query + row, terms, 4 * part);
 
     for (u32 tile = threadIdx.x / SIR_WARP; tile < docs / 16; tile += warps) {
-        const u8 *upper = t.head + sir_table_place((window << t.window_shift) + 16 * tile + row, terms, 4 * part);
+        const u8 *upper = head + sir_table_place(16 * tile + row, terms, 4 * part);
         const u8 *lower = upper + 8 * (u64)terms;
         i32 low_sums[4] = {0, 0, 0, 0}, high_sums[4] = {0, 0, 0, 0};
         for (u32 k = 0; k < terms; k += 32) {

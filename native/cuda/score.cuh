@@ -50,7 +50,7 @@ __device__ static void sir_add_lists(const SirTask &t, u32 query, u32 position, 
 {
     const u32 tile = SIR_WARP * GROUP, lane = threadIdx.x % SIR_WARP, warps = blockDim.x / SIR_WARP;
     const u32 end = t.query_start[query + 1];
-    const u64 base = t.window_posting[window];
+    const u64 base = t.window_posting[window] - t.first_posting;
 
     for (u32 chunk = t.query_start[query]; chunk < end; chunk += blockDim.x) {
         const u32 terms = end - chunk < blockDim.x ? end - chunk : blockDim.x, i = threadIdx.x;

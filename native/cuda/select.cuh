@@ -11,8 +11,8 @@ __device__ static void sir_resolve_thread(const SirTask &t)
     if (at >= (u64)t.num_windows * t.num_rows)
         return;
     const u32 window = t.window_order[t.first_window + (u32)(at / t.num_rows)], row = t.rows[at % t.num_rows];
-    const u64 end = t.window_entry[window + 1];
-    u64 low = t.window_entry[window], high = end, slot = 0;
+    const u64 end = t.window_entry[window + 1] - t.first_entry;
+    u64 low = t.window_entry[window] - t.first_entry, high = end, slot = 0;
 
     while (low < high) {
         const u64 middle = low + (high - low) / 2;
@@ -22,8 +22,9 @@ __device__ static void sir_resolve_thread(const SirTask &t)
             high = middle;
     }
     if (low < end && t.entry_row[low] == row) {
-        const u32 start = t.entry_start[low + window]; // each window before has one more start: its end
-        slot = (u64)(t.entry_start[low + window + 1] - start) << 32 | start;
+        const u64 first = low + (window - t.first_group_window); // each window before has one more start: its end
+        const u32 start = t.entry_start[first];
+        slot = (u64)(t.entry_start[first + 1] - start) << 32 | start;
     }
     t.slots[at] = slot;
 }

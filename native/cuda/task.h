@@ -50,6 +50,10 @@ struct SirTask {
     u64 *candidates; // (queries, capacity) sort keys
     u64 *best;       // (queries, k) sort keys, best first, 0 where there are no more
     i32 *scores;     // (queries, docs): all scores, for the queries that fall back
+    // where the arrays of the layout begin that are on the device: 0, or the first of a group of windows
+    u64 first_entry;
+    u64 first_posting;
+    u32 first_group_window;
     u32 num_docs;
     u32 num_windows; // of this launch
     u32 window_shift;
@@ -66,6 +70,12 @@ struct SirTask {
 SIR_BOTH u64 sir_posting_place(u64 window_posting, u32 list_start, u32 inside)
 {
     return window_posting + list_start + inside;
+}
+
+// Place of a window's row in an array that begins with another window.
+SIR_BOTH u64 sir_window_place(u32 window, u32 first_group_window, u64 each)
+{
+    return (u64)(window - first_group_window) * each;
 }
 
 // Place in a (rows x columns) table.

@@ -11,7 +11,9 @@ from sparseir.errors import ConfigError
 from sparseir.search.gpu import GpuConfig
 from sparseir.search.gpu.cuda_backend import CudaBackend
 from sparseir.search.gpu.cuda_task import Task
-from sparseir.search.gpu.windows import plan_waves, spread_order
+from sparseir.search.gpu.layout import build_layout
+from sparseir.search.gpu.residency import LayoutOnDevice
+from sparseir.search.gpu.windows import plan_groups, plan_waves, share_memory, spread_order
 from tests.gpu_cases import WINDOW_SHIFT, all_ties, check_case, make_case, standard_cases
 from tests.gpu_emulation import SHUFFLED, emulated_backend, emulated_library
 
@@ -65,11 +67,62 @@ def test_more_hits_than_the_device_sorts():
 
 
 def test_batches_are_cut_to_the_memory():
+    """Room for the layout and one query at a time."""
     case = make_case(54, 400, lengths=[5] * 12)
-    need = 60_000
-    check_case(case, CONFIG, (10,), open_backend=emulated_backend(memory=need + 80_000))
-    with pytest.raises(ConfigError, match="gpu_memory"):
-        check_case(case, CONFIG, (10,), open_backend=emulated_backend(memory=10_000))
+    (postings,) = case.segments()
+    need = build_layout(postings, window_shift=WINDOW_SHIFT).nbytes
+    check_case(case, CONFIG, (10,), open_backend=emulated_backend(memory=need + 40_000))
+
+
+def count_groups(monkeypatch):
+    """How many groups of windows each layout goes through the device in."""
+    counted = []
+    method = LayoutOnDevice.__init__
+
+    def counting(self, *arguments):
+        method(self, *arguments)
+        counted.append(len(self.groups))
+
+    monkeypatch.setattr(LayoutOnDevice, "__init__", counting)
+    return counted
+
+
+@pytest.mark.parametrize("name", ["two levels", "everything"])
+@pytest.mark.parametrize("head_terms", [0, 32])
+def test_a_layout_larger_than_the_memory_goes_through_in_groups(name, head_terms, monkeypatch):
+    """The emulated device copies a group only when somebody waits for it, so a launch too early reads poison."""
+    counted = count_groups(monkeypatch)
+    case = standard_cases()[name]
+    backend = emulated_backend(SHUFFLED, windows_at_once=1, head_terms=head_terms, capacity=64)
+    check_case(case, CONFIG, (1, 20), open_backend=backend)
+    assert max(counted) > 2
+
+
+def test_a_memory_that_holds_no_window_is_refused():
+    case = make_case(54, 400)
+    with pytest.raises(ConfigError, match="a window of this segment takes"):
+        check_case(case, CONFIG, (10,), open_backend=emulated_backend(memory=3000))
+    with pytest.raises(ConfigError, match="gpu_memory is 100 bytes"):
+        check_case(case, CONFIG, (10,), open_backend=emulated_backend(memory=100))
+
+
+def test_memory_is_shared_between_segments():
+    """All fit: each has what the others leave. Else the small ones stay, and what they leave is for the rest."""
+    gib = 1 << 30
+    assert share_memory([3 * gib, gib], 8 * gib) == [7 * gib, 5 * gib]
+    assert share_memory([6 * gib, gib, 2 * gib], 8 * gib) == [5 * gib, gib + 5 * gib // 4, 2 * gib + 5 * gib // 4]
+    assert share_memory([], gib) == []
+
+
+def test_groups_by_hand():
+    sizes = np.array([5, 4, 3, 9, 1, 1])
+    assert plan_groups(sizes, 9) == [(0, 2), (2, 3), (3, 4), (4, 6)]
+    assert plan_groups(sizes, 100) == [(0, 6)]
+    assert plan_groups(sizes[:0], 10) == [(0, 0)]
+    with pytest.raises(ConfigError, match="takes 9 bytes"):
+        plan_groups(sizes, 8)
+    billions = np.array([3 << 31, 3 << 31, 1 << 31])
+    assert plan_groups(billions, 6 << 31) == [(0, 2), (2, 3)]
 
 
 def test_windows_that_exceed_shared_memory_are_refused():
@@ -91,6 +144,9 @@ def test_offsets_beyond_two_to_the_31():
         ctypes.c_uint64(3_000_000_000), ctypes.c_uint32(4_000_000_000), ctypes.c_uint32(70_000)
     )
     assert place == 7_000_070_000
+    library.sir_emulation_window_place.restype = ctypes.c_uint64
+    row = library.sir_emulation_window_place(ctypes.c_uint32(1079), ctypes.c_uint32(3), ctypes.c_uint64(8192 * 512))
+    assert row == 1076 * 8192 * 512
     high = library.sir_emulation_sort_key(ctypes.c_int32(2**31 - 1), ctypes.c_uint32(0))
     assert high == (2**31 - 1) << 32 | 0xFFFFFFFF
     assert high > library.sir_emulation_sort_key(ctypes.c_int32(2**31 - 1), ctypes.c_uint32(1))

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -26,6 +27,20 @@ const std::map<std::string, SirKernel> KERNELS = {
 
 std::map<u64, size_t> allocations;
 int nothing;
+
+// Copies of a stream wait here until somebody waits for an event behind them: the latest moment a device may choose, so
+// that a launch that does not wait reads what was there before.
+struct Copy {
+    u64 to;
+    const void *from;
+    size_t bytes;
+};
+std::vector<Copy> copies;
+size_t copied;
+struct Event {
+    size_t mark; // copies issued when it was recorded
+};
+std::map<void *, size_t> pinned;
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500 };
 
@@ -115,9 +130,45 @@ int cuLaunchKernel(void *function, unsigned blocks, unsigned, unsigned, unsigned
     sir_emulate((SirKernel)function, parameters[0], {blocks, threads, shared_bytes});
     return SUCCESS;
 }
-int cuEventCreate(void **event, unsigned) { *event = &nothing; return SUCCESS; }
-int cuEventDestroy_v2(void *) { return SUCCESS; }
-int cuEventRecord(void *, void *) { return SUCCESS; }
+int cuEventCreate(void **event, unsigned) { *event = new Event{0}; return SUCCESS; }
+int cuEventDestroy_v2(void *event) { delete (Event *)event; return SUCCESS; }
+int cuEventRecord(void *event, void *stream)
+{
+    ((Event *)event)->mark = stream ? copies.size() : 0;
+    return SUCCESS;
+}
+int cuStreamCreate(void **stream, unsigned) { *stream = &nothing; return SUCCESS; }
+int cuStreamDestroy_v2(void *) { return SUCCESS; }
+int cuStreamWaitEvent(void *stream, void *event, unsigned)
+{
+    if (stream)
+        return SUCCESS; // launches end before they return here, so what a copy may overwrite is always read already
+    for (; copied < ((Event *)event)->mark; copied++)
+        std::memcpy((void *)copies[copied].to, copies[copied].from, copies[copied].bytes);
+    return SUCCESS;
+}
+int cuMemcpyHtoDAsync_v2(u64 to, const void *from, size_t bytes, void *stream)
+{
+    if (!inside(to, bytes) || !stream)
+        return INVALID_VALUE;
+    copies.push_back({to, from, bytes});
+    return SUCCESS;
+}
+int cuMemAllocHost_v2(void **place, size_t bytes)
+{
+    *place = sir_guarded_memory(bytes);
+    pinned[*place] = bytes;
+    return *place ? SUCCESS : OUT_OF_MEMORY;
+}
+int cuMemFreeHost(void *place)
+{
+    auto found = pinned.find(place);
+    if (found == pinned.end())
+        return INVALID_VALUE;
+    sir_release_guarded(place, found->second);
+    pinned.erase(found);
+    return SUCCESS;
+}
 int cuEventSynchronize(void *) { return SUCCESS; }
 int cuEventElapsedTime(float *milliseconds, void *, void *) { *milliseconds = 0; return SUCCESS; }
 int cuGetErrorString(int, const char **text) { *text = "refused by the emulated device"; return SUCCESS; }
@@ -125,6 +176,7 @@ int cuGetErrorString(int, const char **text) { *text = "refused by the emulated 
 // For the tests of index arithmetic: the functions the kernels use.
 u64 sir_emulation_posting_place(u64 base, u32 start, u32 inside) { return sir_posting_place(base, start, inside); }
 u64 sir_emulation_table_place(u32 row, u64 columns, u64 column) { return sir_table_place(row, columns, column); }
+u64 sir_emulation_window_place(u32 window, u32 first, u64 each) { return sir_window_place(window, first, each); }
 u64 sir_emulation_sort_key(i32 score, u32 ordinal) { return sir_sort_key(score, ordinal); }
 size_t sir_emulation_task_bytes(void) { return sizeof(SirTask); }
 

@@ -15,6 +15,7 @@ from sparseir.search.gpu.compiler import compiled_kernels
 from sparseir.search.gpu.cuda_task import BINS, Task
 from sparseir.search.gpu.driver import MAX_GRID, DeviceBuffer, Driver
 from sparseir.search.gpu.head import HEAD_QUERIES, DenseHead
+from sparseir.search.gpu.residency import LayoutOnDevice
 from sparseir.search.gpu.windows import Waves, plan_waves, spread_order
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class CudaLimits:
 
     Parameters
     ----------
-    memory : bytes on the device, layout included.
+    memory : bytes on the device, layout included; a layout that does not fit goes through in groups of windows.
     threads : of a scoring block, a multiple of 32 up to 512.
     capacity : candidates kept for one query; None is 32·k and at least 8,192. More than fit are counted, and the query is
         searched again from the threshold the count gives, so this decides time and never the answer.
@@ -52,7 +53,6 @@ class _Prepared:
     """A chunk of queries on the device."""
 
     task: Task
-    waves: Waves
     num_queries: int
     queries: DeviceBuffer  # their terms, weights and thresholds
     work: DeviceBuffer  # histogram, count, best
@@ -89,30 +89,27 @@ class CudaBackend:
         self._window_docs = layout.window_docs
         self._head = head
         self._load_kernels(layout, compile)
+        memory = limits.memory - 4 * layout.num_docs * (postings.ordinals is not None) - layout.num_docs // 8
+        memory -= 20 * (layout.num_windows + 1)
+        if memory <= 0:
+            raise ConfigError(
+                f"gpu_memory is {limits.memory} bytes, less than the tables of this segment's documents take; "
+                "raise --gpu-memory or search on the CPU"
+            )
+        self._parts = LayoutOnDevice(driver, layout, head, memory)
+        self._free = self._parts.free
+        orders = [first + spread_order(stop - first) for first, stop in self._parts.groups]
         arrays: dict[str, NDArray[Any]] = {
-            "local": layout.local,
-            "impact": layout.impact,
-            "entry_row": layout.entry_row,
-            "entry_start": layout.entry_start,
             "window_entry": layout.window_entry,
             "window_posting": layout.window_posting,
-            "window_order": spread_order(layout.num_windows),
+            "window_order": np.concatenate(orders).astype(np.uint32),
         }
         if postings.ordinals is not None:
             arrays["ordinals"] = postings.ordinals
-        if head is not None:
-            arrays["head"] = head.matrix
-        fixed = sum(a.nbytes for a in arrays.values())
-        self._free = limits.memory - fixed - layout.num_docs // 8
-        if self._free <= 0:
-            raise ConfigError(
-                f"the layout of this segment takes {fixed} bytes on the device and gpu_memory is {limits.memory}; "
-                "raise --gpu-memory or search on the CPU"
-            )
-        self._static = {name: driver.put(array) for name, array in arrays.items()}
+        self._tables = {name: driver.put(array) for name, array in arrays.items()}
         self._base = Task(num_docs=layout.num_docs, window_shift=layout.window_shift)
         self._base.head_terms = 0 if head is None else head.num_terms
-        for name, buffer in self._static.items():
+        for name, buffer in self._tables.items():
             setattr(self._base, name, buffer.address)
 
     def _load_kernels(self, layout: DeviceLayout, compile: Callable[[str], bytes]) -> None:
@@ -166,13 +163,18 @@ class CudaBackend:
         self, rows: QueryBatch, k: int, thresholds: NDArray[np.int32], *, again: bool = False
     ) -> NDArray[np.uint64]:
         prepared = self._prepare(rows, k, thresholds)
-        waves = prepared.waves
-        if waves.sample and not again:
-            self._score("sample", prepared, 0, waves.sample)
-            self._tighten(prepared, clear=True)
-        for first, count in waves.emit:
-            self._score("emit", prepared, first, count)
-            self._tighten(prepared, clear=False)
+        for number, (begin, stop) in enumerate(self._parts.groups):
+            self._parts.enter(number, prepared.task)
+            waves = Waves(sample=0, emit=((0, stop - begin),))
+            if number == 0:
+                waves = plan_waves(stop - begin, self._window_docs, k, prepared.task.capacity)
+            if waves.sample and not again:
+                self._score("sample", prepared, begin, waves.sample)
+                self._tighten(prepared, clear=True)
+            for first, count in waves.emit:
+                self._score("emit", prepared, begin + first, count)
+                self._tighten(prepared, clear=False)
+            self._parts.leave(number)
         keys, counts = self._best(prepared, k)
         over = np.flatnonzero(counts > prepared.task.capacity)
         risen = np.empty(len(rows) if len(over) else 0, np.int32)
@@ -222,7 +224,6 @@ class CudaBackend:
         task.num_queries, task.num_rows, task.k, task.capacity = num_queries, len(distinct), k, capacity
         return _Prepared(
             task=task,
-            waves=plan_waves(self._num_windows, self._window_docs, k, capacity),
             num_queries=num_queries,
             queries=queries,
             work=work,
@@ -279,7 +280,10 @@ class CudaBackend:
             prepared = self._prepare(rows.slice(start, stop), 1, np.ones(stop - start, np.int32))
             scores = self._driver.scratch("scores", 4 * self._num_docs * (stop - start))
             prepared.task.scores = scores.address
-            self._score("store", prepared, 0, self._num_windows)
+            for number, (first, end) in enumerate(self._parts.groups):
+                self._parts.enter(number, prepared.task)
+                self._score("store", prepared, first, end - first)
+                self._parts.leave(number)
             one = np.empty(self._num_docs, np.int32)
             for q in range(stop - start):
                 scores.download(one, 4 * self._num_docs * q)

@@ -30,7 +30,9 @@ POINTERS = (
     "best",
     "scores",
 )
+WIDE_NUMBERS = ("first_entry", "first_posting")
 NUMBERS = (
+    "first_group_window",
     "num_docs",
     "num_windows",
     "window_shift",
@@ -50,4 +52,7 @@ BINS = 2048
 class Task(ctypes.Structure):
     """SirTask. Pointers are device addresses, 0 where there is none."""
 
-    _fields_ = tuple((name, ctypes.c_uint64) for name in POINTERS) + tuple((n, ctypes.c_uint32) for n in NUMBERS)
+    _fields_ = (
+        *((name, ctypes.c_uint64) for name in (*POINTERS, *WIDE_NUMBERS)),
+        *((name, ctypes.c_uint32) for name in NUMBERS),
+    )

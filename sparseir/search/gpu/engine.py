@@ -16,6 +16,7 @@ from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_threshold
 from sparseir.search.gpu.index_source import cached_layout, remove_stale_layouts, segment_postings
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
+from sparseir.search.gpu.windows import share_memory
 
 Allowed = Sequence[NDArray[np.bool_]]
 
@@ -49,12 +50,11 @@ class GpuEngine:
         opener = open_backend or open_backend_of
         if layouts is None:
             layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
-        total = sum(layout.nbytes for layout in layouts)
+        sizes = [layout.nbytes + 4 * layout.num_docs for layout in layouts]
+        shares = share_memory(sizes, self.config.gpu_memory)
         self._segments = []
-        for postings, layout in zip(segments, layouts, strict=True):
-            # Segments are searched one after another: all layouts stay, the working memory is used in turn.
-            rest = self.config.gpu_memory - (total - layout.nbytes)
-            backend = opener(layout, postings, replace(self.config, gpu_memory=rest))
+        for postings, layout, share in zip(segments, layouts, shares, strict=True):
+            backend = opener(layout, postings, replace(self.config, gpu_memory=share))
             self._segments.append(_Segment(postings=postings, backend=backend))
 
     @classmethod

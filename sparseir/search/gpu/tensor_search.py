@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -64,8 +65,7 @@ class TensorBackend(ABC):
             best = torch.zeros((len(chunk), k), dtype=torch.int64, device=self._device)
             threshold = self._put(thresholds[start:stop].astype(np.int64))[:, None]
             span = max(1, cells // len(chunk) // self._unit) * self._unit
-            for first in range(0, self._padded_docs, span):
-                end = min(first + span, self._padded_docs)
+            for first, end in self._spans(span):
                 hit = (scores := self._scores(first, end)) >= threshold
                 if alive is not None:
                     hit &= alive[first:end]
@@ -75,6 +75,11 @@ class TensorBackend(ABC):
                 threshold = torch.maximum(threshold, best[:, k - 1 :] >> 32)  # a tie with the k-th still enters
             keys[start:stop] = best.cpu().numpy().view(np.uint64)
         return keys
+
+    def _spans(self, docs: int) -> Iterator[tuple[int, int]]:
+        """(first, one above the last) document of each step of at most `docs`, with what `_scores` reads in place."""
+        for first in range(0, self._padded_docs, docs):
+            yield first, min(first + docs, self._padded_docs)
 
     def _max_queries(self) -> int:
         """How many queries one step may hold for reasons other than scores."""

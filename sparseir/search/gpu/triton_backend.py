@@ -13,6 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
+from sparseir.errors import ConfigError
 from sparseir.search.gpu.batch import QueryBatch
 from sparseir.search.gpu.forward_index import build_forward_index
 from sparseir.search.gpu.tensor_search import TensorBackend
@@ -67,6 +68,12 @@ class TritonBackend(TensorBackend):
 
     def __init__(self, postings: SegmentPostings, *, device: str, memory: int = 1 << 30) -> None:
         super().__init__(postings.num_docs, BLOCK_DOCS, postings.ordinals, device=device, memory=memory)
+        need = 8 * postings.num_docs + (3 if len(postings.term_ids) <= 1 << 16 else 5) * postings.num_postings
+        if need > 2 * memory:
+            raise ConfigError(
+                f"the forward index of this segment takes {need} bytes on the device and half of gpu_memory is {2 * memory}; "
+                "raise --gpu-memory, or choose the cuda or torch backend, which pass a large index through in groups"
+            )
         forward = build_forward_index(postings)
         self._num_rows = max(1, len(postings.term_ids))
         self._start, self._impact = self._put(forward.start), self._put(forward.impact)

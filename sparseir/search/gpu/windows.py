@@ -1,15 +1,42 @@
-"""In what order windows are scored, and in how many waves."""
+"""What stays on the device, in what order windows are scored, and in how many waves."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseir.errors import ConfigError
+
 SAMPLE_SHARE = 64
 FIRST_WAVE_SHARE = 8
+_RESERVE = 256 << 20
+"""What a resident layout leaves for the queries at least, or an eighth of the memory where that is less."""
+
+
+def reserved(memory: int) -> int:
+    """Bytes of `memory` that no layout takes."""
+    return min(memory // 8, _RESERVE)
+
+
+def share_memory(sizes: Sequence[int], memory: int) -> list[int]:
+    """What each segment's backend may take of the device, its own layout included.
+
+    Segments are searched one after another, so layouts add up and working memory does not. Where they do not fit together,
+    the smallest stay while half of the memory lasts, and the others go through what is left.
+    """
+    total = sum(sizes)
+    if total <= memory - reserved(memory):
+        return [memory - (total - size) for size in sizes]
+    kept, stays = 0, [False] * len(sizes)
+    for i in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+        if kept + sizes[i] <= memory // 2:
+            kept, stays[i] = kept + sizes[i], True
+    rest = memory - kept
+    return [size + rest // 4 if stay else rest for size, stay in zip(sizes, stays, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +64,28 @@ def spread_order(num_windows: int) -> NDArray[np.uint32]:
     while math.gcd(step, num_windows) != 1:
         step += 1
     return (np.arange(num_windows, dtype=np.uint64) * np.uint64(step) % np.uint64(num_windows)).astype(np.uint32)
+
+
+def plan_groups(window_bytes: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
+    """(first, one above the last) window of each group: consecutive windows of at most `limit` bytes together.
+
+    Raises
+    ------
+    ConfigError : one window alone is larger.
+    """
+    ends = np.cumsum(window_bytes)
+    groups, first = [], 0
+    while first < len(ends):
+        before = int(ends[first - 1]) if first else 0
+        stop = int(np.searchsorted(ends, before + limit, side="right"))
+        if stop == first:
+            raise ConfigError(
+                f"a window of this segment takes {int(window_bytes[first])} bytes on the device and {max(0, limit)} are left for "
+                "one; raise --gpu-memory, choose a smaller window_shift, or search on the CPU"
+            )
+        groups.append((first, stop))
+        first = stop
+    return groups or [(0, 0)]
 
 
 def plan_waves(num_windows: int, window_docs: int, k: int, capacity: int) -> Waves:
