@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -77,7 +78,7 @@ def _write_route(encoder: SparseEncoder, tower: Tower, folder: Path, side: str, 
 
 def _write_static(encoder: SparseEncoder, tower: StaticQueryTower, folder: Path, side: str) -> list[tuple[str, str]]:
     name = f"{side}_0_SparseStaticEmbedding"
-    _write_tokenizer(encoder, folder / name)
+    _write_tokenizer(encoder, folder / name, num_tokens=tower.num_terms)
     save_file({"weight": _plain(tower.table())}, str(folder / name / "model.safetensors"))
     write_json(folder / name / "config.json", {"frozen": not tower.weight.requires_grad})
     return [(name, layout.STATIC)]
@@ -169,9 +170,14 @@ def _write_network(encoder: SparseEncoder, tower: Tower, folder: Path, side: str
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
 
 
-def _write_tokenizer(encoder: SparseEncoder, folder: Path) -> None:
+def _write_tokenizer(encoder: SparseEncoder, folder: Path, *, num_tokens: int = 0) -> None:
+    """The tokenizer, filled up to `num_tokens` with names no text holds: loaders take its size for the vectors'."""
     folder.mkdir(exist_ok=True)
-    encoder.tokenizer.tokenizer.save_pretrained(str(folder))
+    tokenizer = encoder.tokenizer.tokenizer
+    if num_tokens > len(tokenizer):
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.add_tokens([f"<|unused_{i}|>" for i in range(len(tokenizer), num_tokens)])
+    tokenizer.save_pretrained(str(folder))
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -19,12 +19,29 @@ from sparseir.models.onnx_export import export_onnx  # noqa: E402
 from tests.integration.conftest import Outcome  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
 
-SETTINGS = [{"kind": "inference_free", "lexical_residual": True}]
+SETTINGS = [
+    {"kind": "inference_free", "lexical_residual": True, "activation": "double_log1p"},
+    {"kind": "unicoil"},
+    {"kind": "splade"},
+    {"kind": "splade", "pooling": "sum"},
+    {"kind": "splade_doc", "top_k_document": 5},
+    {"kind": "bge_m3"},
+    {"kind": "deepct"},
+    {"kind": "coil_tok"},
+    {"kind": "csr", "csr_k": 4},
+]
+FAST = 2
+"""Settings tried at every run; the others, which the exporter takes two seconds each for, are slow tests."""
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s["kind"])
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(s, marks=[] if i < FAST else [pytest.mark.slow]) for i, s in enumerate(SETTINGS)],
+    ids=lambda s: "-".join(map(str, s.values())),
+)
 @pytest.mark.filterwarnings("ignore")
 def test_graph_gives_the_encoders_vectors(tmp_path: Path, settings: dict[str, object]) -> None:
+    """To 1e-4 of each weight: the same formula in another runtime's order of sums."""
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     base = save_masked_lm(tmp_path / "base")

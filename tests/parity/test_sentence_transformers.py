@@ -16,7 +16,7 @@ from sentence_transformers import SparseEncoder as Reference  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.losses import ranking, regularisers  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from tests.tiny_models import TEXTS, save_masked_lm, tokenizer  # noqa: E402
+from tests.tiny_models import TEXTS, save_byte_level_masked_lm, save_masked_lm, tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NATIVE = [
@@ -87,6 +87,33 @@ def test_their_folder_loads_here(base: Path, tmp_path: Path, activation: str, ro
     assert ours.kind == ("inference_free" if routed else "splade")
     for mine, other in zip(both(ours), theirs(reference), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "modernbert"])
+@pytest.mark.parametrize("kind", ["splade", "inference_free"])
+def test_families_go_both_ways(tmp_path: Path, family: str, kind: str) -> None:
+    """RoBERTa with its byte-level tokenizer and pad id 1: made here and read there, saved there and read here."""
+    folder = tmp_path / "base"
+    base = save_byte_level_masked_lm(folder) if family == "roberta" else save_masked_lm(folder, family)
+    ours = SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind, max_document_length=48))
+    if kind == "inference_free":
+        ours.set_query_weights(np.linspace(0.1, 3, ours.num_terms, dtype=np.float32))
+    documents, queries = both(ours)
+    assert not documents[:, list(ours.tokenizer.special_ids)].any()
+    assert (documents > 0).any(1).all()
+    ours.save(tmp_path / "ours")
+    for mine, again in zip(
+        (documents, queries), both(SparseEncoder.load(tmp_path / "ours", device="cpu")), strict=True
+    ):
+        np.testing.assert_array_equal(mine, again)
+    reference = Reference(str(tmp_path / "ours"), device="cpu")
+    for mine, other in zip((documents, queries), theirs(reference), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    reference.save_pretrained(str(tmp_path / "back"))
+    for mine, again in zip(
+        (documents, queries), both(SparseEncoder.load(tmp_path / "back", device="cpu")), strict=True
+    ):
+        np.testing.assert_allclose(mine, again, rtol=1e-6, atol=1e-6)
 
 
 def test_idf_json_is_read(base: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.sources import resolve_source  # noqa: E402
-from tests.tiny_models import SPECIALS, TEXTS, WORDS, save_masked_lm  # noqa: E402
+from tests.tiny_models import SPECIALS, TEXTS, WORDS, save_byte_level_masked_lm, save_masked_lm  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,65 @@ def test_masked_lm_weights_equal_the_formula(tmp_path: Path, family: str, poolin
         want = (weights.amax(0) if pooling == "max" else weights.sum(0)).numpy()
         want[: len(SPECIALS)] = 0
         np.testing.assert_allclose(row, want, rtol=1e-4, atol=1e-5)
+
+
+def test_byte_level_tokens_and_a_pad_id_other_than_zero(tmp_path: Path) -> None:
+    """RoBERTa: <pad> is 1, so 0 (<s>) must not stand for padding; weights of a text do not depend on its batch."""
+    from transformers import AutoModelForMaskedLM
+
+    folder = save_byte_level_masked_lm(tmp_path / "roberta")
+    encoder = SparseEncoder.from_config(config_for(folder))
+    assert encoder.tokenizer.special_ids == (0, 1, 2, 3, 4)
+    features = encoder.tokenize_documents(TEXTS[:4])
+    assert (features["input_ids"][features["attention_mask"] == 0] == 1).all()
+    model = AutoModelForMaskedLM.from_pretrained(str(folder)).eval()
+    got = dense(encoder.encode_documents(TEXTS, batch_size=6))
+    for text, row in zip(TEXTS, got, strict=True):
+        with torch.no_grad():
+            logits = model(**encoder.tokenize_documents([text])).logits[0]
+        want = torch.log1p(torch.relu(logits)).amax(0).numpy() * bool(text)
+        want[:5] = 0
+        np.testing.assert_allclose(row, want, rtol=1e-4, atol=1e-5)
+    looked_up = SparseEncoder.from_config(config_for(folder, kind="inference_free"))
+    table = looked_up.query_table
+    assert table is not None
+    np.testing.assert_array_equal(dense(table.encode_batch(TEXTS)), dense(looked_up.encode_queries(TEXTS)))
+    assert {looked_up.terms()[t] for t in table.encode("cat cat")[0]} == {"cat", "Ġcat"}
+
+
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "modernbert"])
+def test_families_learn_in_chunks_as_in_one_piece(tmp_path: Path, family: str) -> None:
+    from sparseir.train.encoding import BatchEncoder
+
+    folder = tmp_path / family
+    base = save_byte_level_masked_lm(folder) if family == "roberta" else save_masked_lm(folder, family)
+    encoder = SparseEncoder.from_config(config_for(base))
+    gradients = []
+    for chunk_size in (0, 2):
+        encoder.module.zero_grad()
+        encode = BatchEncoder(encoder.tokenizer, chunk_size=chunk_size, bf16=False)
+        encode(encoder.document_tower, TEXTS, 32).square().sum().backward()
+        gradients.append([p.grad.clone() for p in encoder.module.parameters() if p.grad is not None])
+    for whole, chunked in zip(*gradients, strict=True):
+        torch.testing.assert_close(whole, chunked, rtol=1e-3, atol=1e-3)
+
+
+def test_a_tokenizer_of_another_model_is_refused_or_told(
+    base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sparseir.models.tokenize import TextTokenizer
+    from tests.tiny_models import tokenizer
+
+    folder = tmp_path / "mixed"
+    save_masked_lm(folder)
+    larger = tokenizer()
+    larger.add_tokens(["elephant", "giraffe"])
+    larger.save_pretrained(str(folder))
+    with pytest.raises(ConfigError, match=r"tokenizer does not match the model: it has 43 tokens, the model scores 41"):
+        SparseEncoder.from_config(config_for(folder))
+    assert not caplog.records
+    TextTokenizer(tokenizer(), 30522)
+    assert "may not match the model: it has 41 tokens, the model scores 30522" in caplog.text
 
 
 def test_double_log_and_top_k(base: Path) -> None:
