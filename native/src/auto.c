@@ -12,12 +12,11 @@
 
 /* One pass over the documents for four bitmaps, one scattered posting, reading a document's sum. */
 static const double QUAD_DOC_NS = 0.13, SCATTER_NS = 0.6, COLLECT_DOC_NS = 0.03;
-/* A superblock of a bound row, a posting of a list without one, a block scored: alone and per list. */
-static const double ROW_SUPER_NS = 1.5, SHORT_POSTING_NS = 0.6, BLOCK_NS = 100, BLOCK_LIST_NS = 9;
-/* Under a filter: passing over 64 documents for four bitmaps costs this share of scoring them; and where few documents of
- * a block count, it is dropped early, and costs this share of its lists. */
-static const double PASSED_OVER = 0.3, DROPPED_EARLY = 0.35;
-enum { FEW_DOCS = 8 };
+/* A superblock of a bound row, a posting of a list without one; a block scored until it is dropped: alone and per list;
+ * what a list costs more in a block that is not dropped. */
+static const double ROW_SUPER_NS = 1.5, SHORT_POSTING_NS = 0.6, BLOCK_NS = 70, BLOCK_LIST_NS = 4.5, FULL_LIST_NS = 12;
+/* Under a filter, passing over 64 documents for four bitmaps costs this share of scoring them. */
+static const double PASSED_OVER = 0.3;
 
 double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f) {
     const sir_segment *s = c->segment;
@@ -37,10 +36,15 @@ double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f) {
            COLLECT_DOC_NS * docs;
 }
 
-double sir_cost_blocks(const sir_context *c, const sir_block_filter *f, double blocks) {
-    const double allowed = (double)f->num_blocks * f->docs_per_block;
-    const int early = f->docs_per_block <= FEW_DOCS && allowed > 2.0 * c->top->k;
-    return blocks * (BLOCK_NS + (early ? DROPPED_EARLY : 1) * BLOCK_LIST_NS * c->num_lists);
+/* Most blocks are dropped early; as many as there are hits are not. */
+double sir_cost_blocks(const sir_context *c, double blocks) {
+    return blocks * (BLOCK_NS + BLOCK_LIST_NS * c->num_lists) + fmin(blocks, c->top->k + 32.0) * FULL_LIST_NS * c->num_lists;
+}
+
+/* Blocks that survive in indexes whose documents are in a good order, rather too few: more than k, and the more the fewer
+ * documents a block's bound stands for. */
+static double likely_blocks(uint32_t k, const sir_block_filter *f) {
+    return 3 * (k + 16.0) * SIR_BLOCK_DOCS / f->docs_per_block;
 }
 
 static double cost_bounds(const sir_context *c, const sir_block_filter *f) {
@@ -65,10 +69,11 @@ void sir_engine_auto(sir_context *segments, uint32_t num_segments) {
         filter += cost_bounds(&segments[i], f);
         bounded &= !segments[i].segment->without_blocks;
     }
-    /* k hits lie in k blocks at worst; twice as many survive in indexes whose documents are in a good order. */
-    const double share = all_blocks > 0 ? fmin(1, (2.0 * top->k + 32) / all_blocks) : 0;
-    for (uint32_t i = 0; i < num_segments; i++)
-        filter += sir_cost_blocks(&segments[i], segments[i].filter, share * segments[i].filter->num_blocks);
+    for (uint32_t i = 0; i < num_segments; i++) {
+        const sir_block_filter *f = segments[i].filter;
+        const double share = all_blocks > 0 ? fmin(1, likely_blocks(top->k, f) / all_blocks) : 0;
+        filter += sir_cost_blocks(&segments[i], share * f->num_blocks);
+    }
     if (bounded && filter < exhaustive) {
         const uint64_t before = top->threshold;
         segments->stats->queries[SIR_ENGINE_BLOCK_FILTER] += num_segments;

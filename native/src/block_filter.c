@@ -188,14 +188,16 @@ static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *block
     }
 }
 
-/* Score that at least `wanted` superblocks of all segments reach in their best block: cheap, and enough to start with. */
-static uint64_t first_cut(const sir_context *segments, uint32_t num_segments, uint32_t wanted) {
+/* Score that the bounds of at least `wanted` candidates reach; or else, cheaper and enough to start with, those of so many
+ * superblocks of all segments in their best block. */
+static uint64_t first_cut(const sir_context *segments, uint32_t num_segments, uint32_t wanted, int of_candidates) {
     uint64_t *keys = (uint64_t *)(void *)segments->workspace->positions;
     uint32_t count = 0;
     for (uint32_t i = 0; i < num_segments; i++) {
         const sir_block_filter *f = segments[i].filter;
-        for (uint32_t s = 0; s < f->num_supers && count < SIR_WINDOW_DOCS / 2; s++)
-            keys[count++] = f->super_bounds[f->supers[s]] * (uint64_t)f->unit;
+        const uint32_t most = sir_min(SIR_WINDOW_DOCS / 2 - count, of_candidates ? f->num_candidates : f->num_supers);
+        for (uint32_t j = 0; j < most; j++)
+            keys[count++] = (of_candidates ? f->bounds[f->blocks[j]] : f->super_bounds[f->supers[j]]) * (uint64_t)f->unit;
     }
     if (wanted >= count) return 1;
     sir_select_largest(keys, count, wanted);
@@ -234,7 +236,7 @@ static double collect_candidates(sir_context *segments, uint32_t num_segments, u
         f->cut = sir_max(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units, floor_units(c, f));
         f->num_candidates = c->kernels->collect_bounds(f->bounds, c->segment->num_blocks, f->cut,
                                                        f->filtered ? f->allowed : NULL, f->blocks);
-        cost += sir_cost_blocks(c, f, f->num_candidates);
+        cost += sir_cost_blocks(c, f->num_candidates);
     }
     return cost;
 }
@@ -284,12 +286,14 @@ int sir_block_filter_search(sir_context *segments, uint32_t num_segments, double
         blocks += f->num_blocks;
         all_blocks += segments[i].segment->num_blocks;
     }
-    /* Under a selective filter a superblock's best block is mostly not allowed, and all that are can be put in order. */
-    if (FEW_ALLOWED * blocks > all_blocks) {
-        const uint32_t wanted = sir_max(16, sir_min(segments->top->k / 4, 256));
-        if (collect_candidates(segments, num_segments, first_cut(segments, num_segments, wanted)) > budget) return 0;
-        score_candidates(segments, num_segments);
-    }
+    /* The most promising blocks raise the threshold; before, the number of candidates says nothing. Under a selective
+     * filter a superblock's best block is mostly not allowed, but all that are can be looked through. */
+    const int selective = FEW_ALLOWED * blocks <= all_blocks;
+    const uint32_t wanted = sir_max(16, sir_min(segments->top->k / 4, 256));
+    if (selective) collect_candidates(segments, num_segments, 1);
+    const uint64_t cut = first_cut(segments, num_segments, wanted, selective);
+    if (collect_candidates(segments, num_segments, cut) > budget) return 0;
+    score_candidates(segments, num_segments);
     if (collect_candidates(segments, num_segments, 1) > budget) return 0;
     score_candidates(segments, num_segments);
     return 1;

@@ -48,6 +48,6 @@ int sir_block_filter_search(sir_context *segments, uint32_t num_segments, double
 
 /* Estimated nanoseconds of exhaustive scoring, and of scoring so many blocks. */
 double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f);
-double sir_cost_blocks(const sir_context *c, const sir_block_filter *f, double blocks);
+double sir_cost_blocks(const sir_context *c, double blocks);
 
 #endif
