@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.errors import ConfigError
+from sparseir.models.fused_head import dense_gradient
 
 
 class Backbone(nn.Module):
@@ -61,10 +62,17 @@ class Backbone(nn.Module):
         output: Tensor = self.model(**inputs).logits
         return output
 
-    def embed(self, input_ids: Tensor) -> Tensor:
-        """Word embeddings of token ids, (B, L, H), before positions and normalisation."""
-        embedded: Tensor = self.model.get_input_embeddings()(input_ids)
-        return embedded
+    def embed(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Word embeddings of token ids, (B, L, H), before positions and normalisation, and the decoder's weight.
+
+        Where the two are tied, their gradients meet before one of the vocabulary's size is made.
+        """
+        module, weight = self.model.get_input_embeddings(), self.decoder.weight
+        if type(module) is not nn.Embedding or weight.device.type != "cpu":
+            return module(input_ids), weight
+        table = dense_gradient(weight)
+        own = table if module.weight is weight else dense_gradient(module.weight)
+        return nn.functional.embedding(input_ids, own, module.padding_idx, sparse=True), table
 
     def contextual(self, features: Mapping[str, Tensor]) -> Tensor:
         """The encoder's last hidden states (B, L, H), before the masked-LM head."""

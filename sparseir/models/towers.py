@@ -126,20 +126,25 @@ class MaskedLMTower(Tower):
 
         Those two keep little; run once, they make one gradient of the vocabulary's size where chunks make one each.
         """
-        embedded = {**features, "inputs_embeds": self.backbone.embed(features["input_ids"])}
-        parts, length = in_chunks(self.backbone, embedded, chunks), features["input_ids"].shape[1]
+        embeddings, table = self.backbone.embed(features["input_ids"])
+        parts = in_chunks(self.backbone, {**features, "inputs_embeds": embeddings}, chunks)
+        length = features["input_ids"].shape[1]
         hidden = torch.cat([nn.functional.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts])
-        return self._head(hidden, features, terms)
+        return self._head(hidden, features, terms, table)
 
-    def _head(self, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None) -> Tensor:
-        """Weights from the vectors in front of the vocabulary."""
+    def _head(
+        self, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None, table: Tensor | None = None
+    ) -> Tensor:
+        """Weights from the vectors in front of the vocabulary; `table`, as `Backbone.embed` gives it, is its matrix."""
         mask, decoder = features["attention_mask"], self.backbone.decoder
-        weight: Tensor = decoder.weight if terms is None else decoder.weight[terms]
+        rows = decoder.weight if table is None else table
+        weight: Tensor = rows if terms is None else rows[terms]
         bias: Tensor = decoder.bias if terms is None else decoder.bias[terms]
         if self.pooling == "max" and self.revive and terms is not None:
             weights = self._activate(reviving_relu(lowest_logits(hidden, mask, weight, bias)))
         elif self.pooling == "max":
-            weights = self._activate(max_logits(hidden, mask, weight, bias))
+            sparse = table is not None and terms is None
+            weights = self._activate(max_logits(hidden, mask, weight, bias, sparse_gradient=sparse))
         else:
             weights = _sum_activated(hidden, mask, weight, bias, self._activate)
         return self._finish(weights, hidden, features, terms)

@@ -21,6 +21,7 @@ from sparseir.config.recipe import Recipe
 from sparseir.data.pairs import read_text_vectors
 from sparseir.errors import ConfigError, DataError
 from sparseir.models.attention import attend_text_by_text
+from sparseir.models.dropout import drop_by_bits
 from sparseir.models.encoder import SparseEncoder, pick_device
 from sparseir.models.query_table import idf_weights
 from sparseir.models.towers import MaskedLMTower
@@ -159,9 +160,10 @@ def _starting_encoder(recipe: Recipe) -> SparseEncoder:
 
 
 def prepare_for_training(encoder: SparseEncoder) -> None:
-    """Choose the attention whose backward pass is fast and small on a CPU; on a GPU torch's own is."""
+    """On a CPU, choose the attention and the dropout that are fast and small there; a GPU is served by torch's own."""
     if encoder.device.type == "cpu":
         attend_text_by_text(encoder.module)
+        drop_by_bits(encoder.module)
 
 
 def _objective(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[Objective, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sparseir.models.fused_head import max_logits  # noqa: E402
+from sparseir.models.fused_head import dense_gradient, max_logits  # noqa: E402
 from sparseir.models.screen import VocabularyScreen  # noqa: E402
 
 
@@ -40,6 +40,22 @@ def test_fused_equals_plain(seed: int, grid: bool) -> None:
         results.append((top, hidden.grad, weight.grad, bias.grad))
     for fused, reference in zip(*results, strict=True):
         torch.testing.assert_close(fused, reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [-3.0, 3.0])
+def test_sparse_gradient_of_tied_embeddings_equals_the_dense_one(shift: float) -> None:
+    """Few and most terms active; the embedding's share and the head's meet in one dense gradient."""
+    found = []
+    for sparse in (True, False):
+        hidden, mask, weight, bias = inputs(8)
+        table = dense_gradient(weight) if sparse else weight
+        own = torch.nn.functional.embedding(torch.tensor([3, 3, 49]), table, sparse=sparse)
+        top = max_logits(hidden, mask, table, bias + shift, sparse_gradient=sparse)
+        (top.square().sum() + own.square().sum()).backward()
+        found.append((weight.grad, hidden.grad, bias.grad))
+    for ours, dense in zip(*found, strict=True):
+        assert not ours.is_sparse
+        torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-5)
 
 
 def test_first_maximum_gets_the_gradient() -> None:
