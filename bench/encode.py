@@ -57,7 +57,10 @@ def measure(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
         "sparseir float32": lambda: ours.encode_documents(texts, dtype="float32"),
     }
     for name, model in reference.items():
-        runs[name] = lambda model=model: model.encode_document(texts, batch_size=32, show_progress_bar=False)
+        for size in (32, 8):
+            runs[f"{name}, batches of {size}"] = lambda model=model, size=size: model.encode_document(
+                texts, batch_size=size, show_progress_bar=False
+            )
     autocast = reference["sentence-transformers float32"]
 
     def with_autocast() -> Any:
@@ -66,7 +69,7 @@ def measure(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
 
     runs["sentence-transformers autocast"] = with_autocast
     backbone = ours._copies.of(ours.document_tower, torch.bfloat16).backbone
-    features = [ours.tokenize_documents(texts[i : i + 32]) for i in range(0, len(texts), 32)]
+    features = [ours.tokenize_documents(texts[i : i + 8]) for i in range(0, len(texts), 8)]
 
     def without_head() -> None:
         with torch.inference_mode():
@@ -74,6 +77,8 @@ def measure(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
                 backbone(batch)
 
     runs["bound: bfloat16 network without head"] = without_head
+    for run in runs.values():
+        run()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(chosen.rounds):
         for name, run in runs.items():

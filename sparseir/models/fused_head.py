@@ -26,9 +26,7 @@ _SPARSE_SHARE = 0.5
 """Share of the vocabulary beyond which a sparse gradient of its matrix would save nothing."""
 
 
-def max_logits(
-    hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, *, sparse_gradient: bool = False
-) -> Tensor:
+def max_logits(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, *, sparse_gradient: bool = False) -> Tensor:
     """relu(max_t (hidden[b, t] · weight[v]) + bias[v]) over the tokens t with mask[b, t] = 1.
 
     Equals relu of the maximum of the plain logits: the bias is the same for all tokens and rounding is monotone. On
