@@ -291,6 +291,57 @@ SIR_API int32_t sir_device_layout_measure(const sir_posting_runs *runs, const si
  * the list allows; the sum over rows of the most frequent bank is then the largest bank count of the list, its minimum. */
 SIR_API int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error);
 
+/* ---- Queries on their way to a GPU (native/src/device_queries.c) ---- */
+typedef struct sir_query_rows {
+    int64_t *indptr;  /* (num_queries + 1) */
+    uint32_t *ids;    /* term ids, or rows of a segment's terms */
+    int32_t *weights; /* 1..4,095 */
+    uint64_t num_queries;
+} sir_query_rows;
+
+/* Integer weights of positive float ones and the scale of each query, as tests/oracle.py has them; 0 for an empty query. */
+SIR_API void sir_quantize_queries(const int64_t *indptr, const float *weights, uint64_t num_queries, int32_t *out,
+                                  double *scale);
+
+/* Rows of ascending term_ids in place of term ids; terms that are not there are left out. `out` has room for all of `in`.
+ * Returns how many are left. */
+SIR_API uint64_t sir_resolve_queries(const sir_query_rows *in, const uint32_t *term_ids, uint64_t num_terms,
+                                     sir_query_rows *out);
+
+/* Raises each query's threshold to the largest weight * ladder[row][step] of its rows. */
+SIR_API void sir_initial_thresholds(const sir_query_rows *rows, const uint8_t *ladder, uint32_t step,
+                                    int32_t *thresholds);
+
+/* ---- Submission to a GPU (native/src/device_submit.c) ---- */
+typedef struct sir_device_calls { /* functions of libcuda; each returns a CUDA status, 0 being success */
+    int32_t (*upload)(uint64_t to, const void *from, size_t bytes);         /* cuMemcpyHtoD_v2 */
+    int32_t (*clear)(uint64_t at, unsigned char value, size_t bytes);       /* cuMemsetD8_v2 */
+    int32_t (*launch)(void *kernel, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
+                      unsigned shared_bytes, void *stream, void **parameters, void **extra); /* cuLaunchKernel */
+    int32_t (*download)(void *to, uint64_t from, size_t bytes);             /* cuMemcpyDtoH_v2 */
+} sir_device_calls;
+
+typedef struct sir_device_launch {
+    void *kernel;
+    uint32_t blocks, threads, shared_bytes; /* no block: left out */
+    uint32_t first_window, num_windows, clear;
+} sir_device_launch;
+
+typedef struct sir_device_batch {
+    const void *queries; /* uploaded first */
+    uint64_t queries_at, queries_bytes;
+    uint64_t clear_at, clear_bytes; /* zeroed next */
+    void *task;                     /* the one argument of every launch, of which three words change between them */
+    uint32_t *first_window, *num_windows, *clear;
+    const sir_device_launch *launches;
+    uint64_t num_launches;
+    void *answer; /* downloaded last, when the launches have ended */
+    uint64_t answer_at, answer_bytes;
+} sir_device_batch;
+
+/* Steps with 0 bytes are left out. Returns the first CUDA status that is not 0; nothing follows it. */
+SIR_API int32_t sir_device_submit(const sir_device_calls *calls, const sir_device_batch *batch);
+
 /* Documents of one segment to be scored over the weights it stores. */
 typedef struct sir_float_request {
     uint32_t segment, num_docs, num_terms;

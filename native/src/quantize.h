@@ -2,6 +2,7 @@
 #ifndef SIR_QUANTIZE_H
 #define SIR_QUANTIZE_H
 
+#include <math.h>
 #include <stdint.h>
 
 /* floor(weight / scale + 1/2) clipped to 1..255, in float64: weights are positive, so that cutting the fraction off is
@@ -13,6 +14,13 @@ static inline uint8_t sir_impact(float weight, double scale, uint64_t *clipped)
     level = level < 255.0 ? level : 255.0;
     uint32_t impact = (uint32_t)level;
     return (uint8_t)(impact ? impact : 1);
+}
+
+/* floor(weight / scale + 1/2) clipped to 1..limit, in float64. */
+static inline int64_t sir_query_level(float weight, double scale, int64_t limit)
+{
+    const double level = floor((double)weight / scale + 0.5);
+    return level < 1 ? 1 : level > (double)limit ? limit : (int64_t)level;
 }
 
 #endif

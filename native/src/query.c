@@ -1,8 +1,8 @@
 /* From float query weights to the integers of tests/oracle.py. */
 #include <inttypes.h>
-#include <math.h>
 
 #include "engine.h"
+#include "quantize.h"
 
 enum { MAX_IMPACT = 255 };
 
@@ -11,8 +11,7 @@ static uint64_t quantize(const double scale, const float *weights, const uint64_
                          uint32_t limit, uint32_t *out) {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < count; i++) {
-        double level = floor((double)weights[(uint32_t)order[i]] / scale + 0.5);
-        out[i] = level < 1 ? 1 : level > limit ? limit : (uint32_t)level;
+        out[i] = (uint32_t)sir_query_level(weights[(uint32_t)order[i]], scale, limit);
         sum += out[i];
     }
     return sum;

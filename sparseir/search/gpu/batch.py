@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
+from indexer.native import library
 from indexer.tables import LADDER_RANKS
 
-MAX_QUERY_WEIGHT = 4095
-MAX_IMPACT = 255
 ORDINAL_MASK = 0xFFFF_FFFF
 """The low half of a sort key holds the complement of the ordinal, so that larger keys are better hits."""
+
+_FourWords = ctypes.c_uint64 * 4
+_pointer = ctypes.c_void_p
+library.sir_quantize_queries.restype = None
+library.sir_quantize_queries.argtypes = (_pointer, _pointer, ctypes.c_uint64, _pointer, _pointer)
+library.sir_resolve_queries.restype = ctypes.c_uint64
+library.sir_resolve_queries.argtypes = (_FourWords, _pointer, ctypes.c_uint64, _FourWords)
+library.sir_initial_thresholds.restype = None
+library.sir_initial_thresholds.argtypes = (_FourWords, _pointer, ctypes.c_uint32, _pointer)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,6 +57,8 @@ class QueryBatch:
 
     def distinct(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """(ids that occur, ascending; the place among them of each of `ids`)."""
+        if len(self) == 1:  # a query names a term once
+            return self.ids, np.arange(len(self.ids))
         largest = int(self.ids.max(initial=0))
         if largest > 32 * len(self.ids):
             ids, at = np.unique(self.ids, return_inverse=True)
@@ -57,18 +69,18 @@ class QueryBatch:
 
     def resolve(self, term_ids: NDArray[np.uint32]) -> QueryBatch:
         """Term rows of a segment in place of term ids; terms the segment does not have are left out."""
-        if len(term_ids) == 0 or len(self.ids) == 0:
-            return QueryBatch(indptr=np.zeros_like(self.indptr), ids=self.ids[:0], weights=self.weights[:0])
-        distinct, at = self.distinct()
-        row = np.searchsorted(term_ids, distinct)
-        inside = (term_ids[np.minimum(row, len(term_ids) - 1)] == distinct)[at]
-        row = row[at]
-        kept = np.concatenate([[0], np.cumsum(inside)])
-        return QueryBatch(
-            indptr=kept[self.indptr].astype(np.int64),
-            ids=row[inside].astype(np.uint32),
-            weights=np.ascontiguousarray(self.weights[inside]),
+        names = np.ascontiguousarray(term_ids, np.uint32)
+        rows = QueryBatch(
+            indptr=np.empty(len(self) + 1, np.int64),
+            ids=np.empty(len(self.ids), np.uint32),
+            weights=np.empty(len(self.ids), np.int32),
         )
+        kept = library.sir_resolve_queries(self._as_struct(), names.ctypes.data, len(names), rows._as_struct())
+        return QueryBatch(indptr=rows.indptr, ids=rows.ids[:kept], weights=rows.weights[:kept])
+
+    def _as_struct(self) -> ctypes.Array[ctypes.c_uint64]:
+        """sir_query_rows of native/include/sparseir.h: four words."""
+        return _FourWords(self.indptr.ctypes.data, self.ids.ctypes.data, self.weights.ctypes.data, len(self))
 
     def chunks(self, max_queries: int) -> Iterator[tuple[int, int]]:
         for start in range(0, len(self), max_queries):
@@ -81,38 +93,13 @@ def quantize_queries(vectors: SparseVectors) -> tuple[QueryBatch, NDArray[np.flo
     weight = clip(floor(w / scale + 1/2), 1, limit), scale = max(w) / limit in float64; limit = 4,095, coarsened to
     floor((2^31 - 1) / (255 · terms)) where the sum of weight · 255 would reach 2^31. An empty query has scale 0.
     """
-    indptr = np.asarray(vectors.indptr, np.int64)
-    lengths = indptr[1:] - indptr[:-1]
-    weights = vectors.weights.astype(np.float64)
-    largest = np.zeros(len(lengths))
-    filled = np.flatnonzero(lengths)
-    if len(filled):
-        largest[filled] = np.maximum.reduceat(weights, indptr[filled])
-    limit = np.full(len(lengths), MAX_QUERY_WEIGHT, np.int64)
-    integers, scale = _round_to(weights, largest, limit, lengths)
-    total = np.concatenate([[0], np.cumsum(integers)])
-    over = (total[indptr[1:]] - total[indptr[:-1]]) * MAX_IMPACT >= 2**31
-    if over.any():
-        limit[over] = (2**31 - 1) // (MAX_IMPACT * lengths[over])
-        integers, scale = _round_to(weights, largest, limit, lengths)
-    return QueryBatch(indptr=indptr, ids=vectors.term_ids, weights=integers.astype(np.int32)), scale
-
-
-def _round_to(
-    weights: NDArray[np.float64], largest: NDArray[np.float64], limit: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    scale = largest / limit
-    levels = np.floor(weights / np.repeat(scale, lengths) + 0.5)
-    return np.clip(levels, 1, np.repeat(limit, lengths)).astype(np.int64), scale
-
-
-def _per_query_max(values: NDArray[np.int64], indptr: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Largest value of each row; 0 for an empty one."""
-    out = np.zeros(len(indptr) - 1, np.int64)
-    filled = np.flatnonzero(np.diff(indptr))
-    if len(filled):
-        out[filled] = np.maximum.reduceat(values, indptr[filled])
-    return out
+    indptr = np.ascontiguousarray(vectors.indptr, np.int64)
+    given = np.ascontiguousarray(vectors.weights, np.float32)
+    weights, scale = np.empty(len(given), np.int32), np.empty(len(indptr) - 1)
+    library.sir_quantize_queries(
+        indptr.ctypes.data, given.ctypes.data, len(scale), weights.ctypes.data, scale.ctypes.data
+    )
+    return QueryBatch(indptr=indptr, ids=vectors.term_ids, weights=weights), scale
 
 
 def initial_thresholds(rows: QueryBatch, ladder: NDArray[np.uint8], k: int, num_deleted: int) -> NDArray[np.int32]:
@@ -121,12 +108,12 @@ def initial_thresholds(rows: QueryBatch, ladder: NDArray[np.uint8], k: int, num_
     θ₀ = max_t q_t · ladder_t[rank], rank the first stored one ≥ k + deletions: of the documents at or above that impact
     at most `num_deleted` are gone, and every other query term only adds. Not to be used under a filter.
     """
-    thresholds = np.ones(len(rows), np.int64)
-    column = int(np.searchsorted(LADDER_RANKS, k + num_deleted))
-    if column < len(LADDER_RANKS) and len(rows.ids):
-        products = rows.weights.astype(np.int64) * ladder[rows.ids, column]
-        thresholds = np.maximum(thresholds, _per_query_max(products, rows.indptr))
-    return thresholds.astype(np.int32)
+    thresholds = np.ones(len(rows), np.int32)
+    step = bisect.bisect_left(LADDER_RANKS, k + num_deleted)
+    if step < len(LADDER_RANKS):
+        table = np.ascontiguousarray(ladder)
+        library.sir_initial_thresholds(rows._as_struct(), table.ctypes.data, step, thresholds.ctypes.data)
+    return thresholds
 
 
 def score_bounds(rows: QueryBatch, list_max: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -134,6 +121,12 @@ def score_bounds(rows: QueryBatch, list_max: NDArray[np.uint8]) -> NDArray[np.in
     products = rows.weights.astype(np.int64) * list_max[rows.ids]
     total = np.concatenate([[0], np.cumsum(products)])
     return total[rows.indptr[1:]] - total[rows.indptr[:-1]]
+
+
+def bin_shifts(bounds: NDArray[np.int64], bins: int) -> NDArray[np.int32]:
+    """How far to shift the scores of each query to the right so that none reaches `bins`, a power of two."""
+    bits = np.frexp(bounds.astype(np.float64))[1]  # bit lengths: bounds are below 2^31
+    return np.maximum(bits - (bins.bit_length() - 1), 0)
 
 
 def pack_bits(flags: NDArray[np.bool_]) -> NDArray[np.uint32]:

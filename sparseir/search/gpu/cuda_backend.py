@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.errors import ConfigError
-from sparseir.search.gpu.batch import ORDINAL_MASK, QueryBatch, pack_bits, score_bounds
+from sparseir.search.gpu.batch import ORDINAL_MASK, QueryBatch, bin_shifts, pack_bits, score_bounds
 from sparseir.search.gpu.compiler import compiled_kernels
 from sparseir.search.gpu.cuda_task import BINS, Task
 from sparseir.search.gpu.driver import MAX_GRID, DeviceBuffer, Driver
 from sparseir.search.gpu.head import HEAD_QUERIES, DenseHead
 from sparseir.search.gpu.residency import LayoutOnDevice
+from sparseir.search.gpu.submission import Submission
 from sparseir.search.gpu.windows import Waves, plan_waves, spread_order
 
 if TYPE_CHECKING:
@@ -53,13 +54,10 @@ class _Prepared:
     """A chunk of queries on the device."""
 
     task: Task
+    submission: Submission
     num_queries: int
-    queries: DeviceBuffer  # their terms, weights and thresholds
-    work: DeviceBuffer  # histogram, count, best
     candidates: DeviceBuffer
     windows_per_launch: int
-    threshold_offset: int
-    count_offset: int
 
 
 class CudaBackend:
@@ -164,7 +162,7 @@ class CudaBackend:
     ) -> NDArray[np.uint64]:
         prepared = self._prepare(rows, k, thresholds)
         for number, (begin, stop) in enumerate(self._parts.groups):
-            self._parts.enter(number, prepared.task)
+            self._enter(number, prepared)
             waves = Waves(sample=0, emit=((0, stop - begin),))
             if number == 0:
                 waves = plan_waves(stop - begin, self._window_docs, k, prepared.task.capacity)
@@ -174,15 +172,14 @@ class CudaBackend:
             for first, count in waves.emit:
                 self._score("emit", prepared, begin + first, count)
                 self._tighten(prepared, clear=False)
-            self._parts.leave(number)
         keys, counts = self._best(prepared, k)
         over = np.flatnonzero(counts > prepared.task.capacity)
-        risen = np.empty(len(rows) if len(over) else 0, np.int32)
-        prepared.queries.download(risen, prepared.threshold_offset)
         if len(over) and again:
             keys[over] = self._search_all_scores(rows.take(over), k)
         elif len(over):
             # Every candidate was counted, so the thresholds now are safe and close; few pass them a second time.
+            risen = np.empty(len(rows), np.int32)
+            prepared.submission.flush(risen, prepared.task.threshold)
             keys[over] = self._search_chunk(rows.take(over), k, risen[over], again=True)
         return keys
 
@@ -191,29 +188,28 @@ class CudaBackend:
         num_queries, capacity = len(rows), self._capacity(k)
         listed = rows if self._head is None else self._head.tail(rows)
         distinct, slot = listed.distinct()
-        bits = np.frexp(score_bounds(rows, self._list_max).astype(np.float64))[1]  # bit lengths: bounds are below 2^31
-        parts = {
-            "query_start": listed.indptr.astype(np.uint32),
-            "query_slot": slot.astype(np.uint32),
+        parts: dict[str, NDArray[Any]] = {
+            "query_start": listed.indptr,
+            "query_slot": slot,
             "query_weight": listed.weights.view(np.uint32),
-            "rows": distinct.astype(np.uint32),
-            "bin_shift": np.maximum(bits - (BINS.bit_length() - 1), 0).astype(np.uint32),
+            "rows": distinct,
+            "bin_shift": bin_shifts(score_bounds(rows, self._list_max), BINS),
             "threshold": thresholds.view(np.uint32),
         }
         if self._head is not None:
             low, high = self._head.planes(rows)
             parts |= {"head_low": low.reshape(-1).view(np.uint32), "head_high": high.reshape(-1).view(np.uint32)}
-        queries = self._upload("queries", np.concatenate(list(parts.values())))
+        packed = np.empty(sum(len(part) for part in parts.values()), np.uint32)
+        queries = self._driver.scratch("queries", packed.nbytes)
         task = Task.from_buffer_copy(self._base)
-        offset, places = 0, {}
+        offset = 0
         for name, part in parts.items():
-            places[name] = offset
-            setattr(task, name, queries.address + offset)
-            offset += part.nbytes
+            setattr(task, name, queries.address + 4 * offset)
+            packed[offset : offset + len(part)] = part
+            offset += len(part)
         histogram_bytes = 4 * BINS * num_queries
         count_bytes = 4 * (num_queries + num_queries % 2)  # the keys after it stay aligned to 8 bytes
         work = self._driver.scratch("work", histogram_bytes + count_bytes + 8 * num_queries * k)
-        work.clear(histogram_bytes + count_bytes)
         slot_bytes = max(8 * len(distinct), self._free // 4)
         windows = int(min(self._num_windows, max(1, slot_bytes // max(1, 8 * len(distinct)))))
         slots = self._driver.scratch("slots", 8 * windows * len(distinct))
@@ -222,32 +218,35 @@ class CudaBackend:
         task.best = work.address + histogram_bytes + count_bytes
         task.slots, task.candidates = slots.address, candidates.address
         task.num_queries, task.num_rows, task.k, task.capacity = num_queries, len(distinct), k, capacity
+        submission = Submission(self._driver, task)
+        submission.upload(packed, queries.address)
+        submission.clear(work.address, histogram_bytes + count_bytes)
         return _Prepared(
-            task=task,
-            num_queries=num_queries,
-            queries=queries,
-            work=work,
-            candidates=candidates,
-            windows_per_launch=windows,
-            threshold_offset=places["threshold"],
-            count_offset=histogram_bytes,
+            task=task, submission=submission, num_queries=num_queries, candidates=candidates, windows_per_launch=windows
         )
+
+    def _enter(self, number: int, prepared: _Prepared) -> None:
+        """Go on with a group of windows; the launches so far read the one before."""
+        if number:
+            prepared.submission.flush()
+            self._parts.leave(number - 1)
+        self._parts.enter(number, prepared.task)
 
     def _score(self, sink: str, prepared: _Prepared, first: int, count: int) -> None:
         """Find the lists of the windows first .. first + count of the spread order, then score them."""
         task, threads = prepared.task, self._limits.threads
         parties = prepared.num_queries if self._head is None else -(-prepared.num_queries // HEAD_QUERIES)
         shared = self._shared + (4 * BINS if sink == "sample" else 0)
+        num_rows, launch = task.num_rows, prepared.submission.launch
         for start in range(first, first + count, prepared.windows_per_launch):
-            task.first_window = start
-            task.num_windows = min(prepared.windows_per_launch, first + count - start)
-            blocks = -(-task.num_windows * task.num_rows // SMALL_BLOCK)
-            self._driver.launch(self._kernels["sir_resolve"], (blocks, SMALL_BLOCK), 0, task)
-            self._driver.launch(self._kernels[sink], (task.num_windows * parties, threads), shared, task)
+            windows = min(prepared.windows_per_launch, first + count - start)
+            blocks = -(-windows * num_rows // SMALL_BLOCK)
+            launch(self._kernels["sir_resolve"], (blocks, SMALL_BLOCK), 0, (start, windows))
+            launch(self._kernels[sink], (windows * parties, threads), shared, (start, windows))
 
     def _tighten(self, prepared: _Prepared, *, clear: bool) -> None:
-        prepared.task.clear = int(clear)
-        self._driver.launch(self._kernels["sir_tighten"], (prepared.num_queries, SMALL_BLOCK), 4 * 36, prepared.task)
+        grid = (prepared.num_queries, SMALL_BLOCK)
+        prepared.submission.launch(self._kernels["sir_tighten"], grid, 4 * 36, clear=int(clear))
 
     def _best(self, prepared: _Prepared, k: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
         """Sort keys (Q, k) and the number of candidates each query met."""
@@ -255,10 +254,10 @@ class CudaBackend:
         if k <= MAX_FUSED_K:
             shared = 4 * (40 + 256) + 8 * (1 << (k - 1).bit_length())
             threads = min(512, max(SMALL_BLOCK, self._limits.threads))
-            self._driver.launch(self._kernels["sir_select"], (num_queries, threads), shared, prepared.task)
+            prepared.submission.launch(self._kernels["sir_select"], (num_queries, threads), shared)
         padded = num_queries + num_queries % 2
         both = np.empty(padded + 2 * num_queries * k, np.uint32)
-        prepared.work.download(both, prepared.count_offset)
+        prepared.submission.flush(both, prepared.task.count)
         counts = both[:num_queries]
         if k <= MAX_FUSED_K:
             return both[padded:].view(np.uint64).reshape(num_queries, k).copy(), counts
@@ -281,9 +280,9 @@ class CudaBackend:
             scores = self._driver.scratch("scores", 4 * self._num_docs * (stop - start))
             prepared.task.scores = scores.address
             for number, (first, end) in enumerate(self._parts.groups):
-                self._parts.enter(number, prepared.task)
+                self._enter(number, prepared)
                 self._score("store", prepared, first, end - first)
-                self._parts.leave(number)
+            prepared.submission.flush()
             one = np.empty(self._num_docs, np.int32)
             for q in range(stop - start):
                 scores.download(one, 4 * self._num_docs * q)

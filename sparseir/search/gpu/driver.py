@@ -93,17 +93,29 @@ class Driver:
         self.use()
         self.lock = threading.Lock()
         self._scratch: dict[str, DeviceBuffer] = {}
+        self._tables: dict[tuple[str, ...], ctypes.Array[ctypes.c_void_p]] = {}
         self.arch = f"sm_{self._attribute(_MAJOR)}{self._attribute(_MINOR)}"
         self.multiprocessors = self._attribute(_MULTIPROCESSORS)
         self.max_shared_bytes = self._attribute(_SHARED_OPT_IN)
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a driver function; a status other than 0 raises."""
-        status = getattr(self._library, name)(*arguments)
+        self.check(getattr(self._library, name)(*arguments), name)
+
+    def check(self, status: int, what: str) -> None:
+        """Raise NativeError unless a CUDA status is 0."""
         if status:
             text = ctypes.c_char_p()
             self._library.cuGetErrorString(status, ctypes.byref(text))
-            raise NativeError(f"{name} failed with CUDA error {status}: {(text.value or b'unknown').decode()}")
+            raise NativeError(f"{what} failed with CUDA error {status}: {(text.value or b'unknown').decode()}")
+
+    def calls(self, names: tuple[str, ...]) -> ctypes.Array[ctypes.c_void_p]:
+        """Addresses of driver functions, for C code that calls them."""
+        table = self._tables.get(names)
+        if table is None:
+            places = (ctypes.cast(getattr(self._library, name), ctypes.c_void_p) for name in names)
+            table = self._tables[names] = (ctypes.c_void_p * len(names))(*places)
+        return table
 
     def use(self) -> None:
         """Make the context current in the calling thread."""
@@ -124,12 +136,12 @@ class Driver:
 
         Whoever uses it holds `lock`. What it contains is left over from the last use.
         """
-        kept = self._scratch.pop(role, None)
+        kept = self._scratch.get(role)
         if kept is None or kept.nbytes < nbytes:
             if kept is not None:
+                del self._scratch[role]
                 kept.free()
-            kept = DeviceBuffer(self, nbytes)
-        self._scratch[role] = kept
+            kept = self._scratch[role] = DeviceBuffer(self, nbytes)
         return kept
 
     def put(self, array: NDArray[Any]) -> DeviceBuffer:
