@@ -89,6 +89,21 @@ class FloatRequest(ctypes.Structure):
     )
 
 
+class DocumentSample(ctypes.Structure):
+    """sir_document_sample."""
+
+    _fields_ = (
+        ("doc_ids", ctypes.c_void_p),
+        ("segment", ctypes.c_uint32),
+        ("num_docs", ctypes.c_uint32),
+        ("room", ctypes.c_uint64),
+        ("numbers", ctypes.c_void_p),
+        ("term_ids", ctypes.c_void_p),
+        ("impacts", ctypes.c_void_p),
+        ("count", ctypes.c_uint64),
+    )
+
+
 _P, _U32 = ctypes.c_void_p, ctypes.c_uint32
 library.sir_index_open.argtypes = (_P, _U32, ctypes.POINTER(IndexOptions), ctypes.POINTER(_P), ctypes.POINTER(SirError))
 library.sir_index_close.argtypes = (_P,)
@@ -180,15 +195,19 @@ class NativeIndex:
         check(status, error)
         return scores
 
-    def document_vector(self, segment: int, doc_id: int, room: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-        """Terms and impacts of one document; `room` is the number of terms of the segment."""
-        terms, impacts, count, error = np.zeros(room, np.uint32), np.zeros(room, np.uint8), _U32(), SirError()
-        status = library.sir_document_vector(
-            *(self.handle, _U32(segment), _U32(doc_id), pointer(terms), pointer(impacts)),
-            *(ctypes.byref(count), ctypes.byref(error)),
-        )
-        check(status, error)
-        return terms[: count.value].copy(), impacts[: count.value].copy()
+    def document_vectors(
+        self, segment: int, doc_ids: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]:
+        """Postings of some documents: which of `doc_ids` (its position), term ids, impacts; by ascending term id."""
+        documents, room = np.ascontiguousarray(doc_ids, np.uint32), 512 * len(doc_ids)
+        while True:
+            numbers, terms, impacts = np.zeros(room, np.uint32), np.zeros(room, np.uint32), np.zeros(room, np.uint8)
+            sample, error = DocumentSample(documents.ctypes.data, segment, len(documents), room), SirError()
+            sample.numbers, sample.term_ids, sample.impacts = (a.ctypes.data for a in (numbers, terms, impacts))
+            check(library.sir_document_vectors(self.handle, ctypes.byref(sample), ctypes.byref(error)), error)
+            if sample.count <= room:
+                return numbers[: sample.count], terms[: sample.count], impacts[: sample.count]
+            room = sample.count
 
     def close(self) -> None:
         """Release the native handle; searches must have ended."""

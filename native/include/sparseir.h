@@ -111,7 +111,7 @@ typedef struct sir_request {
     /* Of SIR_ENGINE_APPROXIMATE only. A block is scored when its bound divided by bound_factor (1 .. 1000; 1 is exact) reaches
      * the threshold: bounds are loose, so that a factor somewhat above 1 loses few hits. Where it is above 1, only the
      * heaviest terms are in the bounds, those that hold bound_mass (above 0, at most 1) of what all terms may contribute.
-     * At most max_blocks are scored a segment, best bounds first; 0: no limit. */
+     * At most max_blocks are scored a segment, best bounds first; 0: no limit. With `allowed` the search is exact. */
     double bound_factor;
     double bound_mass;
     uint32_t max_blocks;
@@ -354,10 +354,20 @@ typedef struct sir_float_request {
  * SIR_ERROR_ARGUMENT where the segment stores none. Cost: a look-up a document and term. */
 SIR_API int sir_float_scores(const sir_index *index, const sir_float_request *request, double *scores, sir_error *error);
 
-/* Terms and impacts of one document, by ascending term id; term_ids and impacts have room for all terms of the segment.
- * Cost: a look-up for every term of the segment (milliseconds): for samples, not for searches. */
-SIR_API int sir_document_vector(const sir_index *index, uint32_t segment, uint32_t doc_id, uint32_t *term_ids,
-                                uint8_t *impacts, uint32_t *count, sir_error *error);
+/* Documents of one segment whose vectors are wanted, and where their postings go. */
+typedef struct sir_document_sample {
+    const uint32_t *doc_ids;
+    uint32_t segment, num_docs;
+    uint64_t room;      /* of each of the three arrays */
+    uint32_t *numbers;  /* which of the documents, 0 .. num_docs - 1 */
+    uint32_t *term_ids;
+    uint8_t *impacts;
+    uint64_t count;     /* out: postings there are; those beyond room were not written */
+} sir_document_sample;
+
+/* Postings of some documents by ascending term id, then in the order of doc_ids. Cost: a look-up for every document and term
+ * of the segment (milliseconds a document): for samples, not for searches. */
+SIR_API int sir_document_vectors(const sir_index *index, sir_document_sample *sample, sir_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* Single documents out of the posting lists: scores over the stored weights, and the whole vector of one document. */
+/* Single documents out of the posting lists: scores over the stored weights, and the whole vectors of a few. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -57,18 +57,27 @@ int sir_float_scores(const sir_index *index, const sir_float_request *r, double 
     return SIR_OK;
 }
 
-int sir_document_vector(const sir_index *index, uint32_t segment, uint32_t doc_id, uint32_t *term_ids, uint8_t *impacts,
-                        uint32_t *count, sir_error *error) {
-    *count = 0;
-    if (segment >= index->num_segments || doc_id >= index->segments[segment].num_docs)
-        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no document %" PRIu32 " in segment %" PRIu32, doc_id, segment);
-    const sir_segment *s = &index->segments[segment];
+int sir_document_vectors(const sir_index *index, sir_document_sample *r, sir_error *error) {
+    r->count = 0;
+    if (r->segment >= index->num_segments)
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no segment %" PRIu32, r->segment);
+    const sir_segment *s = &index->segments[r->segment];
+    for (uint32_t d = 0; d < r->num_docs; d++)
+        if (r->doc_ids[d] >= s->num_docs)
+            return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no document %" PRIu32 " in segment %" PRIu32, r->doc_ids[d],
+                            r->segment);
     for (uint32_t at = 0; at < s->num_terms; at++) {
         const sir_list list = sir_list_of(s, at, 1);
-        const uint32_t posting = find_posting(index, s, &list, doc_id);
-        if (posting == list.term->df) continue;
-        term_ids[*count] = s->term_ids[at];
-        impacts[(*count)++] = list.impacts[posting];
+        for (uint32_t d = 0; d < r->num_docs; d++) {
+            const uint32_t posting = find_posting(index, s, &list, r->doc_ids[d]);
+            if (posting == list.term->df) continue;
+            if (r->count < r->room) {
+                r->numbers[r->count] = d;
+                r->term_ids[r->count] = s->term_ids[at];
+                r->impacts[r->count] = list.impacts[posting];
+            }
+            r->count++;
+        }
     }
     return SIR_OK;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,22 @@ Allowed = list[NDArray[np.uint64]] | None
 MAX_K = 2**30
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Knobs:
+    """How approximate search departs from the block filter; see docs/algorithms.md.
+
+    Parameters
+    ----------
+    bound_factor : bounds of blocks are divided by it; 1 is exact search, whatever bound_mass says.
+    bound_mass : share of what a query's terms may score whose terms, heaviest first, are in the bounds.
+    max_blocks : blocks of 32 documents scored at most a segment, best bounds first; 0 for no limit.
+    """
+
+    bound_factor: float = 1.0
+    bound_mass: float = 1.0
+    max_blocks: int = 0
+
+
 class CpuEngine:
     """Runs searches in an opened index.
 
@@ -30,8 +47,8 @@ class CpuEngine:
 
     Attributes
     ----------
-    bound_factor : None for exact search, else how far above the threshold a block's bound must lie to be scored, by k.
-    max_blocks : of approximate search: blocks scored at most a segment, 0 for no limit.
+    knobs : None for exact search, else the knobs of approximate search by k and the queries' number of terms; they are None where
+        it is exact.
 
     Raises
     ------
@@ -44,8 +61,7 @@ class CpuEngine:
         self.native = native
         self.choose(engine)
         self.num_threads = num_threads
-        self.bound_factor: Callable[[int], float] | None = None
-        self.max_blocks = 0
+        self.knobs: Callable[[int, float], Knobs | None] | None = None
         self._idle: list[Scratch] = []
 
     def choose(self, engine: str) -> None:
@@ -71,8 +87,11 @@ class CpuEngine:
                 f"{', '.join(self.native.engines)}; 'sparseir index compact --layout standard' makes them"
             )
 
-    def take(self, k: int, num_terms: int) -> Scratch:
-        """A scratch that no other thread uses, large enough for the query; `give` returns it."""
+    def take(self, k: int, num_terms: int, mean_terms: float = 0) -> Scratch:
+        """A scratch that no other thread uses, large enough for queries of up to num_terms terms; `give` returns it.
+
+        mean_terms is their mean number of terms, where it differs.
+        """
         if not 1 <= k <= MAX_K:
             raise DataError(f"k is {k}; it must be 1..{MAX_K}")
         try:
@@ -88,11 +107,13 @@ class CpuEngine:
                 scratch.add_stats(stats)
         request = scratch.request
         request.k = k
-        if self.bound_factor is None:
+        knobs = None if self.knobs is None else self.knobs(k, mean_terms or num_terms)
+        if knobs is None:
             request.engine = ENGINES[self.engine]
         else:
-            request.engine, request.max_blocks = APPROXIMATE, self.max_blocks
-            request.bound_factor, request.bound_mass = self.bound_factor(k), 1.0
+            request.engine = APPROXIMATE
+            request.bound_factor, request.bound_mass = knobs.bound_factor, knobs.bound_mass
+            request.max_blocks = knobs.max_blocks
         return scratch
 
     def give(self, scratch: Scratch) -> None:
@@ -139,8 +160,8 @@ class CpuEngine:
             ordinals.ctypes.data,
             scores.ctypes.data,
         )
-        longest = int(np.diff(vectors.indptr).max(initial=0))
-        workers = [self.take(k, longest) for _ in range(max(1, min(self.num_threads, len(vectors))))]
+        longest, mean = int(np.diff(vectors.indptr).max(initial=0)), len(vectors.term_ids) / max(1, len(vectors))
+        workers = [self.take(k, longest, mean) for _ in range(max(1, min(self.num_threads, len(vectors))))]
         for scratch in workers:
             scratch.allow(allowed)
         try:

@@ -36,7 +36,6 @@ def open_engine(index: Index, cpu: CpuEngine, engine: str | GpuConfig | Approxim
     if engine == "approximate":
         engine = ApproximateConfig()
     if isinstance(engine, ApproximateConfig):
-        cpu.need_blocks("approximate", "block_filter" not in cpu.native.engines)
         return ApproximateEngine(index, cpu, engine)
     if isinstance(engine, str) and engine != "gpu":
         CpuEngine(cpu.native, engine=engine)  # refuses it, naming those there are

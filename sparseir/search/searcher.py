@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors, open_index
 from indexer.native_search import ENGINES, NativeIndex
-from sparseir.errors import DataError, SparseIRError
-from sparseir.search.approximate import ApproximateConfig, ApproximateEngine, Calibration
+from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.search.approximate import ApproximateConfig, ApproximateEngine
+from sparseir.search.calibration import Calibration
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.engines import OtherEngine, open_engine
 from sparseir.search.explain import Explanation, explain_document
@@ -236,6 +237,22 @@ class Searcher:
         """What approximate search was tuned to so far, one entry for each k."""
         return self._other.calibrations if isinstance(self._other, ApproximateEngine) else []
 
+    def calibrate(self, queries: Any, k: int) -> Calibration:
+        """Tune approximate search for k on queries like those to come; kept beside the index until it changes.
+
+        Parameters
+        ----------
+        queries : as for `search_vectors`; 300 or more, of which a third tunes and the others check.
+
+        Raises
+        ------
+        DataError : a row that cannot be used, by number.
+        ConfigError : the searcher was not opened for approximate search with a recall target.
+        """
+        if not isinstance(self._other, ApproximateEngine):
+            raise ConfigError("only a searcher opened with an ApproximateConfig can be calibrated")
+        return self._other.calibrate(self._vectors(queries), k)
+
     def stats(self) -> dict[str, int]:
         """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored."""
         return self._cpu.stats()
@@ -301,14 +318,18 @@ class Searcher:
         ------
         DataError : a row that cannot be used, by number.
         """
+        vectors = self._vectors(queries)
+        allowed = None if filter is None else self.prepare_filter(filter).bitmaps
+        doc_scale = 1.0 if self._index is None else self._index.doc_scale
+        return Ranking(*(self._other or self._cpu).search_vectors(vectors, k, doc_scale, allowed))
+
+    def _vectors(self, queries: Any) -> SparseVectors:
         vectors = queries if isinstance(queries, SparseVectors) else SparseVectors.from_scipy(queries, source="queries")
         if vectors.num_terms > self.num_terms and len(vectors.term_ids):
             largest = int(vectors.term_ids.max())
             if largest >= self.num_terms:
                 raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{self.num_terms - 1}")
-        allowed = None if filter is None else self.prepare_filter(filter).bitmaps
-        doc_scale = 1.0 if self._index is None else self._index.doc_scale
-        return Ranking(*(self._other or self._cpu).search_vectors(vectors, k, doc_scale, allowed))
+        return vectors
 
 
 def _checked_terms(term_ids: Any, weights: Any, num_terms: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:

@@ -1,0 +1,68 @@
+"""Calibrations kept in a file beside the index, for as long as the index does not change."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from indexer import Index
+from sparseir.search.calibration import Calibration
+from sparseir.search.cpu import Knobs
+
+VERSION = 1
+
+
+class CalibrationFile:
+    """The file `NAME.calibrations.json` beside an index folder NAME.
+
+    It holds calibrations of one committed state of the index: after an add, a delete or a compaction they are void. A file
+    that cannot be read is taken for empty, and one that cannot be written is left: the next search calibrates anew.
+    """
+
+    def __init__(self, index: Index, *, write: bool = True) -> None:
+        folder = index.path.resolve()
+        self.path: Path = folder.with_name(folder.name + ".calibrations.json")
+        self._state = f"{index.generation}-{zlib.crc32(index.manifest.to_bytes()):08x}"
+        self._write = write
+
+    def get(self, target: float, k: int, max_blocks: int, source: str) -> Calibration | None:
+        """The calibration kept for this target, k, limit and source, or None."""
+        raw = self._entries().get(_key(target, k, max_blocks, source))
+        if raw is None:
+            return None
+        try:
+            knobs = None if raw["knobs"] is None else Knobs(**raw["knobs"])
+            return Calibration(**{**raw, "knobs": knobs})
+        except (TypeError, KeyError):
+            return None
+
+    def put(self, calibration: Calibration, max_blocks: int) -> None:
+        """Keep a calibration in the place of the one for the same target, k and limit."""
+        if not self._write:
+            return
+        key = _key(calibration.target, calibration.k, max_blocks, calibration.source)
+        entries = self._entries() | {key: asdict(calibration)}
+        body = {"version": VERSION, "state": self._state, "calibrations": entries}
+        scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            scratch.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+            scratch.replace(self.path)
+
+    def _entries(self) -> dict[str, Any]:
+        try:
+            body = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(body, dict) or (body.get("version"), body.get("state")) != (VERSION, self._state):
+            return {}
+        entries = body.get("calibrations")
+        return entries if isinstance(entries, dict) else {}
+
+
+def _key(target: float, k: int, max_blocks: int, source: str) -> str:
+    return f"recall {target!r}, k {k}, blocks {max_blocks}, {source}"
