@@ -89,6 +89,7 @@ class Server:
         start = time.perf_counter()
         self._adapter.load()
         self._load_s = time.perf_counter() - start
+        self._adapter.tune(rows(read(dataset.queries), sys.maxsize)[num_queries:])
         self._queries = [self._adapter.prepare(*query) for query in queries]
 
     def measure_recall(self, mode: int, k: int, cache: str, least: int, seconds: float) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ class Adapter(ABC):
     @abstractmethod
     def load(self) -> None:
         """Open what `build` wrote, ready to answer."""
+
+    def tune(self, queries: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]]) -> None:  # noqa: B027
+        """Take note of queries (term ids, weights) that are not measured; a peer that tunes itself may use them."""
 
     @abstractmethod
     def prepare(self, term_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Any:

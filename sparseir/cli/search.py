@@ -50,6 +50,13 @@ def search_command(
     recall_target: Annotated[
         float | None, typer.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrate-on",
+            help="Queries to tune --recall-target on: encoded ones with --query-vectors, else texts; kept for later searches.",
+        ),
+    ] = None,
     rerank: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
@@ -59,6 +66,7 @@ def search_command(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
 ) -> None:
     """Search an index with one query, or with many into a run file."""
+    from sparseir.cli.calibration import calibrate_on, report
     from sparseir.cli.console import note
     from sparseir.search.searcher import Searcher
 
@@ -68,6 +76,8 @@ def search_command(
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
     if rerank is not None and query_vectors is not None:
         raise typer.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
+    if calibrate is not None and recall_target is None:
+        raise typer.BadParameter("--calibrate-on tunes --recall-target: give both")
     condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
@@ -76,16 +86,15 @@ def search_command(
         model=model,
         any_model=any_model,
     )
+    k = k or (1000 if query is None else 10)
+    if calibrate is not None:
+        calibrate_on(searcher, calibrate, k, vectors=query_vectors is not None)
     if query is not None:
-        _print_hits(searcher, _one_query(searcher, query, k or 10, condition, rerank), json=json)
+        _print_hits(searcher, _one_query(searcher, query, k, condition, rerank), json=json)
     else:
-        answers = _answers(searcher, queries, query_vectors, k=k or 1000, condition=condition, rerank=rerank)
+        answers = _answers(searcher, queries, query_vectors, k=k, condition=condition, rerank=rerank)
         _write_run(answers, output, overwrite=overwrite)
-    for c in searcher.calibrations:
-        note(
-            f"approximate: recall@{c.k} {c.recall:.4f} (target {c.target:g}) at bound factor {c.bound_factor:g}, measured "
-            f"on {c.num_queries} {c.source} against the exact ranking"
-        )
+    report(searcher.calibrations, json=json)
     if stats:
         for name, value in searcher.stats().items():
             note(f"{name}: {value}")

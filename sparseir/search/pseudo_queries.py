@@ -15,25 +15,32 @@ from indexer import Index, SparseVectors
 from indexer.native_search import NativeIndex
 
 SEED = 7
-_LONG_TERMS, _LONG_SPREAD = 34, 6
+_LONG_TERMS, _LONG_SPREAD = 34, 10
 """Terms of a siamese encoder's query: mean and standard deviation."""
-_DECAY, _ORDER_NOISE, _WEIGHT_NOISE = 4.0, 0.5, 0.3
-"""Its weights fall by exp(-_DECAY) from the first to the last; noises are standard deviations of logarithms."""
+_DECAY, _ORDER_NOISE, _WEIGHT_NOISE = (3.0, 7.0), 0.5, 0.6
+"""Its weights fall by exp(-x) from the first to the last, x in the range of _DECAY; noises are standard deviations of logarithms."""
+_STRANGE = 0.25
+"""Share of a query's terms that come from another document: its best documents do not hold all of its terms."""
 _SHORT_TERMS = 6
 """Mean number of terms of an inference-free encoder's query, whose weights are inverse frequencies."""
 
 Postings = tuple[NDArray[np.uint32], NDArray[np.float64], NDArray[np.float64]]
-"""Terms of a document, their impacts and their inverse frequencies."""
+"""Terms, their impacts or shares, and their inverse frequencies."""
 
 
 SHAPES = ("siamese", "inference-free")
 _LONG_FROM = 16
+_KINDS = {
+    "siamese": "siamese",
+    "splade": "siamese",
+    "inference-free": "inference-free",
+    "inference_free": "inference-free",
+}
 
 
 def shape_of(index: Index, num_terms: float) -> str:
-    """Shape of an index's queries: its encoder's kind, and where that is not known what queries of so many terms are."""
-    kind = index.encoder.kind if index.encoder else ""
-    return kind if kind in SHAPES else SHAPES[num_terms < _LONG_FROM]
+    """Shape of an index's queries: that of its encoder's kind, and of other kinds what queries of so many terms are."""
+    return _KINDS.get(index.encoder.kind if index.encoder else "", SHAPES[num_terms < _LONG_FROM])
 
 
 def pseudo_queries(index: Index, native: NativeIndex, shape: str, count: int) -> SparseVectors:
@@ -41,8 +48,9 @@ def pseudo_queries(index: Index, native: NativeIndex, shape: str, count: int) ->
     rng = np.random.default_rng(SEED)
     make = {"siamese": _long, "inference-free": _short}[shape]
     documents = sample_documents(index, native, count, rng)
-    order = rng.permutation(len(documents))
-    return SparseVectors.from_rows([make(documents[i], rng) for i in order], index.num_terms)
+    order, strangers = rng.permutation(len(documents)), rng.permutation(len(documents))
+    rows = [make(_mixed(documents[i], documents[j], rng), rng) for i, j in zip(order, strangers, strict=True)]
+    return SparseVectors.from_rows(rows, index.num_terms)
 
 
 def sample_documents(index: Index, native: NativeIndex, count: int, rng: np.random.Generator) -> list[Postings]:
@@ -66,21 +74,28 @@ def sample_documents(index: Index, native: NativeIndex, count: int, rng: np.rand
     return documents
 
 
-def _draw(impacts: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    size = min(max(size, 1), len(impacts))
-    return rng.choice(len(impacts), size, replace=False, p=impacts / impacts.sum())
+def _mixed(own: Postings, strange: Postings, rng: np.random.Generator) -> Postings:
+    """Terms of two documents, with weights that add up to 1: what a query's terms are drawn from."""
+    terms, first, inverse = np.unique(np.concatenate([own[0], strange[0]]), return_index=True, return_inverse=True)
+    parts = [(1 - _STRANGE) * own[1] / own[1].sum(), _STRANGE * strange[1] / strange[1].sum()]
+    shares = np.bincount(inverse, np.concatenate(parts)).astype(np.float64)
+    return terms.astype(np.uint32), shares, np.concatenate([own[2], strange[2]])[first]
+
+
+def _draw(shares: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return rng.choice(len(shares), min(max(size, 1), len(shares)), replace=False, p=shares)
 
 
 def _long(document: Postings, rng: np.random.Generator) -> list[tuple[int, float]]:
-    terms, impacts, _ = document
-    chosen = _draw(impacts, round(rng.normal(_LONG_TERMS, _LONG_SPREAD)), rng)
-    chosen = chosen[np.argsort(-impacts[chosen] * np.exp(rng.normal(0, _ORDER_NOISE, len(chosen))), kind="stable")]
-    falling = np.exp(-_DECAY * np.arange(len(chosen)) / len(chosen))
+    terms, shares, _ = document
+    chosen = _draw(shares, max(8, round(rng.normal(_LONG_TERMS, _LONG_SPREAD))), rng)
+    chosen = chosen[np.argsort(-shares[chosen] * np.exp(rng.normal(0, _ORDER_NOISE, len(chosen))), kind="stable")]
+    falling = np.exp(-rng.uniform(*_DECAY) * np.arange(len(chosen)) / len(chosen))
     weights = falling * np.exp(rng.normal(0, _WEIGHT_NOISE, len(chosen)))
     return [(int(terms[i]), float(w)) for i, w in zip(chosen, weights, strict=True)]
 
 
 def _short(document: Postings, rng: np.random.Generator) -> list[tuple[int, float]]:
-    terms, impacts, rarity = document
-    chosen = _draw(impacts, 1 + int(rng.poisson(_SHORT_TERMS - 1)), rng)
+    terms, shares, rarity = document
+    chosen = _draw(shares, 1 + int(rng.poisson(_SHORT_TERMS - 1)), rng)
     return [(int(terms[i]), float(rarity[i])) for i in chosen]

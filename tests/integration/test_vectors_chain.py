@@ -139,3 +139,24 @@ def test_an_interrupted_build_leaves_no_index_and_exit_code_one(run, tmp_path, v
     monkeypatch.undo()
     assert run("search", tmp_path / "index", "cat").code == 1
     assert run("index", "build", tmp_path / "index", "--vectors", vectors).code == 0
+
+
+def test_a_recall_target_reports_what_was_measured_and_on_what(run, tmp_path, vectors):
+    assert run("index", "build", tmp_path / "index", "--vectors", vectors).code == 0
+    queries = write_jsonl(
+        tmp_path / "queries.jsonl", [{"id": f"q{i}", "contents": "", "vector": {"cat": 1.0 + i}} for i in range(9)]
+    )
+    target = ("search", tmp_path / "index", "--query-vectors", queries, "-k", "2", "--recall-target", "0.9")
+    made_up = run(*target, "--json")
+    assert made_up.code == 0, made_up.err
+    (line,) = [json.loads(text) for text in made_up.err.splitlines() if text.startswith("{")]
+    assert line["calibration"]["source"] == "inference-free pseudo-queries"
+    assert line["calibration"]["target"] == 0.9
+    assert line["calibration"]["knobs"] is None  # too small an index to be faster than exact search
+    given = run(*target, "--calibrate-on", queries)
+    assert given.code == 0, given.err
+    assert "searched exactly; nothing faster was shown to reach recall@2 0.9 on 6 given queries" in given.err
+    assert "on 6 given queries" in run(*target).err  # kept beside the index
+    refused = run("search", tmp_path / "index", "--query-vectors", queries, "--calibrate-on", queries)
+    assert refused.code == 2
+    assert "--recall-target" in refused.err
