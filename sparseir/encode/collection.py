@@ -88,14 +88,19 @@ def encode_collection(
     return written
 
 
-def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions) -> None:
-    """A folder for parts of this very run: a new one, or the one it left when it was stopped."""
-    description: dict[str, Any] = {
+def describe_run(encoder: SparseEncoder, options: CollectionOptions) -> dict[str, Any]:
+    """What the vectors of a run depend on besides the texts; equal for runs that may share parts."""
+    return {
         "encoder": encoder.fingerprint,
         "config": asdict(options.config),
         "shard": list(options.shard),
         "queries": options.queries,
     }
+
+
+def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions) -> None:
+    """A folder for parts of this very run: a new one, or the one it left when it was stopped."""
+    description = describe_run(encoder, options)
     if options.resume and folder.is_dir():
         try:
             found = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))

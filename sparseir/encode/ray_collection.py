@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document
-from sparseir.encode.collection import CollectionOptions, encode_collection
-from sparseir.errors import MissingExtraError
+from sparseir.encode.collection import CollectionOptions, describe_run, encode_collection
+from sparseir.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
 
 
 def encode_with_ray(
@@ -23,7 +27,8 @@ def encode_with_ray(
 ) -> list[Path]:
     """Encode a collection as `shards` files `shard-<i>-of-<n>.npz`, `workers` at a time.
 
-    Each shard resumes by itself: a task that Ray runs again after a lost machine goes on after its finished parts.
+    Each shard resumes by itself: a task that Ray runs again after a lost machine goes on after its finished parts, and a
+    later call leaves finished shards alone. Beside each stands what it was made with, `shard-<i>-of-<n>.json`.
 
     Parameters
     ----------
@@ -38,6 +43,8 @@ def encode_with_ray(
     ------
     MissingExtraError
         Ray is not installed.
+    ConfigError
+        A shard in the folder was made by another model or with other settings; Ray hands it on as its own error's cause.
     """
     try:
         import ray.data
@@ -57,11 +64,24 @@ def encode_with_ray(
         def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
             shard = int(row["shard"])
             output = target / f"shard-{shard}-of-{shards}.npz"
-            if not output.is_file():
-                options = CollectionOptions(config=chosen, shard=(shard, shards), resume=True)
-                encode_collection(self.encoder, read(), output, options=options)
+            options = CollectionOptions(config=chosen, shard=(shard, shards), resume=True)
+            _encode_shard(self.encoder, read, output, options)
             return {"shard": shard, "file": str(output)}
 
     tasks = ray.data.from_items([{"shard": i} for i in range(1, shards + 1)]).repartition(shards)
     rows = tasks.map(Worker, concurrency=workers).take_all()
     return [Path(row["file"]) for row in sorted(rows, key=lambda row: row["shard"])]
+
+
+def _encode_shard(
+    encoder: SparseEncoder, read: Callable[[], Iterable[Document]], output: Path, options: CollectionOptions
+) -> None:
+    """Write one shard unless it stands there, made by this encoder with these settings."""
+    note, description = output.with_suffix(".json"), describe_run(encoder, options)
+    if output.is_file():
+        found = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
+        if found != description:
+            raise ConfigError(f"{output} was made by another model or with other settings; give another folder")
+        return
+    note.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    encode_collection(encoder, read(), output, options=options)

@@ -111,7 +111,3 @@ class CsrTower(Tower):
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         dense = self.dense(features).to(self.autoencoder.encoder.weight.dtype)
         return self.autoencoder.encode(dense).float()
-
-    def codes(self, features: Mapping[str, Tensor]) -> Codes:
-        """What the CSR loss reads, for training."""
-        return self.autoencoder.codes(self.dense(features))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from indexer import SparseVectors
 from sparseir.config.loader import to_mapping
 from sparseir.config.model import ModelConfig
-from sparseir.errors import ConfigError, DataError
+from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.models.backbone import max_tokens
 from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
 from sparseir.models.query_table import QueryTable
@@ -226,7 +226,13 @@ class SparseEncoder:
         ]
         if not isinstance(tower, StaticQueryTower):
             tower = self._copies.of(tower, native_dtype(options.dtype, self.device))  # type: ignore[assignment]
-        return run_tower(tower, rows, self.tokenizer.pad, options, self.num_terms)
+        try:
+            return run_tower(tower, rows, self.tokenizer.pad, options, self.num_terms)
+        except torch.OutOfMemoryError as error:
+            raise SparseIRError(
+                f"out of memory on the device: encode in batches smaller than {options.batch_size} texts, or of fewer than "
+                f"{options.max_length} tokens (model.max_document_length)"
+            ) from error
 
     def __repr__(self) -> str:
         described: dict[str, Any] = {"kind": self.kind, "base": self.config.base, "num_terms": self.num_terms}

@@ -26,7 +26,7 @@ from sparseir.models.encoder import SparseEncoder
 from sparseir.models.towers import MaskedLMTower
 from sparseir.train.batches import RankingBatch, TextBatch
 from sparseir.train.encoding import BatchEncoder
-from sparseir.train.parallel import own_share, world
+from sparseir.train.parallel import gather_rows, own_share, world
 from sparseir.train.sparsity import Columns, Sparsity
 
 _EXCLUDED = -1e4  # the score of a candidate that does not count; finite, so that softmax rows stay finite
@@ -158,13 +158,15 @@ class Ranking(Objective):
         return torch.stack(list(parts.values())).sum()
 
     def _reconstruction(self, batch: RankingBatch) -> Tensor:
-        """What a sparse autoencoder's codes of this process's documents leave of their dense embeddings."""
+        """What a sparse autoencoder's codes leave of the dense embeddings of the batch's documents."""
         tower = self.encoder.document_tower
         if not isinstance(tower, CsrTower):
             raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
         texts = batch.documents[own_share(len(batch.documents))]
         features = self.encoder.tokenizer(texts, self._document_length)
-        codes = tower.codes({name: value.to(self.encoder.device) for name, value in features.items()})
+        dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
+        # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
+        codes = tower.autoencoder.codes(gather_rows(dense, len(batch.documents)))
         loss = self.recipe.loss.reconstruction * reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
         self.figures["reconstruction"] = float(loss.detach())
         return loss / world()[1]

@@ -41,8 +41,9 @@ class Sparsity:
             self._controller = TargetSparsity(config.target_active_dims, start=config.lambda_document)
         self._frequency = torch.zeros(num_terms, dtype=torch.float64)
         self._counted = torch.zeros(num_terms, dtype=torch.float64)
-        self._seen = 0
+        self._seen = torch.zeros(num_terms, dtype=torch.float64)
         self._updated_at = -1
+        self._estimated_at: int | None = None
 
     def lambda_document(self, step: int) -> float:
         """λ of documents at an optimiser step, counted from 1."""
@@ -58,7 +59,7 @@ class Sparsity:
         """
         config = self.config
         flat = weights.flatten(0, 1)
-        penalty = columns.scale(self._penalty(weights, columns)) * self.lambda_document(step)
+        penalty = columns.scale(self._penalty(weights, columns, step)) * self.lambda_document(step)
         if config.anti_zero:
             penalty = penalty + config.anti_zero * anti_zero(flat)
         if step != self._updated_at and self._controller is not None:
@@ -66,7 +67,7 @@ class Sparsity:
         self._updated_at = step
         return penalty
 
-    def _penalty(self, weights: Tensor, columns: Columns) -> Tensor:
+    def _penalty(self, weights: Tensor, columns: Columns, step: int) -> Tensor:
         """The penalty with every column weighted by how many terms it stands for, divided by `columns.factor`."""
         config = self.config
         if config.l0_threshold is not None:
@@ -82,20 +83,22 @@ class Sparsity:
             assert self._idf is not None
             return idf_flops(flat, columns.of(self._idf.to(flat.device)), floor=config.idf_floor)
         if config.kind == "df_flops":
-            frequency = columns.of(self._document_frequency(flat, columns).to(flat.device))
+            frequency = columns.of(self._document_frequency(flat, columns, step).to(flat.device))
             return df_flops(flat, frequency, alpha=config.df_alpha, beta=config.df_beta)
         return grouped_flops(weights, config.grouping)
 
-    def _document_frequency(self, flat: Tensor, columns: Columns) -> Tensor:
-        """Share of vectors that hold each term, re-estimated every `df_every` batches."""
-        where = columns.terms.cpu() if columns.terms is not None else slice(None)
+    def _document_frequency(self, flat: Tensor, columns: Columns, step: int) -> Tensor:
+        """Share of vectors that hold each term: of the first batch, then re-estimated every `df_every` optimiser steps."""
+        where = slice(None) if columns.terms is None else columns.terms[columns.exact :].cpu()
         self._counted[where] += (flat.detach() > 0).double().sum(0).cpu()
-        self._seen += len(flat)
-        if self._seen == len(flat) or self._seen >= self.config.df_every * len(flat):
-            self._frequency = self._counted / self._seen
-            if self._seen > len(flat):
-                self._counted = torch.zeros_like(self._counted)
-                self._seen = 0
+        self._seen[where] += len(flat)
+        first = self._estimated_at is None
+        if first or step - (self._estimated_at or 0) >= self.config.df_every:
+            # A term that no sample of the vocabulary held since the last estimate keeps the one it has.
+            self._frequency = torch.where(self._seen > 0, self._counted / self._seen.clamp(min=1), self._frequency)
+            self._estimated_at = step
+            if not first:
+                self._counted, self._seen = torch.zeros_like(self._counted), torch.zeros_like(self._seen)
         return self._frequency
 
     def queries(self, weights: Tensor, step: int) -> Tensor:
@@ -113,6 +116,7 @@ class Sparsity:
             "counted": self._counted,
             "seen": self._seen,
             "updated_at": self._updated_at,
+            "estimated_at": self._estimated_at,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -121,6 +125,7 @@ class Sparsity:
             self._controller.load_state_dict(state["controller"])
         self._frequency, self._counted = state["frequency"], state["counted"]
         self._seen, self._updated_at = state["seen"], state["updated_at"]
+        self._estimated_at = state["estimated_at"]
 
 
 class Columns:

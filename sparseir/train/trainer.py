@@ -60,12 +60,22 @@ class SparseTrainer(Trainer):
     def _prepare_inputs(self, inputs: Any) -> Any:
         return inputs
 
-    def compute_loss(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        self.objective.step = self.state.global_step + 1
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Forward and backward pass of one batch.
+
+        Raises
+        ------
+        SparseIRError : no memory left on the device in either, with what to do.
+        """
         try:
-            loss: Tensor = model(inputs)
+            loss: Tensor = super().training_step(*args, **kwargs)
         except torch.OutOfMemoryError as error:
             raise SparseIRError(_OOM_ADVICE) from error
+        return loss
+
+    def compute_loss(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        self.objective.step = self.state.global_step + 1
+        loss: Tensor = model(inputs)
         if not bool(torch.isfinite(loss.detach())):
             self._stop_at_nan(inputs)
         return loss

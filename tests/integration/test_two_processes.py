@@ -35,11 +35,21 @@ def run(recipe: Path, output: Path, processes: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_two_processes_see_the_global_batch(base: Path, collection: Path, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("kind", ["inference_free", "coil_tok", "csr"])
+def test_two_processes_see_the_global_batch(
+    base: Path,  # noqa: F811
+    collection: Path,  # noqa: F811
+    tmp_path: Path,
+    kind: str,
+) -> None:
     """FLOPS over each process's own half would differ by far more than the tolerance, which covers summation order."""
     recipe = recipe_of(
         base,
         collection,
+        model__kind=kind,
+        model__csr_k=4,
+        model__csr_dead_after=1,
+        loss__reconstruction=1.0 if kind == "csr" else 0.0,
         train__dropout=False,
         train__batch_size=4,
         train__steps=3,

@@ -22,6 +22,50 @@ def test_the_reference_holds_every_key_at_its_default() -> None:
     assert load_recipe(CONFIGS / "reference.yaml") == Recipe()
 
 
+PUBLISHED = {
+    "splade_sum": {"model.pooling": "sum", "train.learning_rate": 2e-5},
+    "splade_max": {
+        "data.num_negatives": 1, "regulariser.lambda_query": 3e-4, "regulariser.lambda_document": 1e-4,
+        "regulariser.ramp_steps": 50_000, "train.steps": 150_000, "train.batch_size": 128, "train.learning_rate": 2e-5,
+        "train.warmup_steps": 6000, "data.max_document_length": 256, "regulariser.grouping": "mean_of_groups",
+    },
+    "splade_pp": {"loss.margin_mse": 1.0, "regulariser.lambda_query": 0.5, "regulariser.lambda_document": 0.4},
+    "splade_v3": {
+        "loss.kl": 0.99, "loss.margin_mse": 0.05, "loss.margin_mse_all_pairs": True, "data.num_negatives": 8,
+    },
+    "opensearch_doc_kd": {
+        "loss.teacher_scale": 30.0, "regulariser.lambda_document": 0.002, "data.max_document_length": 512,
+        "loss.teacher_normalise": True, "regulariser.grouping": "sum_of_positions",
+    },
+    "l0": {
+        "train.steps": 100_000, "train.batch_size": 160, "train.learning_rate": 2e-5, "train.warmup_steps": 6000,
+        "data.max_document_length": 256, "loss.kl": 1.0, "data.num_negatives": 1, "regulariser.l0_threshold": 150,
+        "regulariser.lambda_document": 0.08, "regulariser.ramp_steps": 40_000, "model.activation": "double_log1p",
+    },
+    "inference_free_infonce": {
+        "regulariser.lambda_document": 0.05, "regulariser.ramp_steps": 200, "train.steps": 2000, "train.batch_size": 15,
+        "train.learning_rate": 2e-5,
+    },
+    "trainable_idf": {"model.trainable_idf": True, "train.idf_learning_rate": 1e-3},
+    "csr": {
+        "loss.reconstruction": 1.0, "loss.info_nce": 0.1, "loss.temperature": 0.2, "model.csr_k": 32,
+        "model.csr_expansion": 4, "model.csr_dead_after": 30,
+    },
+    "df_flops": {"regulariser.kind": "df_flops", "regulariser.df_every": 100},
+}  # fmt: skip
+"""What the papers, model cards and toolkits state of each recipe."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_recipes_hold_the_published_values(name: str) -> None:
+    recipe = load_recipe(CONFIGS / f"{name}.yaml")
+    found = {}
+    for path in PUBLISHED[name]:
+        section, _, key = path.partition(".")
+        found[path] = getattr(getattr(recipe, section), key)
+    assert found == PUBLISHED[name]
+
+
 def test_general_learns_from_nothing_it_is_judged_on() -> None:
     for name in ("general", "general_vectors"):
         data = load_recipe(CONFIGS / f"{name}.yaml").data

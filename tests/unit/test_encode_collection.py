@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,8 @@ from sparseir.config.encode import EncodeConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document, Query  # noqa: E402
 from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
-from sparseir.encode.ray_collection import encode_with_ray  # noqa: E402
-from sparseir.errors import ConfigError, DataError  # noqa: E402
+from sparseir.encode.ray_collection import _encode_shard, encode_with_ray  # noqa: E402
+from sparseir.errors import ConfigError, DataError, MissingExtraError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.tiny_models import TEXTS, WORDS, save_masked_lm  # noqa: E402
 
@@ -116,17 +118,46 @@ def test_refusals(encoder: SparseEncoder, tmp_path: Path) -> None:
         CollectionOptions(shard=(3, 2))
 
 
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"ray.*sparseir\[ray\]"):
+        encode_with_ray("model", lambda: iter(DOCUMENTS), tmp_path, shards=2, workers=1)
+
+
+def test_a_shard_of_another_model_is_not_taken_for_ones_own(encoder: SparseEncoder, tmp_path: Path) -> None:
+    output, options = tmp_path / "shard-1-of-1.npz", CollectionOptions(config=CONFIG, resume=True)
+    _encode_shard(encoder, lambda: iter(DOCUMENTS), output, options)
+    before = output.stat().st_mtime_ns
+    _encode_shard(encoder, lambda: iter(DOCUMENTS), output, options)
+    assert output.stat().st_mtime_ns == before
+    other = CollectionOptions(config=EncodeConfig(dtype="float32"), resume=True)
+    with pytest.raises(ConfigError, match="another model or with other settings"):
+        _encode_shard(encoder, lambda: iter(DOCUMENTS), output, other)
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_ray_encodes_the_same_rows(encoder: SparseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="ray is not installed")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # Workers import this checkout, as the driver does, and take its environment's torch threads.
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]))
     encoder.save(tmp_path / "model")
-    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+    documents = [Document(f"d{i}", TEXTS[i % 5] + " cat" * (i % 7)) for i in range(300)]
+    config = EncodeConfig(batch_size=16, part_size=40, dtype="float32")
+    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
     try:
         files = encode_with_ray(
-            tmp_path / "model", lambda: iter(DOCUMENTS), tmp_path / "out", shards=2, workers=1, config=CONFIG
+            tmp_path / "model", lambda: iter(documents), tmp_path / "out", shards=3, workers=1, config=config
         )
     finally:
         ray.shutdown()
-    names = [name for f in files for name in read(f, encoder)[0]]
-    assert sorted(names) == sorted(d.docno for d in DOCUMENTS)
+    assert [f.name for f in files] == [f"shard-{i}-of-3.npz" for i in (1, 2, 3)]
+    rows = {}
+    for file in files:
+        names, weights = read(file, encoder)
+        rows.update(zip(names, weights, strict=True))
+    assert sorted(rows) == sorted(d.docno for d in documents)
+    plain = encoder.encode_documents([d.content for d in documents], batch_size=16).to_scipy().toarray()
+    np.testing.assert_allclose(np.stack([rows[d.docno] for d in documents]), plain, rtol=1e-4, atol=1e-6)

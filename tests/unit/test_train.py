@@ -299,17 +299,109 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(
     assert len(json.loads((tmp_path / "m" / "failed_batch.json").read_text())["queries"]) == 3
 
 
+class _Full(torch.autograd.Function):
+    """Runs out of memory in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Any) -> Any:
+        return scores.sum()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_no_memory_left_gives_advice(
-    base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direction: str
 ) -> None:
     from sparseir.train import objectives
 
-    def full(*args: Any, **kwargs: Any) -> None:
+    def full(scores: Any, target: Any, temperature: float) -> Any:
+        if direction == "backward":
+            return _Full.apply(scores)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(objectives, "info_nce", full)
     with pytest.raises(SparseIRError, match=r"train\.chunk_size"):
         train(recipe_of(base, collection), tmp_path / "m")
+
+
+def test_no_memory_left_in_encoding_gives_advice(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseir.models import encoder as module
+
+    def full(*args: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    encoder = SparseEncoder.load(base, device="cpu")
+    monkeypatch.setattr(module, "run_tower", full)
+    with pytest.raises(SparseIRError, match="batches smaller than 7 texts"):
+        encoder.encode_documents(DOCUMENTS, batch_size=7)
+
+
+def test_lambda_rises_by_optimiser_steps_not_by_forward_passes(base: Path, collection: Path, tmp_path: Path) -> None:
+    """Three passes a step, ramp of 4 steps: λ·(1/16, 4/16, 9/16, 1, 1)."""
+    recipe = recipe_of(
+        base,
+        collection,
+        train__steps=5,
+        train__accumulate=3,
+        regulariser__ramp_steps=4,
+        regulariser__lambda_document=0.16,
+    )
+    train(recipe, tmp_path / "m")
+    lines = [json.loads(line) for line in (tmp_path / "m" / "train.jsonl").read_text().splitlines()]
+    assert [line["lambda_document"] for line in lines] == pytest.approx([0.01, 0.04, 0.09, 0.16, 0.16])
+
+
+def test_a_run_that_collapses_says_so(
+    base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sparseir.train.sparsity import Columns
+
+    monkeypatch.setattr(Columns, "active_dims", lambda self, weights: 0.2)
+    train(recipe_of(base, collection, train__steps=20), tmp_path / "m")
+    assert "document vectors have vanished (mean 0.20 terms)" in caplog.text
+
+
+def test_document_frequencies_are_estimated_anew_every_so_many_steps() -> None:
+    """Every 2 steps, two passes each: the first batch, then the mean since the last estimate; a sample counts for itself."""
+    from sparseir.config.regulariser import RegulariserConfig
+    from sparseir.train.sparsity import Columns, Sparsity
+
+    sparsity = Sparsity(RegulariserConfig(kind="df_flops", df_every=2), idf=None, num_terms=3)
+    whole = Columns(None, 3, 3)
+
+    def estimate(step: int, *rows: list[float], columns: Columns = whole) -> list[float]:
+        return sparsity._document_frequency(torch.tensor(rows), columns, step).tolist()
+
+    assert estimate(1, [1.0, 0.0, 0.0], [2.0, 3.0, 0.0]) == [1.0, 0.5, 0.0]
+    assert estimate(1, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]) == [1.0, 0.5, 0.0]
+    assert estimate(2, [0.0, 0.0, 4.0], [0.0, 0.0, 4.0]) == [1.0, 0.5, 0.0]
+    assert estimate(3, [0.0, 0.0, 4.0], [0.0, 0.0, 4.0]) == [0.25, 0.125, 0.5]
+    again = Sparsity(sparsity.config, idf=None, num_terms=3)
+    again.load_state_dict(sparsity.state_dict())
+    sampled = Columns(torch.tensor([1, 2]), 1, 3)  # term 1 exact, term 2 stands for the others
+    for state in (sparsity, again):
+        sparsity = state
+        assert estimate(4, [5.0], columns=sampled) == [0.25, 0.125, 0.5]
+        assert estimate(5, [0.0], columns=sampled) == [0.25, 0.125, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model__kind": "unicoil", "loss__objective": "masked_lm"}, "which a unicoil encoder has not"),
+        ({"model__kind": "deepct", "train__sampled_terms": 10}, "train.sampled_terms: needs queries"),
+        ({"model__kind": "csr", "regulariser__kind": "idf_flops"}, "idf_flops weighs words"),
+        ({"loss__reconstruction": 1.0}, "loss.reconstruction: belongs to csr"),
+    ],
+)
+def test_what_does_not_fit_together_is_named(
+    base: Path, collection: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(recipe_of(base, collection, **changes), tmp_path / "m")
 
 
 def test_the_time_limit_ends_a_run(base: Path, collection: Path, tmp_path: Path) -> None:
