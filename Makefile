@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-native test-lucene test-triton test-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-native test-sanitized test-lucene test-triton test-gpu sanitize-cuda check-cuda fuzz native lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,16 @@ test-native: $(VENV)/.dev ## the C tests under AddressSanitizer and UndefinedBeh
 	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/sanitize --output-on-failure
+
+test-sanitized: $(VENV)/.dev ## the engines' property tests under AddressSanitizer, threads under ThreadSanitizer
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
+	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r indexer sparseir tests pyproject.toml build/sanitized/
+	$(CMAKE) --install build/sanitize --prefix build/sanitized >/dev/null
+	cd build/sanitized && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m pytest -m "not slow" $(PYTEST_FLAGS) tests/property/test_engines.py
+	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=thread >/dev/null
+	$(CMAKE) --build build/threads --parallel 2 >/dev/null
+	$(VENV)/bin/ctest --test-dir build/threads --output-on-failure
 
 test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(PIP) install -q --no-deps pyserini

@@ -55,12 +55,10 @@ static void pack_bounds(const uint8_t *block_max, uint32_t num_superblocks, uint
         histogram[block_max[b]]++;
     choose_levels(histogram, list_max, levels);
     uint8_t code[256];
-    int level = 0;
-    for (int v = 0; v < 256; v++) {
-        while (level < NUM_LEVELS - 1 && levels[level] < v)
-            level++;
-        code[v] = (uint8_t)level;
-    }
+    uint32_t value = 0;
+    for (uint32_t level = 0; level < NUM_LEVELS; level++)
+        for (uint32_t end = level == NUM_LEVELS - 1 ? 255 : levels[level]; value <= end; value++)
+            code[value] = (uint8_t)level;
     largest_of_superblocks(block_max, num_superblocks, superblock_max);
     for (uint32_t s = 0; s < num_superblocks; s++) {
         const uint8_t *block = block_max + (size_t)s * SUPERBLOCK_BLOCKS;

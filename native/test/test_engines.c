@@ -128,10 +128,11 @@ static void build_segment(void) {
 
 /* ---- expected hits ---- */
 
-static void expect(const uint32_t *weights, int64_t *ordinals, uint32_t *scores) {
+static void expect(const uint32_t *weights, const uint64_t *allowed, int64_t *ordinals, uint32_t *scores) {
     uint32_t left[DOCS];
     for (uint32_t d = 0; d < DOCS; d++) {
         left[d] = 0;
+        if (allowed != NULL && (allowed[d / 64] >> (d % 64) & 1) == 0) continue;
         for (uint32_t t = 0; t < TERMS; t++) left[d] += weights[t] * impact[t][d];
     }
     for (uint32_t i = 0; i < K; i++) {
@@ -152,12 +153,19 @@ static void check_engine(const sir_index *index, uint32_t engine) {
     uint32_t ids[TERMS], weights[TERMS], scores[K], want_scores[K];
     int64_t ordinals[K], want[K];
     sir_request request = request_for(index, engine);
+    uint64_t mask[WORDS];
+    const uint64_t *const masks[1] = {mask};
     for (uint32_t q = 0; q < 20; q++) {
+        /* Every other query under a filter, in turn of most and of few documents; whole blocks go without one. */
+        request.allowed = q % 2 == 0 ? NULL : masks;
+        memset(mask, 0, sizeof mask);
+        for (uint32_t d = 0; d < DOCS; d++)
+            if (next_random() % (q % 4 == 1 ? 40 : 2) == 0) mask[d / 64] |= (uint64_t)1 << (d % 64);
         for (uint32_t t = 0; t < TERMS; t++) {
             ids[t] = 3 * t;
             weights[t] = 1 + next_random() % 4095;
         }
-        expect(weights, want, want_scores);
+        expect(weights, request.allowed == NULL ? NULL : mask, want, want_scores);
         if (sir_search_quantized(index, &request, ids, weights, TERMS, ordinals, scores, NULL) != SIR_OK) fail("a search failed");
         if (memcmp(ordinals, want, sizeof want) != 0 || memcmp(scores, want_scores, sizeof scores) != 0) fail("hits differ");
     }
