@@ -39,7 +39,6 @@ static uint32_t find_terms(const sir_segment *s, const sir_workspace *w, uint32_
         const uint32_t at = sir_segment_find(s, w->terms[i]);
         if (at == SIR_NO_ROW) continue;
         __builtin_prefetch(&s->terms[at]);
-        __builtin_prefetch(&s->ladder[16 * (uint64_t)at]);
         lists[count++] = (sir_list){.index = at, .weight = w->weights[i]};
     }
     return count;
@@ -61,8 +60,13 @@ static void open_lists(const sir_segment *s, sir_list *lists, uint32_t count) {
 }
 
 /* Initial threshold from the ladders of largest impacts: rank k + deleted of a list scores at least its impact times
- * the query weight, so k live documents do. Under a filter nothing is known about the documents of a ladder. */
-static void prime(sir_context *c, uint32_t k) {
+ * the query weight, so k live documents do. Under a filter nothing is known about the documents of a ladder. The largest
+ * segment alone is asked: others seldom know better, and each would cost a read a term. */
+static void prefetch_ladders(const sir_context *c) {
+    for (uint32_t i = 0; i < c->num_lists; i++) __builtin_prefetch(&c->segment->ladder[16 * (uint64_t)c->lists[i].index]);
+}
+
+static void prime(const sir_context *c, uint32_t k) {
     uint64_t rank = (uint64_t)k + c->segment->num_deleted;
     uint32_t step = 0;
     while (((uint64_t)1 << step) < rank) step++;
@@ -106,11 +110,12 @@ static uint32_t make_contexts(const sir_index *index, const sir_request *r, sir_
                            .blocks_left = approximate && r->max_blocks > 0 ? r->max_blocks : UINT32_MAX};
         count += c->num_lists > 0;
     }
-    /* Before any segment is searched, so that the best ladder of all serves the first. */
-    for (uint32_t i = 0; i < count; i++) {
-        open_lists(w->contexts[i].segment, w->contexts[i].lists, w->contexts[i].num_lists);
-        if (w->contexts[i].mask == w->contexts[i].segment->live) prime(&w->contexts[i], r->k);
-    }
+    const sir_context *largest = w->contexts;
+    for (uint32_t i = 1; i < count; i++)
+        if (w->contexts[i].segment->num_docs > largest->segment->num_docs) largest = &w->contexts[i];
+    if (count > 0 && largest->mask == largest->segment->live) prefetch_ladders(largest);
+    for (uint32_t i = 0; i < count; i++) open_lists(w->contexts[i].segment, w->contexts[i].lists, w->contexts[i].num_lists);
+    if (count > 0 && largest->mask == largest->segment->live) prime(largest, r->k);
     return count;
 }
 
