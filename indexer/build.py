@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
 from indexer.documents import Built, Documents, SegmentPlan, concatenate, in_memory, read_batches, write_documents
-from indexer.errors import ConfigError
 from indexer.folder import check_target, copy_query_side, field_kinds, next_number, publish
 from indexer.index import Index, open_index
 from indexer.invert import number_slots
@@ -108,8 +108,6 @@ def build_index(
 
 def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built:
     """The new segment: in memory where no budget forbids it, otherwise from spilled runs."""
-    if plan.memory and plan.config.prune_postings:
-        raise ConfigError("prune_postings needs all postings of a term at once; build without a memory budget")
     if plan.memory and not whole:
         return build_streamed(batches, plan)
     documents = concatenate(list(batches)).pruned(plan.config)
@@ -151,9 +149,13 @@ def _encoder_entry(encoder: EncoderEntry | str | None) -> EncoderEntry | None:
 
 
 def _version() -> str:
+    """Of the installed package; in a checkout what its pyproject.toml says, marked as such."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version("sparseir")
     except PackageNotFoundError:
-        return "unpackaged"
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        if not project.is_file():
+            return "unknown"
+        return f"{tomllib.loads(project.read_text())['project']['version']}+checkout"

@@ -28,7 +28,6 @@ class IndexConfig:
     prune_mass : keep, of each document, the heaviest terms that hold this share of its weight; 1 keeps all.
     prune_terms : keep at most this many terms of a document, the heaviest; 0 keeps all.
     prune_postings : keep at most this many postings of a term in each segment as it is built, the heaviest; 0 keeps all.
-        Not within a memory budget.
     layout : "standard", or "compact": about half the bytes, searched more slowly and without the block filter.
 
     Raises

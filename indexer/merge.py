@@ -58,6 +58,8 @@ class MergeShape:
     num_threads, progress : as for a build.
     memory : bytes the merge may work in.
     rules : of the merged segment's layout.
+    cap : most postings of a term, its heaviest by stored weight, ties by smaller row; 0 keeps all. Sources must then
+        stand in input order.
     """
 
     num_docs: int
@@ -68,6 +70,7 @@ class MergeShape:
     progress: Progress
     memory: int = 256 << 20
     rules: LayoutRules = STANDARD
+    cap: int = 0
 
 
 class PostingMerge:
@@ -128,6 +131,8 @@ class PostingMerge:
             if lists.weights is not None and (self._shape.scale or self._shape.keep_weights):
                 weights.append(lists.weights[span].astype(np.float32, copy=False))
             placed += span.stop - span.start
+        if self._shape.cap:
+            _cap_lists(keys, room[:-1], cursor, np.concatenate(weights), self._shape.cap)
         lists_of_keys = KeyLists(
             keys,
             room[:-1],
@@ -209,6 +214,18 @@ def _union_of_terms(sources: Sequence[MergeSource]) -> tuple[NDArray[np.uint32],
     for source in sources:
         df[np.searchsorted(terms, source.segment.section("TERM"))] += source.segment.section("TREC")["df"]
     return terms, df
+
+
+def _cap_lists(
+    keys: NDArray[np.uint64], begin: NDArray[np.uint64], end: NDArray[np.uint64], weights: NDArray[np.float32], cap: int
+) -> None:
+    """Leave each key list its `cap` heaviest postings and move its end; lists stand in row order, which settles ties."""
+    for term in np.flatnonzero(end - begin > cap).tolist():
+        first = int(begin[term])
+        postings = keys[first : int(end[term])]
+        heaviest = np.argsort(-weights[postings & np.uint64(0xFFFFFFFF)], kind="stable")[:cap]
+        keys[first : first + cap] = postings[np.sort(heaviest)]
+        end[term] = first + cap
 
 
 class SectionSpools:

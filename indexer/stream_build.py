@@ -95,7 +95,8 @@ class RunSpiller:
         plan = self._plan
         scaled = plan.config.doc_scale > 0
         path = plan.folder / f"{plan.number:06d}.run{len(self.entries):04d}"
-        keep = "f32" if not scaled or plan.config.stored_weights != "none" else "none"
+        weighed = not scaled or plan.config.prune_postings or plan.config.stored_weights != "none"
+        keep = "f32" if weighed else "none"
         segment_plan = SegmentPlan(
             scale=plan.config.doc_scale or 1.0,
             ordinal_base=self.num_docs,
@@ -177,18 +178,21 @@ def _merge_runs(
         segment = SegmentFile(plan.folder / entry.file)
         sources.append(MergeSource(segment, doc_ids[at : at + entry.num_docs]))
         at += entry.num_docs
+    # Impacts that are final in the runs travel as they are, unless weights must be compared with each other first.
+    travelling = bool(plan.config.doc_scale) and not plan.config.prune_postings
     shape = MergeShape(
         num_docs=spiller.num_docs,
-        scale=0.0 if plan.config.doc_scale else scale or 0.0,
+        scale=0.0 if travelling else scale or 0.0,
         keep_weights=plan.config.stored_weights != "none",
         half=plan.config.stored_weights == "f16",
         num_threads=plan.num_threads,
         progress=plan.progress,
         memory=plan.memory,
         rules=LAYOUT_RULES[plan.config.layout],
+        cap=plan.config.prune_postings,
     )
     entry = write_merged(plan.folder, sources, shape)
     for run in spiller.entries:
         files.unlink(plan.folder / run.file)
-    clipped = sum(run.num_clipped for run in spiller.entries) if plan.config.doc_scale else entry.num_clipped
+    clipped = sum(run.num_clipped for run in spiller.entries) if travelling else entry.num_clipped
     return replace(entry, num_clipped=clipped)

@@ -14,7 +14,7 @@ from indexer.errors import ConfigError
 from indexer.index import Index, Segment
 from indexer.interchange.batches import BatchLimits, VectorBatch
 from indexer.interchange.ciff_writer import CiffCounts, ListSpool, document_message
-from indexer.interchange.output import replacing
+from indexer.interchange.output import replacing, spool_folder
 from indexer.interchange.sources import format_of
 from indexer.interchange.transpose import Transposer, Triples, by_key, row_batches
 from indexer.interchange.vocabulary import Vocabulary
@@ -93,8 +93,8 @@ def index_batches(
         raise ConfigError("this index stores no float weights; export impacts, or build it with stored_weights")
     documents = _LiveDocuments(index)
     bounds = limits or BatchLimits()
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as runs:
-        transposer = Transposer(Path(runs))
+    with spool_folder((folder or Path(tempfile.gettempdir())) / "sparseir-export") as runs:
+        transposer = Transposer(runs)
         for number, segment in enumerate(index.segments):
             for terms, rows, values in _postings(segment, documents.rows[number], weights, index.doc_scale):
                 transposer.add(rows, terms, values)
@@ -181,8 +181,8 @@ def _lists(
 def _export_ciff(index: Index, path: Path, vocabulary: Vocabulary, progress: Progress) -> Written:
     documents = _LiveDocuments(index)
     lengths = np.zeros(documents.count, np.int64)
-    with replacing(path) as file, tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-        with ListSpool(Path(folder), vocabulary) as lists:
+    with replacing(path) as file, spool_folder(path) as folder:
+        with ListSpool(folder, vocabulary) as lists:
             num_postings = 0
             for terms, rows, impacts in _joined(index, documents, progress):
                 lists.add(terms, rows, impacts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from indexer.interchange.batches import VectorBatch
 from indexer.interchange.ciff_writer import CiffWriter
 from indexer.interchange.jsonl_writer import JsonlWriter
 from indexer.interchange.matrix_writer import BigAnnWriter, CsrSpool, NpzWriter
-from indexer.interchange.output import replacing
+from indexer.interchange.output import replacing, spool_folder
 from indexer.interchange.sources import format_of
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.vectors import SparseVectors
@@ -76,8 +75,8 @@ def write_vectors(
         raise DataError(f"scale is {scale}; expected a positive number")
     with ExitStack() as stack:
         file = stack.enter_context(replacing(path))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent))
-        writer = _writer(path, file, vocabulary, Path(folder), description)
+        folder = stack.enter_context(spool_folder(path))
+        writer = _writer(path, file, vocabulary, folder, description)
         rows = nnz = 0
         num_terms = 1
         named: bool | None = None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.errors import DataError
 from indexer.interchange import VectorBatch, Vocabulary, open_vectors, write_vectors
+from indexer.interchange.output import replacing
 from indexer.vectors import SparseVectors
 
 ROWS = SparseVectors.from_rows([{0: 0.1, 2: 3.0}, {}, {1: 1e-30}], 4)
@@ -133,3 +138,32 @@ def test_refusals(tmp_path):
     with pytest.raises(DataError, match="a folder stands"):
         write_vectors(tmp_path / "folder.npz", ROWS)
     assert [p.name for p in tmp_path.iterdir()] == ["folder.npz"]
+
+
+def test_what_a_killed_writer_left_goes_and_what_one_at_work_holds_stays(tmp_path):
+    """A writer is killed in the middle, twice over; the next write of that name cleans up behind it, and only behind it."""
+    path, killed = (
+        tmp_path / "v.npz",
+        """
+import os, sys
+from indexer.interchange import write_vectors
+from indexer.vectors import SparseVectors
+def batches():
+    yield SparseVectors.from_rows([{0: 1.0}], 4)
+    os.kill(os.getpid(), 9)
+write_vectors(sys.argv[1], batches())
+""",
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", killed, str(path)], cwd=root, check=False)
+    assert done.returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2  # the unfinished file and the folder of spools
+    with replacing(path) as file:
+        file.write(b"another writer of the same name, at work")
+        left = {p.name for p in tmp_path.iterdir()}
+        assert left == {f".v.npz.{os.getpid()}.partial"}
+        other = tmp_path / ".w.npz.1.partial"
+        other.touch()
+        write(tmp_path / "x.npz")
+        assert left < {p.name for p in tmp_path.iterdir()}
+    assert {p.name for p in tmp_path.iterdir()} == {"v.npz", "x.npz", other.name}
