@@ -31,7 +31,7 @@ class TrainConfig:
     chunk_size: int | None = None
     """GradCache: keep the network's activations of so many texts at a time and compute them again in the backward
     pass, with the same dropout; the batch may then be much larger than memory for its activations allows. 0: keep
-    the whole batch's. null: 8 on a CPU, where the smaller chunks' speed pays for it, 0 on a GPU."""
+    the whole batch's. null: chunks of 1024 tokens on a CPU, a third of the memory for a quarter more time; 0 on a GPU."""
 
     sampled_terms: int | None = None
     """Compute logits only for the terms of the batch's queries and so many drawn at random, which stand for the rest

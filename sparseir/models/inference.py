@@ -97,7 +97,8 @@ def run_tower(
     training = tower.training
     tower.eval()
     try:
-        for start, end in _batches([len(rows[i]) for i in order], options.batch_size, on_cpu=device.type == "cpu"):
+        lengths, limit = [len(rows[i]) for i in order], _CPU_TOKENS if device.type == "cpu" else None
+        for start, end in token_batches(lengths, most_texts=options.batch_size, most_tokens=limit):
             chosen = order[start:end]
             features = {name: x.to(device) for name, x in pad([rows[i] for i in chosen]).items()}
             output = tower(features).float()
@@ -117,13 +118,18 @@ def run_tower(
     )
 
 
-def _batches(lengths: Sequence[int], batch_size: int, *, on_cpu: bool) -> Iterator[tuple[int, int]]:
-    """Cut rows of rising length into batches (start, end)."""
+def token_batches(
+    lengths: Sequence[int], *, most_texts: int, most_tokens: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Cut rows of rising length into batches (start, end), limited in texts and in tokens, padding included.
+
+    A single row may be longer than `most_tokens`; None is no limit.
+    """
     start = 0
     while start < len(lengths):
         end = start + 1
-        while end < len(lengths) and end - start < batch_size:
-            if on_cpu and (end + 1 - start) * lengths[end] > _CPU_TOKENS:
+        while end < len(lengths) and end - start < most_texts:
+            if most_tokens is not None and (end + 1 - start) * lengths[end] > most_tokens:
                 break
             end += 1
         yield start, end
