@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-native test-sanitized test-lucene test-triton test-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-native test-sanitized test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -71,6 +71,9 @@ test-triton: $(VENV)/.dev ## the Triton kernels: interpreted against the formula
 
 test-gpu: $(VENV)/.dev ## the gpu engine and the fused head on a CUDA device
 	$(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu
+
+bench-gpu: $(VENV)/.dev ## every GPU figure in one run, 8.8 million synthetic documents; needs a CUDA device and 64 GB of memory
+	$(VENV)/bin/python -m bench.gpu.run --synthetic 8800000 --ncu --json bench/results/gpu.json
 
 SANITIZER ?= compute-sanitizer --error-exitcode 1
 sanitize-cuda: $(VENV)/.dev ## the engine's kernels on a CUDA device under compute-sanitizer: memory, races, barriers, reads of nothing

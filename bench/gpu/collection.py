@@ -52,7 +52,7 @@ def synthetic(
     share *= postings_per_doc / share.sum()
     df = np.maximum(1, rng.binomial(num_docs, np.minimum(share, 0.9)))
     start = np.concatenate([[0], np.cumsum(df)])
-    docs = np.empty(start[-1], np.uint16)
+    docs, impacts = np.empty(start[-1], np.uint16), np.empty(start[-1], np.uint8)
     runs = []
     for term in range(num_terms):
         # Gaps are geometric, so the documents come sorted; the last few may pass the end and wrap into gaps of one.
@@ -60,10 +60,10 @@ def synthetic(
         ids = np.minimum(np.cumsum(gaps) - 1, num_docs - df[term] + np.arange(df[term]))
         ids = np.maximum.accumulate(ids - np.arange(df[term])) + np.arange(df[term])
         docs[start[term] : start[term + 1]] = ids & 0xFFFF
+        impacts[start[term] : start[term + 1]] = np.clip(rng.exponential(40.0, df[term]), 1, 255)
         windows, first = np.unique(ids >> 16, return_index=True)
         runs.append(np.stack([np.full(len(windows), term), windows << 16, start[term] + first]))
     table = np.concatenate(runs, axis=1)
-    impacts = np.clip(rng.exponential(40.0, start[-1]), 1, 255).astype(np.uint8)
     postings = SegmentPostings(
         num_docs=num_docs,
         term_ids=np.arange(num_terms, dtype=np.uint32),

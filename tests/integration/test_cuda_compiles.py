@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,13 @@ from sparseir.search.gpu import compiler
 NVCC = shutil.which("nvcc")
 
 
+SOURCES = {"engine": compiler.source_folder() / "kernels.cu", "bench": Path(__file__).parents[2] / "bench/gpu/micro.cu"}
+
+
 @pytest.mark.skipif(NVCC is None, reason="nvcc is not installed")
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90a"])
-def test_nvcc_compiles_every_kernel(arch, tmp_path):
-    source = compiler.source_folder() / "kernels.cu"
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_nvcc_compiles_every_kernel(arch, source, tmp_path):
     output = tmp_path / "kernels.cubin"
     command = [NVCC, f"-arch={arch}", "-std=c++17", "-cubin", "-Werror", "all-warnings", "-Xptxas", "-v"]
     done = subprocess.run([*command, "-o", output, source], capture_output=True, text=True, check=False)
