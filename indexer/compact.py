@@ -113,7 +113,7 @@ def compact_index(
     Parameters
     ----------
     path : the index.
-    layout : "standard" or "compact", which it has from then on; None keeps the one it has.
+    layout : one of IndexConfig's, which it has from then on; None keeps the one it has.
     num_threads, memory_budget, progress : as for `build_index`.
 
     Raises

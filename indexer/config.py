@@ -11,7 +11,7 @@ from indexer.errors import ConfigError
 
 ORDERS = ("auto", "input", "clusters", "bisection")
 STORED_WEIGHTS = ("none", "f16", "f32")
-LAYOUTS = ("standard", "compact")
+LAYOUTS = ("standard", "packed", "compact")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,8 @@ class IndexConfig:
     prune_mass : keep, of each document, the heaviest terms that hold this share of its weight; 1 keeps all.
     prune_terms : keep at most this many terms of a document, the heaviest; 0 keeps all.
     prune_postings : keep at most this many postings of a term in each segment as it is built, the heaviest; 0 keeps all.
-    layout : "standard", or "compact": about half the bytes, searched more slowly and without the block filter.
+    layout : of the segments: "standard"; "packed", two thirds of the bytes; "compact", half of them and no maxima of
+        blocks, without which there is no block filter.
 
     Raises
     ------

@@ -23,6 +23,7 @@ MAGIC = b"SPIRSEG\0"
 ALIGNMENT = 64
 MAX_DOCS = 2**31 - 1
 _HEADER = struct.Struct("<8sIIQIIQQIIII")
+HEADER_BYTES = _HEADER.size
 _ENTRY = struct.Struct("<4sIQQII")
 _CHUNK = 8 << 20
 _MAX_SECTIONS = 64

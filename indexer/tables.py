@@ -41,7 +41,6 @@ SUPERBLOCK_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
 BUCKET_SHIFT = 8
 """Packed doc_ids keep their lowest byte, and how many stand in each bucket of 256 documents."""
 
-_BOUNDS_OVER = 192
 _SPARSE_BELOW = 16
 
 
@@ -55,12 +54,14 @@ class LayoutRules:
     smallest_cell : log2 of the documents of a cell, at least.
     mean_cell : postings of a cell, on average at most.
     bits_over : a term has a bitmap when df > N / bits_over.
+    bounds_over : a term has a bound row when df > N / bounds_over.
     """
 
     flags: int
     smallest_cell: int
     mean_cell: int
     bits_over: int
+    bounds_over: int = 192
 
     @property
     def packed(self) -> bool:
@@ -76,7 +77,8 @@ class LayoutRules:
 _FLAG_PACKED, _FLAG_NO_BLOCKS = 1, 2
 STANDARD = LayoutRules(flags=0, smallest_cell=BLOCK_SHIFT, mean_cell=32, bits_over=32)
 COMPACT = LayoutRules(flags=_FLAG_PACKED | _FLAG_NO_BLOCKS, smallest_cell=BUCKET_SHIFT, mean_cell=128, bits_over=16)
-LAYOUT_RULES = {"standard": STANDARD, "compact": COMPACT}
+PACKED = LayoutRules(flags=_FLAG_PACKED, smallest_cell=BUCKET_SHIFT, mean_cell=128, bits_over=16, bounds_over=176)
+LAYOUT_RULES = {"standard": STANDARD, "packed": PACKED, "compact": COMPACT}
 """By the names of IndexConfig.layout."""
 RULES_OF_FLAGS = {rules.flags: rules for rules in LAYOUT_RULES.values()}
 """By the flags of a segment's header; others are refused."""
@@ -118,9 +120,9 @@ def cell_shifts(df: NDArray[np.uint64], num_docs: int, rules: LayoutRules = STAN
     return shifts
 
 
-def bound_rows(df: NDArray[np.uint64], num_docs: int) -> NDArray[np.uint32]:
+def bound_rows(df: NDArray[np.uint64], num_docs: int, rules: LayoutRules = STANDARD) -> NDArray[np.uint32]:
     """Row of each term in the bounds, NO_ROW for the terms too rare to be worth one."""
-    return _numbered((df > np.uint64(num_docs // _BOUNDS_OVER)) & (num_docs > SUPERBLOCK_DOCS))
+    return _numbered((df > np.uint64(num_docs // rules.bounds_over)) & (num_docs > SUPERBLOCK_DOCS))
 
 
 def bits_rows(
@@ -172,7 +174,7 @@ def describe(
     rules : of the segment's layout.
     """
     df, num_docs = postings.df, postings.num_docs
-    shifts, rows = cell_shifts(df, num_docs, rules), bound_rows(df, num_docs)
+    shifts, rows = cell_shifts(df, num_docs, rules), bound_rows(df, num_docs, rules)
     bits = bits_rows(df, shifts, num_docs, rules)
     if not bounds:
         rows[:] = bits[:] = NO_ROW

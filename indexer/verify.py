@@ -14,6 +14,7 @@ from indexer.errors import IndexFormatError
 from indexer.index import Index, Segment, open_index
 from indexer.invert import Postings
 from indexer.progress import Progress, silent
+from indexer.segment import HEADER_BYTES
 from indexer.stored import GROUP, column_kinds, read_column, read_group
 from indexer.tables import BLOCK_SHIFT, NO_ROW, SPARSE, TermTables, cell_shifts, describe
 from indexer.term_lists import TermLists, read_lists
@@ -81,7 +82,7 @@ def _check_checksums(index: Index, segment: Segment) -> None:
 
 
 def _check_padding(index: Index, segment: Segment) -> None:
-    ends = sorted(entry.offset + entry.bytes for entry in segment.sections.values())
+    ends = sorted(entry.offset + entry.bytes for entry in segment.sections.values()) or [HEADER_BYTES]
     starts = sorted(entry.offset for entry in segment.sections.values())[1:]
     for end, start in zip(ends, [*starts, len(segment.data)], strict=True):
         if start - end > 128 or segment.data[end:start].any():

@@ -39,6 +39,11 @@ class Rules:
     mean_cell: int = 32  # postings of a cell, on average at most
 
 
+def packed_rules(**other):
+    """Rules of the packed layout."""
+    return Rules(flags=1, bits_over=16, bounds_over=176, smallest_cell=8, mean_cell=128, **other)
+
+
 def compact_rules(**other):
     """Rules of the compact layout."""
     return Rules(flags=3, bits_over=16, smallest_cell=8, mean_cell=128, **other)

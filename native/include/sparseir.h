@@ -72,7 +72,7 @@ SIR_API void sir_index_close(sir_index *index);
 /* The instruction set the index was opened with (SIR_ISA_*). */
 SIR_API uint32_t sir_index_isa(const sir_index *index);
 
-/* Bit SIR_ENGINE_* is set where all segments have what that engine needs; see "compact layout" in docs/index-format.md. */
+/* Bit SIR_ENGINE_* is set where all segments have what that engine needs; the compact layout of docs/index-format.md lacks maxima of blocks. */
 SIR_API uint32_t sir_index_engines(const sir_index *index);
 
 /* Documents of one segment, deleted ones included. */

@@ -7,7 +7,7 @@
 enum {
     SIR_BATCH_SLOTS = 256, /* blocks scored together: their accumulators, 32 KB, stay in the first-level cache */
     SIR_PHASE_LISTS = 32,  /* lists scored between two checks, at most */
-    SIR_PIPELINE = 24      /* tasks between the first prefetch and the use */
+    SIR_PIPELINE = 36      /* tasks between the first prefetch and the use, a multiple of 3 */
 };
 
 /* A list with a bound row: its nibbles and what each level contributes to a block's bound, in units, rounded up. */
@@ -32,7 +32,8 @@ typedef struct sir_block_batch {
 
 /* The bytes in which a list's postings of one block are to be found. */
 typedef struct sir_block_range {
-    const uint16_t *docs; /* NULL: `present` says which documents of the block hold the term */
+    const uint16_t *docs; /* NULL without lows: `present` says which documents of the block hold the term */
+    const uint8_t *lows;  /* not NULL: lowest bytes of the doc_ids in the block's bucket of 256 documents */
     const uint8_t *impacts;
     uint32_t count, present, slot, weight;
     uint16_t base; /* first document of the block, modulo 65,536 */

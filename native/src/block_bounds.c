@@ -41,6 +41,17 @@ void sir_choose_blocks(const sir_context *c, sir_block_filter *f) {
     for (uint32_t window = 0; window * WINDOW_SUPERS < s->num_supers; window++) f->num_windows += window_wanted(c, f, window);
 }
 
+/* The same for a packed list, whose doc_ids of a window have to be unpacked. */
+static void add_packed_maxima(const sir_context *c, sir_block_filter *f, const sir_list *list, uint32_t window) {
+    const uint32_t first = window * WINDOW_BLOCKS;
+    sir_list part = *list;
+    part.docs = sir_window_docs(c, &part, window);
+    part.impacts += part.start;
+    part.end -= part.start;
+    part.start = 0;
+    c->kernels->add_block_maxima(&part, 256 * list->weight / f->unit + 1, f->short_bounds + first, f->short_lists + first);
+}
+
 /* What the lists without a bound row contribute to each block, at most: the largest of their own postings in it. */
 static void add_short_lists(const sir_context *c, sir_block_filter *f) {
     const uint32_t windows = (c->segment->num_docs + SIR_WINDOW_DOCS - 1) / SIR_WINDOW_DOCS;
@@ -59,6 +70,10 @@ static void add_short_lists(const sir_context *c, sir_block_filter *f) {
             const uint32_t first = window * WINDOW_BLOCKS;
             if (!window_wanted(c, f, window)) continue;
             sir_enter_window(c->segment, list, window);
+            if (list->docs == NULL) {
+                add_packed_maxima(c, f, list, window);
+                continue;
+            }
             c->kernels->add_block_maxima(list, scale, f->short_bounds + first, f->short_lists + first);
         }
     }

@@ -269,7 +269,8 @@ static void prefetch_bounds(const sir_context *c) {
             continue;
         }
         const uint32_t postings = sir_min(list->term->df, MOST_POSTINGS);
-        prefetch_bytes(list->docs, sizeof *list->docs * (uint64_t)postings);
+        if (list->docs != NULL) prefetch_bytes(list->docs, sizeof *list->docs * (uint64_t)postings);
+        if (list->doc_lows != NULL) prefetch_bytes(list->doc_lows, postings);
         prefetch_bytes(list->impacts, postings);
     }
 }

@@ -146,6 +146,27 @@ AVX2 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *doc
     return added;
 }
 
+AVX2 static inline uint32_t add_lows(uint32_t *accumulator, const uint8_t *lows, const uint8_t *impacts, uint32_t count,
+                                     uint16_t base, uint32_t weight) {
+    const __m256i block = _mm256_set1_epi8((int8_t)base), clear = _mm256_set1_epi8(~(SIR_BLOCK_DOCS - 1));
+    uint32_t added = 0;
+    for (uint32_t i = 0; i < count; i += 32) {
+        uint32_t inside = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_and_si256(load(lows + i), clear), block));
+        if (count - i < 32) inside &= ((uint32_t)1 << (count - i)) - 1;
+        added += (uint32_t)__builtin_popcount(inside);
+        for (; inside != 0; inside &= inside - 1) {
+            const uint32_t at = i + (uint32_t)__builtin_ctz(inside);
+            accumulator[lows[at] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[at];
+        }
+    }
+    return added;
+}
+
+/* Place of the set bit number n of a word, from 0. */
+AVX2 static inline uint32_t select_bit(uint64_t word, uint32_t n) {
+    return (uint32_t)_tzcnt_u64(_pdep_u64((uint64_t)1 << n, word));
+}
+
 #define TARGET AVX2
 #include "block_score.h"
 

@@ -302,6 +302,27 @@ AVX512 static uint32_t unpack_buckets(const uint64_t *bits, uint64_t num_words, 
     return sir_min(found, run.count);
 }
 
+AVX512 static inline uint32_t add_lows(uint32_t *accumulator, const uint8_t *lows, const uint8_t *impacts, uint32_t count,
+                                       uint16_t base, uint32_t weight) {
+    const __m512i block = _mm512_set1_epi8((int8_t)base), clear = _mm512_set1_epi8(~(SIR_BLOCK_DOCS - 1));
+    uint32_t added = 0;
+    for (uint32_t i = 0; i < count; i += 64) {
+        uint64_t inside = _mm512_cmpeq_epu8_mask(_mm512_and_si512(_mm512_loadu_si512(lows + i), clear), block);
+        if (count - i < 64) inside &= ((uint64_t)1 << (count - i)) - 1;
+        added += (uint32_t)__builtin_popcountll(inside);
+        for (; inside != 0; inside &= inside - 1) {
+            const uint32_t at = i + (uint32_t)__builtin_ctzll(inside);
+            accumulator[lows[at] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[at];
+        }
+    }
+    return added;
+}
+
+/* Place of the set bit number n of a word, from 0. */
+AVX512 static inline uint32_t select_bit(uint64_t word, uint32_t n) {
+    return (uint32_t)_tzcnt_u64(_pdep_u64((uint64_t)1 << n, word));
+}
+
 #define TARGET AVX512
 #include "block_score.h"
 

@@ -106,6 +106,24 @@ static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, co
     return added;
 }
 
+static inline uint32_t add_lows(uint32_t *accumulator, const uint8_t *lows, const uint8_t *impacts, uint32_t count, uint16_t base,
+                                uint32_t weight) {
+    const uint32_t block = base & 255;
+    uint32_t added = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if ((lows[i] & ~(uint32_t)(SIR_BLOCK_DOCS - 1)) != block) continue;
+        accumulator[lows[i] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[i];
+        added++;
+    }
+    return added;
+}
+
+/* Place of the set bit number n of a word, from 0. */
+static inline uint32_t select_bit(uint64_t word, uint32_t n) {
+    while (n-- > 0) word &= word - 1;
+    return (uint32_t)__builtin_ctzll(word);
+}
+
 #define TARGET
 #include "block_score.h"
 

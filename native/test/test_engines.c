@@ -232,6 +232,7 @@ int main(void) {
             impact[t][d] = next_random() % (t + 2) == 0 ? (uint8_t)(1 + next_random() % (t % 2 ? 255 : 3)) : 0;
     file = calloc(1, 1 << 20);
     check_layout(0);
+    check_layout(1);
     check_layout(3);
     free(file);
     puts("engines agree");

@@ -38,7 +38,8 @@ def build_command(
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input; repeatable."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="standard, or compact: about half the bytes, searched more slowly.")
+        str | None,
+        typer.Option(help="standard; packed: two thirds of the bytes; compact: half, without the block filter."),
     ] = None,
     metadata: Annotated[str | None, typer.Option(help="Comma-separated fields that searches can filter by.")] = None,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,

@@ -98,7 +98,7 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
 def compact_command(
     index: IndexPath,
     layout: Annotated[
-        str | None, typer.Option(help="standard or compact, from now on; without it the layout stays.")
+        str | None, typer.Option(help="standard, packed or compact, from now on; without it the layout stays.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the merge.")] = 2,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory, e.g. 2GB.")] = None,

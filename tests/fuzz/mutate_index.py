@@ -55,7 +55,7 @@ def make_samples(folder: Path, seed: int) -> list[Sample]:
             ((1,), "f16", "standard"),
             ((300, 0, 20), "none", "standard"),
             ((2300,), "none", "compact"),
-            ((300, 20), "f32", "compact"),
+            ((2300, 20), "f32", "packed"),
         )
     ):
         path = folder / f"sample{number}"

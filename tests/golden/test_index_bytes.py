@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pytest
+
 from indexer import IndexConfig, SparseVectors, add_documents, build_index, delete_documents, open_index
 
 
@@ -113,10 +115,11 @@ def test_a_compact_segment_byte_by_byte(tmp_path):
         assert segment.section(name).tobytes().hex() == payload, name
 
 
-def test_files_of_a_larger_compact_history_do_not_change(tmp_path):
-    """Bitmaps, buckets and sparse lists of the compact layout at once, by digest."""
+@pytest.mark.parametrize(("layout", "expected"), [("packed", "77a54ede5cd76623"), ("compact", "703d50f8d5f1d2ce")])
+def test_files_of_packed_doc_ids_do_not_change(tmp_path, layout, expected):
+    """Bitmaps, buckets and sparse lists at once, by digest."""
     rows = [{t: 1.0 + (i * t) % 7 for t in range(40) if i % (t + 1) == 0 or i == 60 * t} for i in range(2500)]
     rows[7][40] = rows[2409][40] = 3.0
-    config = IndexConfig(order="input", layout="compact")
+    config = IndexConfig(order="input", layout=layout)
     build_index(tmp_path / "i", SparseVectors.from_rows(rows, 41), config=config)
-    assert [digest(s) for s in open_index(tmp_path / "i").segments] == ["703d50f8d5f1d2ce"]
+    assert [digest(s) for s in open_index(tmp_path / "i").segments] == [expected]

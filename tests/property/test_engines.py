@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from indexer.errors import NativeError
 from indexer.native_search import ENGINES, INSTRUCTION_SETS, NativeIndex, Scratch
 from tests import oracle
-from tests.segment_reference import Rules, build_segment, compact_rules
+from tests.segment_reference import Rules, build_segment, compact_rules, packed_rules
 from tests.strategies import Collection, collections, random_collection
 
 EXACT = ["exhaustive", "maxscore", "wand", "block_max_wand", "block_filter", "auto"]
-LAYOUTS = {"standard": Rules, "compact": compact_rules}
+LAYOUTS = {"standard": Rules, "packed": packed_rules, "compact": compact_rules}
 
 
 def available_isas():

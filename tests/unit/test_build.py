@@ -180,7 +180,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "rules"), [("standard", segment_reference.Rules()), ("compact", segment_reference.compact_rules())]
+    ("layout", "rules"),
+    [
+        ("standard", segment_reference.Rules()),
+        ("packed", segment_reference.packed_rules()),
+        ("compact", segment_reference.compact_rules()),
+    ],
 )
 @pytest.mark.parametrize("num_docs", [0, 1, 300, 5000])
 def test_segment_equals_the_reference_builder(tmp_path, layout, rules, num_docs):

@@ -1,4 +1,4 @@
-"""The compact layout of an index: the same hits from fewer bytes, chosen at build or by compaction."""
+"""Layouts of an index: the same hits from fewer bytes, chosen at build or by compaction."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from indexer import (
     open_index,
     verify_index,
 )
+from indexer.config import LAYOUTS
 from indexer.inspect import inspect_index
 from indexer.interchange import open_vectors
 from indexer.interchange.export import export_index
 from sparseir.errors import ConfigError
+from sparseir.search.approximate import ApproximateConfig
 from sparseir.search.searcher import Searcher
 
 NUM_TERMS = 120
@@ -34,11 +36,11 @@ def vectors_of(rng, count):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The same three-part history in both layouts: {layout: path}."""
+    """The same three-part history in each layout, in folders of their names."""
     base = tmp_path_factory.mktemp("layout")
     rng = np.random.default_rng(3)
     parts = [vectors_of(rng, n) for n in (6000, 40, 700)]
-    for layout in ("standard", "compact"):
+    for layout in LAYOUTS:
         config = IndexConfig(layout=layout, metadata=("even",))
         at = 0
         for part in parts:
@@ -66,16 +68,24 @@ def same_hits(first, second, **options):
             np.testing.assert_array_equal(a.scores, b.scores)
 
 
-@pytest.mark.parametrize("engine", ["auto", "exhaustive", "maxscore", "wand", "block_max_wand"])
-def test_hits_are_those_of_the_standard_layout(folder, engine):
-    """Over segments, with deletions, and under a filter."""
-    standard, compact = Searcher.open(folder / "standard"), Searcher.open(folder / "compact", engine=engine)
-    same_hits(standard, compact)
-    same_hits(standard, compact, filter={"even": True})
+@pytest.mark.parametrize("layout", ["packed", "compact"])
+def test_hits_are_those_of_the_standard_layout(folder, layout):
+    """Of every engine there is, over segments, with deletions, and under a filter."""
+    standard, other = Searcher.open(folder / "standard"), Searcher.open(folder / layout)
+    for engine in ("auto", "exhaustive", "maxscore", "wand", "block_max_wand", *["block_filter"][: layout == "packed"]):
+        other.engine = engine
+        same_hits(standard, other)
+        same_hits(standard, other, filter={"even": True})
 
 
-def test_it_is_smaller_and_sound(folder):
-    sizes = {layout: inspect_index(folder / layout) for layout in ("standard", "compact")}
+def test_approximate_search_of_a_packed_index(folder):
+    """With the factor of exact search it is exact."""
+    config = ApproximateConfig(bound_factor=1.0)
+    same_hits(Searcher.open(folder / "standard"), Searcher.open(folder / "packed", engine=config))
+
+
+def test_they_are_smaller_and_sound(folder):
+    sizes = {layout: inspect_index(folder / layout) for layout in LAYOUTS}
     packed, plain = (
         sum(
             size
@@ -85,11 +95,13 @@ def test_it_is_smaller_and_sound(folder):
         for layout in ("compact", "standard")
     )
     assert packed < 0.75 * plain
+    assert sizes["compact"].bytes < sizes["packed"].bytes < sizes["standard"].bytes
     assert sizes["compact"].postings == sizes["standard"].postings
     assert sizes["compact"].impacts == sizes["standard"].impacts
     assert "DOCB" in sizes["compact"].section_bytes
     assert not {"DOCS", "BMAX", "BLEV"} & sizes["compact"].section_bytes.keys()
-    assert verify_index(folder / "compact").segments == 3
+    assert not {"DOCS"} & sizes["packed"].section_bytes.keys()
+    assert verify_index(folder / "compact").segments == verify_index(folder / "packed").segments == 3
 
 
 @pytest.mark.parametrize("engine", ["block_filter", "approximate"])
@@ -119,15 +131,16 @@ def test_compaction_changes_the_layout_and_keeps_it(tmp_path):
 
 
 def test_an_unknown_layout_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="layout is 'tiny'; expected one of standard, compact"):
+    with pytest.raises(ConfigError, match="layout is 'tiny'; expected one of standard, packed, compact"):
         IndexConfig(layout="tiny")
 
 
 def test_export_gives_the_same_vectors(folder, tmp_path):
     rows = []
-    for layout in ("standard", "compact"):
+    for layout in LAYOUTS:
         export_index(open_index(folder / layout), tmp_path / f"{layout}.npz")
         batches = [batch.vectors for batch in open_vectors(tmp_path / f"{layout}.npz")]
         rows.append(SparseVectors.concatenate(batches))
     for name in ("indptr", "term_ids", "weights"):
-        np.testing.assert_array_equal(getattr(rows[0], name), getattr(rows[1], name))
+        for other in rows[1:]:
+            np.testing.assert_array_equal(getattr(rows[0], name), getattr(other, name))
