@@ -69,7 +69,7 @@ def encode_with_ray(
             return {"shard": shard, "file": str(output)}
 
     tasks = ray.data.from_items([{"shard": i} for i in range(1, shards + 1)]).repartition(shards)
-    rows = tasks.map(Worker, concurrency=workers).take_all()
+    rows = tasks.map(Worker, compute=ray.data.ActorPoolStrategy(size=workers)).take_all()
     return [Path(row["file"]) for row in sorted(rows, key=lambda row: row["shard"])]
 
 
