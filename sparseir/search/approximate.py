@@ -12,7 +12,7 @@ from sparseir.errors import ConfigError
 from sparseir.search.calibration import Calibration, Calibrator, Sample, lower_bound
 from sparseir.search.calibration_file import CalibrationFile
 from sparseir.search.cpu import Allowed, CpuEngine, Knobs
-from sparseir.search.pseudo_queries import SEED, pseudo_queries, shape_of
+from sparseir.search.pseudo_queries import LONG_FROM, SEED, pseudo_queries, shape_of
 
 MAX_FACTOR = 1000.0
 GIVEN, PSEUDO = "given queries", "pseudo-queries"
@@ -77,6 +77,9 @@ class ApproximateEngine:
         self._index, self._config, self._cpu = index, config, cpu
         self._file = CalibrationFile(index, write=config.keep)
         self._found: dict[tuple[int, str], Calibration] = {}
+        self._ready: dict[
+            tuple[int, bool], Knobs | None
+        ] = {}  # by k and whether a query is short: looked up by every query
         self._given = Knobs(
             bound_factor=config.bound_factor, bound_mass=config.bound_mass, max_blocks=config.max_blocks
         )
@@ -109,17 +112,19 @@ class ApproximateEngine:
         chosen = SparseVectors.concatenate([queries.slice(i, i + 1) for i in order.tolist()] or [queries])
         found = self._calibrate(chosen, k, GIVEN)
         self._found[k, GIVEN] = found
+        self._ready = {key: knobs for key, knobs in self._ready.items() if key[0] != k}
         self._file.put(found, self._config.max_blocks)
         return found
 
     def _knobs(self, k: int, num_terms: float) -> Knobs | None:
-        if self._config.bound_factor:
-            return self._given
-        found = self._found.get((k, GIVEN))
-        if found is None:
-            source = f"{shape_of(self._index, num_terms)} {PSEUDO}"
-            found = self._found.get((k, source)) or self._first(k, source)
-        return found.knobs
+        key = (k, num_terms < LONG_FROM)
+        if key not in self._ready:
+            self._ready[key] = self._given if self._config.bound_factor else self._calibrated(k, num_terms).knobs
+        return self._ready[key]
+
+    def _calibrated(self, k: int, num_terms: float) -> Calibration:
+        source = f"{shape_of(self._index, num_terms)} {PSEUDO}"
+        return self._found.get((k, GIVEN)) or self._found.get((k, source)) or self._first(k, source)
 
     def _first(self, k: int, source: str) -> Calibration:
         """What is kept beside the index, for given queries if there are any, or a calibration on pseudo-queries."""

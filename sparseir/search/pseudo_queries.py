@@ -29,7 +29,8 @@ Postings = tuple[NDArray[np.uint32], NDArray[np.float64], NDArray[np.float64]]
 
 
 SHAPES = ("siamese", "inference-free")
-_LONG_FROM = 16
+LONG_FROM = 16
+"""Terms from which a query of an unknown encoder is taken for a siamese one's."""
 _KINDS = {
     "siamese": "siamese",
     "splade": "siamese",
@@ -40,7 +41,7 @@ _KINDS = {
 
 def shape_of(index: Index, num_terms: float) -> str:
     """Shape of an index's queries: that of its encoder's kind, and of other kinds what queries of so many terms are."""
-    return _KINDS.get(index.encoder.kind if index.encoder else "", SHAPES[num_terms < _LONG_FROM])
+    return _KINDS.get(index.encoder.kind if index.encoder else "", SHAPES[num_terms < LONG_FROM])
 
 
 def pseudo_queries(index: Index, native: NativeIndex, shape: str, count: int) -> SparseVectors:
