@@ -190,7 +190,9 @@ def main() -> None:
     arguments = parse_arguments()
     driver = None
     try:
-        driver = None if arguments.check else Driver()
+        if not arguments.check:
+            driver = Driver()
+            driver.use()
     except SparseIRError as error:
         sys.exit(f"{error}; bench.gpu.run needs a GPU; without one, --check runs what can")
     device = "cpu" if driver is None else "cuda"

@@ -1,8 +1,6 @@
 """The gpu engine on a CUDA device equals the oracle to the bit.
 
-make test-gpu
-compute-sanitizer --tool memcheck python -m pytest -m gpu tests/gpu
-compute-sanitizer --tool racecheck python -m pytest -m gpu tests/gpu -k "ties or overflow or head"
+make test-gpu, make sanitize-cuda
 """
 
 from __future__ import annotations
@@ -38,7 +36,9 @@ class PoisonedDriver(Driver):
 @pytest.fixture(scope="module")
 def driver() -> Driver:
     try:
-        return PoisonedDriver()
+        made = PoisonedDriver()
+        made.use()
+        return made
     except NativeError as error:
         pytest.skip(str(error))
 

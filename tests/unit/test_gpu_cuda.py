@@ -74,6 +74,16 @@ def test_batches_are_cut_to_the_memory():
     check_case(case, CONFIG, (10,), open_backend=emulated_backend(memory=need + 40_000))
 
 
+def test_the_callers_context_is_put_back():
+    """Also where a search is refused."""
+    contexts = ctypes.CDLL(emulated_library()).sir_emulation_contexts
+    before = contexts()
+    check_case(make_case(57, 100), CONFIG, (3,), open_backend=emulated_backend())
+    with pytest.raises(ConfigError):
+        check_case(make_case(57, 100), CONFIG, (3,), open_backend=emulated_backend(memory=10))
+    assert contexts() == before
+
+
 def count_groups(monkeypatch):
     """How many groups of windows each layout goes through the device in."""
     counted = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparseir.errors import ConfigError, IndexFormatError
-from sparseir.search.gpu.batch import initial_thresholds, pack_bits
+from sparseir.search.gpu.batch import QueryBatch, initial_thresholds, pack_bits
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 from tests.gpu_cases import Case, make_case
@@ -127,3 +127,24 @@ def test_bits_by_hand():
     flags = np.zeros(40, np.bool_)
     flags[[0, 33]] = True
     assert pack_bits(flags).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("num_ids", [0, 1, 2, 50, 1000])
+def test_terms_become_rows(num_ids):
+    """Any gaps: none, few, many, a first or a last id far away."""
+    rng = np.random.default_rng(num_ids)
+    for largest in (num_ids, num_ids + 3, 4 * num_ids + 1, 2**32 - 1):
+        have = np.sort(rng.choice(min(largest + 1, 100_000), num_ids, replace=False)).astype(np.uint32)
+        if num_ids:
+            have[-1] = largest
+        asked = np.unique(np.concatenate([have[::2], rng.integers(0, largest + 1, 40), [0, 2**32 - 1]])).astype(
+            np.uint32
+        )
+        query = QueryBatch(
+            indptr=np.array([0, 1, len(asked)]), ids=asked, weights=np.arange(1, len(asked) + 1, dtype=np.int32)
+        )
+        rows = query.resolve(have)
+        inside = np.isin(asked, have)
+        np.testing.assert_array_equal(have[rows.ids], asked[inside])
+        np.testing.assert_array_equal(rows.weights, query.weights[inside])
+        assert rows.indptr.tolist() == [0, int(inside[0]), int(inside.sum())]

@@ -42,6 +42,7 @@ struct Event {
 };
 std::map<void *, size_t> pinned;
 bool skip_launches;
+int contexts; // pushed and not popped
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500 };
 
@@ -71,6 +72,8 @@ int cuDeviceGetAttribute(int *value, int attribute, int)
 int cuDeviceGetName(char *name, int length, int) { std::strncpy(name, "emulated device", (size_t)length); return SUCCESS; }
 int cuDevicePrimaryCtxRetain(void **context, int) { *context = &nothing; return SUCCESS; }
 int cuCtxSetCurrent(void *) { return SUCCESS; }
+int cuCtxPushCurrent_v2(void *) { contexts++; return SUCCESS; }
+int cuCtxPopCurrent_v2(void **) { return contexts-- > 0 ? SUCCESS : INVALID_VALUE; }
 int cuCtxSynchronize(void) { return SUCCESS; }
 int cuModuleLoadData(void **module, const void *) { *module = &nothing; return SUCCESS; }
 int cuModuleGetFunction(void **function, void *, const char *name)
@@ -177,6 +180,8 @@ int cuGetErrorString(int, const char **text) { *text = "refused by the emulated 
 
 // 1: kernels do nothing, so that what is left is the host's own time (bench/gpu/host.py).
 void sir_emulation_skip_launches(int skip) { skip_launches = skip != 0; }
+
+int sir_emulation_contexts(void) { return contexts; }
 
 // For the tests of index arithmetic: the functions the kernels use.
 u64 sir_emulation_posting_place(u64 base, u32 start, u32 inside) { return sir_posting_place(base, start, inside); }

@@ -86,6 +86,12 @@ class CudaBackend:
         self._list_max, self._ordinals = postings.list_max, postings.ordinals
         self._window_docs = layout.window_docs
         self._head = head
+        with driver.current():
+            self._place(layout, postings, compile)
+
+    def _place(self, layout: DeviceLayout, postings: SegmentPostings, compile: Callable[[str], bytes]) -> None:
+        """Put the kernels, the tables and as much of the layout as fits on the device."""
+        driver, limits, head = self._driver, self._limits, self._head
         self._load_kernels(layout, compile)
         memory = limits.memory - 4 * layout.num_docs * (postings.ordinals is not None) - layout.num_docs // 8
         memory -= 20 * (layout.num_windows + 1)
@@ -135,8 +141,7 @@ class CudaBackend:
         keys = np.zeros((len(rows), k), np.uint64)
         if self._num_windows == 0 or len(rows) == 0:
             return keys
-        with self._driver.lock:
-            self._driver.use()
+        with self._driver.lock, self._driver.current():
             self._base.live = 0 if live is None else self._upload("live", pack_bits(live)).address
             per_chunk = self._queries_per_chunk(k)
             for start, stop in rows.chunks(per_chunk):

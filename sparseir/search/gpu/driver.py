@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from sparseir.errors import NativeError
 DRIVER_LIBRARY = "libcuda.so.1"
 MAX_GRID = 2**31 - 1
 _MULTIPROCESSORS, _MAJOR, _MINOR, _SHARED_OPT_IN = 16, 75, 76, 97
-_MAX_DYNAMIC_SHARED = 8
+_MAX_DYNAMIC_SHARED, _SHARED_CARVEOUT = 8, 9
 
 
 class DeviceBuffer:
@@ -55,12 +57,14 @@ class DeviceBuffer:
 
     def free(self) -> None:
         if self.address:
-            self._driver.call("cuMemFree_v2", ctypes.c_uint64(self.address))
+            with self._driver.current():
+                self._driver.call("cuMemFree_v2", ctypes.c_uint64(self.address))
             self.address = 0
 
     def __del__(self) -> None:
         if getattr(self, "address", 0):
-            self.free()
+            with contextlib.suppress(NativeError):  # the driver may be gone before the last buffer when Python ends
+                self.free()
 
 
 class Driver:
@@ -90,7 +94,6 @@ class Driver:
         self.call("cuDeviceGet", ctypes.byref(self._device), ctypes.c_int(ordinal))
         self._context = ctypes.c_void_p()
         self.call("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), self._device)
-        self.use()
         self.lock = threading.Lock()
         self._scratch: dict[str, DeviceBuffer] = {}
         self._tables: dict[tuple[str, ...], ctypes.Array[ctypes.c_void_p]] = {}
@@ -118,8 +121,17 @@ class Driver:
         return table
 
     def use(self) -> None:
-        """Make the context current in the calling thread."""
+        """Make the context current in the calling thread, for good."""
         self.call("cuCtxSetCurrent", self._context)
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the context current and put back what was: torch, on another device of this thread, reads it too."""
+        self.call("cuCtxPushCurrent_v2", self._context)
+        try:
+            yield
+        finally:
+            self.call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
 
     def name(self) -> str:
         buffer = ctypes.create_string_buffer(128)
@@ -162,8 +174,9 @@ class Driver:
         return kernels
 
     def allow_shared(self, kernel: ctypes.c_void_p, nbytes: int) -> None:
-        """Let a kernel take more dynamic shared memory than 48 KiB."""
+        """Let a kernel take more dynamic shared memory than 48 KiB, and prefer it to L1, so that several blocks fit."""
         self.call("cuFuncSetAttribute", kernel, ctypes.c_int(_MAX_DYNAMIC_SHARED), ctypes.c_int(nbytes))
+        self.call("cuFuncSetAttribute", kernel, ctypes.c_int(_SHARED_CARVEOUT), ctypes.c_int(100))
 
     def launch(self, kernel: ctypes.c_void_p, grid: tuple[int, int], shared: int, task: ctypes.Structure) -> None:
         """Start `grid` = (blocks, threads) with one struct argument; returns before it ends."""

@@ -5,6 +5,7 @@ While the kernels read one buffer, the next group is copied into the other from 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import warnings
 from typing import Any
@@ -47,7 +48,8 @@ class PinnedMemory:
 
     def __del__(self) -> None:
         if self._place:
-            self._driver.call("cuMemFreeHost", self._place)
+            with contextlib.suppress(NativeError), self._driver.current():  # the driver may be gone when Python ends
+                self._driver.call("cuMemFreeHost", self._place)
             self._place = ctypes.c_void_p()
 
 
