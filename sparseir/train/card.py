@@ -11,9 +11,10 @@ from sparseir.config.recipe import Recipe
 
 def write_card(folder: Path, recipe: Recipe, *, num_terms: int, figures: Mapping[str, float]) -> None:
     """Write README.md with the model's kind, data, figures and the recipe that repeats it."""
-    data = ", ".join(Path(name).stem for name in recipe.data.datasets) or "none"
+    sources = [", ".join(Path(name).stem for name in recipe.data.datasets)] if recipe.data.datasets else []
     if recipe.data.vectors:
-        data += "; teacher vectors " + ", ".join(Path(name).name for name in recipe.data.vectors)
+        sources.append("teacher vectors " + ", ".join(Path(name).name for name in recipe.data.vectors))
+    data = "; ".join(sources) or "triples"
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
     terms = recipe.data.terms_of_use or (
         "The terms of use of the base weights, the texts and the teachers hold for these weights as well."
@@ -25,7 +26,7 @@ tags: [sparse-encoder, learned-sparse-retrieval, {recipe.model.kind}]
 base_model: {Path(recipe.model.base).name}
 ---
 
-# A {recipe.model.kind} sparse encoder
+# Sparse encoder: {recipe.model.kind}
 
 Maps a text to weights over {num_terms:,} terms; the score of a document for a query is the inner product of their
 vectors. Trained with sparseir from {Path(recipe.model.base).name} on: {data}.
