@@ -24,19 +24,21 @@ class DenseEmbedder:
     source : folder, hub id or packaged model of an encoder.
     max_length : tokens of a text that are read.
     device : torch device.
+    bf16 : run the network in bfloat16; the mean and its length are float32 all the same.
 
     Raises
     ------
     ConfigError : no such model, or one that does not load.
     """
 
-    def __init__(self, source: str | Path, *, max_length: int = 256, device: str = "cpu") -> None:
+    def __init__(self, source: str | Path, *, max_length: int = 256, device: str = "cpu", bf16: bool = False) -> None:
         from transformers import AutoModel, AutoTokenizer
 
         folder = resolve_source(source)
         try:
             with quiet_transformers():
-                self._model = AutoModel.from_pretrained(str(folder)).to(device).eval()
+                dtype = torch.bfloat16 if bf16 else torch.float32
+                self._model = AutoModel.from_pretrained(str(folder), dtype=dtype).to(device).eval()
                 self._tokenizer = AutoTokenizer.from_pretrained(str(folder))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{source}: no dense encoder loads from there: {error}") from error

@@ -61,43 +61,16 @@ class DenseTeacher:
     """
 
     def __init__(self, training: TrainingSet, model: str, *, device: str = "cpu", max_length: int = 128) -> None:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
+        from sparseir.models.dense import DenseEmbedder
 
-        from sparseir.models.backbone import quiet_transformers
-        from sparseir.models.sources import resolve_source
-
-        folder = resolve_source(model)
-        with quiet_transformers():
-            self._model = AutoModel.from_pretrained(folder, dtype=torch.bfloat16).eval().to(device)
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._device = device
-        self._max_length = max_length
+        self._embedder = DenseEmbedder(model, max_length=max_length, device=device, bf16=True)
         self._texts = training.texts
         self._documents: dict[int, Scores] = {}
         self._queries: dict[str, Scores] = {}
 
     def embed(self, texts: Sequence[str], *, batch_size: int = 32) -> Scores:
         """Unit vectors, float32 (N, H)."""
-        import torch
-
-        order = np.argsort([len(t) for t in texts], kind="stable")
-        out = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
-        for start in range(0, len(texts), batch_size):
-            rows = order[start : start + batch_size]
-            features = self._tokenizer(
-                [texts[i] for i in rows],
-                truncation=True,
-                max_length=self._max_length,
-                padding=True,
-                return_tensors="pt",
-            ).to(self._device)
-            with torch.inference_mode():
-                hidden = self._model(**features).last_hidden_state.float()
-            mask = features["attention_mask"].unsqueeze(-1)
-            mean = (hidden * mask).sum(1) / mask.sum(1)
-            out[rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
-        return out
+        return self._embedder.embed(texts, batch_size=batch_size)
 
     def document_vectors(self, documents: Sequence[int]) -> Scores:
         """Vectors of documents by position."""
