@@ -72,7 +72,7 @@ test-triton: $(VENV)/.dev ## the Triton kernels: interpreted against the formula
 test-gpu: $(VENV)/.dev ## the gpu engine and the fused head on a CUDA device
 	$(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu
 
-bench-gpu: $(VENV)/.dev ## every GPU figure in one run, 8.8 million synthetic documents; needs a CUDA device and 64 GB of memory
+bench-gpu: $(VENV)/.dev ## every GPU figure in one run, 8.8 million synthetic documents; needs a CUDA device, TORCH_INDEX= and 64 GB of memory
 	$(VENV)/bin/python -m bench.gpu.run --synthetic 8800000 --ncu --json bench/results/gpu.json
 
 SANITIZER ?= compute-sanitizer --error-exitcode 1

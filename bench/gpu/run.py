@@ -98,7 +98,8 @@ def rivals(collection: Collection, device: str) -> Iterator[System]:
         try:
             made = rival(collection.postings, forward, device)
         except Exception as error:  # a package of somebody else's may refuse in its own way
-            print(f"{rival.name}: left out ({first_line(error)})", flush=True)
+            hint = "; pip install 'sparseir[gpu-bench]'" if isinstance(error, ImportError) else ""
+            print(f"{rival.name}: left out ({first_line(error)}{hint})", flush=True)
             continue
         yield rival.name, made.search
 
