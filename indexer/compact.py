@@ -60,7 +60,7 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
     first, *others = ("DOCB", "DOCO") if shape.rules.packed else ("DOCS",)
     others += ["BMAX", "BLEV"] if shape.rules.has_blocks else []
     waiting = [*_POSTING_SECTIONS, *others] + (["FWGT"] if shape.keep_weights else [])
-    document_sections = documents.sections()
+    document_sections = documents.sections(spools)
     writer = SegmentWriter(path, 1 + len(waiting) + len(document_sections))
 
     def docs() -> Iterator[NDArray[Any]]:

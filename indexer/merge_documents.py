@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import native_build
 from indexer.errors import DataError
-from indexer.merge import MergeSource
+from indexer.merge import MergeSource, SectionSpools
 from indexer.names import pack_names
 from indexer.native_build import DROPPED
 from indexer.segment import Payload
-from indexer.stored import GROUP, Column, column_kinds, field_sections, pack_columns, read_column, read_group
+from indexer.stored import GROUP, Column, column_kinds, field_text, pack_columns, packed_fields, read_column, read_group
 from indexer.tables import BLOCK_SHIFT
 from indexer.term_lists import ranges
 
 _CHUNK = 1 << 16
-_CACHED_GROUPS = 4096
 
 
 class MergedDocuments:
@@ -53,8 +50,8 @@ class MergedDocuments:
     def ordinal_base(self) -> int:
         return int(self.ordinals.min(initial=2**62)) if len(self.ordinals) else 0
 
-    def sections(self) -> dict[str, Payload]:
-        """All document sections, those of names and fields made while they are written."""
+    def sections(self, spools: SectionSpools) -> dict[str, Payload]:
+        """All document sections, those of names and fields made while they are written; `spools` stay open until then."""
         out: dict[str, Payload] = {}
         relative = (self.ordinals - self.ordinal_base).astype(np.uint32)
         if not np.array_equal(relative, np.arange(len(relative))):
@@ -63,7 +60,7 @@ class MergedDocuments:
         if any(len(s.segment.section("NAMO")) for s in self._sources):
             out |= self._names()
         if any(len(s.segment.section("FLDO")) for s in self._sources):
-            out |= field_sections(self._fields())
+            out |= packed_fields(self._fields(spools))
         return out | pack_columns(self._columns())
 
     def _names(self) -> dict[str, Payload]:
@@ -133,14 +130,28 @@ class MergedDocuments:
                     f"docno {name!r} stands in row {rows[0]} and again in row {rows[1]}; docnos must differ"
                 )
 
-    def _fields(self) -> Iterator[dict[str, Any]]:
-        @lru_cache(maxsize=_CACHED_GROUPS)
-        def group(number: int, place: int) -> list[dict[str, Any]]:
-            return read_group(self._sources[number].segment, place)
-
-        for number, old in zip(self._where.tolist(), self._old.tolist(), strict=True):
-            rows = group(number, old // GROUP)
-            yield rows[old % GROUP] if rows else {}
+    def _fields(self, spools: SectionSpools) -> Iterator[str]:
+        """JSON of each document's fields. Sources are unpacked once, in their order, and spooled: in the new order every
+        document would unpack a group of its own."""
+        ends = np.zeros(len(self._old) + 1, np.int64)  # of the documents as they are spooled
+        place = np.empty(len(self._old), np.int64)  # of each new doc_id among them
+        done = 0
+        for source in self._sources:
+            for first in range(0, len(source.doc_ids), GROUP):
+                rows = read_group(source.segment, first // GROUP) or [{}] * GROUP
+                new_ids = source.doc_ids[first : first + GROUP].tolist()
+                kept = [pair for pair in zip(new_ids, rows, strict=False) if pair[0] != DROPPED]
+                texts = [(new, field_text(row).encode()) for new, row in kept]
+                if not texts:
+                    continue
+                spools.append("fields", np.frombuffer(b"".join(text for _, text in texts), np.uint8))
+                for new, text in texts:
+                    place[new] = done
+                    ends[done + 1] = ends[done] + len(text)
+                    done += 1
+        spooled = spools.map("fields", np.dtype(np.uint8))
+        for at in place.tolist():
+            yield spooled[int(ends[at]) : int(ends[at + 1])].tobytes().decode()
 
     def _columns(self) -> dict[str, Column]:
         names: dict[str, set[str]] = {}

@@ -47,17 +47,32 @@ def field_sections(fields: Iterable[Mapping[str, Any]]) -> dict[str, Payload]:
     ------
     DataError : a value that JSON cannot hold; while FLDB is written.
     """
+    return packed_fields(_texts(fields))
+
+
+def field_text(row: Mapping[str, Any]) -> str:
+    """JSON of one document's fields, as groups hold it."""
+    return json.dumps(dict(row), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _texts(fields: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for number, row in enumerate(fields):
+        try:
+            text = field_text(row)
+            text.encode()
+        except (TypeError, ValueError) as error:
+            raise DataError(f"stored fields of document {number}: {error}") from None
+        yield text
+
+
+def packed_fields(texts: Iterable[str]) -> dict[str, Payload]:
+    """FLDB and FLDO from the JSON of each document's fields, by doc_id."""
     ends = [0]
 
     def groups() -> Iterator[NDArray[np.uint8]]:
-        rows = iter(fields)
-        while group := [dict(row) for row in islice(rows, GROUP)]:
-            try:
-                text = json.dumps(group, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-                packed = zlib.compress(text.encode(), _LEVEL)
-            except (TypeError, ValueError) as error:
-                first = (len(ends) - 1) * GROUP
-                raise DataError(f"stored fields of documents {first}..{first + len(group) - 1}: {error}") from None
+        rows = iter(texts)
+        while group := list(islice(rows, GROUP)):
+            packed = zlib.compress(f"[{','.join(group)}]".encode(), _LEVEL)
             ends.append(ends[-1] + len(packed))
             yield np.frombuffer(packed, np.uint8)
 
