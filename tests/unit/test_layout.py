@@ -104,7 +104,7 @@ def test_they_are_smaller_and_sound(folder):
     assert verify_index(folder / "compact").segments == verify_index(folder / "packed").segments == 3
 
 
-@pytest.mark.parametrize("engine", ["block_filter", "approximate"])
+@pytest.mark.parametrize("engine", ["block_filter", ApproximateConfig(bound_factor=1.5)])
 def test_engines_that_need_maxima_of_blocks_are_refused(folder, engine):
     with pytest.raises(ConfigError, match=r"exhaustive, maxscore, wand, block_max_wand.*--layout standard"):
         Searcher.open(folder / "compact", engine=engine)
