@@ -68,7 +68,8 @@ def encode_with_ray(
             _encode_shard(self.encoder, read, output, options)
             return {"shard": shard, "file": str(output)}
 
-    tasks = ray.data.from_items([{"shard": i} for i in range(1, shards + 1)]).repartition(shards)
+    # One block a shard from the start: to cut blocks later takes tasks, which wait for ever where the actors hold all CPUs.
+    tasks = ray.data.from_items([{"shard": i} for i in range(1, shards + 1)], override_num_blocks=shards)
     rows = tasks.map(Worker, compute=ray.data.ActorPoolStrategy(size=workers)).take_all()
     return [Path(row["file"]) for row in sorted(rows, key=lambda row: row["shard"])]
 
