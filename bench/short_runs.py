@@ -93,8 +93,8 @@ RUNS = (
     Run("λ", "0.003", _flops(lambda_document=0.003)),
     Run("λ", "0.03", _flops(lambda_document=0.03)),
     Run("λ", "0.3", _flops(lambda_document=0.3)),
-    Run("target", "200 dims", {**_flops(target_active_dims=200.0), "train.steps": 200}),
     Run("target", "200 dims, terms revived", {**_flops(target_active_dims=200.0, lambda_document=0.003), "train.steps": 200, "train.sampled_terms": 2000, "train.revive_terms": True}),
+    Run("target", "150 dims, terms revived, KL to BM25", {**_flops(target_active_dims=150.0, lambda_document=0.003), "loss.kl": 1.0, "loss.teachers": ["bm25"], "train.steps": 200, "train.sampled_terms": 2000, "train.revive_terms": True}),
 )  # fmt: skip
 
 
