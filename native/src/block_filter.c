@@ -71,6 +71,11 @@ static void choose_lists(sir_context *c, sir_block_filter *f) {
     place_short_lists(c, f);
 }
 
+void sir_bound_all_blocks(sir_context *c, sir_block_filter *f) {
+    choose_lists(c, f);
+    sir_block_bounds(c, f);
+}
+
 /* Bounds in units below this cannot hold a hit, or, discounted, are not expected to. */
 static uint32_t floor_units(const sir_context *c, const sir_block_filter *f) {
     const uint64_t floor = sir_topk_floor(c->top);

@@ -41,6 +41,9 @@ void sir_choose_blocks(const sir_context *c, sir_block_filter *f);
  * SIR_BLOCK_FILTER_TERMS; those without a bound row are the f->num_short from f->first_short on. */
 void sir_block_bounds(sir_context *c, sir_block_filter *f);
 
+/* Chooses the lists in the bounds, and makes them. */
+void sir_bound_all_blocks(sir_context *c, sir_block_filter *f);
+
 /* Searches all segments by block filtering. Returns 0 when it gave up: the query has too many terms, or the blocks that
  * remain would cost more than budget nanoseconds; hits offered until then stay offered, and the threshold they raised is
  * right. */

@@ -30,6 +30,12 @@ typedef struct sir_cursor {
     uint32_t base;         /* doc_id of the span's window's first document */
 } sir_cursor;
 
+/* A cursor among those of WAND: its document, and what its list contributes at most in the range that is searched. */
+typedef struct sir_lead {
+    uint32_t doc, bound;
+    sir_cursor *cursor;
+} sir_lead;
+
 /* Unpacks postings from `start` on, of the span that ends at c->span_end; `doc` bounds the first from below as in
  * sir_packed_bit. Nothing is left where a damaged list has no more. */
 static inline void sir_cursor_unpack(sir_cursor *c, uint32_t start, uint32_t doc) {

@@ -7,6 +7,7 @@
 
 struct sir_list;
 struct sir_cursor;
+struct sir_lead;
 struct sir_bound_row;
 struct sir_block_batch;
 struct sir_block_task;
@@ -93,7 +94,7 @@ typedef struct sir_workspace {
     uint64_t *term_order;
     sir_list *lists; /* num_terms a segment */
     struct sir_cursor *cursors;
-    struct sir_cursor **order;
+    struct sir_lead *order;
     struct sir_context *contexts;     /* one a segment */
     struct sir_block_filter *filters; /* likewise */
 } sir_workspace;

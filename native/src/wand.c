@@ -1,102 +1,172 @@
-/* WAND (Broder et al. 2003) and Block-Max WAND (Ding and Suel 2011), document at a time.
+/* WAND (Broder et al. 2003) and Block-Max WAND (Ding and Suel 2011), document at a time, in ranges of documents.
  *
- * Cursors stand sorted by their documents. The pivot is the first cursor at which the upper bounds of the lists up to it
+ * The cursors that stand in a range are sorted by their documents. The pivot is the first at which the lists' upper bounds
  * add up to a score that may enter: no document before the pivot's can, since only lists before the pivot may hold it.
- * Block-Max WAND also adds the bounds of the pivot document's superblock, then block; when they are too small no document
- * up to the end of it, or to the next list's document, can enter, and the cursors skip behind.
+ * Bounds are those of the range: of a superblock in WAND, of a block in Block-Max WAND, whose bounds are made for all
+ * blocks at once (Dimopoulos et al. 2013). A range whose bounds together are too small is passed over without moving a
+ * cursor. The most promising ranges come first, so that the threshold is high in most of them.
  */
+#include <string.h>
+
+#include "block_filter.h"
 #include "cursor.h"
 
-/* Moves cursors 0 .. moved - 1 back into order; the others are in order. Returns nothing: order is by document. */
-static void restore_order(sir_cursor **order, uint32_t count, uint32_t moved) {
-    for (uint32_t i = moved; i-- > 0;) {
-        sir_cursor *cursor = order[i];
-        uint32_t at = i;
-        for (; at + 1 < count && order[at + 1]->doc < cursor->doc; at++) order[at] = order[at + 1];
-        order[at] = cursor;
-    }
+enum { SUPER_SHIFT = 11, PASSES = 5 };
+_Static_assert(1 << SUPER_SHIFT == SIR_SUPER_BLOCKS * SIR_BLOCK_DOCS, "documents of a superblock");
+
+/* Ranges of 2^shift documents. */
+typedef struct ranges {
+    uint32_t count, shift;
+    uint32_t *bounds; /* at least every score of a document that may be a hit; 0 once the range is searched */
+    uint32_t (*list_bound)(const sir_segment *s, const sir_list *list, uint32_t range); /* what one list contributes */
+} ranges;
+
+static uint32_t super_bound(const sir_segment *s, const sir_list *list, uint32_t super) {
+    const uint64_t row = list->term->bound_row;
+    return list->weight * (row == SIR_NO_ROW ? list->term->list_max : s->super_max[row * s->num_supers + super]);
 }
 
-/* Index of the last cursor on the pivot document, or count when no document can enter any more. */
-static uint32_t find_pivot(sir_cursor **order, uint32_t count, uint32_t num_docs, uint32_t floor) {
+static uint32_t block_bound(const sir_segment *s, const sir_list *list, uint32_t block) {
+    const uint64_t row = list->term->bound_row;
+    if (row == SIR_NO_ROW) return list->weight * list->term->list_max;
+    const uint32_t level = sir_block_level(s->block_max + 32 * row * s->num_supers, block);
+    return list->weight * s->levels[SIR_NUM_LEVELS * row + level];
+}
+
+/* Index of the last cursor on the pivot document, or count when no document of the range can enter any more. */
+static uint32_t find_pivot(const sir_lead *order, uint32_t count, uint32_t floor) {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < count && order[i]->doc < num_docs; i++) {
-        sum += order[i]->upper_bound;
+    for (uint32_t i = 0; i < count; i++) {
+        sum += order[i].bound;
         if (sum < floor) continue;
-        while (i + 1 < count && order[i + 1]->doc == order[i]->doc) i++;
+        while (i + 1 < count && order[i + 1].doc == order[i].doc) i++;
         return i;
     }
     return count;
 }
 
-static uint64_t block_bound(const sir_segment *s, const sir_cursor *c, uint32_t block) {
-    const uint64_t row = c->list.term->bound_row;
-    if (row == SIR_NO_ROW) return c->upper_bound;
-    const uint32_t level = sir_block_level(s->block_max + 32 * row * s->num_supers, block);
-    return (uint64_t)c->list.weight * s->levels[SIR_NUM_LEVELS * row + level];
-}
-
-static uint64_t super_bound(const sir_segment *s, const sir_cursor *c, uint32_t super) {
-    const uint64_t row = c->list.term->bound_row;
-    return row == SIR_NO_ROW ? c->upper_bound : (uint64_t)c->list.weight * s->super_max[row * s->num_supers + super];
-}
-
-/* First document behind the pivot's superblock or block when its bounds say that nothing in it can enter, else 0. */
-static uint32_t skip_target(const sir_context *c, sir_cursor **order, uint32_t last, uint32_t doc, uint32_t floor) {
-    const uint32_t block = doc >> SIR_BLOCK_SHIFT, super = block / SIR_SUPER_BLOCKS;
-    uint64_t in_super = 0, in_block = 0;
-    for (uint32_t i = 0; i <= last; i++) in_super += super_bound(c->segment, order[i], super);
-    c->stats->bounds_computed++;
-    if (in_super < floor) return (super + 1) * SIR_SUPER_BLOCKS * SIR_BLOCK_DOCS;
-    if (c->segment->without_blocks) return 0; /* no maxima of blocks */
-    for (uint32_t i = 0; i <= last; i++) in_block += block_bound(c->segment, order[i], block);
-    c->stats->bounds_computed++;
-    return in_block < floor ? (block + 1) * SIR_BLOCK_DOCS : 0;
-}
-
-static void score_pivot(sir_context *c, sir_cursor **order, uint32_t last, uint32_t doc) {
-    uint32_t score = 0;
-    for (uint32_t i = 0; i <= last; i++) {
-        score += sir_cursor_product(order[i]);
-        sir_cursor_next_geq(c->segment, order[i], doc + 1);
-    }
-    sir_offer(c, doc, score);
-    c->stats->documents_scored++;
-    c->stats->postings_scored += last + 1;
-}
-
-static void search(sir_context *c, int use_blocks) {
-    const sir_segment *s = c->segment;
-    sir_cursor **order = c->workspace->order;
-    const uint32_t count = c->num_lists;
-    for (uint32_t i = 0; i < count; i++) {
-        order[i] = &c->workspace->cursors[i];
-        sir_cursor_start(s, order[i], &c->lists[i],
-                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
-    }
-    for (uint32_t i = count; i-- > 0;) restore_order(order + i, count - i, 1);
-    for (;;) {
-        const uint32_t floor = sir_topk_floor(c->top);
-        const uint32_t last = find_pivot(order, count, s->num_docs, floor);
-        if (last == count) return;
-        const uint32_t doc = order[last]->doc;
-        uint32_t target = use_blocks ? skip_target(c, order, last, doc, floor) : 0;
-        if (target > 0) {
-            /* The list behind the pivot may hold an earlier document than the skip's end. */
-            if (last + 1 < count) target = sir_min(target, order[last + 1]->doc);
-            for (uint32_t i = 0; i <= last; i++) sir_cursor_next_geq(s, order[i], target);
-            restore_order(order, count, last + 1);
-        } else if (order[0]->doc == doc) {
-            score_pivot(c, order, last, doc);
-            restore_order(order, count, last + 1);
-        } else {
-            uint32_t moved = 0;
-            while (moved <= last && order[moved]->doc < doc) sir_cursor_next_geq(s, order[moved++], doc);
-            restore_order(order, count, moved);
+/* Scores the pivot document with cursors 0 .. last, from the last on: those behind it move onto it, until what they may
+ * add is too little. The cursors that held it move on, so that every call moves at least one. */
+static void score_pivot(sir_context *c, sir_lead *order, uint32_t count, uint32_t last) {
+    const uint32_t doc = order[last].doc, floor = sir_topk_floor(c->top);
+    uint64_t score = 0; /* with the bounds of the cursors still to be asked */
+    for (uint32_t i = 0; i <= last; i++) score += order[i].bound;
+    uint32_t left = last + 1;
+    while (left > 0 && score >= floor) {
+        sir_lead *lead = &order[--left];
+        sir_cursor_next_geq(c->segment, lead->cursor, doc);
+        score -= lead->bound;
+        if (lead->cursor->doc == doc) {
+            score += sir_cursor_product(lead->cursor);
+            sir_cursor_next_geq(c->segment, lead->cursor, doc + 1);
         }
+        lead->doc = lead->cursor->doc;
+    }
+    if (left == 0 && score >= floor) sir_offer(c, doc, (uint32_t)score);
+    c->stats->documents_scored++;
+    c->stats->postings_scored += last + 1 - left;
+    for (uint32_t i = last + 1; i-- > left;) { /* back into order; those from last + 1 on are in order */
+        const sir_lead lead = order[i];
+        uint32_t at = i;
+        for (; at + 1 < count && order[at + 1].doc < lead.doc; at++) order[at] = order[at + 1];
+        order[at] = lead;
     }
 }
 
-void sir_engine_wand(sir_context *c) { search(c, 0); }
+/* Gathers the lists that may hold a document of the range; returns how many, or 0 when their bounds are too small. */
+static uint32_t choose_leads(sir_context *c, const ranges *r, uint32_t range, uint32_t end) {
+    sir_lead *order = c->workspace->order;
+    uint32_t count = 0;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < c->num_lists; i++) {
+        sir_cursor *cursor = &c->workspace->cursors[i];
+        if (cursor->doc >= end) continue;
+        const uint32_t bound = r->list_bound(c->segment, &cursor->list, range);
+        if (bound == 0) continue;
+        order[count++] = (sir_lead){.cursor = cursor, .bound = bound};
+        sum += bound;
+    }
+    c->stats->bounds_computed++;
+    return sum < sir_topk_floor(c->top) ? 0 : count;
+}
 
-void sir_engine_block_max_wand(sir_context *c) { search(c, 1); }
+static void search_range(sir_context *c, const ranges *r, uint32_t range) {
+    sir_lead *order = c->workspace->order;
+    const uint32_t begin = range << r->shift, end = sir_min(c->segment->num_docs - begin, 1u << r->shift) + begin;
+    const uint32_t chosen = choose_leads(c, r, range, end);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < chosen; i++) {
+        sir_lead lead = order[i];
+        sir_cursor_next_geq(c->segment, lead.cursor, begin);
+        lead.doc = lead.cursor->doc;
+        if (lead.doc >= end) continue;
+        uint32_t at = count++;
+        for (; at > 0 && order[at - 1].doc > lead.doc; at--) order[at] = order[at - 1];
+        order[at] = lead;
+    }
+    c->stats->blocks_visited += count > 0;
+    for (;;) {
+        while (count > 0 && order[count - 1].doc >= end) count--;
+        const uint32_t last = find_pivot(order, count, sir_topk_floor(c->top));
+        if (last == count) return;
+        score_pivot(c, order, count, last);
+    }
+}
+
+static void open_cursors(sir_context *c) {
+    for (uint32_t i = 0; i < c->num_lists; i++)
+        sir_cursor_start(c->segment, &c->workspace->cursors[i], &c->lists[i],
+                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
+}
+
+/* Every pass takes the ranges in the upper part of what lies between the threshold and the largest bound: a sixteenth,
+ * then twice as much each time, at last all. */
+static void search_ranges(sir_context *c, const ranges *r) {
+    uint32_t *chosen = c->filter->blocks; /* room for the blocks of whole superblocks: count rounded up to 64 */
+    uint32_t largest = 0;
+    for (uint32_t i = 0; i < r->count; i++) largest = sir_max(largest, r->bounds[i]);
+    for (uint32_t pass = 1; pass <= PASSES; pass++) {
+        const uint32_t floor = sir_topk_floor(c->top);
+        if (largest < floor) return;
+        const uint32_t cut = largest - ((largest - floor) >> (PASSES - pass));
+        const uint32_t found = c->kernels->collect(r->bounds, r->count, cut, NULL, chosen);
+        open_cursors(c);
+        for (uint32_t i = 0; i < found; i++) {
+            if (r->bounds[chosen[i]] < sir_topk_floor(c->top)) continue;
+            r->bounds[chosen[i]] = 0;
+            search_range(c, r, chosen[i]);
+        }
+        sir_topk_tighten(c->top);
+    }
+}
+
+void sir_engine_wand(sir_context *c) {
+    const sir_segment *s = c->segment;
+    const sir_block_filter *f = c->filter;
+    const ranges r = {s->num_supers, SUPER_SHIFT, f->ordered, super_bound};
+    sir_choose_blocks(c, c->filter);
+    memset(r.bounds, 0, sizeof *r.bounds * r.count);
+    for (uint32_t i = 0; i < c->num_lists; i++)
+        for (uint32_t super = 0; super < s->num_supers; super++) r.bounds[super] += super_bound(s, &c->lists[i], super);
+    for (uint32_t super = 0; f->filtered && super < s->num_supers; super++)
+        if (f->allowed[super] == 0) r.bounds[super] = 0;
+    search_ranges(c, &r);
+}
+
+void sir_engine_block_max_wand(sir_context *c) {
+    const sir_segment *s = c->segment;
+    const sir_block_filter *f = c->filter;
+    const ranges r = {s->num_blocks, SIR_BLOCK_SHIFT, f->ordered, block_bound};
+    if (s->without_blocks || c->num_lists > SIR_BLOCK_FILTER_TERMS) {
+        sir_engine_wand(c);
+        return;
+    }
+    sir_choose_blocks(c, c->filter);
+    sir_bound_all_blocks(c, c->filter);
+    for (uint32_t i = 0; i < s->num_blocks; i++) {
+        const int wanted = !f->filtered || (f->allowed[i / SIR_SUPER_BLOCKS] >> (i % SIR_SUPER_BLOCKS) & 1) != 0;
+        /* No score is above INT32_MAX, up to which collect compares. */
+        r.bounds[i] = wanted ? sir_min(f->bounds[i] * f->unit, INT32_MAX) : 0;
+    }
+    search_ranges(c, &r);
+}

@@ -39,7 +39,7 @@ uint64_t sir_workspace_layout(const sir_index *index, uint32_t k, uint32_t num_t
     w->weights = take(memory, &used, sizeof(uint32_t) * n);
     w->term_order = take(memory, &used, sizeof(uint64_t) * n);
     w->cursors = take(memory, &used, sizeof(sir_cursor) * n);
-    w->order = take(memory, &used, sizeof(sir_cursor *) * n);
+    w->order = take(memory, &used, sizeof(sir_lead) * n);
     w->lists = take(memory, &used, sizeof(sir_list) * n * segments);
     w->contexts = take(memory, &used, sizeof(sir_context) * segments);
     w->filters = take(memory, &used, sizeof(sir_block_filter) * segments);
