@@ -97,6 +97,13 @@ static inline void sir_cursor_start(const sir_segment *s, sir_cursor *c, const s
     sir_cursor_enter(s, c, 0);
 }
 
+/* Starts the workspace's cursor i over list i of the context, for all its lists. */
+static inline void sir_start_cursors(sir_context *c) {
+    for (uint32_t i = 0; i < c->num_lists; i++)
+        sir_cursor_start(c->segment, &c->workspace->cursors[i], &c->lists[i],
+                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
+}
+
 /* First span that can hold document `target`, not before the current one. */
 static inline uint32_t sir_cursor_span(const sir_segment *s, const sir_cursor *c, uint32_t target) {
     const sir_term *t = c->list.term;

@@ -102,17 +102,10 @@ static void search_window(sir_context *c, uint32_t window, uint32_t docs) {
     c->stats->documents_scored += found;
 }
 
-/* Packed lists are looked into through cursors; list->row tells which, because the lists change places. */
-static void start_cursors(sir_context *c) {
-    for (uint32_t i = 0; i < c->num_lists; i++) {
-        c->lists[i].row = i;
-        sir_cursor_start(c->segment, &c->workspace->cursors[i], &c->lists[i],
-                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
-    }
-}
-
 void sir_engine_maxscore(sir_context *c) {
-    if (c->segment->packed) start_cursors(c);
+    /* Packed lists are looked into through cursors; list->row tells which, because the lists change places. */
+    for (uint32_t i = 0; i < c->num_lists; i++) c->lists[i].row = i;
+    if (c->segment->packed) sir_start_cursors(c);
     for (uint64_t first = 0; first < c->segment->num_docs; first += SIR_WINDOW_DOCS) {
         const uint64_t left = c->segment->num_docs - first;
         search_window(c, (uint32_t)(first >> 16), left < SIR_WINDOW_DOCS ? (uint32_t)left : SIR_WINDOW_DOCS);

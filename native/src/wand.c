@@ -113,12 +113,6 @@ static void search_range(sir_context *c, const ranges *r, uint32_t range) {
     }
 }
 
-static void open_cursors(sir_context *c) {
-    for (uint32_t i = 0; i < c->num_lists; i++)
-        sir_cursor_start(c->segment, &c->workspace->cursors[i], &c->lists[i],
-                         (sir_chunk){c->kernels, c->workspace->chunks + (uint64_t)SIR_CHUNK_ROOM * i});
-}
-
 /* Every pass takes the ranges in the upper part of what lies between the threshold and the largest bound: a sixteenth,
  * then twice as much each time, at last all. */
 static void search_ranges(sir_context *c, const ranges *r) {
@@ -130,7 +124,7 @@ static void search_ranges(sir_context *c, const ranges *r) {
         if (largest < floor) return;
         const uint32_t cut = largest - ((largest - floor) >> (PASSES - pass));
         const uint32_t found = c->kernels->collect(r->bounds, r->count, cut, NULL, chosen);
-        open_cursors(c);
+        sir_start_cursors(c);
         for (uint32_t i = 0; i < found; i++) {
             if (r->bounds[chosen[i]] < sir_topk_floor(c->top)) continue;
             r->bounds[chosen[i]] = 0;
