@@ -103,7 +103,9 @@ def build_index(
             sparseir_version=_version(),
         )
         publish(folder, manifest)
-    return open_index(folder, notes=built.notes)
+    absent = [name for name in chosen.metadata if name not in manifest.fields] if built.num_docs else []
+    notes = tuple(f"no document has the field {name!r}; searches cannot filter by it" for name in absent)
+    return open_index(folder, notes=built.notes + notes)
 
 
 def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built:

@@ -77,8 +77,9 @@ def add_documents(
         taken = _taken(index, documents)
         if len(taken) and not replace_existing:
             name = index.docnos(taken[:1])[0]
+            others = f" (as are those of {len(taken) - 1} more documents)" if len(taken) > 1 else ""
             raise DataError(
-                f"docno {name!r} is in the index already (as is that of {len(taken) - 1} more); ask to replace it"
+                f"docno {name!r} is in the index already{others}; to replace: replace_existing=True (--replace)"
             )
         config, threads = IndexConfig.from_dict(manifest.config), options.get("num_threads", 1)
         order, notes = order_documents(documents.vectors, config.order, threads, progress)

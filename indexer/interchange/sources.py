@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from indexer.errors import DataError
@@ -18,6 +18,8 @@ SUFFIXES = {
     ".ciff": "ciff",
     ".ciff.gz": "ciff",
 }
+
+_NUMBER_FORMATS = ("npz", "bigann")
 
 
 def format_of(path: Path) -> str | None:
@@ -56,7 +58,7 @@ def open_vectors(
         raise DataError(f"files of several formats ({', '.join(sorted(map(str, chosen)))}); expected one", path=path)
     kind = chosen.pop()
     bounds = limits or BatchLimits()
-    if kind in ("npz", "bigann"):
+    if kind in _NUMBER_FORMATS:
         if vocabulary is not None:
             raise DataError("terms are numbers in this format; a vocabulary cannot apply", path=path)
         opener = npz.NpzSource if kind == "npz" else bigann.BigAnnSource
@@ -67,6 +69,34 @@ def open_vectors(
             return jsonl.JsonlSource(path, files, terms, bounds)
         parts = [ciff.CiffSource(file, terms, bounds) for file in files]
     return parts[0] if len(parts) == 1 else Shards(path, parts)
+
+
+def open_vectors_of(
+    path: str | Path,
+    vocabulary: Callable[[], Vocabulary | None],
+    *,
+    num_terms: int | None = None,
+    limits: BatchLimits | None = None,
+) -> VectorSource:
+    """Sparse vectors that go with a vocabulary: strings take its ids, numbers that come with strings must have them.
+
+    Parameters
+    ----------
+    vocabulary : what terms mean; None for whatever the vectors say. Called only where the path holds strings.
+    path, num_terms, limits : as for `open_vectors`.
+
+    Raises
+    ------
+    DataError : as `open_vectors`; a term id that means one thing in the file and another in the vocabulary.
+    """
+    path = Path(path)
+    numbers = format_of(_files(path)[0]) in _NUMBER_FORMATS
+    source = open_vectors(path, num_terms=num_terms, vocabulary=None if numbers else vocabulary(), limits=limits)
+    if numbers and source.vocabulary is not None:
+        expected = vocabulary()
+        if expected is not None:
+            source.vocabulary.check_same_ids(expected, path)
+    return source
 
 
 def _files(path: Path) -> list[Path]:
@@ -83,12 +113,20 @@ def _files(path: Path) -> list[Path]:
 
 
 class Shards(VectorSource):
-    """Files of one format read one after the other as one collection."""
+    """Files of one format read one after the other as one collection.
+
+    Raises
+    ------
+    DataError : a term id that means one thing in one file and another in the first.
+    """
 
     def __init__(self, path: Path, parts: list[VectorSource]) -> None:
         self.path = path
         self.format = parts[0].format
         self._parts = parts
+        for part in parts[1:]:
+            if part.vocabulary is not None and parts[0].vocabulary is not None:
+                part.vocabulary.check_same_ids(parts[0].vocabulary, part.path)
 
     @property
     def num_terms(self) -> int:

@@ -132,6 +132,23 @@ class Vocabulary:
             return str(term_id)
         return self._terms[term_id] if term_id < len(self._terms) else f"[{term_id}]"
 
+    def check_same_ids(self, other: Vocabulary, path: Path) -> None:
+        """Refuse strings that `other` has at other ids; where one of both has no strings, or fewer, nothing is known.
+
+        Raises
+        ------
+        DataError : the first id with two meanings, with the path that these strings come from.
+        """
+        if self._terms is None or other._terms is None:
+            return
+        for i, (here, there) in enumerate(zip(self._terms, other._terms, strict=False)):
+            if here != there:
+                raise DataError(
+                    f"term id {i} is {here!r} here and {there!r} in the index or model it goes with; give vectors of "
+                    "the same vocabulary, or as .jsonl, which names terms by strings",
+                    path=path,
+                )
+
     def save(self, folder: str | Path) -> Path:
         """Write terms.jsonl into a folder, e.g. a query side, so that an index carries its terms.
 

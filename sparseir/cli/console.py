@@ -19,6 +19,11 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 document', '2,000 documents'; for nouns that take an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def emit_json(value: Any) -> None:
     """One JSON object on one line of stdout."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from sparseir.cli.export import export_command
 
 if TYPE_CHECKING:
     from indexer import Index
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
 
 app = typer.Typer(help="Build, change and look at an index.", no_args_is_help=True)
-app.command("export")(export_command)
 
 IndexPath = Annotated[Path, typer.Argument(help="Folder of the index.")]
 Vectors = Annotated[Path | None, typer.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
@@ -56,12 +54,14 @@ def build_command(
     json: Json = False,
 ) -> None:
     """Build an index from encoded documents (--vectors) or from text (--model and --corpus)."""
-    from sparseir.cli.console import emit_json
+    from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 
-    _check_source(vectors, model, corpus)
+    _check_source(vectors, model, corpus, max_active_dims)
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
+    if idf == "corpus" and corpus is None:
+        raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
     from indexer import IndexConfig
     from indexer.build import check_target
     from sparseir.config.loader import apply_overrides, build, to_mapping
@@ -69,7 +69,7 @@ def build_command(
 
     changes = apply_overrides({"index": to_mapping(IndexConfig())}, _settings(settings, metadata, layout))
     options = IndexingOptions(
-        config=build(IndexConfig, changes["index"], source="--set"),
+        config=build(IndexConfig, changes["index"], source="settings of the index"),
         max_active_dims=max_active_dims,
         num_threads=threads,
         memory_budget=parse_bytes(memory_budget) or 0,
@@ -81,7 +81,8 @@ def build_command(
     if json:
         emit_json(_summary(built))
     else:
-        print(f"{index}: {built.num_docs:,} documents, {built.num_postings:,} postings, {_size(built) / 1e6:.1f} MB")
+        sizes = f"{counted(built.num_docs, 'document')}, {counted(built.num_postings, 'posting')}"
+        print(f"{index}: {sizes}, {_size(built) / 1e6:.1f} MB")
 
 
 @app.command("add")
@@ -103,10 +104,10 @@ def add_command(
 ) -> None:
     """Add documents to an index, as one atomic commit."""
     from indexer import open_index
-    from sparseir.cli.console import emit_json
+    from sparseir.cli.console import counted, emit_json
     from sparseir.encode.indexing import IndexingOptions
 
-    _check_source(vectors, model, corpus)
+    _check_source(vectors, model, corpus, max_active_dims)
     before = open_index(index).num_docs
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
@@ -115,7 +116,7 @@ def add_command(
     if json:
         emit_json(_summary(built))
     else:
-        print(f"{index}: {before:,} → {built.num_docs:,} documents in {len(built.segments)} segments")
+        print(f"{index}: {before:,} → {built.num_docs:,} documents in {counted(len(built.segments), 'segment')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +130,14 @@ class _Source:
     device: str
 
 
-def _check_source(vectors: Path | None, model: str | None, corpus: str | None) -> None:
+def _check_source(vectors: Path | None, model: str | None, corpus: str | None, max_active_dims: int | None) -> None:
     if (vectors is None) == (corpus is None) or (corpus is not None and model is None):
         raise typer.BadParameter(
             "give --vectors FILE (with --model MODEL to take its query side along), or --model MODEL and --corpus INPUT"
+        )
+    if vectors is not None and max_active_dims is not None:
+        raise typer.BadParameter(
+            "--max-active-dims is for encoding; of vectors, build keeps N terms by --set prune_terms=N"
         )
 
 
@@ -159,6 +164,9 @@ def _fill(index: Path, source: _Source, options: IndexingOptions) -> Index:
 def _settings(settings: list[str] | None, metadata: str | None, layout: str | None) -> list[str]:
     named = [] if metadata is None else [f"metadata=[{metadata}]"]
     named += [] if layout is None else [f"layout={layout}"]
+    for text in settings or ():
+        if not re.match(r"\s*\w+\s*=", text):
+            raise typer.BadParameter(f"--set takes KEY=VALUE with a setting of the index, not {text!r}")
     return [f"index.{text}" for text in [*(settings or ()), *named]]
 
 

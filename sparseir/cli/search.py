@@ -20,6 +20,15 @@ Model = Annotated[
 ]
 AnyModel = Annotated[bool, typer.Option("--any-model", help="Search with a model other than the index was built with.")]
 
+EngineName = Annotated[
+    str,
+    typer.Option(
+        help="auto, exhaustive, block_filter, maxscore, wand, block_max_wand: exact and equal to the bit; approximate; gpu."
+    ),
+]
+GpuMemory = Annotated[str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")]
+GpuBackend = Annotated[str, typer.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")]
+
 
 def search_command(
     index: IndexPath,
@@ -28,15 +37,9 @@ def search_command(
     query_vectors: Annotated[Path | None, typer.Option(help="Many encoded queries, in any vector format.")] = None,
     output: Annotated[Path | None, typer.Option(help="TREC run file for many queries; stdout when left out.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Hits a query: 10 for one query, 1000 for many.")] = None,
-    engine: Annotated[
-        str, typer.Option(help="auto, or one engine by name (gpu among them); exact ones agree to the bit.")
-    ] = "auto",
-    gpu_memory: Annotated[
-        str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")
-    ] = "8GB",
-    gpu_backend: Annotated[
-        str, typer.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")
-    ] = "auto",
+    engine: EngineName = "auto",
+    gpu_memory: GpuMemory = "8GB",
+    gpu_backend: GpuBackend = "auto",
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", metavar="EXPR", help="Only documents with e.g. year>=2000; repeatable."),
@@ -74,6 +77,8 @@ def search_command(
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query is not None and output is not None:
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
+    if json and output is not None:
+        raise typer.BadParameter("--json prints hits on stdout, --output writes a run file: give one of them")
     if rerank is not None and query_vectors is not None:
         raise typer.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
     if calibrate is not None and recall_target is None:
@@ -93,7 +98,10 @@ def search_command(
         _print_hits(searcher, _one_query(searcher, query, k, condition, rerank), json=json)
     else:
         answers = _answers(searcher, queries, query_vectors, k=k, condition=condition, rerank=rerank)
-        _write_run(answers, output, overwrite=overwrite)
+        if json:
+            _print_answers(answers)
+        else:
+            _write_run(answers, output, overwrite=overwrite)
     report(searcher.calibrations, json=json)
     if stats:
         for name, value in searcher.stats().items():
@@ -208,6 +216,15 @@ def _answers(
         batches = vector_batches(searcher, query_vectors)
     for qids, vectors in batches:
         yield qids, *searcher.named(searcher.search_vectors(vectors, k, filter=condition))
+
+
+def _print_answers(answers: Answers) -> None:
+    from sparseir.cli.console import emit_json
+
+    for qids, docnos, scores in answers:
+        for qid, names, values in zip(qids, docnos, scores, strict=True):
+            for rank, (docno, score) in enumerate(zip(names, values, strict=True), 1):
+                emit_json({"qid": qid, "rank": rank, "docno": docno, "score": score})
 
 
 def _write_run(answers: Answers, output: Path | None, *, overwrite: bool) -> None:

@@ -78,7 +78,7 @@ def encode_collection(
     if format_of(path) is None:
         raise ConfigError(f"{path}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
     if path.exists() and not chosen.overwrite:
-        raise ConfigError(f"{path} exists; give another output or ask to overwrite it")
+        raise ConfigError(f"{path} exists; give another output, or replace it with overwrite=True (--overwrite)")
     folder = path.with_name(path.name + ".parts")
     _prepare(folder, encoder, chosen)
     files = list(_make_parts(folder, encoder, documents, chosen, progress))

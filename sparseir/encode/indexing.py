@@ -15,8 +15,8 @@ import numpy as np
 from indexer import SparseVectors, add_documents, build_index, open_index
 from indexer.config import IndexConfig
 from indexer.index import Index
-from indexer.interchange import VectorBatch, Vocabulary, open_vectors
-from indexer.interchange.sources import format_of
+from indexer.interchange import VectorBatch, Vocabulary
+from indexer.interchange.sources import open_vectors_of
 from indexer.manifest import EncoderEntry
 from indexer.progress import Progress, silent
 from indexer.streams import Columns
@@ -108,7 +108,7 @@ def index_vectors(
 
     Parameters
     ----------
-    source : file or folder for `indexer.interchange.open_vectors`.
+    source : file or folder for `indexer.interchange.sources.open_vectors_of`.
     encoder : what made the vectors; its vocabulary then gives term strings their ids, and its query side travels with
         the index. Without it, terms that are strings take ids in the order they are first seen, and travel too.
 
@@ -118,9 +118,9 @@ def index_vectors(
     ConfigError : the path is taken.
     """
     chosen = options or IndexingOptions()
-    vectors = open_vectors(
+    vectors = open_vectors_of(
         source,
-        vocabulary=_vocabulary(Path(path), Path(source), chosen, encoder),
+        lambda: _vocabulary(Path(path), chosen, encoder),
         num_terms=encoder.num_terms if encoder else None,
     )
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
@@ -186,10 +186,8 @@ def _write(
     )
 
 
-def _vocabulary(path: Path, source: Path, chosen: IndexingOptions, encoder: SparseEncoder | None) -> Vocabulary | None:
-    """What term strings of the source mean: the encoder's, or those of the index that is added to."""
-    if format_of(source) in ("npz", "bigann"):
-        return None
+def _vocabulary(path: Path, chosen: IndexingOptions, encoder: SparseEncoder | None) -> Vocabulary | None:
+    """What terms of vectors mean: the encoder's, or those of the index that is added to."""
     if encoder is not None:
         return Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
     if chosen.mode == "build":

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer import SparseVectors
-from indexer.interchange import BatchLimits, Vocabulary, open_vectors
-from indexer.interchange.sources import format_of
+from indexer.interchange import BatchLimits, Vocabulary
+from indexer.interchange.sources import open_vectors_of
 from sparseir.data import read_queries
 
 if TYPE_CHECKING:
@@ -29,11 +29,16 @@ def vector_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], 
     """qids and vectors of a file of encoded queries; without names, a query's name is its row number.
 
     Term strings mean what they meant when the index was built; terms no document could hold are left out.
+
+    Raises
+    ------
+    DataError : vectors that cannot be read, or whose term ids mean other terms than the index's.
     """
-    vocabulary = None
-    if format_of(path) not in ("npz", "bigann"):
-        vocabulary = Vocabulary.of_index(searcher.index.query_side, searcher.num_terms, ignore_unknown=True)
+
+    def vocabulary() -> Vocabulary:
+        return Vocabulary.of_index(searcher.index.query_side, searcher.num_terms, ignore_unknown=True)
+
     row = 0
-    for batch in open_vectors(path, vocabulary=vocabulary, limits=BatchLimits(rows=BATCH)):
+    for batch in open_vectors_of(path, vocabulary, limits=BatchLimits(rows=BATCH)):
         yield batch.docnos or [str(i) for i in range(row, row + len(batch))], batch.vectors
         row += len(batch)

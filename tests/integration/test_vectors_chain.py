@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from indexer import SparseVectors
+from indexer.interchange import VectorBatch, Vocabulary, write_vectors
 from tests.integration.conftest import VECTORS, write_jsonl
 
 
@@ -86,6 +89,9 @@ def test_bad_vectors_are_named_and_leave_no_index(run, tmp_path, line, message):
         ["index", "build", "INDEX"],
         ["index", "build", "INDEX", "--corpus", "c.jsonl"],
         ["index", "build", "INDEX", "--vectors", "v.jsonl", "--memory-budget", "lots"],
+        ["index", "build", "INDEX", "--vectors", "v.jsonl", "--idf", "corpus"],
+        ["index", "build", "INDEX", "--vectors", "v.jsonl", "--max-active-dims", "9"],
+        ["index", "build", "INDEX", "--vectors", "v.jsonl", "--set", "order"],
         ["search", "INDEX", "text", "-k", "0"],
         ["nonsense"],
     ],
@@ -160,3 +166,64 @@ def test_a_recall_target_reports_what_was_measured_and_on_what(run, tmp_path, ve
     refused = run("search", tmp_path / "index", "--query-vectors", queries, "--calibrate-on", queries)
     assert refused.code == 2
     assert "--recall-target" in refused.err
+
+
+def matrix(path: Path, terms: list[str], rows: list[list[int]]) -> Path:
+    """A matrix with named columns, the row's terms weighing 1."""
+    ids = [SparseVectors.from_arrays([0, len(r)], r, [1.0] * len(r), len(terms)) for r in rows]
+    batch = VectorBatch(SparseVectors.concatenate(ids), [f"{path.stem}{i}" for i in range(len(rows))])
+    write_vectors(path, [batch], vocabulary=Vocabulary.fixed(terms))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["npz", "csr"])
+def test_numbers_that_mean_other_terms_are_refused(run, tmp_path, ending):
+    """Term 1 is 'b' in the index: a matrix that calls it 'c' would answer for other words, without a word."""
+    index = tmp_path / "index"
+    assert run("index", "build", index, "--vectors", matrix(tmp_path / f"d.{ending}", ["a", "b"], [[0], [1]])).code == 0
+    same = run("search", index, "--query-vectors", matrix(tmp_path / f"q.{ending}", ["a", "b"], [[1]]))
+    assert [line.split()[2] for line in same.out.splitlines()] == ["d1"]
+    other = matrix(tmp_path / f"o.{ending}", ["a", "c"], [[1]])
+    for command in (["search", index, "--query-vectors", other], ["index", "add", index, "--vectors", other]):
+        refused = run(*command)
+        assert refused.code == 1
+        assert "term id 1 is 'c' here and 'b' in the index" in refused.err
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    matrix(folder / f"a.{ending}", ["a", "b"], [[0]])
+    matrix(folder / f"b.{ending}", ["a", "b"], [[1]])
+    assert run("index", "add", index, "--vectors", folder).code == 0
+    matrix(folder / f"c.{ending}", ["b", "a"], [[1]])
+    mixed = run("index", "build", tmp_path / "mixed", "--vectors", folder)
+    assert mixed.code == 1
+    assert "term id 0 is 'b' here and 'a'" in mixed.err
+
+
+def test_many_queries_as_json(run, tmp_path, vectors):
+    run("index", "build", tmp_path / "index", "--vectors", vectors)
+    queries = write_jsonl(
+        tmp_path / "q.jsonl",
+        [{"id": "q 1", "contents": "", "vector": {"cat": 1}}, {"id": "q2", "contents": "", "vector": {"dog": 1}}],
+    )
+    searched = run("search", tmp_path / "index", "--query-vectors", queries, "--json")
+    hits = [json.loads(line) for line in searched.out.splitlines()]
+    assert [(h["qid"], h["rank"], h["docno"]) for h in hits] == [("q 1", 1, "d2"), ("q 1", 2, "d4"), ("q2", 1, "d4")]
+    assert hits[0]["score"] == hits[1]["score"]  # only a run file needs scores that fall
+    both = ("--json", "--output", tmp_path / "run.trec")
+    assert run("search", tmp_path / "index", "--query-vectors", queries, *both).code == 2
+
+
+def test_a_file_of_names_that_is_not_text_is_named(run, tmp_path, vectors):
+    run("index", "build", tmp_path / "index", "--vectors", vectors)
+    (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbfd1\r\n\n\xff\xfe\n")
+    refused = run("index", "delete", tmp_path / "index", "--ids", tmp_path / "ids.txt")
+    assert refused.code == 1
+    assert "ids.txt:3: not UTF-8" in refused.err
+    (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbfd1\r\n\n")
+    assert "1 document deleted" in run("index", "delete", tmp_path / "index", "--ids", tmp_path / "ids.txt").out
+
+
+def test_a_field_no_document_has_is_said_at_the_build(run, tmp_path, vectors):
+    built = run("index", "build", tmp_path / "index", "--vectors", vectors, "--metadata", "year")
+    assert built.code == 0
+    assert "no document has the field 'year'" in built.err
