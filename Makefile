@@ -45,7 +45,7 @@ test-sanitized: $(VENV)/.dev ## the engines' property tests under AddressSanitiz
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r indexer sparseir tests pyproject.toml build/sanitized/
 	$(CMAKE) --install build/sanitize --prefix build/sanitized >/dev/null
-	cd build/sanitized && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m pytest -m "not slow" $(PYTEST_FLAGS) tests/property/test_engines.py tests/property/test_approximate_knobs.py
+	cd build/sanitized && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m pytest -m "not slow" $(PYTEST_FLAGS) tests/property/test_engines.py tests/property/test_approximate_knobs.py tests/property/test_views_restrict.py
 	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=thread >/dev/null
 	$(CMAKE) --build build/threads --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/threads --output-on-failure

@@ -20,6 +20,19 @@ from indexer.term_lists import ranges
 _CHUNK = 1 << 16
 
 
+def smallest_ordinal(ordinals: NDArray[np.int64]) -> int:
+    """ordinal_base of a segment of these documents; 0 without any."""
+    return int(ordinals.min()) if len(ordinals) else 0
+
+
+def ordinal_sections(ordinals: NDArray[np.int64], base: int) -> dict[str, NDArray[np.uint32]]:
+    """ORDN and BORD of documents in doc_id order; neither where ordinals just count up from the base."""
+    relative = (ordinals - base).astype(np.uint32)
+    if np.array_equal(relative, np.arange(len(relative))):
+        return {}
+    return {"ORDN": relative, "BORD": np.minimum.reduceat(relative, np.arange(0, len(relative), 1 << BLOCK_SHIFT))}
+
+
 class MergedDocuments:
     """Where each merged document comes from, and its sections.
 
@@ -48,15 +61,11 @@ class MergedDocuments:
 
     @property
     def ordinal_base(self) -> int:
-        return int(self.ordinals.min(initial=2**62)) if len(self.ordinals) else 0
+        return smallest_ordinal(self.ordinals)
 
     def sections(self, spools: SectionSpools) -> dict[str, Payload]:
         """All document sections, those of names and fields made while they are written; `spools` stay open until then."""
-        out: dict[str, Payload] = {}
-        relative = (self.ordinals - self.ordinal_base).astype(np.uint32)
-        if not np.array_equal(relative, np.arange(len(relative))):
-            out["ORDN"] = relative
-            out["BORD"] = np.minimum.reduceat(relative, np.arange(0, len(relative), 1 << BLOCK_SHIFT))
+        out: dict[str, Payload] = {**ordinal_sections(self.ordinals, self.ordinal_base)}
         if any(len(s.segment.section("NAMO")) for s in self._sources):
             out |= self._names()
         if any(len(s.segment.section("FLDO")) for s in self._sources):

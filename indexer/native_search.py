@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from indexer.native import SirError, check, library
 ENGINES = {"auto": 0, "exhaustive": 1, "maxscore": 2, "wand": 3, "block_max_wand": 4, "block_filter": 5}
 """Exact engines, which all give the same hits."""
 APPROXIMATE = 6
+_SUBSET_ROOM = 1 << 22
+"""Postings of a subset that are read at a time, at least: 20 MB."""
 INSTRUCTION_SETS = {"best": 0, "scalar": 1, "avx2": 2, "avx512": 3, "neon": 4}
 
 
@@ -101,6 +103,20 @@ class DocumentSample(ctypes.Structure):
         ("term_ids", ctypes.c_void_p),
         ("impacts", ctypes.c_void_p),
         ("count", ctypes.c_uint64),
+    )
+
+
+class Subset(ctypes.Structure):
+    """sir_subset."""
+
+    _fields_ = (
+        ("allowed", ctypes.c_void_p),
+        ("segment", ctypes.c_uint32),
+        ("doc_base", ctypes.c_uint32),
+        ("next_term", ctypes.c_uint32),
+        ("room", ctypes.c_uint64),
+        ("count", ctypes.c_uint64),
+        *((name, ctypes.c_void_p) for name in ("counts", "doc_ids", "impacts", "ranks", "unpacked")),
     )
 
 
@@ -209,6 +225,30 @@ class NativeIndex:
                 return numbers[: sample.count], terms[: sample.count], impacts[: sample.count]
             room = sample.count
 
+    def subset_postings(
+        self, segment: int, allowed: NDArray[np.uint64], doc_base: int, df: NDArray[np.uint32]
+    ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]]:
+        """Postings of the documents of a bitmap, some terms at a time: how many each term has, new doc_ids, impacts.
+
+        Parameters
+        ----------
+        allowed : bit d mod 64 of word d // 64 set where doc_id d is wanted, ⌈num_docs / 64⌉ words.
+        doc_base : new doc_id of the first of them; the others follow in their order.
+        df : length of each of the segment's lists.
+        """
+        words = np.zeros(-(-self.segment_docs[segment] >> 16) << 10, np.uint64)
+        words[: len(allowed)] = allowed
+        num_terms, room = len(df), max(_SUBSET_ROOM, int(df.max(initial=0)))
+        counts, ranks = np.empty(num_terms, np.uint32), np.empty(len(words), np.uint32)
+        doc_ids, impacts = np.empty(room, np.uint32), np.empty(room, np.uint8)
+        unpacked, error = np.empty((1 << 16) + 64, np.uint16), SirError()
+        arrays = (counts, doc_ids, impacts, ranks, unpacked)
+        request = Subset(words.ctypes.data, segment, doc_base, 0, room, 0, *(a.ctypes.data for a in arrays))
+        while (begin := request.next_term) < num_terms:
+            check(library.sir_subset_postings(self.handle, ctypes.byref(request), ctypes.byref(error)), error)
+            end = request.count
+            yield counts[begin : request.next_term].copy(), doc_ids[:end].copy(), impacts[:end].copy()
+
     def close(self) -> None:
         """Release the native handle; searches must have ended."""
         if self.handle is not None:
@@ -238,8 +278,12 @@ class Scratch:
         self.stats, self.error, self.request = Stats(), SirError(), Request()
         self.request.workspace, self.request.workspace_bytes = self.memory.ctypes.data, self.memory.nbytes
         self.request.stats = ctypes.addressof(self.stats)
-        self._head = (index.handle, ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
+        self._inputs = (ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
         self._tail = (pointer(self.ordinals), pointer(self.scores), ctypes.byref(self.error))
+
+    def search_in(self, index: NativeIndex) -> None:
+        """Search another index from now on: one that needs no more scratch, as any subset of this one's documents."""
+        self.index = index
 
     def add_stats(self, stats: Stats) -> None:
         """Count what another scratch, which this one replaces, has counted."""
@@ -261,17 +305,24 @@ class Scratch:
 
     def search(self, num_terms: int) -> None:
         """Search what stands in `term_ids` and `weights`; the answer is in `ordinals` and `scores`."""
-        status = library.sir_search(*self._head, ctypes.c_uint32(num_terms), *self._tail)
+        status = library.sir_search(self.index.handle, *self._inputs, ctypes.c_uint32(num_terms), *self._tail)
         if status:
             check(status, self.error)
 
     def search_quantized(self, weights: NDArray[np.uint32], num_terms: int) -> NDArray[np.uint32]:
         """As `search`, with integer query weights; returns the integer scores."""
         scores = np.zeros(self.request.k, np.uint32)
-        handle, request, terms, _ = self._head
+        request, terms, _ = self._inputs
         ordinals, _, error = self._tail
         status = library.sir_search_quantized(
-            handle, request, terms, pointer(weights), ctypes.c_uint32(num_terms), ordinals, pointer(scores), error
+            self.index.handle,
+            request,
+            terms,
+            pointer(weights),
+            ctypes.c_uint32(num_terms),
+            ordinals,
+            pointer(scores),
+            error,
         )
         check(status, self.error)
         return scores

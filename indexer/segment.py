@@ -6,7 +6,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,20 +124,42 @@ class SegmentWriter:
     def finish(self, header: SegmentHeader, *, durable: bool = True) -> tuple[int, int]:
         """Write header and table, make the file durable unless it need not be; (bytes of the file, CRC-32 of the header)."""
         assert len(self._table) == self._count * _ENTRY.size
-        fixed = _HEADER.pack(
-            *(MAGIC, FORMAT_VERSION, self._count, self._at, header.num_docs, header.num_terms),
-            *(header.num_postings, header.ordinal_base, BLOCK_SHIFT, header.flags, 0, 0),
-        )
-        crc = zlib.crc32(bytes(self._table), zlib.crc32(fixed[:60]))
+        head, crc = _head(header, self._table, self._at)
         # The last byte fixes the length: whatever padding was skipped reads as zeros.
         files.write(self._descriptor, b"\0", self._at - 1)
-        files.write(self._descriptor, fixed[:60] + struct.pack("<I", crc) + bytes(self._table), 0)
+        files.write(self._descriptor, head, 0)
         if durable:
             files.fsync(self._descriptor)
         return self._at, crc
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def segment_in_memory(header: SegmentHeader, sections: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """The bytes of a segment file, for searches of this process alone: sections have no checksums."""
+    payloads = {name: np.ascontiguousarray(sections[name]) for name in DTYPES if name in sections}
+    table, at, places = bytearray(), _aligned(_HEADER.size + _ENTRY.size * len(payloads)), []
+    for name, payload in payloads.items():
+        table += _ENTRY.pack(name.encode(), _ELEMENT.get(name, DTYPES[name].itemsize), at, payload.nbytes, 0, 0)
+        places.append((at, payload.reshape(-1).view(np.uint8)))
+        at = _aligned(at + payload.nbytes) + ALIGNMENT
+    room = np.zeros(at + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    data = room[start : start + at]
+    for place, raw in [(0, np.frombuffer(_head(header, table, at)[0], np.uint8)), *places]:
+        data[place : place + len(raw)] = raw
+    return data
+
+
+def _head(header: SegmentHeader, table: bytearray, length: int) -> tuple[bytes, int]:
+    """(header and section table, CRC-32 of both) of a segment of `length` bytes."""
+    fixed = _HEADER.pack(
+        *(MAGIC, FORMAT_VERSION, len(table) // _ENTRY.size, length, header.num_docs, header.num_terms),
+        *(header.num_postings, header.ordinal_base, BLOCK_SHIFT, header.flags, 0, 0),
+    )
+    crc = zlib.crc32(bytes(table), zlib.crc32(fixed[:60]))
+    return fixed[:60] + struct.pack("<I", crc) + bytes(table), crc
 
 
 def _aligned(offset: int) -> int:

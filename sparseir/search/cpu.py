@@ -14,8 +14,8 @@ from indexer import SparseVectors
 from indexer.native_search import APPROXIMATE, ENGINES, Batch, NativeIndex, Scratch
 from sparseir.errors import ConfigError, DataError
 
-Allowed = list[NDArray[np.uint64]] | None
-"""Bitmap of the documents that may be hits, one a segment; None: all."""
+Allowed = list[NDArray[np.uint64]] | NativeIndex | None
+"""Bitmap of the documents that may be hits, one a segment, or an index in memory that holds them alone; None: all."""
 
 MAX_K = 2**30
 
@@ -119,6 +119,23 @@ class CpuEngine:
     def give(self, scratch: Scratch) -> None:
         self._idle.append(scratch)
 
+    def restrict(self, scratch: Scratch, allowed: Allowed) -> None:
+        """Let only these documents be hits of the scratch's next searches."""
+        if not isinstance(allowed, NativeIndex):
+            scratch.search_in(self.native)
+            scratch.allow(allowed)
+            return
+        scratch.search_in(allowed)
+        if (
+            scratch.request.engine == APPROXIMATE
+        ):  # its knobs were measured on all documents: filtered searches are exact
+            scratch.request.engine = ENGINES["auto"]
+
+    def search_restricted(self, scratch: Scratch, num_terms: int, allowed: Allowed) -> None:
+        """Search what stands in the scratch among these documents."""
+        self.restrict(scratch, allowed)
+        scratch.search(num_terms)
+
     def stats(self) -> dict[str, int]:
         """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored."""
         names = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
@@ -130,12 +147,12 @@ class CpuEngine:
         """Ordinals and integer scores of one query of integer weights, padded with -1 and 0."""
         scratch = self.take(k, len(term_ids))
         try:
-            scratch.allow(allowed)
+            self.restrict(scratch, allowed)
             scratch.term_ids[: len(term_ids)] = term_ids
             scores = scratch.search_quantized(query_weights, len(term_ids))
             return scratch.ordinals[:k].copy(), scores.astype(np.int64)
         finally:
-            scratch.allow(None)
+            self.restrict(scratch, None)
             self.give(scratch)
 
     def search_vectors(
@@ -163,12 +180,12 @@ class CpuEngine:
         longest, mean = int(np.diff(vectors.indptr).max(initial=0)), len(vectors.term_ids) / max(1, len(vectors))
         workers = [self.take(k, longest, mean) for _ in range(max(1, min(self.num_threads, len(vectors))))]
         for scratch in workers:
-            scratch.allow(allowed)
+            self.restrict(scratch, allowed)
         try:
             _work_together(batch, workers)
         finally:
             for scratch in workers:
-                scratch.allow(None)
+                self.restrict(scratch, None)
                 self.give(scratch)
         return ordinals, scores
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
 from sparseir.search.approximate import ApproximateConfig, ApproximateEngine
-from sparseir.search.cpu import Allowed, CpuEngine
+from sparseir.search.cpu import CpuEngine
 from sparseir.search.exact_float import FloatEngine
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class OtherEngine(Protocol):
-    """What every engine answers."""
+    """What every engine answers; `allowed` is a `cpu.Allowed`, but for the gpu engine, which takes bitmaps alone."""
 
     def search_vectors(
-        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Allowed
+        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
 
 

@@ -13,8 +13,8 @@ import operator
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from indexer import Index
 from indexer.index import Segment
+from indexer.native_search import NativeIndex
 from indexer.stored import Column
 from sparseir.errors import DataError
 
@@ -34,6 +35,37 @@ _ORDER: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
+class FilterUse:
+    """What a filter's searches have cost so far, and its view; see `filter_views`.
+
+    Parameters
+    ----------
+    wanted : a view may be made.
+    searches, seconds : searches under the bitmaps, and the time they took.
+    price, view_bytes : what making the view would take in seconds, and its size; 0 until they are needed.
+    view : an index in memory of the documents allowed, or None.
+    last_used : larger than those of filters used before.
+    """
+
+    wanted: bool = True
+    searches: int = 0
+    seconds: float = 0.0
+    price: float = 0.0
+    view_bytes: int = 0
+    view: NativeIndex | None = None
+    last_used: int = 0
+
+    def charge(self, seconds: float, searches: int) -> None:
+        """Count searches under the bitmaps."""
+        self.seconds += seconds
+        self.searches += searches
+
+    def drop(self) -> None:
+        """Give the view's memory back; the filter must earn another one anew."""
+        self.view, self.searches, self.seconds = None, 0, 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedFilter:
     """A filter evaluated once, for many searches of the same snapshot.
@@ -42,10 +74,12 @@ class PreparedFilter:
     ----------
     index : the snapshot it belongs to.
     bitmaps : as `allowed_documents` makes them.
+    use : what its searches did so far.
     """
 
     index: Index
     bitmaps: list[NDArray[np.uint64]]
+    use: FilterUse = field(default_factory=FilterUse, repr=False)
 
 
 Filter = str | Sequence[str] | NDArray[np.integer[Any]] | PreparedFilter
@@ -55,11 +89,11 @@ _REMEMBERED = 64
 
 
 class Filters:
-    """Filters over one snapshot; the bitmaps of the last expressions are kept (N/8 bytes each)."""
+    """Filters over one snapshot; the last expressions are kept with their bitmaps (N/8 bytes each)."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._expression = lru_cache(maxsize=_REMEMBERED)(partial(allowed_documents, index))
+        self._expression = lru_cache(maxsize=_REMEMBERED)(self._evaluate)
 
     def prepare(self, filter: Filter) -> PreparedFilter:
         """The filter evaluated; see `allowed_documents`.
@@ -74,8 +108,10 @@ class Filters:
                     "filter: it was prepared for another snapshot of an index; prepare it with this searcher"
                 )
             return filter
-        bitmaps = self._expression(filter) if isinstance(filter, str) else allowed_documents(self._index, filter)
-        return PreparedFilter(self._index, bitmaps)
+        return self._expression(filter) if isinstance(filter, str) else self._evaluate(filter)
+
+    def _evaluate(self, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
+        return PreparedFilter(self._index, allowed_documents(self._index, filter))
 
 
 @dataclass(frozen=True, slots=True)

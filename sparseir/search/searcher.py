@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,10 +15,12 @@ from indexer.native_search import ENGINES, NativeIndex
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.search.approximate import ApproximateConfig, ApproximateEngine
 from sparseir.search.calibration import Calibration
-from sparseir.search.cpu import CpuEngine
+from sparseir.search.cpu import Allowed, CpuEngine
 from sparseir.search.engines import OtherEngine, open_engine
+from sparseir.search.exact_float import FloatEngine
 from sparseir.search.explain import Explanation, explain_document
-from sparseir.search.filters import Filter, Filters, PreparedFilter
+from sparseir.search.filter_views import FilterViews
+from sparseir.search.filters import Filter, Filters, FilterUse, PreparedFilter
 from sparseir.search.query_encoder import QueryEncoder, open_query_encoder
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ class Searcher:
         self._other: OtherEngine | None = None
         self._index: Index | None = None
         self._filters: Filters | None = None
+        self._views: FilterViews | None = None
         self._query_encoder: QueryEncoder | None = None
         self._model: tuple[str | Path | None, bool] = (None, False)
 
@@ -81,6 +85,7 @@ class Searcher:
         model: str | Path | None = None,
         any_model: bool = False,
         query_encoder: QueryEncoder | None = None,
+        filter_memory: float = 0.25,
     ) -> Searcher:
         """Open an index folder at its last committed state.
 
@@ -93,11 +98,13 @@ class Searcher:
         model : encodes query texts where the index carries no query side; loaded at the first text.
         any_model : accept a model that is not the one the index was built with.
         query_encoder : a query side already in memory, used instead of either.
+        filter_memory : memory that views of filters may take together, as a share of the index's size; 0 makes none.
+            See `prepare_filter`.
 
         Raises
         ------
         IndexFormatError : no index there, or a damaged one.
-        ConfigError : as in the constructor.
+        ConfigError : as in the constructor; a filter_memory below 0.
         """
         index = open_index(path)
         for segment in index.segments:
@@ -114,6 +121,8 @@ class Searcher:
         )
         if not exact:
             searcher._other = open_engine(index, searcher._cpu, engine)
+        if searcher._other is None or isinstance(searcher._other, ApproximateEngine | FloatEngine):
+            searcher._views = FilterViews(index, native, filter_memory)
         searcher._index, searcher._query_encoder, searcher._model = index, query_encoder, (model, any_model)
         return searcher
 
@@ -129,18 +138,35 @@ class Searcher:
             raise SparseIRError("this searcher has no index folder behind it; open one with Searcher.open")
         return self._index
 
-    def prepare_filter(self, filter: Filter) -> PreparedFilter:
+    def prepare_filter(self, filter: Filter, *, view: str = "auto") -> PreparedFilter:
         """Evaluate a filter for many searches: give what comes back as their `filter`.
 
-        Expressions need no preparation, the last ones are remembered; long lists of documents do.
+        Expressions need no preparation, the last ones are remembered; long lists of documents do. Whatever the view, the
+        hits are the same.
+
+        Parameters
+        ----------
+        view : 'auto' makes an index in memory of the documents allowed once searches under the filter have taken as long
+            as making it would (some tenths of a second for a million documents), if it fits into filter_memory; 'now'
+            makes it here; 'never' searches under the bitmap for good.
 
         Raises
         ------
         DataError : no filter, or one prepared by the searcher of another snapshot.
+        ConfigError : no such choice, or a view 'now' that does not fit or that the gpu engine could not use.
         """
+        if view not in ("auto", "now", "never"):
+            raise ConfigError(f"view is {view!r}; there are: auto, now, never")
         if self._filters is None:
             self._filters = Filters(self.index)
-        return self._filters.prepare(filter)
+        prepared = self._filters.prepare(filter)
+        if view == "never":
+            return PreparedFilter(prepared.index, prepared.bitmaps, FilterUse(wanted=False))
+        if view == "now":
+            if self._views is None:
+                raise ConfigError("view: the gpu engine filters by bitmaps; it has no views")
+            self._views.make(prepared)
+        return prepared
 
     @property
     def query_encoder(self) -> QueryEncoder:
@@ -278,6 +304,7 @@ class Searcher:
             row = SparseVectors.from_arrays([0, len(terms)], terms, values, self.num_terms, source="query")
             batch = self.search_vectors(row, k, filter=filter)
             return Ranking(batch.ordinals[0], batch.scores[0])
+        prepared = None if filter is None else self.prepare_filter(filter)
         scratch = self._cpu.take(k, len(term_ids))
         try:
             n = len(term_ids)
@@ -291,16 +318,17 @@ class Searcher:
                 term_ids, weights = _checked_terms(term_ids, weights, self.num_terms)
             scratch.term_ids[:n] = term_ids
             scratch.weights[:n] = weights
-            if filter is not None:
-                scratch.allow(self.prepare_filter(filter).bitmaps)
             try:
-                scratch.search(n)
+                if prepared is None or self._views is None:
+                    scratch.search(n)
+                else:
+                    self._views.search_one(partial(self._cpu.search_restricted, scratch, n), prepared)
             except SparseIRError as error:
                 raise DataError(str(error)) from None
             return Ranking(scratch.ordinals[:k].copy(), scratch.scores[:k].copy())
         finally:
             if filter is not None:
-                scratch.allow(None)
+                self._cpu.restrict(scratch, None)
             self._cpu.give(scratch)
 
     def search_vectors(self, queries: Any, k: int = 1000, *, filter: Filter | None = None) -> Ranking:
@@ -319,9 +347,17 @@ class Searcher:
         DataError : a row that cannot be used, by number.
         """
         vectors = self._vectors(queries)
-        allowed = None if filter is None else self.prepare_filter(filter).bitmaps
         doc_scale = 1.0 if self._index is None else self._index.doc_scale
-        return Ranking(*(self._other or self._cpu).search_vectors(vectors, k, doc_scale, allowed))
+
+        def search(rows: SparseVectors, allowed: Allowed) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            return (self._other or self._cpu).search_vectors(rows, k, doc_scale, allowed)
+
+        if filter is None:
+            return Ranking(*search(vectors, None))
+        prepared = self.prepare_filter(filter)
+        if self._views is None:
+            return Ranking(*search(vectors, prepared.bitmaps))
+        return Ranking(*self._views.search_batch(search, vectors, prepared))
 
     def _vectors(self, queries: Any) -> SparseVectors:
         vectors = queries if isinstance(queries, SparseVectors) else SparseVectors.from_scipy(queries, source="queries")

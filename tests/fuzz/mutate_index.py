@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer import (
+    Index,
     IndexConfig,
     SparseVectors,
     add_documents,
@@ -32,6 +33,7 @@ from indexer import (
 )
 from indexer.errors import NativeError, SparseIRError
 from indexer.native_search import ENGINES, NativeIndex, Scratch
+from indexer.subset import subset_segment
 
 EXTREMES = (0, 1, 2, 31, 32, 63, 64, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 
@@ -104,12 +106,29 @@ def answers_of(path: Path) -> list:
                     continue
                 raise
             out.append((name, scratch.ordinals.tolist(), scratch.scores.tolist()))
+        if sum(native.segment_docs) < 1_000_000:  # a damaged header may tell of billions of empty documents
+            out.append(view_of_every_other(index, native))
         native.close()
         found = [o for o in out[0][1] if o >= 0]
         out.append(index.docnos(found))
         out.append(index.fields(found[:3]))
         out.append(index.ordinals(["név1", "név5", "4"]).tolist())
     return out
+
+
+def view_of_every_other(index: Index, native: NativeIndex) -> list:
+    """Hits among the documents of even doc_id, in a view of them."""
+    bitmaps = []
+    for segment in index.segments:
+        even = np.zeros(-(-segment.num_docs // 64) * 64, bool)
+        even[: segment.num_docs : 2] = True
+        bitmaps.append(np.packbits(even, bitorder="little").view(np.uint64))
+    view = NativeIndex([subset_segment(index, native, bitmaps)], doc_scale=index.doc_scale)
+    scratch = Scratch(view, 12, 8)
+    scratch.term_ids[:], scratch.weights[:] = [0, 3, 5, 8, 13, 17, 22, 23], 1.0
+    scratch.request.k = 12
+    scratch.search(8)
+    return [scratch.ordinals.tolist(), scratch.scores.tolist()]
 
 
 def repaired(files: dict[str, bytes], name: str, data: bytearray) -> dict[str, bytes]:

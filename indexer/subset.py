@@ -1,0 +1,120 @@
+"""A segment in memory of some documents of an index, as a view of a filter that is searched again and again.
+
+The lists of all segments are cut down to the documents, whose order stays; nothing is scored or rounded anew. What is
+found in the view, its ordinals and its integer scores, is thus what a search of the index would find among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.documents import posting_sections
+from indexer.errors import IndexFormatError
+from indexer.index import Index, Segment
+from indexer.invert import Postings
+from indexer.merge_documents import ordinal_sections, smallest_ordinal
+from indexer.native_search import NativeIndex
+from indexer.segment import SegmentHeader, segment_in_memory
+from indexer.tables import STANDARD, describe
+from indexer.term_lists import ranges
+
+_Lists = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]
+"""Term ids, postings of each, and their new doc_ids and impacts one list after the other."""
+
+
+def subset_segment(index: Index, native: NativeIndex, allowed: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint8]:
+    """Bytes of a segment of the standard layout with the documents of some bitmaps: postings and ordinals, no names.
+
+    Parameters
+    ----------
+    native : the index's segments, opened.
+    allowed : a bitmap a segment: bit d mod 64 of word d // 64 set where doc_id d is in; deleted documents have none.
+
+    Raises
+    ------
+    IndexFormatError : lists that do not ascend.
+    """
+    kept = [_members(segment, bitmap) for segment, bitmap in zip(index.segments, allowed, strict=True)]
+    base, parts = 0, []
+    for number, segment in enumerate(index.segments):
+        parts.append(_lists(segment, native, number, allowed[number], base))
+        base += len(kept[number])
+    postings = _postings(_joined(parts), base)
+    located = [segment.ordinals_of(ids) for segment, ids in zip(index.segments, kept, strict=True)]
+    ordinals = np.concatenate([np.zeros(0, np.int64), *located])
+    header = SegmentHeader(
+        num_docs=base,
+        num_terms=len(postings.term_ids),
+        num_postings=len(postings.impacts),
+        ordinal_base=smallest_ordinal(ordinals),
+    )
+    sections = posting_sections(postings, describe(postings), STANDARD)
+    return segment_in_memory(header, sections | ordinal_sections(ordinals, header.ordinal_base))
+
+
+def _members(segment: Segment, bitmap: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """doc_ids of a bitmap."""
+    return np.flatnonzero(np.unpackbits(bitmap.view(np.uint8), count=segment.num_docs, bitorder="little"))
+
+
+def _lists(segment: Segment, native: NativeIndex, number: int, bitmap: NDArray[np.uint64], base: int) -> _Lists:
+    terms = segment.section("TERM")
+    parts = (
+        [] if not bitmap.any() else list(native.subset_postings(number, bitmap, base, segment.section("TREC")["df"]))
+    )
+    counts = np.concatenate([p[0] for p in parts] or [np.zeros(len(terms), np.uint32)]).astype(np.int64)
+    doc_ids = np.concatenate([p[1] for p in parts] or [np.zeros(0, np.uint32)])
+    impacts = np.concatenate([p[2] for p in parts] or [np.zeros(0, np.uint8)])
+    held = counts > 0
+    return terms[held], counts[held], doc_ids, impacts
+
+
+def _joined(parts: Sequence[_Lists]) -> _Lists:
+    """Lists of all segments; those of a term follow each other in the order of the segments, as their doc_ids do."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = [
+        np.concatenate([np.zeros(0, parts[0][i].dtype if parts else dtype), *(p[i] for p in parts)])
+        for i, dtype in enumerate(("u4", "i8", "u4", "u1"))
+    ]
+    terms, counts, doc_ids, impacts = joined
+    order = np.argsort(terms, kind="stable")
+    begins = np.cumsum(counts) - counts
+    places = ranges(begins[order], counts[order])
+    found, first = np.unique(terms[order], return_index=True)
+    totals = np.add.reduceat(counts[order], first) if len(found) else counts
+    return found, totals, doc_ids[places], impacts[places]
+
+
+def _postings(lists: _Lists, num_docs: int) -> Postings:
+    """The lists with their windows."""
+    terms, counts, doc_ids, impacts = lists
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+    begins = start[:-1].astype(np.int64)
+    windows = doc_ids >> 16
+    ascends, enters = np.ones(len(doc_ids), bool), np.ones(len(doc_ids), bool)
+    np.greater(doc_ids[1:], doc_ids[:-1], out=ascends[1:])
+    np.not_equal(windows[1:], windows[:-1], out=enters[1:])
+    ascends[begins] = enters[begins] = True
+    if not ascends.all():
+        raise IndexFormatError(
+            "posting lists of the index do not ascend; restore or rebuild it",
+            section="DOCS",
+            invariant="postings-ascend",
+        )
+    first = np.flatnonzero(enters)
+    return Postings(
+        num_docs,
+        terms,
+        start,
+        doc_ids.astype(np.uint16),
+        impacts,
+        None,
+        np.searchsorted(first, start).astype(np.uint64),
+        windows[first].astype(np.uint16),
+        first.astype(np.uint64),
+        0,
+    )

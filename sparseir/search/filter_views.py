@@ -1,0 +1,152 @@
+"""Views: small indexes in memory of the documents that a filter allows, made for filters that are used again.
+
+Searching everything under a bitmap cannot be cheap for scattered documents: bounds are those of 32 documents of which one
+counts, and no threshold is known beforehand. A view has maxima and initial thresholds of its own. It costs a pass over the
+index, so that a filter must earn it: a view is made once the filter's searches have taken as long as making it would, which
+is at most twice the cost of knowing the future (ski rental; Karlin et al. 1988). A batch counts the queries it brings.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import Index, SparseVectors
+from indexer.native_search import NativeIndex
+from indexer.subset import subset_segment
+from sparseir.errors import ConfigError
+from sparseir.search.cpu import Allowed
+from sparseir.search.filters import FilterUse, PreparedFilter
+
+_READ_NS, _KEPT_NS, _TERM_NS = 0.7, 17.0, 300.0
+"""Making a view: a posting that is passed over, one that is kept, a term; fitted to a million documents, docs/tuning.md."""
+_KEPT_BYTES, _TERM_BYTES = 4.6, 70
+"""Size of a view, rather too large: a posting of an allowed document, a term."""
+_LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
+"""What the smallest view takes."""
+_PILOT = 32
+"""Queries of a batch that tell what the others will cost."""
+
+Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class FilterViews:
+    """Makes, keeps and drops the views of one searcher.
+
+    Parameters
+    ----------
+    index : the snapshot that is searched.
+    native : its segments, opened.
+    share : bytes of all views at most, as a share of the index's; 0 makes none.
+    """
+
+    def __init__(self, index: Index, native: NativeIndex, share: float) -> None:
+        if not 0 <= share < float("inf"):
+            raise ConfigError(f"filter_memory is {share}; it is a share of the index's size, 0 or more")
+        self._index, self._native = index, native
+        self.budget = int(share * sum(segment.entry.bytes for segment in index.segments))
+        self._lock = threading.Lock()
+        self._kept: weakref.WeakSet[FilterUse] = weakref.WeakSet()  # changed under the lock
+        self._clock = count(1)
+
+    def search_one(self, search: Callable[[Allowed], None], prepared: PreparedFilter) -> None:
+        """Run one search under a filter."""
+        allowed = self._restriction(prepared, 1)
+        start = time.perf_counter()
+        search(allowed)
+        if allowed is prepared.bitmaps:
+            prepared.use.charge(time.perf_counter() - start, 1)
+
+    def search_batch(
+        self, search: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
+    ) -> Answers:
+        """Run a batch under a filter; where the filter is new, the first queries tell what the others would cost."""
+        pilot = len(vectors) if prepared.use.searches or prepared.use.view else min(_PILOT, len(vectors))
+        answers = [self._search_part(search, vectors.slice(0, pilot), prepared)]
+        if pilot < len(vectors):
+            answers.append(self._search_part(search, vectors.slice(pilot, len(vectors)), prepared))
+        ordinals, scores = zip(*answers, strict=True)
+        return (ordinals[0], scores[0]) if len(answers) == 1 else (np.concatenate(ordinals), np.concatenate(scores))
+
+    def make(self, prepared: PreparedFilter) -> None:
+        """Make the filter's view now, if it has none.
+
+        Raises
+        ------
+        ConfigError : it would be larger than all views may be.
+        """
+        self._appraise(prepared)
+        prepared.use.last_used = next(self._clock)
+        with self._lock:
+            prepared.use.wanted = True
+            self._make(prepared)
+        if prepared.use.view is None:
+            needed, stored = prepared.use.view_bytes, sum(segment.entry.bytes for segment in self._index.segments)
+            raise ConfigError(
+                f"a view of this filter takes about {needed / 1e6:.1f} MB, and views may take {self.budget / 1e6:.1f} MB; "
+                f"open the searcher with filter_memory={needed / stored + 0.005:.2f}"
+            )
+
+    def _restriction(self, prepared: PreparedFilter, queries: int) -> Allowed:
+        """What searches are restricted by: the filter's view, made now where that pays for this many, or its bitmaps."""
+        use = prepared.use
+        use.last_used = next(self._clock)
+        if use.view is None and use.wanted and use.searches:
+            self._appraise(prepared)
+            if use.seconds * (1 + queries / use.searches) >= use.price and self._lock.acquire(blocking=False):
+                try:  # one view is made at a time; who comes meanwhile goes on with the bitmaps
+                    self._make(prepared)
+                finally:
+                    self._lock.release()
+        return use.view or prepared.bitmaps
+
+    def _search_part(
+        self, search: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
+    ) -> Answers:
+        allowed = self._restriction(prepared, len(vectors))
+        start = time.perf_counter()
+        answers = search(vectors, allowed)
+        if allowed is prepared.bitmaps:
+            prepared.use.charge(time.perf_counter() - start, len(vectors))
+        return answers
+
+    def _appraise(self, prepared: PreparedFilter) -> None:
+        """Estimate the seconds and bytes that the filter's view would take."""
+        use, headers = prepared.use, [segment.header for segment in self._index.segments]
+        if use.price:
+            return
+        postings, terms = sum(h.num_postings for h in headers), sum(h.num_terms for h in headers)
+        allowed = sum(int(np.unpackbits(bitmap.view(np.uint8)).sum()) for bitmap in prepared.bitmaps)
+        kept = postings * allowed / max(1, sum(h.num_docs for h in headers))
+        use.view_bytes = int(_KEPT_BYTES * kept + _TERM_BYTES * min(kept, terms)) + _LEAST_BYTES
+        use.price = 1e-9 * (_READ_NS * postings + _KEPT_NS * kept + _TERM_NS * terms) + _LEAST_SECONDS
+
+    def _make(self, prepared: PreparedFilter) -> None:
+        use = prepared.use
+        if use.view is not None:
+            return
+        if use.view_bytes > self.budget:
+            use.wanted = False
+            return
+        self._make_room(use.view_bytes)
+        data = subset_segment(self._index, self._native, prepared.bitmaps)
+        use.view_bytes = data.nbytes
+        use.view = NativeIndex([data], doc_scale=self._index.doc_scale)
+        self._kept.add(use)
+
+    def _make_room(self, needed: int) -> None:
+        """Drop the views that were not used for longest."""
+        kept = sorted(self._kept, key=lambda use: use.last_used)
+        held = sum(use.view_bytes for use in kept)
+        for use in kept:
+            if held + needed <= self.budget:
+                break
+            held -= use.view_bytes
+            use.drop()
+            self._kept.discard(use)
