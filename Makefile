@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-native test-sanitized test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,14 @@ test-sanitized: $(VENV)/.dev ## the engines' property tests under AddressSanitiz
 	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=thread >/dev/null
 	$(CMAKE) --build build/threads --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/threads --output-on-failure
+
+# The emulator is told where the processor's C library is; cmake hands it to ctest.
+NEON_EMULATOR ?= qemu-aarch64 -L /usr/aarch64-linux-gnu
+test-neon: $(VENV)/.dev ## the engines' NEON build under emulation; needs aarch64-linux-gnu-gcc and qemu-user
+	$(CMAKE) -S native -B build/neon -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CROSSCOMPILING_EMULATOR="$$(echo $(NEON_EMULATOR) | tr ' ' ';')" -DSIR_WERROR=ON -DSIR_TESTS=ON >/dev/null
+	$(CMAKE) --build build/neon --parallel 2 >/dev/null
+	$(VENV)/bin/ctest --test-dir build/neon --output-on-failure
+	$(VENV)/bin/python -m tests.replay $(NEON_EMULATOR) build/neon/replay
 
 test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(PIP) install -q --no-deps pyserini
