@@ -162,11 +162,15 @@ class MaskedLMTower(Tower):
         return torch.log1p(once) if self.activation == "double_log1p" else once
 
     def _finish(self, weights: Tensor, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None) -> Tensor:
-        """What follows the pooling: lexical residual, top-k."""
+        """What follows the pooling: lexical residual, and top-k where the whole vocabulary is there to choose from.
+
+        The k largest of sampled `terms` are not the k largest of all; cut to them in the first steps, when everything is
+        on, a fresh head that learns vectors was left with 14 terms a text instead of 42.
+        """
         if self.lexical is not None:
             own = self.lexical(hidden, features, self.num_terms)
             weights = weights + (own if terms is None else own[:, terms])
-        return keep_largest(weights, self.top_k)
+        return keep_largest(weights, self.top_k) if terms is None else weights
 
 
 def _sum_activated(

@@ -121,6 +121,17 @@ def test_double_log_and_top_k(base: Path) -> None:
     np.testing.assert_array_equal(dense(masked), dense(limited))
 
 
+def test_sampled_terms_are_not_cut_to_the_largest(base: Path) -> None:
+    encoder = SparseEncoder.from_config(config_for(base, top_k_document=3))
+    features = encoder.tokenize_documents(TEXTS[:2])
+    tower = encoder.document_tower
+    whole = SparseEncoder.from_config(config_for(base)).document_tower(features)
+    assert (tower(features) > 0).sum(1).max() == 3
+    some = torch.arange(5, 35)
+    assert (whole[:, some] > 0).sum(1).max() > 3
+    torch.testing.assert_close(tower(features, some), whole[:, some])
+
+
 def test_batching_order_and_padding_change_nothing(base: Path) -> None:
     encoder = SparseEncoder.from_config(config_for(base))
     one = dense(encoder.encode_documents(TEXTS, batch_size=1))
