@@ -16,6 +16,8 @@ ENGINES = {"auto": 0, "exhaustive": 1, "maxscore": 2, "wand": 3, "block_max_wand
 APPROXIMATE = 6
 _SUBSET_ROOM = 1 << 22
 """Postings of a subset that are read at a time, at least: 20 MB."""
+_LINES = 128
+"""Bytes that processors fetch together: two cache lines."""
 INSTRUCTION_SETS = {"best": 0, "scalar": 1, "avx2": 2, "avx512": 3, "neon": 4}
 
 
@@ -275,7 +277,9 @@ class Scratch:
         self.weights = np.zeros(num_terms, np.float32)
         self.ordinals = np.zeros(k, np.int64)
         self.scores = np.zeros(k, np.float32)
-        self.stats, self.error, self.request = Stats(), SirError(), Request()
+        # Lines of its own: counters that two threads' scratches share a cache line for are fought over at every addition.
+        self.stats = Stats.from_buffer(aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES))
+        self.error, self.request = SirError(), Request()
         self.request.workspace, self.request.workspace_bytes = self.memory.ctypes.data, self.memory.nbytes
         self.request.stats = ctypes.addressof(self.stats)
         self._inputs = (ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
