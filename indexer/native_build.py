@@ -59,7 +59,6 @@ def _declare(name: str, *arguments: Any) -> Any:
 
 
 _check_rows = _declare("sir_check_rows", _VOID, ctypes.c_int64, ctypes.c_uint32, _VOID)
-_quantize = _declare("sir_quantize", _VOID, ctypes.c_int64, ctypes.c_double, _VOID, _VOID)
 _count = _declare("sir_count_postings", _VOID, ctypes.c_uint32, ctypes.c_uint32, _VOID)
 _scatter = _declare("sir_scatter_postings", _VOID, _VOID, ctypes.c_double, _VOID, _VOID, _VOID)
 _describe = _declare("sir_describe_terms", _VOID, ctypes.c_uint32, ctypes.c_uint32, _VOID)
@@ -146,15 +145,6 @@ def first_bad_row(rows: Rows, num_terms: int) -> int:
     struct = rows._struct()
     _check_rows(ctypes.byref(struct), len(rows.indptr) - 1, num_terms, ctypes.byref(found))
     return found.value
-
-
-def quantize(weights: NDArray[np.float32], scale: float) -> tuple[NDArray[np.uint8], int]:
-    """(impacts, number clipped at 255) of positive weights."""
-    weights = np.ascontiguousarray(weights, np.float32)
-    out = np.empty(len(weights), np.uint8)
-    clipped = ctypes.c_uint64(0)
-    _quantize(_address(weights), len(weights), scale, _address(out), ctypes.byref(clipped))
-    return out, clipped.value
 
 
 def count_postings(rows: Rows, begin: int, end: int, slots: NDArray[Any]) -> None:

@@ -102,11 +102,18 @@ def masked_lm(family: str = "bert", *, seed: int = 0, hidden: int = 16) -> Any:
                 **common, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3, local_attention=16
             )
             model = transformers.ModernBertForMaskedLM(config)
-    with torch.no_grad():  # random logits are small; spread them so that terms differ and some are negative
+    _spread(model)
+    return model.eval()
+
+
+def _spread(model: Any) -> None:
+    """Random logits are small: larger weights make terms differ and some negative."""
+    import torch
+
+    with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(12)
-    return model.eval()
 
 
 def save_masked_lm(folder: Path, family: str = "bert", *, seed: int = 0) -> Path:
@@ -132,10 +139,7 @@ def save_cross_encoder(folder: Path, *, seed: int = 0) -> Path:
         num_labels=1,
     )
     model = transformers.BertForSequenceClassification(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(12)
+    _spread(model)
     model.save_pretrained(str(folder))
     tokenizer().save_pretrained(str(folder))
     return folder
@@ -167,9 +171,6 @@ def save_byte_level_masked_lm(folder: Path, *, seed: int = 0) -> Path:
         type_vocab_size=1,
     )
     model = transformers.RobertaForMaskedLM(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(12)
+    _spread(model)
     model.save_pretrained(str(folder))
     return folder

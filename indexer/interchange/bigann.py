@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
-from indexer.interchange.csr_stream import CsrStream, sidecar_names, sidecar_vocabulary, wider
-from indexer.interchange.vocabulary import Vocabulary
+from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.csr_stream import CsrStream, MatrixSource, sidecar_names, sidecar_vocabulary, wider
 
 HEADER_BYTES = 24
 
@@ -35,7 +34,7 @@ class _FileColumn:
         """Nothing is left to see: the size was compared with the header before the first row."""
 
 
-class BigAnnSource(VectorSource):
+class BigAnnSource(MatrixSource):
     """A Big-ANN CSR file. Names of rows and terms come from PATH.docnos and PATH.terms where those lie beside it.
 
     Raises
@@ -63,18 +62,6 @@ class BigAnnSource(VectorSource):
             )
         self._vocabulary = sidecar_vocabulary(path, columns)
         self._num_terms = wider(columns, num_terms, path)
-
-    @property
-    def num_terms(self) -> int:
-        return self._num_terms
-
-    @property
-    def num_rows(self) -> int:
-        return self._rows
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        return self._vocabulary
 
     def __iter__(self) -> Iterator[VectorBatch]:
         indices = HEADER_BYTES + 8 * (self._rows + 1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
 from indexer.interchange.docnos import DOCNOS_SUFFIX, TERMS_SUFFIX, RowNames, beside, read_sidecar
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.vectors import MAX_TERM_ID, SparseVectors
@@ -29,6 +29,26 @@ class Column(Protocol):
     def finish(self) -> None:
         """Called after the last element; DataError where the file then shows a fault."""
         ...
+
+
+class MatrixSource(VectorSource):
+    """A file that says its shape before its rows; a reader sets `_rows`, `_num_terms` and `_vocabulary` when it opens it."""
+
+    _rows: int
+    _num_terms: int
+    _vocabulary: Vocabulary | None
+
+    @property
+    def num_terms(self) -> int:
+        return self._num_terms
+
+    @property
+    def num_rows(self) -> int:
+        return self._rows
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        return self._vocabulary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,8 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
-from indexer.interchange.csr_stream import CsrStream, checked_vocabulary, sidecar_names, sidecar_vocabulary, wider
+from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.csr_stream import (
+    CsrStream,
+    MatrixSource,
+    checked_vocabulary,
+    sidecar_names,
+    sidecar_vocabulary,
+    wider,
+)
 from indexer.interchange.docnos import RowNames, read_strings
 from indexer.interchange.vocabulary import Vocabulary
 
@@ -122,7 +129,7 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist()[:8]] or ["nothing"]
 
 
-class NpzSource(VectorSource):
+class NpzSource(MatrixSource):
     """A CSR matrix in scipy's .npz: members indptr, indices, data, shape, and format when scipy wrote it.
 
     Names of rows and terms are found in the members docnos.jsonl and terms.jsonl, which `write_vectors` adds and
@@ -147,18 +154,6 @@ class NpzSource(VectorSource):
             self._rows, columns = self._shape(archive)
             self._vocabulary = self._terms(archive, columns)
         self._num_terms = wider(columns, num_terms, path)
-
-    @property
-    def num_terms(self) -> int:
-        return self._num_terms
-
-    @property
-    def num_rows(self) -> int:
-        return self._rows
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        return self._vocabulary
 
     def __iter__(self) -> Iterator[VectorBatch]:
         with ExitStack() as stack:

@@ -177,9 +177,6 @@ typedef struct sir_inverted {
  * weights are finite and > 0. Reads each value once; never fails. indptr must describe the arrays. */
 SIR_API void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, int64_t *row);
 
-/* out[i] = clip(floor(weights[i] / scale + 1/2), 1, 255); *clipped counts those above 255. */
-SIR_API void sir_quantize(const float *weights, int64_t n, double scale, uint8_t *out, uint64_t *clipped);
-
 /* First pass over documents doc_begin..doc_end: adds their postings and windows to `slots`. O(postings). */
 SIR_API void sir_count_postings(const sir_rows *rows, uint32_t doc_begin, uint32_t doc_end, sir_slot *slots);
 

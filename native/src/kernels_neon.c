@@ -4,6 +4,8 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include "block_plain.h"
+
 /* One bit a lane of a comparison's result. */
 static inline uint32_t bits_of_lanes(uint32x4_t hit) {
     const uint32x4_t places = {1, 2, 4, 8};
@@ -85,10 +87,6 @@ static uint32_t block_largest(const uint32_t *scores, uint32_t allowed) {
     return vmaxvq_u32(most);
 }
 
-static inline void add_present(uint32_t *accumulator, uint32_t present, const uint8_t *impacts, uint32_t weight) {
-    for (; present != 0; present &= present - 1) accumulator[__builtin_ctz(present)] += weight * *impacts++;
-}
-
 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
                                  uint16_t base, uint32_t weight) {
     const uint16x8_t block = vdupq_n_u16(base), keep = vdupq_n_u16((uint16_t)~(SIR_BLOCK_DOCS - 1));
@@ -104,24 +102,6 @@ static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, co
         }
     }
     return added;
-}
-
-static inline uint32_t add_lows(uint32_t *accumulator, const uint8_t *lows, const uint8_t *impacts, uint32_t count, uint16_t base,
-                                uint32_t weight) {
-    const uint32_t block = base & 255;
-    uint32_t added = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if ((lows[i] & ~(uint32_t)(SIR_BLOCK_DOCS - 1)) != block) continue;
-        accumulator[lows[i] & (SIR_BLOCK_DOCS - 1)] += weight * impacts[i];
-        added++;
-    }
-    return added;
-}
-
-/* Place of the set bit number n of a word, from 0. */
-static inline uint32_t select_bit(uint64_t word, uint32_t n) {
-    while (n-- > 0) word &= word - 1;
-    return (uint32_t)__builtin_ctzll(word);
 }
 
 #define TARGET

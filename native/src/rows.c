@@ -1,5 +1,4 @@
 /* Passes over the input of a build: checking, quantising, hashing. */
-#include "quantize.h"
 #include "sparseir.h"
 
 void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, int64_t *row)
@@ -21,14 +20,6 @@ void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, 
             return;
         }
     }
-}
-
-void sir_quantize(const float *weights, int64_t n, double scale, uint8_t *out, uint64_t *clipped)
-{
-    uint64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        out[i] = sir_impact(weights[i], scale, &count);
-    *clipped = count;
 }
 
 void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out)

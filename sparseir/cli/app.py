@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +13,8 @@ from sparseir.cli import config, demo, encode, evaluate, maintain, model, search
 _INTERRUPTED = 130
 
 
-def make_command() -> Callable[[list[str]], int]:
-    """The whole program as a function of its arguments that returns the exit code."""
+def command_tree() -> Any:
+    """Every command with its options, as click has them."""
     app = typer.Typer(
         name="sparseir",
         help="Learned sparse retrieval: train an encoder, build an index, search it, evaluate it.",
@@ -34,7 +34,12 @@ def make_command() -> Callable[[list[str]], int]:
     app.add_typer(model.app, name="model")
     app.add_typer(config.app, name="config")
     app.command("demo")(demo.demo_command)
-    command = typer.main.get_command(app)
+    return typer.main.get_command(app)
+
+
+def make_command() -> Callable[[list[str]], int]:
+    """The whole program as a function of its arguments that returns the exit code."""
+    command = command_tree()
 
     def call(arguments: list[str]) -> int:
         try:

@@ -40,6 +40,7 @@ def demo_command(
     from sparseir.train import train
 
     start = time.perf_counter()
+    load_recipe(config, overrides or ())  # its faults come before the work
     clear_folder(output, overwrite=overwrite)
     dataset = open_dataset(data) if data is not None else _docstrings(output / "collection")
     path = data if data is not None else str(output / "collection")

@@ -35,7 +35,7 @@ def evaluate_command(
 ) -> None:
     """Judge a model on collections: quality beside cost, beside baselines."""
     from sparseir.cli.console import emit_json, print_table, progress_bars
-    from sparseir.cli.outputs import refuse_existing
+    from sparseir.cli.outputs import check_output
     from sparseir.evaluate.evaluation import evaluate
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.evaluate.report import table
@@ -44,7 +44,7 @@ def evaluate_command(
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     if output is not None:
-        refuse_existing(output, overwrite=overwrite)
+        check_output(output, overwrite=overwrite)
     options = EvaluationOptions(
         split=split,
         k=k,

@@ -32,12 +32,12 @@ def export_command(
     from indexer import open_index
     from indexer.interchange.export import Weights, export_index
     from sparseir.cli.console import emit_json, progress_bars
-    from sparseir.cli.outputs import refuse_existing
+    from sparseir.cli.outputs import check_output
 
     target = _target(index, output, form)
     if weights not in get_args(Weights):
         raise typer.BadParameter(f"--weights is {weights!r}; expected one of {', '.join(get_args(Weights))}")
-    refuse_existing(target, overwrite=overwrite)
+    check_output(target, overwrite=overwrite)
     opened = open_index(index)
     with progress_bars() as progress:
         written = export_index(opened, target, weights=cast(Weights, weights), progress=progress)

@@ -23,12 +23,12 @@ def export_command(
 ) -> None:
     """Write the document encoder as one ONNX graph: token ids and mask in, term weights out."""
     from sparseir.cli.console import note
-    from sparseir.cli.outputs import refuse_existing
+    from sparseir.cli.outputs import check_output
     from sparseir.models.encoder import SparseEncoder
     from sparseir.models.onnx_export import export_onnx
 
     if output.suffix != ".onnx":
         raise typer.BadParameter(f"--output {output}: expected a name that ends in .onnx")
-    refuse_existing(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite)
     written = export_onnx(SparseEncoder.load(model, device="cpu"), output)
     note(f"{written}: input_ids and attention_mask (batch, tokens) → weights (batch, terms)")

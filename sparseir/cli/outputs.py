@@ -24,6 +24,20 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise SparseIRError(f"{path} exists already; name another place or say --overwrite")
 
 
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Before the work, not after: a file can be written at the path.
+
+    Raises
+    ------
+    SparseIRError : something stands there and may not be replaced, or its folder does not exist.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    if path.is_dir():
+        raise SparseIRError(f"{path} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise SparseIRError(f"{path}: there is no folder {path.parent}; make it first")
+
+
 def parse_bytes(text: str | None) -> int | None:
     """'2GB', '512MB', '64MiB' or a plain number as bytes; None stays None.
 

@@ -229,11 +229,11 @@ def _print_answers(answers: Answers) -> None:
 
 def _write_run(answers: Answers, output: Path | None, *, overwrite: bool) -> None:
     from sparseir.cli.console import note, progress_bars
-    from sparseir.cli.outputs import refuse_existing
+    from sparseir.cli.outputs import check_output
     from sparseir.search.runs import RunWriter, run_lines
 
     if output is not None:
-        refuse_existing(output, overwrite=overwrite)
+        check_output(output, overwrite=overwrite)
     done = answered = 0
     with progress_bars() as progress:
         writer = RunWriter(output) if output is not None else None

@@ -20,6 +20,9 @@ from sparseir.errors import ConfigError
 
 T = TypeVar("T")
 
+_LISTED = 10
+"""Names an error lists where none is near; more would bury it."""
+
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping a YAML file holds.
@@ -165,7 +168,8 @@ def _convert(value: Any, hint: Any, path: str, faults: list[str]) -> Any:
     if origin is typing.Literal:
         if value not in arguments or isinstance(value, bool) != isinstance(arguments[0], bool):
             options = ", ".join(str(a) for a in arguments)
-            faults.append(f"{path}: {_describe(value)} is not one of {options}{_nearest(str(value), list(arguments))}")
+            close = _closest(str(value), arguments)
+            faults.append(f"{path}: {_describe(value)} is not one of {options}{close}")
         return value
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
@@ -197,6 +201,11 @@ def _path(where: tuple[str, ...], name: Any) -> str:
 
 
 def _nearest(name: str, options: Sequence[Any]) -> str:
+    close = _closest(name, options)
+    return close or (f"; there are {', '.join(map(str, options))}" if len(options) <= _LISTED else "")
+
+
+def _closest(name: str, options: Sequence[Any]) -> str:
     close = difflib.get_close_matches(name, [str(o) for o in options], n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -74,12 +74,6 @@ class Backbone(nn.Module):
         own = table if module.weight is weight else dense_gradient(module.weight)
         return nn.functional.embedding(input_ids, own, module.padding_idx, sparse=True), table
 
-    def contextual(self, features: Mapping[str, Tensor]) -> Tensor:
-        """The encoder's last hidden states (B, L, H), before the masked-LM head."""
-        inputs = {name: features[name] for name in ("input_ids", "attention_mask") if name in features}
-        states: Tensor = self.model.base_model(**inputs).last_hidden_state
-        return states
-
     def token_logits(self, features: Mapping[str, Tensor], where: Tensor) -> Tensor:
         """Vocabulary logits at chosen tokens, for masked-LM training.
 

@@ -227,3 +227,19 @@ def test_a_field_no_document_has_is_said_at_the_build(run, tmp_path, vectors):
     built = run("index", "build", tmp_path / "index", "--vectors", vectors, "--metadata", "year")
     assert built.code == 0
     assert "no document has the field 'year'" in built.err
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, tmp_path, vectors):
+    run("index", "build", tmp_path / "index", "--vectors", vectors)
+    search = ("search", tmp_path / "index", "--query-vectors", vectors, "--output")
+    for target, message in ((tmp_path / "none" / "run.trec", "make it first"), (tmp_path, "exists already")):
+        refused = run(*search, target)
+        assert refused.code == 1
+        assert message in refused.err
+        assert ".part" not in refused.err
+
+
+def test_a_setting_that_does_not_exist_is_named_beside_those_that_do(run, tmp_path, vectors):
+    refused = run("index", "build", tmp_path / "index", "--vectors", vectors, "--set", "foo=1")
+    assert refused.code == 1
+    assert "foo: unknown key; there are doc_scale, order, stored_weights, metadata" in refused.err
