@@ -3,7 +3,7 @@
     python bench/equality.py INDEX QUERIES.npz [--engines block_filter,auto] [--num-queries 1000]
 
 For every k (1, 10, 100, 1000), on every instruction set of this machine, without and with filters (random documents, and
-runs of neighbours) and with deletions. The reference answers the largest k; answers to smaller ones are its beginnings.
+runs of neighbours, under bitmaps and in views) and with deletions. The reference answers the largest k; answers to smaller ones are its beginnings.
 Ends with an error at the first difference.
 """
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from indexer import Index, open_index
 from indexer.native import NativeError
 from indexer.native_search import ENGINES, INSTRUCTION_SETS, NativeIndex
+from indexer.subset import subset_segment
 from sparseir.search.cpu import Allowed, CpuEngine
 from sparseir.search.filters import allowed_documents
 
@@ -53,8 +54,15 @@ def cases(index: Index) -> dict[str, tuple[list[NDArray[np.uint8]] | None, Allow
     named: dict[str, tuple[list[NDArray[np.uint8]] | None, Allowed]] = {"all": (None, None)}
     for name in ("random 10.00%", "random 0.10%", "runs 1.00%"):
         named[name] = (None, allowed_documents(index, sets[name]))
+    for name in ("random 1.00%", "runs 10.00%"):
+        named[f"view of {name}"] = (None, allowed_documents(index, sets[name]))
     named["5% deleted"] = (deletions(index, 0.05), None)
     return named
+
+
+def view_of(index: Index, native: NativeIndex, allowed: list[NDArray[np.uint64]]) -> NativeIndex:
+    """An index in memory of the documents allowed, made and searched by the same instruction set."""
+    return NativeIndex([subset_segment(index, native, allowed)], doc_scale=index.doc_scale, isa=native.isa)
 
 
 def main() -> None:
@@ -82,14 +90,17 @@ def main() -> None:
             native = open_native(index, deleted, isa)
             if native is None:
                 continue
+            searched, restriction = native, allowed
+            if name.startswith("view") and isinstance(allowed, list):
+                searched, restriction = view_of(index, native, allowed), None
             for engine in options.engines.split(","):
                 start = time.process_time()
                 for k in HITS:
-                    got = answers(native, engine, k, allowed)
+                    got = answers(searched, engine, k, restriction)
                     if not all(np.array_equal(a, b[:, :k]) for a, b in zip(got, want, strict=True)):
                         raise SystemExit(f"{name}: {engine} on {isa} differs at k = {k}")
                 spent = time.process_time() - start
-                print(f"{name:14} {isa:7} {engine:15} equal, {len(queries)} queries, {spent:.0f} s", flush=True)
+                print(f"{name:20} {isa:7} {engine:15} equal, {len(queries)} queries, {spent:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

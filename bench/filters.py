@@ -3,9 +3,12 @@
     python bench/filters.py INDEX QUERIES.npz [--k 10 --k 1000] [--expression 'year>=2000'] [--json out.json]
 
 Allowed sets are random documents, runs of neighbours in the index's own order (which is topical by default), and what the
-expressions given allow. `made` is the time in milliseconds from the list or expression to its bitmap, once. The others are CPU milliseconds a query of one thread, the call from Python included, medians over rounds of the mean; `x` is against
-the unfiltered search of the same k by `auto` in the same rounds. The first queries of each set are compared with the
-unfiltered ranking of all documents, restricted to the set.
+expressions given allow. Figures are CPU milliseconds a query of one thread, the call from Python included, medians over
+rounds of the mean; `x` is against the unfiltered search of the same k by `auto` in the same rounds: by the engines named
+under the filter's bitmap, and by `auto` in the filter's view. `bitmap` is the time in milliseconds from the list or
+expression to its bitmap, `view` that of making the view, and its megabytes; `pays after` so many queries of `auto` it has
+saved what it cost. The first queries of each set are compared with the unfiltered ranking of all documents, restricted to
+the set, both under the bitmap and in the view.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from engines import load_queries
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
+from sparseir.search.filters import PreparedFilter
 from sparseir.search.searcher import Searcher
 
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
@@ -51,17 +55,20 @@ def ordinals_of(index: Index, bitmaps: list[NDArray[np.uint64]]) -> NDArray[np.i
     return np.concatenate(parts)
 
 
-def check(searcher: Searcher, queries: SparseVectors, k: int, name: str, allowed: NDArray[np.int64]) -> None:
-    """Every engine's answers to some queries are the restriction of the ranking of all documents."""
+def check(
+    searcher: Searcher, queries: SparseVectors, k: int, allowed: NDArray[np.int64], ways: dict[str, PreparedFilter]
+) -> None:
+    """The answers to some queries are the restriction of the ranking of all documents."""
     inside = np.zeros(int(allowed.max()) + 1, bool)
     inside[allowed] = True
     for i in range(len(queries)):
         everything = searcher.search_terms(*queries.row(i), searcher.index.num_docs)
         ordinals = everything.ordinals[everything.ordinals >= 0]
         want = ordinals[(ordinals < len(inside)) & inside[np.minimum(ordinals, len(inside) - 1)]][:k]
-        got = searcher.search_terms(*queries.row(i), k, filter=allowed).ordinals
-        if not np.array_equal(got[: len(want)], want) or (got[len(want) :] >= 0).any():
-            raise SystemExit(f"{name}, k={k}: query {i} differs from the restricted ranking")
+        for name, prepared in ways.items():
+            got = searcher.search_terms(*queries.row(i), k, filter=prepared).ordinals
+            if not np.array_equal(got[: len(want)], want) or (got[len(want) :] >= 0).any():
+                raise SystemExit(f"{name}, k={k}: query {i} differs from the restricted ranking")
 
 
 def timed(searcher: Searcher, queries: SparseVectors, k: int, allowed: Any) -> float:
@@ -72,28 +79,49 @@ def timed(searcher: Searcher, queries: SparseVectors, k: int, allowed: Any) -> f
     return (time.thread_time() - start) / len(queries) * 1e3
 
 
+def prepare(searcher: Searcher, filter: Any) -> tuple[PreparedFilter, PreparedFilter, dict[str, float]]:
+    """(under its bitmap, in its view, what both took to make); the view is made twice, the second time in warm memory."""
+    costs, start = {}, time.perf_counter()
+    bitmap = searcher.prepare_filter(filter, view="never")
+    costs["bitmap_ms"] = (time.perf_counter() - start) * 1e3
+    for _ in range(2):
+        start = time.perf_counter()
+        view = searcher.prepare_filter(PreparedFilter(searcher.index, bitmap.bitmaps), view="now")
+        costs["view_ms"] = (time.perf_counter() - start) * 1e3
+    costs["view_mb"] = view.use.view_bytes / 1e6
+    return bitmap, view, costs
+
+
 def measure(searcher: Searcher, queries: SparseVectors, k: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One line a set and engine."""
+    """One line a set."""
     lines = []
     filters: dict[str, Any] = allowed_sets(searcher.index) | {text: text for text in options.expression}
     for name, given in filters.items():
         searcher.engine = "auto"
-        start = time.perf_counter()
-        prepared = searcher.prepare_filter(given)
-        made = (time.perf_counter() - start) * 1e3
-        allowed = ordinals_of(searcher.index, prepared.bitmaps)
-        check(searcher, queries.slice(0, options.checked), k, name, allowed)
-        rounds: dict[str, list[float]] = {"unfiltered": [], **{engine: [] for engine in options.engines.split(",")}}
+        bitmap, view, costs = prepare(searcher, given)
+        allowed = ordinals_of(searcher.index, bitmap.bitmaps)
+        check(searcher, queries.slice(0, options.checked), k, allowed, {name: bitmap, f"view of {name}": view})
+        engines = options.engines.split(",")
+        ways = {
+            "unfiltered": ("auto", None),
+            **{engine: (engine, bitmap) for engine in engines},
+            "view": ("auto", view),
+        }
+        rounds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(options.rounds + 1):
-            for engine, times in rounds.items():
-                searcher.engine = "auto" if engine == "unfiltered" else engine
-                times.append(timed(searcher, queries, k, None if engine == "unfiltered" else prepared))
-        ms = {engine: float(np.median(times[1:])) for engine, times in rounds.items()}
-        counts = {"documents": len(allowed), "queries": len(queries)}
-        lines.append({"set": name, "k": k, **counts, "made_ms": made, "cpu_ms": ms})
-        figures = "  ".join(f"{e} {v:7.3f} (x{v / ms['unfiltered']:.2f})" for e, v in ms.items() if e != "unfiltered")
+            for way, (engine, filter) in ways.items():
+                searcher.engine = engine
+                rounds[way].append(timed(searcher, queries, k, filter))
+        ms = {way: float(np.median(times[1:])) for way, times in rounds.items()}
+        saved = ms[engines[0]] - ms["view"]
+        costs["pays_after"] = costs["view_ms"] / saved if saved > 0 else float("inf")
+        lines.append({"set": name, "k": k, "documents": len(allowed), "queries": len(queries), **costs, "cpu_ms": ms})
+        figures = "  ".join(
+            f"{way} {v:6.3f} (x{v / ms['unfiltered']:.2f})" for way, v in ms.items() if way != "unfiltered"
+        )
         print(
-            f"k={k:<5} {name:16} {len(allowed):7} made {made:6.1f}  unfiltered {ms['unfiltered']:7.3f}  {figures}",
+            f"k={k:<5} {name:16} {len(allowed):7} unfiltered {ms['unfiltered']:6.3f}  {figures}  bitmap {costs['bitmap_ms']:.1f} ms, "
+            f"view {costs['view_ms']:.0f} ms, {costs['view_mb']:.1f} MB, pays after {costs['pays_after']:.0f}",
             flush=True,
         )
     return lines
@@ -105,13 +133,13 @@ def main() -> None:
     parser.add_argument("queries", type=Path)
     parser.add_argument("--k", type=int, action="append")
     parser.add_argument("--expression", action="append", default=[], help="a filter to measure; may be repeated")
-    parser.add_argument("--engines", default="auto,exhaustive,block_filter")
+    parser.add_argument("--engines", default="auto,exhaustive,block_filter", help="under the bitmap")
     parser.add_argument("--num-queries", type=int, default=100)
     parser.add_argument("--checked", type=int, default=3, help="queries compared with the restricted ranking")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    searcher = Searcher.open(options.index)
+    searcher = Searcher.open(options.index, filter_memory=1.0)
     queries = load_queries(options.queries)
     queries = queries.slice(0, min(options.num_queries, len(queries)))
     lines = []

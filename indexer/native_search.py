@@ -116,6 +116,7 @@ class Subset(ctypes.Structure):
         ("segment", ctypes.c_uint32),
         ("doc_base", ctypes.c_uint32),
         ("next_term", ctypes.c_uint32),
+        ("end_term", ctypes.c_uint32),
         ("room", ctypes.c_uint64),
         ("count", ctypes.c_uint64),
         *((name, ctypes.c_void_p) for name in ("counts", "doc_ids", "impacts", "ranks", "unpacked")),
@@ -228,7 +229,7 @@ class NativeIndex:
             room = sample.count
 
     def subset_postings(
-        self, segment: int, allowed: NDArray[np.uint64], doc_base: int, df: NDArray[np.uint32]
+        self, segment: int, allowed: NDArray[np.uint64], doc_base: int, df: NDArray[np.uint32], span: tuple[int, int]
     ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]]:
         """Postings of the documents of a bitmap, some terms at a time: how many each term has, new doc_ids, impacts.
 
@@ -237,19 +238,21 @@ class NativeIndex:
         allowed : bit d mod 64 of word d // 64 set where doc_id d is wanted, ⌈num_docs / 64⌉ words.
         doc_base : new doc_id of the first of them; the others follow in their order.
         df : length of each of the segment's lists.
+        span : the first term and one behind the last; disjoint ones may be read in parallel.
         """
         words = np.zeros(-(-self.segment_docs[segment] >> 16) << 10, np.uint64)
         words[: len(allowed)] = allowed
-        num_terms, room = len(df), max(_SUBSET_ROOM, int(df.max(initial=0)))
-        counts, ranks = np.empty(num_terms, np.uint32), np.empty(len(words), np.uint32)
+        (begin, end), room = span, max(_SUBSET_ROOM, int(df[slice(*span)].max(initial=0)))
+        counts, ranks = np.empty(len(df), np.uint32), np.empty(len(words), np.uint32)
         doc_ids, impacts = np.empty(room, np.uint32), np.empty(room, np.uint8)
         unpacked, error = np.empty((1 << 16) + 64, np.uint16), SirError()
         arrays = (counts, doc_ids, impacts, ranks, unpacked)
-        request = Subset(words.ctypes.data, segment, doc_base, 0, room, 0, *(a.ctypes.data for a in arrays))
-        while (begin := request.next_term) < num_terms:
+        request = Subset(words.ctypes.data, segment, doc_base, begin, end, room, 0, *(a.ctypes.data for a in arrays))
+        while begin < end:
             check(library.sir_subset_postings(self.handle, ctypes.byref(request), ctypes.byref(error)), error)
-            end = request.count
-            yield counts[begin : request.next_term].copy(), doc_ids[:end].copy(), impacts[:end].copy()
+            found = request.count
+            yield counts[begin : request.next_term].copy(), doc_ids[:found].copy(), impacts[:found].copy()
+            begin = request.next_term
 
     def close(self) -> None:
         """Release the native handle; searches must have ended."""

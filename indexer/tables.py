@@ -231,12 +231,12 @@ def describe(
         scratch = np.empty(width * SUPERBLOCK_BLOCKS, np.uint8)
         native_build.describe_terms(arrays, num_docs, span, scratch)
 
-    run_parallel(work, _term_spans(postings.start, num_threads))
+    run_parallel(work, term_spans(postings.start, num_threads))
     record["list_max"] = list_max
     return tables
 
 
-def _term_spans(start: NDArray[np.uint64], num_threads: int) -> list[tuple[int, int]]:
+def term_spans(start: NDArray[np.uint64], num_threads: int) -> list[tuple[int, int]]:
     """Ranges of terms that hold about equal numbers of postings."""
     targets = [int(start[-1]) * i // num_threads for i in range(1, num_threads)]
     cuts = [0, *np.searchsorted(start, np.array(targets, np.uint64)).tolist(), len(start) - 1]

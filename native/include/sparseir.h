@@ -371,7 +371,8 @@ typedef struct sir_subset {
     const uint64_t *allowed; /* whole windows of 1,024 words: bit (d mod 64) of word d / 64 is set where doc_id d is wanted */
     uint32_t segment;
     uint32_t doc_base;       /* new doc_id of the first wanted document; the others follow in their order */
-    uint32_t next_term;      /* in: the first term to read; out: the first not read, the number of terms at the end */
+    uint32_t next_term;      /* in: the first term to read; out: the first not read, end_term when done */
+    uint32_t end_term;       /* behind the last term to read; disjoint ranges may be read in parallel */
     uint64_t room;           /* of doc_ids and impacts; at least as much as the longest list */
     uint64_t count;          /* out: postings written */
     uint32_t *counts;        /* by term of the segment: its postings written */
@@ -381,8 +382,8 @@ typedef struct sir_subset {
     uint16_t *unpacked;      /* scratch: 65,536 + 64 */
 } sir_subset;
 
-/* Postings of the wanted documents by ascending term, then in the order of doc_ids, of as many terms from next_term on as
- * there is certainly room for: at least one. Allocates nothing. Cost: a pass over the segment's postings, a fraction of a
+/* Postings of the wanted documents by ascending term, then in the order of doc_ids, of as many terms next_term .. end_term - 1
+ * as there is certainly room for: at least one. Allocates nothing. Cost: a pass over the segment's postings, a fraction of a
  * nanosecond each with AVX-512. */
 SIR_API int sir_subset_postings(const sir_index *index, sir_subset *subset, sir_error *error);
 

@@ -37,8 +37,10 @@ static inline __attribute__((always_inline)) void keep(subset_output *out, uint3
     out->impacts[out->count++] = impact;
 }
 
-/* A list with a bitmap: its posting's number is the number of its bits before. */
-static inline __attribute__((always_inline)) void intersect(const sir_segment *s, const sir_list *list, subset_output *out) {
+/* A list with a bitmap: its posting's number is the number of its bits before. subtle: these loops work on a copy of the
+ * output, or each impact stored might have changed it. */
+static inline __attribute__((always_inline)) void intersect(const sir_segment *s, const sir_list *list, subset_output *output) {
+    subset_output kept = *output, *out = &kept;
     const uint64_t *bits = s->bits + list->term->bits_row * s->bits_stride;
     const uint32_t df = list->term->df;
     uint32_t before = 0;
@@ -50,50 +52,55 @@ static inline __attribute__((always_inline)) void intersect(const sir_segment *s
         }
         before += (uint32_t)__builtin_popcountll(bits[word]);
     }
+    *output = kept;
 }
 
-static inline __attribute__((always_inline)) void look_up(const window_run *run, uint32_t from, subset_output *out) {
-    const uint32_t first = run->window * WORDS;
-    for (uint32_t i = from; i < run->count; i++) {
-        const uint32_t word = first + (run->docs[i] >> 6);
-        const uint64_t bit = (uint64_t)1 << (run->docs[i] & 63);
-        if ((out->allowed[word] & bit) != 0) keep(out, word, bit, run->impacts[i]);
+static inline __attribute__((always_inline)) void look_up(window_run run, uint32_t from, subset_output *output) {
+    subset_output kept = *output, *out = &kept;
+    const uint32_t first = run.window * WORDS;
+    for (uint32_t i = from; i < run.count; i++) {
+        const uint32_t word = first + (run.docs[i] >> 6);
+        const uint64_t bit = (uint64_t)1 << (run.docs[i] & 63);
+        if ((out->allowed[word] & bit) != 0) keep(out, word, bit, run.impacts[i]);
     }
+    *output = kept;
 }
 
 static void intersect_scalar(const sir_segment *s, const sir_list *list, subset_output *out) { intersect(s, list, out); }
 
-static void look_up_scalar(const window_run *run, subset_output *out) { look_up(run, 0, out); }
+static void look_up_scalar(window_run run, subset_output *out) { look_up(run, 0, out); }
 
 #if defined(__x86_64__)
 POPCNT static void intersect_popcnt(const sir_segment *s, const sir_list *list, subset_output *out) {
     intersect(s, list, out);
 }
 
-POPCNT static void look_up_popcnt(const window_run *run, subset_output *out) { look_up(run, 0, out); }
+POPCNT static void look_up_popcnt(window_run run, subset_output *out) { look_up(run, 0, out); }
 
 /* Sixteen documents at a time: their words of the bitmap are gathered, their bits tested. */
-AVX512 static void look_up_avx512(const window_run *run, subset_output *out) {
-    const uint32_t first = run->window * WORDS;
+AVX512 static void look_up_avx512(window_run run, subset_output *output) {
+    subset_output kept = *output, *out = &kept;
+    const uint32_t first = run.window * WORDS;
     const void *window = out->allowed + first;
     const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
     uint32_t i = 0;
-    for (; i + 16 <= run->count; i += 16) {
-        const __m512i docs = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(run->docs + i)));
+    for (; i + 16 <= run.count; i += 16) {
+        const __m512i docs = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(run.docs + i)));
         const __m512i words = _mm512_i32gather_epi32(_mm512_srli_epi32(docs, 5), window, 4);
         const __m512i bits = _mm512_sllv_epi32(one, _mm512_and_si512(docs, low));
         for (uint32_t hits = _mm512_test_epi32_mask(words, bits); hits != 0; hits &= hits - 1) {
-            const uint32_t at = i + (uint32_t)__builtin_ctz(hits), doc = run->docs[at];
-            keep(out, first + (doc >> 6), (uint64_t)1 << (doc & 63), run->impacts[at]);
+            const uint32_t at = i + (uint32_t)__builtin_ctz(hits), doc = run.docs[at];
+            keep(out, first + (doc >> 6), (uint64_t)1 << (doc & 63), run.impacts[at]);
         }
     }
     look_up(run, i, out);
+    *output = kept;
 }
 #endif
 
 typedef struct {
     void (*intersect)(const sir_segment *, const sir_list *, subset_output *);
-    void (*look_up)(const window_run *, subset_output *);
+    void (*look_up)(window_run, subset_output *);
 } subset_loops;
 
 static subset_loops loops_for(uint32_t isa) {
@@ -123,7 +130,7 @@ static void look_up_list(const sir_context *c, sir_list *list, uint32_t num_wind
         const uint16_t *docs = sir_window_docs(c, list, window);
         const uint32_t held = list->end - list->start, count = held < left ? held : left;
         const window_run run = {docs, list->impacts + list->start, count, window};
-        loops->look_up(&run, out);
+        loops->look_up(run, out);
         left -= count;
     }
 }
@@ -132,7 +139,9 @@ int sir_subset_postings(const sir_index *index, sir_subset *r, sir_error *error)
     if (r->segment >= index->num_segments)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no segment %" PRIu32, r->segment);
     const sir_segment *s = &index->segments[r->segment];
-    if (r->next_term < s->num_terms && s->terms[r->next_term].df > r->room)
+    if (r->end_term > s->num_terms)
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there are %" PRIu32 " terms, not %" PRIu32, s->num_terms, r->end_term);
+    if (r->next_term < r->end_term && s->terms[r->next_term].df > r->room)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "room for %" PRIu64 " postings; a list has %" PRIu32, r->room,
                         s->terms[r->next_term].df);
     const subset_loops loops = loops_for(index->kernels->isa);
@@ -141,7 +150,7 @@ int sir_subset_postings(const sir_index *index, sir_subset *r, sir_error *error)
     sir_workspace workspace = {.unpacked = r->unpacked};
     const sir_context context = {.segment = s, .kernels = index->kernels, .workspace = &workspace};
     fill_ranks(r, num_windows * WORDS);
-    for (; r->next_term < s->num_terms && s->terms[r->next_term].df <= r->room - out.count; r->next_term++) {
+    for (; r->next_term < r->end_term && s->terms[r->next_term].df <= r->room - out.count; r->next_term++) {
         const uint64_t before = out.count;
         sir_list list = sir_list_of(s, r->next_term, 1);
         if (s->bits != NULL && list.term->bits_row != SIR_NO_ROW)

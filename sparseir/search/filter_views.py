@@ -12,7 +12,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +26,16 @@ from sparseir.errors import ConfigError
 from sparseir.search.cpu import Allowed
 from sparseir.search.filters import FilterUse, PreparedFilter
 
-_READ_NS, _KEPT_NS, _TERM_NS = 0.7, 17.0, 300.0
+_READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
 """Making a view: a posting that is passed over, one that is kept, a term; fitted to a million documents, docs/tuning.md."""
-_KEPT_BYTES, _TERM_BYTES = 4.6, 70
+_KEPT_BYTES, _TERM_BYTES = 4.7, 70
 """Size of a view, rather too large: a posting of an allowed document, a term."""
 _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
 """What the smallest view takes."""
 _PILOT = 32
 """Queries of a batch that tell what the others will cost."""
 
+T = TypeVar("T")
 Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
@@ -44,35 +47,38 @@ class FilterViews:
     index : the snapshot that is searched.
     native : its segments, opened.
     share : bytes of all views at most, as a share of the index's; 0 makes none.
+    num_threads : threads that make a view.
     """
 
-    def __init__(self, index: Index, native: NativeIndex, share: float) -> None:
+    def __init__(self, index: Index, native: NativeIndex, share: float, num_threads: int = 1) -> None:
         if not 0 <= share < float("inf"):
             raise ConfigError(f"filter_memory is {share}; it is a share of the index's size, 0 or more")
-        self._index, self._native = index, native
+        self._index, self._native, self._num_threads = index, native, num_threads
         self.budget = int(share * sum(segment.entry.bytes for segment in index.segments))
         self._lock = threading.Lock()
         self._kept: weakref.WeakSet[FilterUse] = weakref.WeakSet()  # changed under the lock
         self._clock = count(1)
 
-    def search_one(self, search: Callable[[Allowed], None], prepared: PreparedFilter) -> None:
-        """Run one search under a filter."""
-        allowed = self._restriction(prepared, 1)
+    def search(self, run: Callable[[Allowed], T], prepared: PreparedFilter, queries: int = 1) -> T:
+        """What `run` answers to some queries under a filter: in its view, made now where it pays, or under its bitmaps."""
+        allowed = self._restriction(prepared, queries)
         start = time.perf_counter()
-        search(allowed)
+        answer = run(allowed)
         if allowed is prepared.bitmaps:
-            prepared.use.charge(time.perf_counter() - start, 1)
+            prepared.use.charge(time.perf_counter() - start, queries)
+        return answer
 
     def search_batch(
-        self, search: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
+        self, run: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
     ) -> Answers:
-        """Run a batch under a filter; where the filter is new, the first queries tell what the others would cost."""
-        pilot = len(vectors) if prepared.use.searches or prepared.use.view else min(_PILOT, len(vectors))
-        answers = [self._search_part(search, vectors.slice(0, pilot), prepared)]
-        if pilot < len(vectors):
-            answers.append(self._search_part(search, vectors.slice(pilot, len(vectors)), prepared))
-        ordinals, scores = zip(*answers, strict=True)
-        return (ordinals[0], scores[0]) if len(answers) == 1 else (np.concatenate(ordinals), np.concatenate(scores))
+        """As `search`, for a batch; where the filter is new, the first queries tell what the others would cost."""
+        use, size = prepared.use, len(vectors)
+        pilot = min(_PILOT, size) if use.wanted and use.view is None and not use.searches else size
+        first = self.search(partial(run, vectors.slice(0, pilot)), prepared, pilot)
+        if pilot == size:
+            return first
+        others = self.search(partial(run, vectors.slice(pilot, size)), prepared, size - pilot)
+        return np.concatenate([first[0], others[0]]), np.concatenate([first[1], others[1]])
 
     def make(self, prepared: PreparedFilter) -> None:
         """Make the filter's view now, if it has none.
@@ -102,19 +108,11 @@ class FilterViews:
             if use.seconds * (1 + queries / use.searches) >= use.price and self._lock.acquire(blocking=False):
                 try:  # one view is made at a time; who comes meanwhile goes on with the bitmaps
                     self._make(prepared)
+                except MemoryError:  # the bitmaps answer as well
+                    use.wanted = False
                 finally:
                     self._lock.release()
         return use.view or prepared.bitmaps
-
-    def _search_part(
-        self, search: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
-    ) -> Answers:
-        allowed = self._restriction(prepared, len(vectors))
-        start = time.perf_counter()
-        answers = search(vectors, allowed)
-        if allowed is prepared.bitmaps:
-            prepared.use.charge(time.perf_counter() - start, len(vectors))
-        return answers
 
     def _appraise(self, prepared: PreparedFilter) -> None:
         """Estimate the seconds and bytes that the filter's view would take."""
@@ -125,28 +123,30 @@ class FilterViews:
         allowed = sum(int(np.unpackbits(bitmap.view(np.uint8)).sum()) for bitmap in prepared.bitmaps)
         kept = postings * allowed / max(1, sum(h.num_docs for h in headers))
         use.view_bytes = int(_KEPT_BYTES * kept + _TERM_BYTES * min(kept, terms)) + _LEAST_BYTES
-        use.price = 1e-9 * (_READ_NS * postings + _KEPT_NS * kept + _TERM_NS * terms) + _LEAST_SECONDS
+        nanoseconds = _READ_NS * postings / self._num_threads + _KEPT_NS * kept + _TERM_NS * min(kept, terms)
+        use.price = 1e-9 * nanoseconds + _LEAST_SECONDS
 
     def _make(self, prepared: PreparedFilter) -> None:
         use = prepared.use
-        if use.view is not None:
+        if use.view is not None or not self._make_room(use):
             return
-        if use.view_bytes > self.budget:
-            use.wanted = False
-            return
-        self._make_room(use.view_bytes)
-        data = subset_segment(self._index, self._native, prepared.bitmaps)
+        data = subset_segment(self._index, self._native, prepared.bitmaps, self._num_threads)
         use.view_bytes = data.nbytes
-        use.view = NativeIndex([data], doc_scale=self._index.doc_scale)
-        self._kept.add(use)
+        if self._make_room(use):
+            use.view = NativeIndex([data], doc_scale=self._index.doc_scale)
+            self._kept.add(use)
 
-    def _make_room(self, needed: int) -> None:
-        """Drop the views that were not used for longest."""
+    def _make_room(self, new: FilterUse) -> bool:
+        """Drop the views that were not used for longest until another fits; False where it never will."""
+        if new.view_bytes > self.budget:
+            new.wanted = False
+            return False
         kept = sorted(self._kept, key=lambda use: use.last_used)
         held = sum(use.view_bytes for use in kept)
         for use in kept:
-            if held + needed <= self.budget:
+            if held + new.view_bytes <= self.budget:
                 break
             held -= use.view_bytes
             use.drop()
             self._kept.discard(use)
+        return True

@@ -122,7 +122,7 @@ class Searcher:
         if not exact:
             searcher._other = open_engine(index, searcher._cpu, engine)
         if searcher._other is None or isinstance(searcher._other, ApproximateEngine | FloatEngine):
-            searcher._views = FilterViews(index, native, filter_memory)
+            searcher._views = FilterViews(index, native, filter_memory, num_threads)
         searcher._index, searcher._query_encoder, searcher._model = index, query_encoder, (model, any_model)
         return searcher
 
@@ -322,7 +322,7 @@ class Searcher:
                 if prepared is None or self._views is None:
                     scratch.search(n)
                 else:
-                    self._views.search_one(partial(self._cpu.search_restricted, scratch, n), prepared)
+                    self._views.search(partial(self._cpu.search_restricted, scratch, n), prepared)
             except SparseIRError as error:
                 raise DataError(str(error)) from None
             return Ranking(scratch.ordinals[:k].copy(), scratch.scores[:k].copy())

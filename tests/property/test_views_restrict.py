@@ -43,7 +43,9 @@ def check(index, c, allowed, ks, isas=("best",)):
     for isa in isas:
         deleted = [segment.deleted for segment in index.segments]
         native = NativeIndex([s.data for s in index.segments], doc_scale=1.0, deleted=deleted, isa=isa)
-        view = NativeIndex([subset_segment(index, native, bitmaps)], doc_scale=1.0, isa=isa)
+        made = subset_segment(index, native, bitmaps)
+        np.testing.assert_array_equal(made, subset_segment(index, native, bitmaps, num_threads=3))
+        view = NativeIndex([made], doc_scale=1.0, isa=isa)
         assert view.engines == tuple(ENGINES), "a view has all engines, a compact index or not"
         for engine in ENGINES:
             searched = [(CpuEngine(view, engine=engine), None)]
