@@ -30,9 +30,11 @@ typedef struct sir_cursor {
     uint32_t base;         /* doc_id of the span's window's first document */
 } sir_cursor;
 
-/* A cursor among those of WAND: its document, and what its list contributes at most in the range that is searched. */
+/* A list in WAND: a document at most its cursor's, what the list contributes at most in the range that is searched, and
+ * that a posting of the list: what asking its cursor for a document takes off the bounds, for how far it will move. */
 typedef struct sir_lead {
     uint32_t doc, bound;
+    float worth;
     sir_cursor *cursor;
 } sir_lead;
 

@@ -1,7 +1,8 @@
 /* WAND (Broder et al. 2003) and Block-Max WAND (Ding and Suel 2011), document at a time, in ranges of documents.
  *
- * The cursors that stand in a range are sorted by their documents. The pivot is the first at which the lists' upper bounds
- * add up to a score that may enter: no document before the pivot's can, since only lists before the pivot may hold it.
+ * The lists are sorted by the documents of their cursors. The pivot is the first at which the lists' upper bounds add up to
+ * a score that may enter: no document before the pivot's can, since only lists before the pivot may hold it. Lists behind
+ * the pivot stay there until what they may add decides about a document, as in Lucene's WANDScorer.
  * Bounds are those of the range: of a superblock in WAND, of a block in Block-Max WAND, whose bounds are made for all
  * blocks at once (Dimopoulos et al. 2013). A range whose bounds together are too small is passed over without moving a
  * cursor. The most promising ranges come first, so that the threshold is high in most of them.
@@ -33,24 +34,35 @@ static uint32_t block_bound(const sir_segment *s, const sir_list *list, uint32_t
     return list->weight * s->levels[SIR_NUM_LEVELS * row + level];
 }
 
-/* Index of the last cursor on the pivot document, or count when no document of the range can enter any more. */
-static uint32_t find_pivot(const sir_lead *order, uint32_t count, uint32_t floor) {
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        sum += order[i].bound;
-        if (sum < floor) continue;
-        while (i + 1 < count && order[i + 1].doc == order[i].doc) i++;
-        return i;
-    }
-    return count;
+/* The lists that may hold a document of the range: those that have fallen behind the pivot, by rising worth, then the
+ * others by rising document. A cursor moves when it is asked for a document. */
+typedef struct leads {
+    sir_lead *order;
+    uint32_t behind, count;
+    uint64_t total; /* of the bounds */
+} leads;
+
+/* Index of the last lead on the pivot document, which the bounds up to it reach the floor at; *most receives their sum. The
+ * total must reach the floor. Looked for from the end, where the pivot mostly is; the leads behind fall short. */
+static uint32_t find_pivot(const leads *l, uint32_t floor, uint64_t *most) {
+    uint32_t last = l->count - 1;
+    *most = l->total;
+    while (*most - l->order[last].bound >= floor) *most -= l->order[last--].bound;
+    while (last + 1 < l->count && l->order[last + 1].doc == l->order[last].doc) *most += l->order[++last].bound;
+    return last;
 }
 
-/* Scores the pivot document with cursors 0 .. last, from the last on: those behind it move onto it, until what they may
- * add is too little. The cursors that held it move on, so that every call moves at least one. */
-static void score_pivot(sir_context *c, sir_lead *order, uint32_t count, uint32_t last) {
+static void insert_by_worth(sir_lead *order, uint32_t count, sir_lead lead) {
+    for (; count > 0 && order[count - 1].worth > lead.worth; count--) order[count] = order[count - 1];
+    order[count] = lead;
+}
+
+/* Scores the pivot document, which leads 0 .. last can give `score` at most. Their cursors are asked for it, those on it
+ * first, then by falling worth, until what is left is too little. Every call raises a lead's document. */
+static void score_pivot(sir_context *c, leads *l, uint32_t last, uint64_t score) {
+    sir_lead *order = l->order;
     const uint32_t doc = order[last].doc, floor = sir_topk_floor(c->top);
-    uint64_t score = 0; /* with the bounds of the cursors still to be asked */
-    for (uint32_t i = 0; i <= last; i++) score += order[i].bound;
+    for (; order[l->behind].doc < doc; l->behind++) insert_by_worth(order, l->behind, order[l->behind]);
     uint32_t left = last + 1;
     while (left > 0 && score >= floor) {
         sir_lead *lead = &order[--left];
@@ -58,58 +70,52 @@ static void score_pivot(sir_context *c, sir_lead *order, uint32_t count, uint32_
         score -= lead->bound;
         if (lead->cursor->doc == doc) {
             score += sir_cursor_product(lead->cursor);
+            c->stats->postings_scored++;
             sir_cursor_next_geq(c->segment, lead->cursor, doc + 1);
         }
         lead->doc = lead->cursor->doc;
     }
     if (left == 0 && score >= floor) sir_offer(c, doc, (uint32_t)score);
     c->stats->documents_scored++;
-    c->stats->postings_scored += last + 1 - left;
+    l->behind = sir_min(l->behind, left);
     for (uint32_t i = last + 1; i-- > left;) { /* back into order; those from last + 1 on are in order */
         const sir_lead lead = order[i];
         uint32_t at = i;
-        for (; at + 1 < count && order[at + 1].doc < lead.doc; at++) order[at] = order[at + 1];
+        for (; at + 1 < l->count && order[at + 1].doc < lead.doc; at++) order[at] = order[at + 1];
         order[at] = lead;
     }
 }
 
-/* Gathers the lists that may hold a document of the range; returns how many, or 0 when their bounds are too small. */
-static uint32_t choose_leads(sir_context *c, const ranges *r, uint32_t range, uint32_t end) {
-    sir_lead *order = c->workspace->order;
-    uint32_t count = 0;
-    uint64_t sum = 0;
+/* No cursor moves; of leads on the same document the worthiest is last. */
+static leads choose_leads(sir_context *c, const ranges *r, uint32_t range, uint32_t end) {
+    leads l = {.order = c->workspace->order};
     for (uint32_t i = 0; i < c->num_lists; i++) {
         sir_cursor *cursor = &c->workspace->cursors[i];
         if (cursor->doc >= end) continue;
-        const uint32_t bound = r->list_bound(c->segment, &cursor->list, range);
+        const uint32_t bound = r->list_bound(c->segment, &cursor->list, range), doc = sir_max(range << r->shift, cursor->doc);
         if (bound == 0) continue;
-        order[count++] = (sir_lead){.cursor = cursor, .bound = bound};
-        sum += bound;
+        const sir_lead lead = {doc, bound, (float)bound / (float)cursor->list.term->df, cursor};
+        uint32_t at = l.count++;
+        for (; at > 0 && (l.order[at - 1].doc > doc || (l.order[at - 1].doc == doc && l.order[at - 1].worth > lead.worth)); at--)
+            l.order[at] = l.order[at - 1];
+        l.order[at] = lead;
+        l.total += bound;
     }
     c->stats->bounds_computed++;
-    return sum < sir_topk_floor(c->top) ? 0 : count;
+    return l;
 }
 
 static void search_range(sir_context *c, const ranges *r, uint32_t range) {
-    sir_lead *order = c->workspace->order;
-    const uint32_t begin = range << r->shift, end = sir_min(c->segment->num_docs - begin, 1u << r->shift) + begin;
-    const uint32_t chosen = choose_leads(c, r, range, end);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < chosen; i++) {
-        sir_lead lead = order[i];
-        sir_cursor_next_geq(c->segment, lead.cursor, begin);
-        lead.doc = lead.cursor->doc;
-        if (lead.doc >= end) continue;
-        uint32_t at = count++;
-        for (; at > 0 && order[at - 1].doc > lead.doc; at--) order[at] = order[at - 1];
-        order[at] = lead;
-    }
-    c->stats->blocks_visited += count > 0;
+    const uint32_t begin = range << r->shift, end = begin + sir_min(c->segment->num_docs - begin, 1u << r->shift);
+    leads l = choose_leads(c, r, range, end);
+    c->stats->blocks_visited++;
     for (;;) {
-        while (count > 0 && order[count - 1].doc >= end) count--;
-        const uint32_t last = find_pivot(order, count, sir_topk_floor(c->top));
-        if (last == count) return;
-        score_pivot(c, order, count, last);
+        while (l.count > 0 && l.order[l.count - 1].doc >= end) l.total -= l.order[--l.count].bound;
+        const uint32_t floor = sir_topk_floor(c->top); /* at least 1 */
+        uint64_t most;
+        if (l.total < floor) return;
+        const uint32_t last = find_pivot(&l, floor, &most);
+        score_pivot(c, &l, last, most);
     }
 }
 
