@@ -9,26 +9,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer import SparseVectors
+    from indexer import SparseVectors, build_index
     from sparseir.errors import SparseIRError
     from sparseir.models import SparseEncoder
+    from sparseir.search.searcher import Searcher
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Searcher": "sparseir.search.searcher",
     "SparseEncoder": "sparseir.models",
     "SparseIRError": "sparseir.errors",
     "SparseVectors": "indexer",
+    "build_index": "indexer",
 }
 
-__all__ = ["SparseEncoder", "SparseIRError", "SparseVectors", "__version__"]
+__all__ = ["Searcher", "SparseEncoder", "SparseIRError", "SparseVectors", "__version__", "build_index"]
 
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'sparseir' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
+    try:
+        value = getattr(importlib.import_module(home), name)
+    except ModuleNotFoundError as error:
+        from sparseir.errors import missing_extra
+
+        raise missing_extra(error, f"sparseir.{name}") or error from None
     globals()[name] = value
     return value
 

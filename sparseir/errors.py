@@ -12,6 +12,21 @@ from indexer.errors import (
     SparseIRError,
 )
 
+# Extras of pyproject.toml, by the modules they bring; those that name themselves where they are used are not listed.
+_EXTRAS = {
+    "train": ("torch", "transformers", "accelerate", "tensorboard"),
+    "index": ("numba", "scipy"),
+    "evaluate": ("ir_measures", "bm25s", "Stemmer"),
+}
+
+
+def missing_extra(error: ModuleNotFoundError, purpose: str) -> MissingExtraError | None:
+    """What to install for an import that failed; None where no extra brings the module."""
+    module = (error.name or "").partition(".")[0]
+    extra = next((name for name, modules in _EXTRAS.items() if module in modules), None)
+    return None if extra is None else MissingExtraError(module, extra, purpose)
+
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -20,4 +35,5 @@ __all__ = [
     "MissingExtraError",
     "NativeError",
     "SparseIRError",
+    "missing_extra",
 ]

@@ -16,7 +16,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code. Refusals are one message on stderr, without a traceback."""
     from sparseir.cli.app import make_command
-    from sparseir.errors import SparseIRError
+    from sparseir.errors import SparseIRError, missing_extra
 
     # A polite kill is answered like Ctrl-C, so that writers clean up behind themselves.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -24,6 +24,11 @@ def run(arguments: list[str]) -> int:
         return make_command()(arguments)
     except SparseIRError as error:
         print(f"error: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, f"sparseir {arguments[0]}")
+        if missing is None:
+            raise
+        print(f"error: {missing}", file=sys.stderr)
     except BrokenPipeError:  # `sparseir … | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

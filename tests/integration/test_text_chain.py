@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -145,6 +147,17 @@ def test_searching_text_imports_neither_torch_nor_scipy(model, collection, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_python_of_the_readme_runs(model, tmp_path, monkeypatch):
+    lines = (ROOT / "README.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("    from sparseir import"))
+    block = [line[4:] for line in takewhile(lambda line: not line or line.startswith("    "), lines[start:])]
+    (tmp_path / "model").symlink_to(model)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec("\n".join(block), names)
+    assert names["hits"].ordinals.shape == (1, 10)
 
 
 def test_an_index_of_another_encoder_is_refused(model, recipe, collection, tmp_path):

@@ -52,3 +52,9 @@ def test_malformed_lines_are_named(tmp_path, line, message):
     path.write_text(f"q Q0 a 1 0.9 t\n{line}\n")
     with pytest.raises(DataError, match=f"run.trec:2: .*{message}"):
         read_run(path)
+
+
+def test_a_run_that_is_not_text_is_named(tmp_path):
+    (tmp_path / "run.trec").write_bytes(b"q Q0 a 1 0.9 t\nq Q0 \xff 2 0.8 t\n")
+    with pytest.raises(DataError, match=r"run.trec:2: not UTF-8"):
+        read_run(tmp_path / "run.trec")
