@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import IndexConfig, SparseVectors, add_documents, build_index, delete_documents, open_index
+from indexer import (
+    IndexConfig,
+    SparseVectors,
+    add_documents,
+    build_index,
+    compact_index,
+    delete_documents,
+    open_index,
+)
 from indexer.native_search import ENGINES, NativeIndex
 from indexer.subset import subset_segment
 from sparseir.search.cpu import CpuEngine
@@ -70,6 +78,9 @@ def test_small_collections(layout, c, k, data):
     passing = np.flatnonzero(rng.random(c.num_docs) < data.draw(st.sampled_from([0.0, 0.02, 0.3, 1.0])))
     with tempfile.TemporaryDirectory() as folder:
         index = build(Path(folder) / "index", c, layout, cuts.tolist(), gone)
+        if data.draw(st.booleans()):  # ordinals with gaps
+            compact_index(index.path)
+            index = open_index(index.path)
         check(index, c, np.setdiff1d(passing, gone), (1, k, c.num_docs + 5))
 
 
