@@ -8,7 +8,8 @@ rounds of the mean; `x` is against the unfiltered search of the same k by `auto`
 under the filter's bitmap, and by `auto` in the filter's view. `bitmap` is the time in milliseconds from the list or
 expression to its bitmap, `view` that of making the view, and its megabytes; `pays after` so many queries of `auto` it has
 saved what it cost. The first queries of each set are compared with the unfiltered ranking of all documents, restricted to
-the set, both under the bitmap and in the view.
+the set, both under the bitmap and in the view. `--repeat 1000` shows instead what many searches under one filter cost when
+the view is made once it is earned.
 """
 
 from __future__ import annotations
@@ -127,6 +128,29 @@ def measure(searcher: Searcher, queries: SparseVectors, k: int, options: argpars
     return lines
 
 
+def repeat(searcher: Searcher, queries: SparseVectors, k: int, count: int) -> None:
+    """Seconds of many searches under one filter: under its bitmap; with a view once it is earned, one by one and as a batch."""
+    rows = [queries.slice(i % len(queries), i % len(queries) + 1) for i in range(count)]
+    batch = SparseVectors.concatenate(rows)
+    for name, given in allowed_sets(searcher.index).items():
+        lasted, slowest = {}, 0.0
+        for view in ("never", "auto"):
+            prepared, begin = searcher.prepare_filter(given, view=view), time.perf_counter()
+            for i in range(count):
+                start = time.perf_counter()
+                searcher.search_terms(*batch.row(i), k, filter=prepared)
+                slowest = max(slowest, time.perf_counter() - start) if view == "auto" else 0.0
+            lasted[view] = time.perf_counter() - begin
+        begin = time.perf_counter()
+        searcher.search_vectors(batch, k, filter=searcher.prepare_filter(given))
+        lasted["batch"] = time.perf_counter() - begin
+        print(
+            f"k={k:<5} {name:16} {count} searches: bitmap {lasted['never']:.2f} s, view when earned {lasted['auto']:.2f} s "
+            f"(after {prepared.use.searches}, slowest search {slowest * 1e3:.0f} ms), batch {lasted['batch']:.2f} s",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", type=Path)
@@ -136,15 +160,21 @@ def main() -> None:
     parser.add_argument("--engines", default="auto,exhaustive,block_filter", help="under the bitmap")
     parser.add_argument("--num-queries", type=int, default=100)
     parser.add_argument("--checked", type=int, default=3, help="queries compared with the restricted ranking")
+    parser.add_argument("--repeat", type=int, default=0, help="only time so many searches under each filter")
+    parser.add_argument("--threads", type=int, default=1, help="threads that make a view; searches take one")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    searcher = Searcher.open(options.index, filter_memory=1.0)
+    searcher = Searcher.open(options.index, filter_memory=1.0, num_threads=options.threads)
     queries = load_queries(options.queries)
     queries = queries.slice(0, min(options.num_queries, len(queries)))
     lines = []
     for k in options.k or [10, 1000]:
-        lines += measure(searcher, queries, k, options)
+        if options.repeat:
+            searcher.search_vectors(queries, k)  # warms up
+            repeat(searcher, queries, k, options.repeat)
+        else:
+            lines += measure(searcher, queries, k, options)
     if options.json:
         options.json.write_text(json.dumps(lines, indent=1) + "\n")
 
