@@ -94,13 +94,16 @@ RUNS = (
     Run("λ", "0.03", _flops(lambda_document=0.03)),
     Run("λ", "0.3", _flops(lambda_document=0.3)),
     Run("target", "200 dims, terms revived", {**_flops(target_active_dims=200.0, lambda_document=0.003), "train.steps": 200, "train.sampled_terms": 2000, "train.revive_terms": True}),
+    Run("target", "100 dims, terms revived", {**_flops(target_active_dims=100.0, lambda_document=0.003), "train.steps": 200, "train.sampled_terms": 2000, "train.revive_terms": True}),
     Run("target", "150 dims, terms revived, KL to BM25", {**_flops(target_active_dims=150.0, lambda_document=0.003), "loss.kl": 1.0, "loss.teachers": ["bm25"], "train.steps": 200, "train.sampled_terms": 2000, "train.revive_terms": True}),
 )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="SciFact as a BEIR folder or zip")
+    parser.add_argument(
+        "--data", help="SciFact, or another collection with train and test judgements, as a BEIR folder or zip"
+    )
     parser.add_argument("--base", default="all-MiniLM-L6-v2", help="folder or hub id of the starting weights")
     parser.add_argument("--work", type=Path, default=Path("runs/short"))
     parser.add_argument("--only", default="*", help="pattern over GROUP/NAME")
@@ -174,6 +177,7 @@ def execute(run: Run, collection: Path, chosen: argparse.Namespace) -> dict[str,
         "ndcg_10": judged["measures"]["nDCG@10"],
         **{key: judged[key] for key in ("document_terms", "query_terms", "flops", "num_documents", "num_queries")},
         "last_lambda": trained.get("lambda_document"),
+        **{key: trained[key] for key in ("document_terms_before_fit", "bias_shift") if key in trained},
         "train_cpu_seconds": round(train_seconds, 1),
     }
     print(json.dumps(row, ensure_ascii=False), flush=True)

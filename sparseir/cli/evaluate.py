@@ -29,6 +29,7 @@ def evaluate_command(
     runs: Annotated[Path | None, typer.Option(help="Folder for the run files.")] = None,
     indexes: Annotated[Path | None, typer.Option(help="Folder to keep the indexes in.")] = None,
     dense_model: Annotated[str, typer.Option(help="Embedder of the dense baseline.")] = "all-MiniLM-L6-v2",
+    dense_length: Annotated[int, typer.Option(min=8, help="Tokens of a text it reads.")] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a system and collection.")] = False,
@@ -55,6 +56,7 @@ def evaluate_command(
         runs=runs,
         indexes=indexes,
         dense_model=dense_model,
+        dense_length=dense_length,
         device=device,
         overwrite=overwrite,
     )

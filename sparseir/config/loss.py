@@ -51,6 +51,9 @@ class LossConfig:
     teacher_weights: tuple[float, ...] = ()
     """One weight per teacher in the average; empty: equal."""
 
+    teacher_length: int = 256
+    """Tokens of a text that dense teachers read; as far as their position embeddings reach."""
+
     teacher_normalise: bool = True
     """Min-max normalisation of each teacher per query. false: raw scores, for one teacher on the student's scale."""
 
@@ -78,6 +81,8 @@ class LossConfig:
             faults.append(f"teacher_weights: {len(self.teacher_weights)} weights for {len(self.teachers)} teachers")
         if len(self.teachers) > 1 and not self.teacher_normalise:
             faults.append("teacher_normalise: several teachers are averaged on a common scale only; set it to true")
+        if self.teacher_length < 8:
+            faults.append(f"teacher_length: expected at least 8 tokens, found {self.teacher_length}")
         if self.temperature <= 0:
             faults.append(f"temperature: expected a positive number, found {self.temperature}")
         if not 0 < self.mask_probability < 1:

@@ -46,7 +46,12 @@ class RegulariserConfig:
     """Weight of 1 / ((Σ w)² + ε), against vectors that vanish."""
 
     target_active_dims: float | None = None
-    """Mean number of document terms to reach: λ is then found by a controller, starting at lambda_document."""
+    """Mean number of terms of a document, as it is encoded, to reach: λ is then found by a controller that leads vectors down
+    to it over the first half of the run, starting at lambda_document."""
+
+    fit_bias: bool = True
+    """With target_active_dims: at the end move the head's vocabulary bias by one number for all terms, so that a sample of
+    training documents has exactly so many on average. For kinds with a vocabulary bias."""
 
     def __post_init__(self) -> None:
         faults = [

@@ -63,7 +63,7 @@ def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> 
 
     from sparseir.models.dense import DenseEmbedder
 
-    embedder = DenseEmbedder(options.dense_model)
+    embedder = DenseEmbedder(options.dense_model, max_length=options.dense_length)
     start = time.perf_counter()
     documents = embedder.embed([d.content for d in collection.documents])
     encode_seconds = time.perf_counter() - start

@@ -13,7 +13,7 @@ class EvaluationOptions:
     split, k, measures, baselines : as in `sparseir.config.evaluate.EvaluateConfig`.
     corpus_idf : an inference-free model's query weights are counted anew on each collection.
     data_dir : where BEIR names are looked for. runs, indexes : folders to keep run files and indexes in.
-    dense_model : of the dense baseline. device : "auto", "cpu" or "cuda". overwrite : replace kept results.
+    dense_model, dense_length : of the dense baseline, and tokens of a text it reads. device : "auto", "cpu" or "cuda". overwrite : replace kept results.
     """
 
     split: str = "test"
@@ -25,5 +25,6 @@ class EvaluationOptions:
     runs: Path | None = None
     indexes: Path | None = None
     dense_model: str = "all-MiniLM-L6-v2"
+    dense_length: int = 256
     device: str = "auto"
     overwrite: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 def info_nce(scores: Tensor, target: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
@@ -81,8 +82,22 @@ def vector_distillation(weights: Tensor, target: Tensor, *, absent: float = 1.0)
     return error.sum(-1).mean()
 
 
-def masked_language_model(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of the true tokens at masked places: logits (N, V), labels int64 (N,); 0 when N = 0."""
+def masked_language_model(states: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, *, chunk: int = 256) -> Tensor:
+    """Mean cross entropy of the true tokens at masked places, logits = states · weightᵀ + bias; 0 when N = 0.
+
+    Logits of `chunk` places are in memory at a time, N·V numbers otherwise; the backward pass makes them again.
+
+    Parameters
+    ----------
+    states : (N, H), at the masked places.
+    labels : int64 (N,).
+    weight, bias : (V, H) and (V,) of the vocabulary.
+    """
+
+    def summed(states: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(F.linear(states, weight, bias).float(), labels, reduction="sum")
+
     if not len(labels):
-        return logits.sum() * 0.0
-    return F.cross_entropy(logits.float(), labels)
+        return states.sum() * 0.0
+    pieces = zip(states.split(chunk), labels.split(chunk), strict=True)
+    return torch.stack([checkpoint(summed, *piece, use_reentrant=False) for piece in pieces]).sum() / len(labels)

@@ -74,20 +74,6 @@ class Backbone(nn.Module):
         own = table if module.weight is weight else dense_gradient(module.weight)
         return nn.functional.embedding(input_ids, own, module.padding_idx, sparse=True), table
 
-    def token_logits(self, features: Mapping[str, Tensor], where: Tensor) -> Tensor:
-        """Vocabulary logits at chosen tokens, for masked-LM training.
-
-        Parameters
-        ----------
-        where : bool (B, L).
-
-        Returns
-        -------
-        Tensor (where.sum(), V), in row-major order of `where`.
-        """
-        decoder = self.decoder
-        return nn.functional.linear(self(features)[where], decoder.weight, decoder.bias)
-
 
 def max_tokens(model: nn.Module) -> int | None:
     """Most tokens a network has learnt positions for; None where positions are computed (rotary, relative)."""

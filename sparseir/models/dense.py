@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparseir.errors import ConfigError
-from sparseir.models.backbone import quiet_transformers
+from sparseir.models.backbone import max_tokens, quiet_transformers
 from sparseir.models.sources import resolve_source
 
 
@@ -22,7 +22,7 @@ class DenseEmbedder:
     Parameters
     ----------
     source : folder, hub id or packaged model of an encoder.
-    max_length : tokens of a text that are read.
+    max_length : tokens of a text that are read, as far as the network's position embeddings reach.
     device : torch device.
     bf16 : run the network in bfloat16; the mean and its length are float32 all the same.
 
@@ -42,7 +42,7 @@ class DenseEmbedder:
                 self._tokenizer = AutoTokenizer.from_pretrained(str(folder))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{source}: no dense encoder loads from there: {error}") from error
-        self._max_length = max_length
+        self._max_length = min(max_length, max_tokens(self._model) or max_length)
         self._device = torch.device(device)
 
     @property

@@ -218,16 +218,22 @@ class SparseEncoder:
         )
         return self._run(self.query_tower, texts, options)
 
+    def inference_tower(self, tower: Tower, dtype: Dtype) -> Tower:
+        """The tower, or the copy of it that encodes in another number format; a lookup stays as it is."""
+        if isinstance(tower, StaticQueryTower):
+            return tower
+        return self._copies.of(tower, native_dtype(dtype, self.device))  # type: ignore[return-value]
+
     def _run(self, tower: Tower, texts: Sequence[str], options: EncodeOptions) -> SparseVectors:
         # Special tokens alone would still expand to something; a text without content has no terms.
         rows = [
             row if text.strip() else []
             for text, row in zip(texts, self.tokenizer.rows(texts, options.max_length), strict=True)
         ]
-        if not isinstance(tower, StaticQueryTower):
-            tower = self._copies.of(tower, native_dtype(options.dtype, self.device))  # type: ignore[assignment]
         try:
-            return run_tower(tower, rows, self.tokenizer.pad, options, self.num_terms)
+            return run_tower(
+                self.inference_tower(tower, options.dtype), rows, self.tokenizer.pad, options, self.num_terms
+            )
         except torch.OutOfMemoryError as error:
             raise SparseIRError(
                 f"out of memory on the device: encode in batches smaller than {options.batch_size} texts, or of fewer than "

@@ -16,7 +16,7 @@ from sparseir.config.loader import build, to_mapping
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError
 from sparseir.models.encoder import SparseEncoder
-from sparseir.models.kinds import build_encoder
+from sparseir.models.kinds import LEXICAL_HEAD_FILE, build_encoder
 from sparseir.models.sentence_layout import read_json
 from sparseir.models.sentence_read import is_sparse_layout, read_sentence_layout
 from sparseir.models.sentence_write import write_sentence_layout
@@ -59,6 +59,8 @@ def load_encoder(folder: Path, *, base: str) -> SparseEncoder:
     config = _read_config(folder)
     if config is not None or is_sparse_layout(folder):
         return read_sentence_layout(folder, config, base=base)
+    if (folder / LEXICAL_HEAD_FILE).is_file():  # BAAI's folder: beside the dense model, the head of its lexical weights
+        return build_encoder(ModelConfig(base=base, kind="bge_m3", max_document_length=512), folder)
     if (folder / "modules.json").is_file() or not _has_masked_lm(folder):
         logger.warning("%s has no masked-LM head: it gets a fresh one, which is to be trained before use", folder)
         return build_encoder(ModelConfig(base=str(folder), kind="inference_free"))

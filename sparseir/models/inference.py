@@ -82,7 +82,7 @@ class InferenceCopies:
 def run_tower(
     tower: nn.Module,
     rows: Sequence[Sequence[Any]],
-    pad: Callable[[Sequence[Sequence[Any]]], dict[str, Tensor]],
+    pad: Callable[[Sequence[Sequence[Any]], int], dict[str, Tensor]],
     options: EncodeOptions,
     num_terms: int,
 ) -> SparseVectors:
@@ -97,10 +97,13 @@ def run_tower(
     training = tower.training
     tower.eval()
     try:
-        lengths, limit = [len(rows[i]) for i in order], _CPU_TOKENS if device.type == "cpu" else None
+        on_cpu = device.type == "cpu"
+        lengths = [min(padded_length(len(rows[i])) if on_cpu else len(rows[i]), options.max_length) for i in order]
+        limit = _CPU_TOKENS if on_cpu else None
         for start, end in token_batches(lengths, most_texts=options.batch_size, most_tokens=limit):
             chosen = order[start:end]
-            features = {name: x.to(device) for name, x in pad([rows[i] for i in chosen]).items()}
+            batch = pad([rows[i] for i in chosen], lengths[end - 1])
+            features = {name: x.to(device) for name, x in batch.items()}
             output = tower(features).float()
             for i, row in zip(chosen, output, strict=True):
                 terms[i], weights[i] = _active(row, options.max_active_dims)
@@ -116,6 +119,16 @@ def run_tower(
         np.concatenate(weights or [np.zeros(0, np.float32)]),
         num_terms,
     )
+
+
+def padded_length(tokens: int) -> int:
+    """The next of a few lengths: a multiple of 8 up to 64 tokens, of 16 up to 256, of 32 beyond.
+
+    oneDNN generates code for every shape of a bfloat16 product and keeps it: 0.7 MB and some milliseconds each, measured on
+    one core, for 512 lengths, as many batch sizes and half a dozen layers. Lengths in steps make both few.
+    """
+    step = 8 if tokens <= 64 else 16 if tokens <= 256 else 32
+    return -(-tokens // step) * step
 
 
 def token_batches(

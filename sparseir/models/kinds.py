@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from typing import Literal
 import torch
 
 from sparseir.config.model import EncoderKind, ModelConfig
+from sparseir.errors import ConfigError
 from sparseir.models.backbone import Backbone, load_backbone
 from sparseir.models.coil import CoilTower
 from sparseir.models.context import load_context_encoder
@@ -23,6 +25,9 @@ from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTo
 
 WORDS_FILE = "words.txt"
 """Beside a DeepImpact network: its vocabulary, a word a line."""
+
+LEXICAL_HEAD_FILE = "sparse_linear.pt"
+"""Beside BAAI's BGE-M3 network: the layer that weighs its tokens."""
 
 
 def build_encoder(config: ModelConfig, folder: Path | None = None) -> SparseEncoder:
@@ -86,12 +91,24 @@ def _own_tokens(config: ModelConfig, folder: Path) -> SparseEncoder:
         document = CoilTower(context, specials, config.token_dim)
     else:
         document = OwnTokenTower(context, specials, top_k=config.top_k_document)
+        if config.kind == "bge_m3" and (folder / LEXICAL_HEAD_FILE).is_file():
+            _read_lexical_head(document.importance, folder / LEXICAL_HEAD_FILE)
     query: Tower = document
     if config.kind == "deepct":  # the paper keeps query terms unweighted
         query = StaticQueryTower(torch.ones(context.num_terms), tokenizer.special_ids)
     elif not config.shared_towers:
         query = copy.deepcopy(document)
     return SparseEncoder(config, tokenizer, document, query)
+
+
+def _read_lexical_head(layer: torch.nn.Linear, path: Path) -> None:
+    """BGE-M3's relu(Linear(h, 1)), pickled as the state of the layer; nothing but tensors is unpickled."""
+    try:
+        layer.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, ValueError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        raise ConfigError(
+            f"{path}: expected the weight (1, {layer.in_features}) and bias (1) of a linear layer: {error}"
+        ) from error
 
 
 def _deep_impact(config: ModelConfig, folder: Path) -> SparseEncoder:

@@ -116,8 +116,8 @@ class WordTokenizer(TextTokenizer):
             out.append(row)
         return out
 
-    def pad(self, rows: Sequence[Sequence[Any]]) -> dict[str, Tensor]:
-        features = super().pad([[token for token, _ in row] for row in rows])
+    def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:
+        features = super().pad([[token for token, _ in row] for row in rows], length)
         word_ids = torch.full_like(features["input_ids"], len(self.words) - 1)
         for i, row in enumerate(rows):
             word_ids[i, : len(row)] = torch.tensor([word for _, word in row], dtype=torch.int64)

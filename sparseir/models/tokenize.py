@@ -75,9 +75,10 @@ class TextTokenizer:
         rows: list[list[Any]] = encoded["input_ids"]
         return rows
 
-    def pad(self, rows: Sequence[Sequence[Any]]) -> dict[str, Tensor]:
-        """Rows as one batch."""
+    def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:
+        """Rows as one batch, as long as the longest of them, or as `length` where that is more."""
         longest = max((len(r) for r in rows), default=0)
+        longest = max(longest, length)
         input_ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id or 0, dtype=torch.int64)
         mask = torch.zeros(len(rows), longest, dtype=torch.int64)
         for i, row in enumerate(rows):

@@ -126,11 +126,17 @@ class MaskedLMTower(Tower):
 
         Those two keep little; run once, they make one gradient of the vocabulary's size where chunks make one each.
         """
+        hidden, table = self.states_in_chunks(features, chunks)
+        return self._head(hidden, features, terms, table)
+
+    def states_in_chunks(
+        self, features: Mapping[str, Tensor], chunks: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """The vectors in front of the vocabulary, (B, L, H), with one chunk's activations in memory, and its matrix (V, H)."""
         embeddings, table = self.backbone.embed(features["input_ids"])
         parts = in_chunks(self.backbone, {**features, "inputs_embeds": embeddings}, chunks)
         length = features["input_ids"].shape[1]
-        hidden = torch.cat([nn.functional.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts])
-        return self._head(hidden, features, terms, table)
+        return torch.cat([nn.functional.pad(part, (0, 0, 0, length - part.shape[1])) for part in parts]), table
 
     def _head(
         self, hidden: Tensor, features: Mapping[str, Tensor], terms: Tensor | None, table: Tensor | None = None

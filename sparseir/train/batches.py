@@ -117,6 +117,11 @@ class RankingBatches(TorchDataset[RankingBatch]):
             if count
         ]
 
+    @property
+    def texts(self) -> Sequence[str]:
+        """Every document of the training set."""
+        return self._training.texts
+
     def __len__(self) -> int:
         return self._num_batches
 
@@ -197,7 +202,7 @@ class TextBatches(TorchDataset[TextBatch]):
         vectors: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]] | None = None,
         num_terms: int = 0,
     ) -> None:
-        self._texts = texts
+        self.texts = texts
         self._vectors = vectors
         self._num_terms = num_terms
         self._num_batches = num_batches
@@ -215,4 +220,4 @@ class TextBatches(TorchDataset[TextBatch]):
             for row, i in enumerate(chosen):
                 term_ids, weights = self._vectors[i]
                 target[row, torch.from_numpy(term_ids)] = torch.from_numpy(weights)
-        return TextBatch(number, [self._texts[i] for i in chosen], target)
+        return TextBatch(number, [self.texts[i] for i in chosen], target)

@@ -15,6 +15,7 @@ from indexer.progress import Progress
 from sparseir.config.train import TrainConfig
 from sparseir.train.dev import DevSet
 from sparseir.train.objectives import Objective
+from sparseir.train.served import ServedSample
 from sparseir.train.sparsity import CollapseWatch
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,23 @@ class Steps(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._progress("training", args.max_steps, args.max_steps)
         self._log.close()
+
+
+class ServedSparsity(TrainerCallback):
+    """Tells the sparsity controller, ten times a run, how many terms texts have as they are encoded."""
+
+    TEXTS, TIMES = 128, 10
+
+    def __init__(self, objective: Objective, sample: ServedSample, log: RunLog) -> None:
+        self._objective = objective
+        self._sample = sample
+        self._log = log
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % max(1, args.max_steps // self.TIMES) == 0:
+            served = self._sample.active_dims(self.TEXTS)
+            self._objective.sparsity.calibrate(served)
+            self._log.write(state.global_step, {"served_active_dims": served})
 
 
 class DevEvaluation(TrainerCallback):

@@ -37,7 +37,8 @@ vectors. Trained with sparseir from {Path(recipe.model.base).name} on: {data}.
 |---|---|
 {rows}
 
-Active dims and losses are those of the last training batch; dev figures are of the best evaluation.
+Active dims and losses are those of the last training batch; dev figures are of the best evaluation; document_terms, where
+there was a target for them, are those of training documents as they are encoded.
 
 ## Use
 

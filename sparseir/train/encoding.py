@@ -11,7 +11,7 @@ from torch import Tensor
 from sparseir.models.coil import CoilTower
 from sparseir.models.inference import token_batches
 from sparseir.models.tokenize import TextTokenizer
-from sparseir.models.towers import Tower, in_chunks
+from sparseir.models.towers import MaskedLMTower, Tower, in_chunks
 from sparseir.train.parallel import gather_rows, own_share
 
 _CPU_TOKENS = 1024
@@ -67,6 +67,19 @@ class BatchEncoder:
             return torch.cat(in_chunks(whole, features, chunks))
 
         return gather_rows(self._run(whole, chunked, rows[own_share(len(texts))], device), len(texts)), features
+
+    def states(self, tower: MaskedLMTower, rows: Sequence[Sequence[Any]]) -> Tensor:
+        """Vectors in front of the vocabulary, float32 (B, L, H), of this process's texts, given as the tokenizer's rows."""
+        longest = max(len(row) for row in rows)
+
+        def whole(features: Mapping[str, Tensor]) -> Tensor:
+            states = tower.backbone(features)
+            return torch.nn.functional.pad(states, (0, 0, 0, longest - states.shape[1]))
+
+        def chunked(features: Mapping[str, Tensor], chunks: list[tuple[int, int]]) -> Tensor:
+            return tower.states_in_chunks(features, chunks)[0]
+
+        return self._run(whole, chunked, rows, next(tower.parameters()).device)
 
     def _run(
         self,

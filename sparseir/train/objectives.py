@@ -45,6 +45,7 @@ class Objective(nn.Module):
         self.encoder = encoder
         self.recipe = recipe
         self.step = 1
+        self.progress = 0.0
         self.figures: dict[str, float] = {}
         for tower in (encoder.document_tower, encoder.query_tower):
             if isinstance(tower, MaskedLMTower):
@@ -104,7 +105,7 @@ class Ranking(Objective):
         ranking = self._ranking(scores, batch, grouped.shape[1])
         if self.recipe.loss.reconstruction:
             ranking = ranking + self._reconstruction(batch)
-        penalty = self.sparsity.documents(grouped, self.step, columns)
+        penalty = self.sparsity.documents(grouped, self.step, columns, self.progress)
         if self.encoder.query_table is None:
             penalty = penalty + self.sparsity.queries(queries, self.step)
         return self._finish(ranking, penalty, columns.active_dims(documents.detach()))
@@ -219,7 +220,7 @@ class Vectors(Objective):
             loss = vector_distillation(weights[:, :k], target[:, :k], absent=absent)
             loss = loss + columns.factor * vector_distillation(weights[:, k:], target[:, k:], absent=absent)
         self.figures = {"vectors": float(loss.detach())}
-        penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns)
+        penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns, self.progress)
         return self._finish(loss, penalty, columns.active_dims(weights.detach()))
 
 
@@ -236,16 +237,17 @@ class MaskedLM(Objective):
         features = self.encoder.tokenizer(texts, self._document_length)
         features = {name: value.to(self.encoder.device) for name, value in features.items()}
         masked, chosen, labels = self._mask(features["input_ids"], features["attention_mask"], batch.number)
-        device = self.encoder.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.recipe.train.bf16):
-            logits = tower.backbone.token_logits({**features, "input_ids": masked}, chosen)
-        loss = masked_language_model(logits, labels)
+        lengths = features["attention_mask"].sum(1).tolist()
+        rows = [row[:length] for row, length in zip(masked.tolist(), lengths, strict=True)]
+        states, decoder = self._encode.states(tower, rows)[chosen], tower.backbone.decoder
+        with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=self.recipe.train.bf16):
+            loss = masked_language_model(states, labels, decoder.weight, decoder.bias)
         self.figures = {"masked_lm": float(loss.detach())}
         if self.recipe.regulariser.kind == "none":
             return self._finish(loss / world()[1], loss * 0.0, 0.0)
         weights = self._documents(batch.texts)
         columns = Columns(None, self.encoder.num_terms, self.encoder.num_terms)
-        penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns)
+        penalty = self.sparsity.documents(weights.unsqueeze(1), self.step, columns, self.progress)
         return self._finish(loss / world()[1], penalty, columns.active_dims(weights.detach()))
 
     def _mask(self, ids: Tensor, mask: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:

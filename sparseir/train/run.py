@@ -18,6 +18,7 @@ from torch import Tensor
 from indexer.progress import Progress, silent
 from sparseir.config.loader import read_yaml, to_mapping, to_yaml
 from sparseir.config.recipe import Recipe
+from sparseir.config.regulariser import RegulariserConfig
 from sparseir.data.pairs import read_text_vectors
 from sparseir.errors import ConfigError, DataError
 from sparseir.models.attention import attend_text_by_text
@@ -26,13 +27,14 @@ from sparseir.models.encoder import SparseEncoder, pick_device
 from sparseir.models.query_table import idf_weights
 from sparseir.models.towers import MaskedLMTower
 from sparseir.train.batches import RankingBatches, TextBatches
-from sparseir.train.callbacks import DevEvaluation, RunLog, Steps
+from sparseir.train.callbacks import DevEvaluation, RunLog, ServedSparsity, Steps
 from sparseir.train.card import write_card
 from sparseir.train.collection import TrainingSet
 from sparseir.train.dev import DevSet
 from sparseir.train.negatives import Negatives
 from sparseir.train.objectives import MaskedLM, Objective, Ranking, TokenRanking, Vectors
 from sparseir.train.parallel import world
+from sparseir.train.served import ServedSample
 from sparseir.train.teachers import BM25Teacher, DenseTeacher, load_teacher
 from sparseir.train.trainer import SparseTrainer, training_arguments
 
@@ -99,17 +101,34 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
             raise ConfigError("train.evaluate_every: needs data.dev_dataset")
         dev = DevEvaluation(objective, recipe.train, DevSet(recipe.data), log, output)
         callbacks.append(dev)
+    sample = None
+    if recipe.regulariser.target_active_dims is not None:
+        sample = ServedSample(
+            encoder, batches.texts, size=256, seed=recipe.train.seed, max_active_dims=recipe.encode.max_active_dims
+        )
+        callbacks.append(ServedSparsity(objective, sample, log))
     trainer = SparseTrainer(objective, recipe, arguments, batches, callbacks)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     figures = dict(objective.figures)
     if dev is not None:
         dev.restore_best()
         figures |= {f"dev/{name}": value for name, value in dev.best.items()}
+    objective.eval()
+    if sample is not None:
+        figures |= _reach_target(sample, recipe.regulariser)
     if world()[0] == 0:
-        objective.eval()
         encoder.save(output)
         write_card(output, recipe, num_terms=encoder.num_terms, figures=figures)
     return TrainResult(output, int(trainer.state.global_step), time.monotonic() - start, figures)
+
+
+def _reach_target(sample: ServedSample, config: RegulariserConfig) -> dict[str, float]:
+    """Active dims of a sample as it is encoded, and what was done to the bias about them."""
+    assert config.target_active_dims is not None
+    fit = sample.fit_bias(config.target_active_dims) if config.fit_bias else None
+    if fit is None:
+        return {"document_terms": sample.active_dims()}
+    return {"document_terms": fit.after, "document_terms_before_fit": fit.before, "bias_shift": fit.shift}
 
 
 def _prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | None:
@@ -137,13 +156,18 @@ def _prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | Non
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changed, section.key by section.key. A key that a later version brought had its default before."""
     sections = sorted((set(old) | set(new)) - {"encode", "index", "evaluate"})
-    return [
-        f"{section}.{key}: {(old.get(section) or {}).get(key)!r} → {(new.get(section) or {}).get(key)!r}"
-        for section in sections
-        for key in sorted({*(old.get(section) or {}), *(new.get(section) or {})})
-        if (old.get(section) or {}).get(key) != (new.get(section) or {}).get(key)
-    ]
+    defaults, changed = to_mapping(Recipe()), []
+    for section in sections:
+        before, after = {**defaults.get(section, {}), **(old.get(section) or {})}, new.get(section) or {}
+        keys = sorted({*before, *after})
+        changed += [
+            f"{section}.{key}: {before.get(key)!r} → {after.get(key)!r}"
+            for key in keys
+            if before.get(key) != after.get(key)
+        ]
+    return changed
 
 
 def _starting_encoder(recipe: Recipe) -> SparseEncoder:
@@ -212,12 +236,10 @@ def _ranking_batches(
     progress("teachers", 0, None)
     device = str(encoder.device)
     names = {*recipe.loss.teachers, *(("bm25",) if "bm25" in recipe.data.negatives else ())}
-    teachers = {
-        name: load_teacher(name, training, cache=recipe.loss.teacher_cache, device=device) for name in sorted(names)
-    }
+    teachers = {name: load_teacher(name, training, recipe.loss, device=device) for name in sorted(names)}
     dense = next((t for t in teachers.values() if isinstance(t, DenseTeacher)), None)
     if dense is None and ("dense" in recipe.data.negatives or recipe.data.neighbour_batches):
-        dense = DenseTeacher(training, recipe.model.base, device=device)
+        dense = DenseTeacher(training, recipe.model.base, device=device, max_length=recipe.loss.teacher_length)
     bm25 = teachers.get("bm25") if "bm25" in recipe.data.negatives else None
     assert bm25 is None or isinstance(bm25, BM25Teacher)
     return RankingBatches(

@@ -42,7 +42,6 @@ class Sparsity:
         self._frequency = torch.zeros(num_terms, dtype=torch.float64)
         self._counted = torch.zeros(num_terms, dtype=torch.float64)
         self._seen = torch.zeros(num_terms, dtype=torch.float64)
-        self._updated_at = -1
         self._estimated_at: int | None = None
 
     def lambda_document(self, step: int) -> float:
@@ -50,7 +49,7 @@ class Sparsity:
         value = self.config.lambda_document if self._controller is None else self._controller.lambda_value
         return value * quadratic_ramp(step, self.config.ramp_steps)
 
-    def documents(self, weights: Tensor, step: int, columns: Columns) -> Tensor:
+    def documents(self, weights: Tensor, step: int, columns: Columns, progress: float = 0.0) -> Tensor:
         """λ · penalty of documents.
 
         Parameters
@@ -62,10 +61,14 @@ class Sparsity:
         penalty = columns.scale(self._penalty(weights, columns, step)) * self.lambda_document(step)
         if config.anti_zero:
             penalty = penalty + config.anti_zero * anti_zero(flat)
-        if step != self._updated_at and self._controller is not None:
-            self._controller.update(columns.active_dims(flat.detach()))
-        self._updated_at = step
+        if self._controller is not None:
+            self._controller.update(columns.active_dims(flat.detach()), progress)
         return penalty
+
+    def calibrate(self, served: float) -> None:
+        """Tell the controller the active dims of texts as they are encoded; without one nothing happens."""
+        if self._controller is not None:
+            self._controller.calibrate(served)
 
     def _penalty(self, weights: Tensor, columns: Columns, step: int) -> Tensor:
         """The penalty with every column weighted by how many terms it stands for, divided by `columns.factor`."""
@@ -115,7 +118,6 @@ class Sparsity:
             "frequency": self._frequency,
             "counted": self._counted,
             "seen": self._seen,
-            "updated_at": self._updated_at,
             "estimated_at": self._estimated_at,
         }
 
@@ -124,7 +126,7 @@ class Sparsity:
         if self._controller is not None and state["controller"] is not None:
             self._controller.load_state_dict(state["controller"])
         self._frequency, self._counted = state["frequency"], state["counted"]
-        self._seen, self._updated_at = state["seen"], state["updated_at"]
+        self._seen = state["seen"]
         self._estimated_at = state["estimated_at"]
 
 

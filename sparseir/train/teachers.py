@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseir.config.loss import LossConfig
 from sparseir.data.bm25 import BM25
 from sparseir.data.pairs import read_scores
 from sparseir.errors import DataError, MissingExtraError
@@ -60,7 +61,7 @@ class DenseTeacher:
     max_length : tokens of a text that are read.
     """
 
-    def __init__(self, training: TrainingSet, model: str, *, device: str = "cpu", max_length: int = 128) -> None:
+    def __init__(self, training: TrainingSet, model: str, *, device: str = "cpu", max_length: int = 256) -> None:
         from sparseir.models.dense import DenseEmbedder
 
         self._embedder = DenseEmbedder(model, max_length=max_length, device=device, bf16=True)
@@ -209,15 +210,16 @@ class StoredScores:
         return out
 
 
-def load_teacher(name: str, training: TrainingSet, *, cache: str | None = None, device: str = "cpu") -> Teacher:
+def load_teacher(name: str, training: TrainingSet, loss: LossConfig, *, device: str = "cpu") -> Teacher:
     """The teacher `loss.teachers` names as kind:NAME."""
     kind, _, rest = name.partition(":")
     if kind == "bm25":
         return BM25Teacher(training)
     if kind == "dense":
-        return DenseTeacher(training, rest, device=device)
+        return DenseTeacher(training, rest, device=device, max_length=loss.teacher_length)
     if kind == "sparse":
         return SparseTeacher(training, rest, device=device)
     if kind == "cross_encoder":
-        return CrossEncoderTeacher(training, rest, cache=None if cache is None else Path(cache), device=device)
+        cache = None if loss.teacher_cache is None else Path(loss.teacher_cache)
+        return CrossEncoderTeacher(training, rest, cache=cache, device=device)
     return StoredScores(training, rest)

@@ -75,6 +75,7 @@ class SparseTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         self.objective.step = self.state.global_step + 1
+        self.objective.progress = self.progress(self.state.global_step)
         loss: Tensor = model(inputs)
         if not bool(torch.isfinite(loss.detach())):
             self._stop_at_nan(inputs)
@@ -94,16 +95,21 @@ class SparseTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.recipe.train), lr=0.0)
         return self.optimizer
 
+    def progress(self, step: int) -> float:
+        """Share of the run that is over after so many optimiser steps, at most 1: by steps or by time, whichever is more."""
+        config = self.recipe.train
+        share = step / config.steps
+        if config.max_minutes is not None:
+            share = max(share, (time.monotonic() - self.started) / (60 * config.max_minutes))
+        return min(1.0, share)
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
             config = self.recipe.train
 
             def share(step: int) -> float:
-                progress = step / config.steps
-                if config.max_minutes is not None:
-                    progress = max(progress, (time.monotonic() - self.started) / (60 * config.max_minutes))
                 rise = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-                return rise * max(0.0, 1.0 - progress)
+                return rise * (1.0 - self.progress(step))
 
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.create_optimizer(), share)
         return self.lr_scheduler

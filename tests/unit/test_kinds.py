@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytest.importorskip("transformers")
 
 from indexer import SparseVectors  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
+from sparseir.errors import ConfigError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.kinds import deep_impact_encoder  # noqa: E402
 from sparseir.models.own_tokens import collect_words  # noqa: E402
@@ -73,6 +75,38 @@ def test_own_token_kinds_do_not_expand(base: Path) -> None:
     encoder = make(base, kind="unicoil")
     terms, _ = encoder.encode_documents(["cats cat cats"]).row(0)
     assert {encoder.terms()[t] for t in terms} == {"cats", "cat"}
+
+
+def test_bge_m3_reads_the_lexical_head_beside_its_network(base: Path, tmp_path: Path) -> None:
+    """A folder as BAAI's: the weight of a token is relu(u · h + c) with u and c of sparse_linear.pt."""
+    folder = shutil.copytree(base, tmp_path / "bge-m3")
+    rng = torch.Generator().manual_seed(1)
+    size = SparseEncoder.load(base).document_tower.backbone.hidden_size
+    head = {"weight": 0.1 * torch.randn(1, size, generator=rng), "bias": torch.tensor([3.0])}
+    torch.save(head, folder / "sparse_linear.pt")
+    encoder = SparseEncoder.load(folder, device="cpu")
+    assert encoder.kind == "bge_m3"
+    features = encoder.tokenize_documents(["cats"])  # [CLS] cats [SEP]
+    with torch.no_grad():
+        states = encoder.document_tower.context(features)
+    want = torch.relu(states[0, 1] @ head["weight"][0] + 3.0).item()
+    terms, weights = encoder.encode_documents(["cats"]).row(0)
+    assert [encoder.terms()[t] for t in terms] == ["cats"]
+    assert weights.tolist() == pytest.approx([want], rel=1e-5)
+    encoder.save(tmp_path / "saved")
+    again = SparseEncoder.load(tmp_path / "saved", device="cpu")
+    np.testing.assert_array_equal(dense(again.encode_documents(TEXTS)), dense(encoder.encode_documents(TEXTS)))
+
+
+@pytest.mark.parametrize("content", [b"no pickle", None])
+def test_a_damaged_lexical_head_is_named(base: Path, tmp_path: Path, content: bytes | None) -> None:
+    folder = shutil.copytree(base, tmp_path / "bge-m3")
+    if content is None:
+        torch.save({"weight": torch.zeros(1, 3), "bias": torch.zeros(1)}, folder / "sparse_linear.pt")
+    else:
+        (folder / "sparse_linear.pt").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"sparse_linear\.pt: expected the weight"):
+        SparseEncoder.load(folder, device="cpu")
 
 
 def test_deep_impact_weighs_first_pieces_of_whole_words(base: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from sparseir.config.data import DataConfig  # noqa: E402
+from sparseir.config.loss import LossConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
@@ -40,7 +41,7 @@ def test_sparse_teacher_is_the_inner_product_of_both_towers(
     with torch.no_grad():
         next(encoder.query_tower.parameters()).mul_(1.2)
     encoder.save(tmp_path)
-    teacher = load_teacher(f"sparse:{tmp_path}", training, device="cpu")
+    teacher = load_teacher(f"sparse:{tmp_path}", training, LossConfig(), device="cpu")
     places = [0, 3, 3, 5]
     got = teacher.scores(training.queries, places)
     queries = encoder.encode_queries([q.text for q in training.queries]).to_scipy()
@@ -53,7 +54,7 @@ def test_sparse_teacher_is_the_inner_product_of_both_towers(
 def test_dense_teacher_is_the_cosine_of_mean_vectors(training: TrainingSet, base: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    teacher = load_teacher(f"dense:{base}", training, device="cpu")
+    teacher = load_teacher(f"dense:{base}", training, LossConfig(), device="cpu")
     got = teacher.scores(training.queries[:1], [0, 4])
     model, tokenizer = AutoModel.from_pretrained(str(base)).eval(), AutoTokenizer.from_pretrained(str(base))
 
@@ -66,13 +67,24 @@ def test_dense_teacher_is_the_cosine_of_mean_vectors(training: TrainingSet, base
     np.testing.assert_allclose(got[0], want, rtol=0.05)  # the teacher runs in bfloat16
 
 
+def test_dense_teacher_reads_so_many_tokens(training: TrainingSet, base: Path) -> None:
+    """Cut after [CLS] and seven tokens with [SEP], long texts with equal beginnings are one."""
+    teacher = load_teacher(f"dense:{base}", training, LossConfig(teacher_length=8), device="cpu")
+    start = "the cats and dogs running in "
+    same = teacher.embed([start + "park", start + "wing"])
+    np.testing.assert_allclose(same[0], same[1])
+    whole = load_teacher(f"dense:{base}", training, LossConfig(), device="cpu").embed([start + "park", start + "wing"])
+    assert np.abs(whole[0] - whole[1]).max() > 1e-4
+    assert len(load_teacher(f"dense:{base}", training, LossConfig(), device="cpu").embed(["cats " * 400])) == 1
+
+
 def test_cross_encoder_scores_are_its_logits_and_are_cached(
     training: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = pytest.importorskip("sentence_transformers").CrossEncoder
     folder = save_cross_encoder(tmp_path / "cross")
     cache = tmp_path / "scores" / "cache.jsonl"
-    teacher = load_teacher(f"cross_encoder:{folder}", training, cache=str(cache), device="cpu")
+    teacher = load_teacher(f"cross_encoder:{folder}", training, LossConfig(teacher_cache=str(cache)), device="cpu")
     places = [0, 2, 0]
     got = teacher.scores(training.queries[:2], places)
     pairs = [(q.text, training.texts[d]) for q in training.queries[:2] for d in places]
@@ -80,7 +92,7 @@ def test_cross_encoder_scores_are_its_logits_and_are_cached(
     np.testing.assert_allclose(got.ravel(), want, rtol=1e-4, atol=1e-6)
     assert len(cache.read_text().splitlines()) == 4  # two queries, two different documents
 
-    later = load_teacher(f"cross_encoder:{folder}", training, cache=str(cache), device="cpu")
+    later = load_teacher(f"cross_encoder:{folder}", training, LossConfig(teacher_cache=str(cache)), device="cpu")
     monkeypatch.setattr(reference, "predict", None)  # everything asked for is in the file
     np.testing.assert_allclose(later.scores(training.queries[:2], places), got, rtol=1e-6)
 
@@ -90,20 +102,29 @@ def test_a_cache_cut_short_by_a_stop_is_read_as_far_as_it_goes(training: Trainin
     folder = save_cross_encoder(tmp_path / "cross")
     cache = tmp_path / "cache.jsonl"
     name = f"cross_encoder:{folder}"
-    got = load_teacher(name, training, cache=str(cache), device="cpu").scores(training.queries, [0, 1])
+    got = load_teacher(name, training, LossConfig(teacher_cache=str(cache)), device="cpu").scores(
+        training.queries, [0, 1]
+    )
     whole = cache.read_text()
     cache.write_text(whole[:-10])
-    again = load_teacher(name, training, cache=str(cache), device="cpu")
+    again = load_teacher(name, training, LossConfig(teacher_cache=str(cache)), device="cpu")
     np.testing.assert_allclose(again.scores(training.queries, [0, 1]), got, rtol=1e-6)
-    assert len(load_teacher(name, training, cache=str(cache), device="cpu").scores(training.queries, [0, 1])) == 4
+    assert (
+        len(
+            load_teacher(name, training, LossConfig(teacher_cache=str(cache)), device="cpu").scores(
+                training.queries, [0, 1]
+            )
+        )
+        == 4
+    )
     (tmp_path / "bad.jsonl").write_text("{oops\n" + whole)
     with pytest.raises(DataError, match=r"bad\.jsonl:1"):
-        load_teacher(name, training, cache=str(tmp_path / "bad.jsonl"), device="cpu")
+        load_teacher(name, training, LossConfig(teacher_cache=str(tmp_path / "bad.jsonl")), device="cpu")
 
 
 def test_stored_scores_by_id(training: TrainingSet, tmp_path: Path) -> None:
     rows = [{"query": "q0", "document": "d0", "score": 3}, {"query": "q0", "document": "d5", "score": -1.5}]
-    teacher = load_teacher(f"scores:{write_jsonl(tmp_path / 's.jsonl', rows)}", training)
+    teacher = load_teacher(f"scores:{write_jsonl(tmp_path / 's.jsonl', rows)}", training, LossConfig())
     assert teacher.scores(training.queries[:1], [5, 0]).tolist() == [[-1.5, 3.0]]
     with pytest.raises(DataError, match=r"s\.jsonl: no teacher score for query 'q1' and document 'd0'"):
         teacher.scores(training.queries[1:2], [0])
@@ -121,14 +142,14 @@ def test_stored_scores_by_id(training: TrainingSet, tmp_path: Path) -> None:
 def test_faults_of_a_score_file_name_the_line(training: TrainingSet, tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "s.jsonl").write_text(line)
     with pytest.raises(DataError, match=message):
-        load_teacher(f"scores:{tmp_path / 's.jsonl'}", training)
+        load_teacher(f"scores:{tmp_path / 's.jsonl'}", training, LossConfig())
 
 
 def test_scores_of_triples_need_no_file_of_their_own(tmp_path: Path) -> None:
     path = write_triples(tmp_path / "triples.jsonl")
     training = TrainingSet.read(DataConfig(triples=str(path)))
     query = training.queries[0]
-    teacher = load_teacher(f"scores:{path}", training)
+    teacher = load_teacher(f"scores:{path}", training, LossConfig())
     assert teacher.scores([query], [*query.positives, *query.negatives]).tolist() == [[2.0, 0.5]]
     with pytest.raises(DataError, match="no teacher score"):
         teacher.scores([query], [training.queries[2].positives[0]])

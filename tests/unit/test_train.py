@@ -136,6 +136,9 @@ def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, co
         train(recipe_of(base, collection, train__learning_rate=0.5), tmp_path / "m", resume=True)
     with pytest.raises(ConfigError, match="nothing to resume"):
         train(recipe_of(base, collection), tmp_path / "other", resume=True)
+    saved = tmp_path / "m" / "recipe.yaml"  # of a version that had no fit_bias
+    saved.write_text(saved.read_text().replace("  fit_bias: true\n", ""))
+    assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
 
 
 @pytest.mark.parametrize("dropout", [False, True])
@@ -229,6 +232,24 @@ def test_masked_lm_then_vectors_then_ranking(base: Path, collection: Path, tmp_p
     train(recipe_of(base, collection, train__start_from=str(tmp_path / "2"), train__steps=1), tmp_path / "3")
     with pytest.raises(ConfigError, match="another model"):
         train(recipe_of(base, collection, train__start_from=str(tmp_path / "2"), model__pooling="sum"), tmp_path / "4")
+
+
+def test_masked_lm_in_chunks_equals_the_whole_batch(base: Path, collection: Path) -> None:
+    from sparseir.train.batches import TextBatch
+    from sparseir.train.objectives import MaskedLM
+
+    def loss_and_gradients(chunk_size: int) -> tuple[float, list[Any]]:
+        recipe = recipe_of(base, collection, loss__objective="masked_lm", train__chunk_size=chunk_size)
+        torch.manual_seed(0)
+        objective = MaskedLM(SparseEncoder.from_config(recipe.model), recipe, None)
+        objective.eval()
+        loss = objective(TextBatch(0, DOCUMENTS))
+        loss.backward()
+        return loss.item(), [p.grad for p in objective.parameters() if p.grad is not None]
+
+    (whole, gradients), (pieces, others) = loss_and_gradients(0), loss_and_gradients(3)
+    assert pieces == pytest.approx(whole, rel=1e-5)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(gradients, others, strict=True))
 
 
 def test_terms_that_are_off_everywhere_learn_where_they_are_revived(
