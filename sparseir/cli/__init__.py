@@ -20,6 +20,10 @@ def run(arguments: list[str]) -> int:
 
     # A polite kill is answered like Ctrl-C, so that writers clean up behind themselves.
     signal.signal(signal.SIGTERM, _interrupt)
+    for argument in arguments:
+        if any("\udc80" <= character <= "\udcff" for character in argument):  # how Python keeps bytes it cannot decode
+            print(f"error: {os.fsencode(argument)!r} is not UTF-8", file=sys.stderr)
+            return 2
     try:
         return make_command()(arguments)
     except SparseIRError as error:

@@ -79,7 +79,7 @@ class LineSource:
 
         Raises
         ------
-        DataError : a line that is not a JSON object.
+        DataError : a line that is not a JSON object, or escapes half a character (a lone surrogate).
         """
         for number, line in self.lines():
             try:
@@ -90,9 +90,19 @@ class LineSource:
                     path=self.label,
                     line=number,
                 ) from error
+            if "\\ud" in line or "\\uD" in line:
+                self._refuse_half_characters(value, number)
             if not isinstance(value, dict):
                 raise DataError(f"expected a JSON object, found {type(value).__name__}", path=self.label, line=number)
             yield number, value
+
+    def _refuse_half_characters(self, value: Any, line: int) -> None:
+        """JSON can escape what no text holds; tokenizers and UTF-8 refuse it later, without the place."""
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start : error.start + 1]
+            raise DataError(f"{half!a} is half a character, which no text holds", path=self.label, line=line) from None
 
 
 def text_of(row: dict[str, Any], key: str, source: LineSource, line: int, *, required: bool = True) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +62,28 @@ class QueryTable:
         return digest.hexdigest()[:32]
 
     def encode(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """Terms (ascending, without duplicates) and positive weights of one query."""
-        return self._lookup(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        """Terms (ascending, without duplicates) and positive weights of one query.
+
+        Raises
+        ------
+        DataError : as `tokenize`.
+        """
+        try:
+            return self._lookup(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        except TypeError:
+            raise _not_text([text]) from None
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, in order and with repetitions, without special tokens."""
-        return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        """Token ids of each text, in order and with repetitions, without special tokens.
+
+        Raises
+        ------
+        DataError : something that is no text, or text with half a character (a lone surrogate) in it.
+        """
+        try:
+            return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        except TypeError:
+            raise _not_text(texts) from None
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
@@ -130,6 +147,15 @@ class QueryTable:
                 path=folder,
             )
         return table
+
+
+def _not_text(texts: Sequence[Any]) -> DataError:
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            return DataError(f"query {i} is {type(text).__name__}; expected text")
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            return DataError(f"query {i} holds half a character (a lone surrogate): {text[:40]!a}")
+    return DataError("the tokenizer does not take these texts")
 
 
 def idf_weights(document_frequency: NDArray[np.int64], num_docs: int, *, unseen: float = 1.0) -> NDArray[np.float32]:

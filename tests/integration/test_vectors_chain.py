@@ -243,3 +243,9 @@ def test_a_setting_that_does_not_exist_is_named_beside_those_that_do(run, tmp_pa
     refused = run("index", "build", tmp_path / "index", "--vectors", vectors, "--set", "foo=1")
     assert refused.code == 1
     assert "foo: unknown key; there are doc_scale, order, stored_weights, metadata" in refused.err
+
+
+def test_an_argument_that_is_not_text_is_wrong_usage(run):
+    refused = run("search", "index", "caf\udce9")
+    assert refused.code == 2
+    assert "b'caf\\xe9' is not UTF-8" in refused.err

@@ -86,6 +86,13 @@ def test_bytes_that_are_not_utf8_name_the_line(tmp_path: Path) -> None:
         list(read_corpus(path))
 
 
+def test_half_a_character_names_the_line_and_a_whole_one_is_read(tmp_path: Path) -> None:
+    whole, half = '{"_id": "a", "text": "\\ud83d\\ude00"}', '{"_id": "b", "text": "x", "more": ["\\uD83d"]}'
+    assert [d.text for d in read_corpus(write_lines(tmp_path / "w.jsonl", [whole]))] == ["\U0001f600"]
+    with pytest.raises(DataError, match=r"h\.jsonl:2: .*half a character"):
+        list(read_corpus(write_lines(tmp_path / "h.jsonl", [whole, half])))
+
+
 def test_damaged_archives_are_named(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl.gz").write_bytes(b"plain")
     with pytest.raises(DataError, match="damaged archive"):

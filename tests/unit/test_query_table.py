@@ -104,3 +104,11 @@ def test_the_published_example_query():
     ranked = sorted(zip(terms.tolist(), values.tolist(), strict=True), key=lambda pair: -pair[1])
     assert [names[t] for t, _ in ranked] == list(published)
     np.testing.assert_allclose([w for _, w in ranked], list(published.values()), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "NoneType; expected text"), ("a\ud800", "half a character")])
+def test_what_is_no_text_is_named(table, text, message):
+    with pytest.raises(DataError, match=f"query 0 .*{message}"):
+        table.encode(text)
+    with pytest.raises(DataError, match=f"query 1 .*{message}"):
+        table.encode_batch(["a", text])
