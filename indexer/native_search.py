@@ -243,7 +243,7 @@ class NativeIndex:
         words = np.zeros(-(-self.segment_docs[segment] >> 16) << 10, np.uint64)
         words[: len(allowed)] = allowed
         (begin, end), room = span, max(_SUBSET_ROOM, int(df[slice(*span)].max(initial=0)))
-        counts, ranks = np.empty(len(df), np.uint32), np.empty(len(words), np.uint32)
+        counts, ranks = np.empty(len(df), np.uint32), np.empty(len(words) + 1, np.uint32)
         doc_ids, impacts = np.empty(room, np.uint32), np.empty(room, np.uint8)
         unpacked, error = np.empty((1 << 16) + 64, np.uint16), SirError()
         arrays = (counts, doc_ids, impacts, ranks, unpacked)

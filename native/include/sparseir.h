@@ -378,13 +378,13 @@ typedef struct sir_subset {
     uint32_t *counts;        /* by term of the segment: its postings written */
     uint32_t *doc_ids;       /* new ones, ascending in each list of a sound file */
     uint8_t *impacts;
-    uint32_t *ranks;         /* scratch: as many as words of allowed */
+    uint32_t *ranks;         /* scratch: as many as words of allowed, and one */
     uint16_t *unpacked;      /* scratch: 65,536 + 64 */
 } sir_subset;
 
 /* Postings of the wanted documents by ascending term, then in the order of doc_ids, of as many terms next_term .. end_term - 1
- * as there is certainly room for: at least one. Allocates nothing. Cost: a pass over the segment's postings, a fraction of a
- * nanosecond each with AVX-512. */
+ * as there is certainly room for: at least one. Allocates nothing. Cost: a pass over the postings in windows that hold a
+ * wanted document, half a nanosecond each. */
 SIR_API int sir_subset_postings(const sir_index *index, sir_subset *subset, sir_error *error);
 
 #ifdef __cplusplus

@@ -25,11 +25,13 @@ typedef struct {
     uint64_t count;
 } subset_output;
 
-/* Postings of one list in one window. */
+/* Postings of one list in one window: their documents, or the term's bitmap, and their impacts. */
 typedef struct {
     const uint16_t *docs;
+    const uint64_t *bits;
     const uint8_t *impacts;
-    uint32_t count, window;
+    uint32_t count;
+    uint32_t first_word, num_words; /* of the window in the bitmaps */
 } window_run;
 
 static inline __attribute__((always_inline)) void keep(subset_output *out, uint32_t word, uint64_t bit, uint8_t impact) {
@@ -37,50 +39,46 @@ static inline __attribute__((always_inline)) void keep(subset_output *out, uint3
     out->impacts[out->count++] = impact;
 }
 
-/* A list with a bitmap: its posting's number is the number of its bits before. subtle: these loops work on a copy of the
- * output, or each impact stored might have changed it. */
-static inline __attribute__((always_inline)) void intersect(const sir_segment *s, const sir_list *list, subset_output *output) {
+/* A term with a bitmap: a posting's number is the number of bits before. subtle: these loops work on a copy of the output,
+ * or each impact stored might have changed it. */
+static inline __attribute__((always_inline)) void intersect(window_run run, subset_output *output) {
     subset_output kept = *output, *out = &kept;
-    const uint64_t *bits = s->bits + list->term->bits_row * s->bits_stride;
-    const uint32_t df = list->term->df;
     uint32_t before = 0;
-    for (uint32_t word = 0; word < s->bits_stride; word++) {
-        for (uint64_t both = bits[word] & out->allowed[word]; both != 0; both &= both - 1) {
+    for (uint32_t i = 0; i < run.num_words; i++) {
+        const uint32_t word = run.first_word + i;
+        for (uint64_t both = run.bits[word] & out->allowed[word]; both != 0; both &= both - 1) {
             const uint64_t bit = both & -both;
-            const uint32_t posting = before + (uint32_t)__builtin_popcountll(bits[word] & (bit - 1));
-            if (posting < df) keep(out, word, bit, list->impacts[posting]); /* a damaged bitmap has more bits */
+            const uint32_t posting = before + (uint32_t)__builtin_popcountll(run.bits[word] & (bit - 1));
+            if (posting < run.count) keep(out, word, bit, run.impacts[posting]); /* a damaged bitmap has more bits */
         }
-        before += (uint32_t)__builtin_popcountll(bits[word]);
+        before += (uint32_t)__builtin_popcountll(run.bits[word]);
     }
     *output = kept;
 }
 
 static inline __attribute__((always_inline)) void look_up(window_run run, uint32_t from, subset_output *output) {
     subset_output kept = *output, *out = &kept;
-    const uint32_t first = run.window * WORDS;
     for (uint32_t i = from; i < run.count; i++) {
-        const uint32_t word = first + (run.docs[i] >> 6);
+        const uint32_t word = run.first_word + (run.docs[i] >> 6);
         const uint64_t bit = (uint64_t)1 << (run.docs[i] & 63);
         if ((out->allowed[word] & bit) != 0) keep(out, word, bit, run.impacts[i]);
     }
     *output = kept;
 }
 
-static void intersect_scalar(const sir_segment *s, const sir_list *list, subset_output *out) { intersect(s, list, out); }
+static void intersect_scalar(window_run run, subset_output *out) { intersect(run, out); }
 
 static void look_up_scalar(window_run run, subset_output *out) { look_up(run, 0, out); }
 
 #if defined(__x86_64__)
-POPCNT static void intersect_popcnt(const sir_segment *s, const sir_list *list, subset_output *out) {
-    intersect(s, list, out);
-}
+POPCNT static void intersect_popcnt(window_run run, subset_output *out) { intersect(run, out); }
 
 POPCNT static void look_up_popcnt(window_run run, subset_output *out) { look_up(run, 0, out); }
 
 /* Sixteen documents at a time: their words of the bitmap are gathered, their bits tested. */
 AVX512 static void look_up_avx512(window_run run, subset_output *output) {
     subset_output kept = *output, *out = &kept;
-    const uint32_t first = run.window * WORDS;
+    const uint32_t first = run.first_word;
     const void *window = out->allowed + first;
     const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
     uint32_t i = 0;
@@ -99,7 +97,7 @@ AVX512 static void look_up_avx512(window_run run, subset_output *output) {
 #endif
 
 typedef struct {
-    void (*intersect)(const sir_segment *, const sir_list *, subset_output *);
+    void (*intersect)(window_run, subset_output *);
     void (*look_up)(window_run, subset_output *);
 } subset_loops;
 
@@ -118,20 +116,29 @@ static void fill_ranks(const sir_subset *r, uint32_t num_words) {
         r->ranks[word] = rank;
         rank += (uint32_t)__builtin_popcountll(r->allowed[word]);
     }
+    r->ranks[num_words] = rank;
 }
 
-/* A list without a bitmap. Windows of a damaged directory may overlap; no more postings are read than the list has. */
-static void look_up_list(const sir_context *c, sir_list *list, uint32_t num_windows, const subset_loops *loops,
-                         subset_output *out) {
+/* One list, in the windows that hold a wanted document. Windows of a damaged directory may overlap; no more postings are read
+ * than the list has. */
+static void cut_list(const sir_context *c, sir_list *list, uint32_t num_windows, const subset_loops *loops, subset_output *out) {
+    const sir_segment *s = c->segment;
+    const int bitmap = s->bits != NULL && list->term->bits_row != SIR_NO_ROW;
     uint32_t left = list->term->df;
     for (uint32_t window = 0; window < num_windows; window++) {
-        sir_enter_window(c->segment, list, window);
+        const uint32_t first = window * WORDS;
+        if (out->ranks[first] == out->ranks[first + WORDS]) continue;
+        sir_enter_window(s, list, window);
         if (list->start >= list->end) continue;
-        const uint16_t *docs = sir_window_docs(c, list, window);
-        const uint32_t held = list->end - list->start, count = held < left ? held : left;
-        const window_run run = {docs, list->impacts + list->start, count, window};
-        loops->look_up(run, out);
-        left -= count;
+        window_run run = {.first_word = first, .num_words = (uint32_t)(s->bits_stride - first < WORDS ? s->bits_stride - first : WORDS)};
+        if (bitmap)
+            run.bits = s->bits + list->term->bits_row * s->bits_stride;
+        else
+            run.docs = sir_window_docs(c, list, window);
+        run.impacts = list->impacts + list->start;
+        run.count = list->end - list->start < left ? list->end - list->start : left;
+        left -= run.count;
+        (bitmap ? loops->intersect : loops->look_up)(run, out);
     }
 }
 
@@ -153,10 +160,7 @@ int sir_subset_postings(const sir_index *index, sir_subset *r, sir_error *error)
     for (; r->next_term < r->end_term && s->terms[r->next_term].df <= r->room - out.count; r->next_term++) {
         const uint64_t before = out.count;
         sir_list list = sir_list_of(s, r->next_term, 1);
-        if (s->bits != NULL && list.term->bits_row != SIR_NO_ROW)
-            loops.intersect(s, &list, &out);
-        else
-            look_up_list(&context, &list, num_windows, &loops, &out);
+        cut_list(&context, &list, num_windows, &loops, &out);
         r->counts[r->next_term] = (uint32_t)(out.count - before);
     }
     r->count = out.count;

@@ -27,7 +27,9 @@ from sparseir.search.cpu import Allowed
 from sparseir.search.filters import FilterUse, PreparedFilter
 
 _READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
-"""Making a view: a posting that is passed over, one that is kept, a term; fitted to a million documents, docs/tuning.md."""
+"""Making a view: a posting in windows with allowed documents, one of theirs, a term; fitted to a million documents."""
+_WINDOW_WORDS = 1024
+"""Words of a bitmap for a window of 65,536 documents; windows without an allowed one are passed over."""
 _KEPT_BYTES, _TERM_BYTES = 4.7, 70
 """Size of a view, rather too large: a posting of an allowed document, a term."""
 _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
@@ -116,14 +118,17 @@ class FilterViews:
 
     def _appraise(self, prepared: PreparedFilter) -> None:
         """Estimate the seconds and bytes that the filter's view would take."""
-        use, headers = prepared.use, [segment.header for segment in self._index.segments]
+        use, read, kept, terms = prepared.use, 0.0, 0.0, 0
         if use.price:
             return
-        postings, terms = sum(h.num_postings for h in headers), sum(h.num_terms for h in headers)
-        allowed = sum(int(np.unpackbits(bitmap.view(np.uint8)).sum()) for bitmap in prepared.bitmaps)
-        kept = postings * allowed / max(1, sum(h.num_docs for h in headers))
+        for segment, bitmap in zip(self._index.segments, prepared.bitmaps, strict=True):
+            postings, documents = segment.header.num_postings, max(1, segment.num_docs)
+            windows = np.add.reduceat(_population(bitmap), np.arange(0, len(bitmap), _WINDOW_WORDS), dtype=np.int64)
+            read += postings * np.count_nonzero(windows) / max(1, len(windows))
+            kept += postings * int(windows.sum()) / documents
+            terms += segment.header.num_terms
         use.view_bytes = int(_KEPT_BYTES * kept + _TERM_BYTES * min(kept, terms)) + _LEAST_BYTES
-        nanoseconds = _READ_NS * postings / self._num_threads + _KEPT_NS * kept + _TERM_NS * min(kept, terms)
+        nanoseconds = _READ_NS * read / self._num_threads + _KEPT_NS * kept + _TERM_NS * min(kept, terms)
         use.price = 1e-9 * nanoseconds + _LEAST_SECONDS
 
     def _make(self, prepared: PreparedFilter) -> None:
@@ -150,3 +155,8 @@ class FilterViews:
             use.drop()
             self._kept.discard(use)
         return True
+
+
+def _population(bitmap: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Bits set in each word."""
+    return np.unpackbits(bitmap.view(np.uint8)).reshape(-1, 64).sum(axis=1, dtype=np.uint8)
