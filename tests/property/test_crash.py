@@ -106,7 +106,7 @@ def delete(path):
 
 
 def compact(path):
-    compact_index(path)
+    compact_index(path, layout="packed")
 
 
 def rebuild(path):
