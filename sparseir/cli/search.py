@@ -91,7 +91,7 @@ def search_command(
         model=model,
         any_model=any_model,
     )
-    k = k or (1000 if query is None else 10)
+    k = min(k or (1000 if query is None else 10), max(1, searcher.index.num_docs))  # more are never found
     if calibrate is not None:
         calibrate_on(searcher, calibrate, k, vectors=query_vectors is not None)
     if query is not None:
@@ -199,7 +199,7 @@ def _answers(
 ) -> Answers:
     """qids, docnos and scores of many queries, a batch at a time."""
     from sparseir.data import read_queries
-    from sparseir.search.batches import text_batches, vector_batches
+    from sparseir.search.batches import rows_for, text_batches, vector_batches
     from sparseir.search.rerank import CoilReranker
 
     if rerank is not None:
@@ -210,10 +210,10 @@ def _answers(
             yield [query.qid], [hits.docnos], [hits.scores.tolist()]
         return
     if queries is not None:
-        batches = text_batches(searcher, queries)
+        batches = text_batches(searcher, queries, rows_for(k))
     else:
         assert query_vectors is not None
-        batches = vector_batches(searcher, query_vectors)
+        batches = vector_batches(searcher, query_vectors, rows_for(k))
     for qids, vectors in batches:
         yield qids, *searcher.named(searcher.search_vectors(vectors, k, filter=condition))
 

@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from sparseir.search.searcher import Searcher
 
 BATCH = 512
+_HITS_BYTES = 256 << 20
 
 
-def text_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], SparseVectors]]:
+def rows_for(k: int) -> int:
+    """Queries a batch: BATCH, or so many that their hits, an ordinal and a score each, take 256 MB."""
+    return max(1, min(BATCH, _HITS_BYTES // (12 * k)))
+
+
+def text_batches(searcher: Searcher, path: Path, rows: int = BATCH) -> Iterator[tuple[list[str], SparseVectors]]:
     """qids and encoded vectors of a file of query texts."""
     queries = read_queries(path)
-    for start in range(0, len(queries), BATCH):
-        part = queries[start : start + BATCH]
+    for start in range(0, len(queries), rows):
+        part = queries[start : start + rows]
         yield [q.qid for q in part], searcher.encode_queries([q.text for q in part])
 
 
-def vector_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], SparseVectors]]:
+def vector_batches(searcher: Searcher, path: Path, rows: int = BATCH) -> Iterator[tuple[list[str], SparseVectors]]:
     """qids and vectors of a file of encoded queries; without names, a query's name is its row number.
 
     Term strings mean what they meant when the index was built; terms no document could hold are left out.
@@ -39,6 +45,6 @@ def vector_batches(searcher: Searcher, path: Path) -> Iterator[tuple[list[str], 
         return Vocabulary.of_index(searcher.index.query_side, searcher.num_terms, ignore_unknown=True)
 
     row = 0
-    for batch in open_vectors_of(path, vocabulary, limits=BatchLimits(rows=BATCH)):
+    for batch in open_vectors_of(path, vocabulary, limits=BatchLimits(rows=rows)):
         yield batch.docnos or [str(i) for i in range(row, row + len(batch))], batch.vectors
         row += len(batch)

@@ -9,6 +9,7 @@ import pytest
 
 from indexer import SparseVectors
 from indexer.interchange import VectorBatch, Vocabulary, write_vectors
+from sparseir.search.batches import rows_for
 from tests.integration.conftest import VECTORS, write_jsonl
 
 
@@ -249,3 +250,14 @@ def test_an_argument_that_is_not_text_is_wrong_usage(run):
     refused = run("search", "index", "caf\udce9")
     assert refused.code == 2
     assert "b'caf\\xe9' is not UTF-8" in refused.err
+
+
+def test_more_hits_than_documents_take_no_room(run, tmp_path, vectors):
+    """k of a thousand million would reserve twelve gigabytes a query."""
+    run("index", "build", tmp_path / "index", "--vectors", vectors)
+    searched = run("search", tmp_path / "index", "--query-vectors", vectors, "-k", "1000000000")
+    assert searched.code == 0
+    assert [line.split()[2] for line in searched.out.splitlines() if line.startswith("d4 ")] == ["d4", "d2"]
+    assert rows_for(1000) == 512
+    assert rows_for(10**6) * 12 * 10**6 <= 2**28
+    assert rows_for(2**30) == 1
