@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,6 +34,9 @@ test: $(VENV)/.dev ## the whole suite in under ten minutes on two cores: C tests
 
 test-slow: $(VENV)/.dev ## checks that take minutes each
 	$(VENV)/bin/python -m pytest -m slow $(PYTEST_FLAGS) $(TESTS)
+
+test-torchrun: $(VENV)/.dev ## training on one process and on two (torchrun, gloo): losses, penalty and active dims side by side
+	$(VENV)/bin/python -m pytest -q -s -m slow $(PYTEST_FLAGS) tests/integration/test_two_processes.py
 
 test-native: $(VENV)/.dev ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null

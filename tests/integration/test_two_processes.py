@@ -35,12 +35,15 @@ def run(recipe: Path, output: Path, processes: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["inference_free", "coil_tok", "csr"])
+@pytest.mark.parametrize(
+    ("kind", "target"), [("inference_free", None), ("inference_free", 12.0), ("coil_tok", None), ("csr", None)]
+)
 def test_two_processes_see_the_global_batch(
     base: Path,  # noqa: F811
     collection: Path,  # noqa: F811
     tmp_path: Path,
     kind: str,
+    target: float | None,
 ) -> None:
     """FLOPS over each process's own half would differ by far more than the tolerance, which covers summation order."""
     recipe = recipe_of(
@@ -54,11 +57,14 @@ def test_two_processes_see_the_global_batch(
         train__batch_size=4,
         train__steps=3,
         regulariser__lambda_document=0.1,
+        regulariser__target_active_dims=target,
         regulariser__ramp_steps=0,
     )
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     one = run(tmp_path / "recipe.yaml", tmp_path / "one", 1)
     two = run(tmp_path / "recipe.yaml", tmp_path / "two", 2)
+    for name, value in one.items():
+        print(f"{kind}{'' if target is None else f', target {target:g}'}: {name} {value:.7g} | {two.get(name):.7g}")
     assert one.keys() == two.keys()
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-4), name

@@ -153,6 +153,24 @@ def test_a_forward_pass_on_a_cpu_sees_limited_tokens(base: Path, monkeypatch: py
     assert len(done) > 2
 
 
+def test_batches_come_in_few_lengths(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Multiples of 8, 16 and 32, but never beyond what the network reads."""
+    from sparseir.models.inference import padded_length
+
+    assert [padded_length(n) for n in (1, 8, 64, 65, 256, 257, 500)] == [8, 8, 64, 80, 256, 288, 512]
+    encoder = SparseEncoder.from_config(replace(config_for(base), max_document_length=13))
+    widths, pad = set(), encoder.tokenizer.pad
+
+    def watched(rows: list[list[int]], length: int) -> dict[str, torch.Tensor]:
+        features = pad(rows, length)
+        widths.add(features["input_ids"].shape[1])
+        return features
+
+    monkeypatch.setattr(encoder.tokenizer, "pad", watched)
+    encoder.encode_documents(["cat", "cats in the park", "cats " * 30], batch_size=1)
+    assert widths == {8, 13}
+
+
 def test_static_queries_count_presence_once(base: Path) -> None:
     encoder = SparseEncoder.from_config(config_for(base, kind="inference_free", trainable_idf=True))
     idf = np.linspace(0.5, 2, encoder.num_terms, dtype=np.float32)
