@@ -159,7 +159,7 @@ def test_a_teacher_that_is_not_there_is_named(training: TrainingSet, tmp_path: P
     pytest.importorskip("sentence_transformers")
     for kind in ("dense", "sparse", "cross_encoder"):
         with pytest.raises(ConfigError, match="nowhere"):
-            load_teacher(f"{kind}:{tmp_path / 'nowhere'}", training, device="cpu")
+            load_teacher(f"{kind}:{tmp_path / 'nowhere'}", training, LossConfig(), device="cpu")
 
 
 @pytest.mark.parametrize(
