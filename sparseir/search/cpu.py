@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,8 +93,8 @@ class CpuEngine:
 
         mean_terms is their mean number of terms, where it differs.
         """
-        if not 1 <= k <= MAX_K:
-            raise DataError(f"k is {k}; it must be 1..{MAX_K}")
+        if type(k) is not int or not 1 <= k <= MAX_K:
+            k = checked_k(k)
         try:
             scratch = self._idle.pop()
         except IndexError:
@@ -162,6 +163,7 @@ class CpuEngine:
 
         doc_scale is the index's, which the native handle knows: it stands here because other engines need it.
         """
+        k = checked_k(k)  # before so much memory is asked for
         ordinals = np.full((len(vectors), k), -1, np.int64)
         scores = np.full((len(vectors), k), -np.inf, np.float32)
         taken = np.zeros(1, np.int64)
@@ -188,6 +190,22 @@ class CpuEngine:
                 self.restrict(scratch, None)
                 self.give(scratch)
         return ordinals, scores
+
+
+def checked_k(k: Any) -> int:
+    """The number of hits asked for.
+
+    Raises
+    ------
+    DataError : it is no whole number, or outside 1..MAX_K.
+    """
+    try:
+        number = operator.index(k)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= MAX_K:
+        raise DataError(f"k is {k!r}; it must be a whole number, 1..{MAX_K}")
+    return number
 
 
 def _work_together(batch: Any, workers: list[Scratch]) -> None:

@@ -288,7 +288,8 @@ class Searcher:
 
         Parameters
         ----------
-        term_ids : uint32 (n,), any order, no duplicates, below the vocabulary size.
+        term_ids : uint32 (n,), any order, no duplicates. Terms the index does not hold match nothing; other types than uint32
+            are checked against the vocabulary's size.
         weights : float32 (n,), finite, not negative; zeros are ignored.
 
         Returns
@@ -313,7 +314,7 @@ class Searcher:
                 and term_ids.dtype == np.uint32
                 and isinstance(weights, np.ndarray)
                 and weights.dtype == np.float32
-                and term_ids.shape == weights.shape
+                and term_ids.shape == weights.shape == (n,)
             ):
                 term_ids, weights = _checked_terms(term_ids, weights, self.num_terms)
             scratch.term_ids[:n] = term_ids
@@ -344,7 +345,7 @@ class Searcher:
 
         Raises
         ------
-        DataError : a row that cannot be used, by number.
+        DataError : a row that cannot be used, by number; no sparse vectors; a k that is no whole number of 1 or more.
         """
         vectors = self._vectors(queries)
         doc_scale = 1.0 if self._index is None else self._index.doc_scale
@@ -360,6 +361,8 @@ class Searcher:
         return Ranking(*self._views.search_batch(search, vectors, prepared))
 
     def _vectors(self, queries: Any) -> SparseVectors:
+        if not isinstance(queries, SparseVectors) and not hasattr(queries, "tocsr"):
+            raise DataError(f"queries: expected SparseVectors or a scipy sparse matrix, not {type(queries).__name__}")
         vectors = queries if isinstance(queries, SparseVectors) else SparseVectors.from_scipy(queries, source="queries")
         if vectors.num_terms > self.num_terms and len(vectors.term_ids):
             largest = int(vectors.term_ids.max())

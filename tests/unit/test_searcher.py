@@ -68,6 +68,22 @@ def test_unknown_engine_names_the_known():
         small().search_terms([1], [1.0], k=0)
 
 
+@pytest.mark.parametrize("k", [0, -1, 2**31, 10**15, 2.5, "10", None])
+def test_an_impossible_k_is_refused_before_memory_is_asked_for(k):
+    searcher, row = small(), SparseVectors.from_rows([{1: 1.0}], 3)
+    with pytest.raises(DataError, match="it must be a whole number"):
+        searcher.search_vectors(row, k=k)
+    with pytest.raises(DataError, match="it must be a whole number"):
+        searcher.search_terms([1], [1.0], k=k)
+
+
+def test_what_is_no_sparse_matrix_is_refused():
+    with pytest.raises(DataError, match="expected SparseVectors or a scipy sparse matrix, not ndarray"):
+        small().search_vectors(np.zeros((1, 3), np.float32))
+    with pytest.raises(DataError, match="equal lengths"):
+        small().search_terms(np.ones((1, 2), np.uint32), np.ones((1, 2), np.float32))
+
+
 def test_engines_that_are_not_there_are_refused_by_the_library():
     searcher = Searcher.from_segments([], num_terms=3, doc_scale=1.0)
     assert searcher.search_terms([1], [1.0], k=2).ordinals.tolist() == [-1, -1]
