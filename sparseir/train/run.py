@@ -77,7 +77,8 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
 
     Parameters
     ----------
-    output : a folder that is absent or empty; with `resume`, one a run with the same recipe was stopped in.
+    output : a folder that is absent, empty, or left by a run that never began; with `resume`, one a run with the same
+        recipe was stopped in.
 
     Raises
     ------
@@ -136,7 +137,8 @@ def _prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | Non
     saved = output / RECIPE_FILE
     if not resume:
         if world()[0] == 0:
-            if output.exists() and any(output.iterdir()):
+            # A recipe alone is what a run leaves that failed before its first step: on its data, say, since mended.
+            if output.exists() and any(path.name != RECIPE_FILE for path in output.iterdir()):
                 raise ConfigError(f"output folder {output} is not empty; name another one, or go on with --resume")
             output.mkdir(parents=True, exist_ok=True)
             saved.write_text(to_yaml(recipe), encoding="utf-8")

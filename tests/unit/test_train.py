@@ -128,6 +128,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(base: Path, collec
     assert_equal_weights(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
 
 
+def test_a_run_that_failed_on_its_data_leaves_no_folder_in_the_way(
+    base: Path, collection: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError):
+        train(recipe_of(base, tmp_path / "nowhere"), tmp_path / "m")
+    assert train(recipe_of(base, collection), tmp_path / "m").steps > 0
+
+
 def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, collection: Path, tmp_path: Path) -> None:
     train(recipe_of(base, collection), tmp_path / "m")
     with pytest.raises(ConfigError, match="not empty"):
