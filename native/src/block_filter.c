@@ -287,8 +287,7 @@ int sir_block_filter_search(sir_context *segments, uint32_t num_segments, double
     for (uint32_t i = 0; i < num_segments; i++) {
         sir_block_filter *f = segments[i].filter;
         if (i + 1 < num_segments) prefetch_bounds(&segments[i + 1]);
-        choose_lists(&segments[i], f);
-        sir_block_bounds(&segments[i], f);
+        sir_bound_all_blocks(&segments[i], f);
         blocks += f->num_blocks;
         all_blocks += segments[i].segment->num_blocks;
     }
