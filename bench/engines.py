@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
-from indexer.native_search import ENGINES
+from indexer.native.engine import ENGINES
 from sparseir.errors import ConfigError
 from sparseir.search.searcher import Searcher
 

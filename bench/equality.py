@@ -20,9 +20,9 @@ from filters import allowed_sets
 from numpy.typing import NDArray
 
 from indexer import Index, open_index
-from indexer.native import NativeError
-from indexer.native_search import ENGINES, INSTRUCTION_SETS, NativeIndex
-from indexer.subset import subset_segment
+from indexer.merge.subset import subset_segment
+from indexer.native.engine import ENGINES, INSTRUCTION_SETS, NativeIndex
+from indexer.native.library import NativeError
 from sparseir.search.cpu import Allowed, CpuEngine
 from sparseir.search.filters import allowed_documents
 

@@ -12,16 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
-from indexer.documents import Built, Documents, SegmentPlan, concatenate, in_memory, read_batches, write_documents
-from indexer.folder import check_target, copy_query_side, field_kinds, next_number, publish
+from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish
+from indexer.format.lock import write_lock
+from indexer.format.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
 from indexer.index import Index, open_index
-from indexer.invert import number_slots
-from indexer.lock import write_lock
-from indexer.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
+from indexer.inversion.documents import (
+    Built,
+    Documents,
+    SegmentPlan,
+    concatenate,
+    in_memory,
+    read_batches,
+    write_documents,
+)
+from indexer.inversion.invert import number_slots
+from indexer.inversion.quantize import choose_scale
+from indexer.inversion.reorder import (
+    ForwardRows,
+    count_slots,
+    fill_forward,
+    inverse_frequency,
+    order_rows,
+    wanted_order,
+)
+from indexer.merge.runs import StreamPlan, build_streamed
 from indexer.progress import Progress, silent
-from indexer.quantize import choose_scale
-from indexer.reorder import ForwardRows, count_slots, fill_forward, inverse_frequency, order_rows, wanted_order
-from indexer.stream_build import StreamPlan, build_streamed
 from indexer.vectors import SparseVectors
 
 BYTES_INVERTED = 5

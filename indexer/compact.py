@@ -1,31 +1,27 @@
-"""Writing a merged segment, and compaction: all segments into one, space of deleted documents back."""
+"""Compaction: all segments into one, space of deleted documents back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
-from indexer.folder import field_kinds, next_number, publish
+from indexer.format.folder import field_kinds, publish
+from indexer.format.layout import LAYOUT_RULES
+from indexer.format.lock import write_lock
+from indexer.format.manifest import SegmentEntry, read_manifest
+from indexer.format.term_lists import read_lists
 from indexer.index import Index, open_index
-from indexer.invert import TABLE_TERMS
-from indexer.lock import write_lock
-from indexer.manifest import SegmentEntry, read_manifest
-from indexer.merge import MergeShape, MergeSource, PostingMerge, SectionSpools
-from indexer.merge_documents import MergedDocuments
-from indexer.native_build import DROPPED
+from indexer.inversion.invert import TABLE_TERMS
+from indexer.inversion.reorder import ForwardRows, inverse_frequency, offer_lists, order_rows, wanted_order
+from indexer.merge.postings import MergeShape, MergeSource
+from indexer.merge.segment_merge import write_merged
+from indexer.native.builder import DROPPED
 from indexer.progress import Progress, silent
-from indexer.reorder import ForwardRows, inverse_frequency, offer_lists, order_rows, wanted_order
-from indexer.segment import DTYPES, SegmentHeader, SegmentWriter
-from indexer.tables import LAYOUT_RULES
-from indexer.term_lists import read_lists
 
-_POSTING_SECTIONS = ("TERM", "TREC", "IMPA", "CELL", "WNID", "WNST", "LADD", "SMAX", "BITS")
 _DEFAULT_MEMORY = 256 << 20
 _FORWARD_WIDTH = 24
 _NARROWEST = 8
@@ -46,55 +42,6 @@ class CompactReport:
     bytes_before: int
     bytes_after: int
     documents_dropped: int
-
-
-def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape) -> SegmentEntry:
-    """Merge sources into a new segment file, durably.
-
-    The doc_ids are written while the lists are merged; everything else that grows with them waits in spools.
-    """
-    number = next_number(folder)
-    path = folder / f"{number:06d}.seg"
-    merge, documents = PostingMerge(sources, shape), MergedDocuments(sources, shape.num_docs)
-    spools = SectionSpools(folder, number)
-    first, *others = ("DOCB", "DOCO") if shape.rules.packed else ("DOCS",)
-    others += ["BMAX", "BLEV"] if shape.rules.has_blocks else []
-    waiting = [*_POSTING_SECTIONS, *others] + (["FWGT"] if shape.keep_weights else [])
-    document_sections = documents.sections(spools)
-    writer = SegmentWriter(path, 1 + len(waiting) + len(document_sections))
-
-    def docs() -> Iterator[NDArray[Any]]:
-        for sections in merge:
-            for name in waiting:
-                spools.append(name, sections[name])
-            yield sections[first]
-
-    try:
-        writer.add(first, docs())
-        for name in waiting:
-            dtype = np.dtype("<f2") if name == "FWGT" and shape.half else DTYPES[name]
-            writer.add(name, spools.read(name, dtype))
-        for name, payload in document_sections.items():
-            writer.add(name, payload)
-        header = SegmentHeader(
-            num_docs=shape.num_docs,
-            num_terms=merge.num_terms,
-            num_postings=merge.num_postings,
-            ordinal_base=documents.ordinal_base,
-            flags=shape.rules.flags,
-        )
-        size, crc = writer.finish(header)
-    finally:
-        writer.close()
-        spools.close()
-    return SegmentEntry(
-        file=path.name,
-        bytes=size,
-        header_crc32=crc,
-        num_docs=shape.num_docs,
-        num_postings=merge.num_postings,
-        num_clipped=merge.num_clipped,
-    )
 
 
 def compact_index(

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import IndexFormatError
-from indexer.manifest import EncoderEntry, Manifest, SegmentEntry, read_manifest
-from indexer.names import NameTable, hash_all
-from indexer.segment import SegmentFile
-from indexer.stored import Column, read_column, read_fields
+from indexer.format.manifest import EncoderEntry, Manifest, SegmentEntry, read_manifest
+from indexer.format.names import NameTable, hash_all
+from indexer.format.segment import SegmentFile
+from indexer.format.stored import Column, read_column, read_fields
 
 _ATTEMPTS = 5
 _SPREAD = 4

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.format.manifest import EncoderEntry
+from indexer.format.term_lists import read_lists
 from indexer.index import Index, Segment, open_index
-from indexer.manifest import EncoderEntry
 from indexer.progress import Progress, silent
-from indexer.term_lists import read_lists
 
 _CHUNK_TERMS = 512
 

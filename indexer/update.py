@@ -12,17 +12,17 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import files
 from indexer.build import BuildOptions, order_documents
 from indexer.config import IndexConfig
-from indexer.documents import Documents, SegmentPlan, gather, write_documents
 from indexer.errors import ConfigError, DataError
-from indexer.folder import field_kinds, next_number, publish
+from indexer.format import files
+from indexer.format.folder import field_kinds, next_number, publish
+from indexer.format.lock import write_lock
+from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
-from indexer.lock import write_lock
-from indexer.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
+from indexer.inversion.documents import Documents, SegmentPlan, gather, write_documents
+from indexer.inversion.quantize import choose_scale
 from indexer.progress import silent
-from indexer.quantize import choose_scale
 
 
 @dataclass(frozen=True, slots=True)

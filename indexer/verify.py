@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer import native_build
 from indexer.errors import IndexFormatError
+from indexer.format.layout import BLOCK_SHIFT, NO_ROW, SPARSE, cell_shifts
+from indexer.format.segment import HEADER_BYTES
+from indexer.format.stored import GROUP, column_kinds, read_column, read_group
+from indexer.format.term_lists import TermLists, read_lists
 from indexer.index import Index, Segment, open_index
-from indexer.invert import Postings
+from indexer.inversion.invert import Postings
+from indexer.inversion.tables import TermTables, describe
+from indexer.native import builder
 from indexer.progress import Progress, silent
-from indexer.segment import HEADER_BYTES
-from indexer.stored import GROUP, column_kinds, read_column, read_group
-from indexer.tables import BLOCK_SHIFT, NO_ROW, SPARSE, TermTables, cell_shifts, describe
-from indexer.term_lists import TermLists, read_lists
 
 _CHUNK_POSTINGS = 8 << 20
 _CHUNK_BYTES = 8 << 20
@@ -221,7 +222,7 @@ def _check_names(index: Index, segment: Segment) -> None:
         raise _refuse(segment, "names cannot be looked up", "names-whole", "NAMH")
     if (hashes[1:] < hashes[:-1]).any() or not np.array_equal(np.sort(ids), np.arange(len(ids))):
         raise _refuse(segment, "hashes of names do not ascend, or miss a document", "name-hashes", "NAMH")
-    if not np.array_equal(native_build.hash_names(blob, offsets)[ids], hashes):
+    if not np.array_equal(builder.hash_names(blob, offsets)[ids], hashes):
         raise _refuse(segment, "hashes of names are wrong", "name-hashes", "NAMH")
     try:
         blob.tobytes().decode()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import ConfigError
+from indexer.format.term_lists import read_lists
 from indexer.index import Index, Segment
 from indexer.interchange.batches import BatchLimits, VectorBatch
 from indexer.interchange.ciff_writer import CiffCounts, ListSpool, document_message
@@ -20,7 +21,6 @@ from indexer.interchange.transpose import Transposer, Triples, by_key, row_batch
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.write import Written, write_vectors
 from indexer.progress import Progress, silent
-from indexer.term_lists import read_lists
 
 Weights = Literal["impact", "scaled", "stored"]
 """impact: the integers 1..255 an index scores with. scaled: float32(impact · doc_scale). stored: the float weights of an

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from indexer import files
 from indexer.errors import DataError
+from indexer.format import files
 
 TextSink = Callable[[bytes], object]
 _GZIP_LEVEL = 4  # 6 costs twice the time for 4% of the size of JSON vectors

@@ -14,10 +14,10 @@ import numpy as np
 
 from indexer import SparseVectors, add_documents, build_index, open_index
 from indexer.config import IndexConfig
+from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
 from indexer.interchange import VectorBatch, Vocabulary
 from indexer.interchange.sources import open_vectors_of
-from indexer.manifest import EncoderEntry
 from indexer.progress import Progress, silent
 from indexer.streams import Columns
 from sparseir.data.records import Document

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
-from indexer.native_search import APPROXIMATE, ENGINES, Batch, NativeIndex, Scratch
+from indexer.native.engine import APPROXIMATE, ENGINES, Batch, NativeIndex, Scratch
 from sparseir.errors import ConfigError, DataError
 
 Allowed = list[NDArray[np.uint64]] | NativeIndex | None
@@ -43,7 +43,7 @@ class CpuEngine:
     Parameters
     ----------
     native : the opened segments.
-    engine : one of `indexer.native_search.ENGINES`.
+    engine : one of `indexer.native.engine.ENGINES`.
     num_threads : threads of a batch.
 
     Attributes

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
-from indexer.native_search import NativeIndex
-from indexer.subset import subset_segment
+from indexer.merge.subset import subset_segment
+from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
 from sparseir.search.cpu import Allowed
 from sparseir.search.filters import FilterUse, PreparedFilter

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
+from indexer.format.stored import Column
 from indexer.index import Segment
-from indexer.native_search import NativeIndex
-from indexer.stored import Column
+from indexer.native.engine import NativeIndex
 from sparseir.errors import DataError
 
 _TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(>=|<=|=|<|>|\(|\)|,)|([^\s=<>(),"']+))""")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
-from indexer.native_search import NativeIndex
+from indexer.native.engine import NativeIndex
 
 SEED = 7
 _LONG_TERMS, _LONG_SPREAD = 34, 10

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors, open_index
-from indexer.native_search import ENGINES, NativeIndex
+from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.search.approximate import ApproximateConfig, ApproximateEngine
 from sparseir.search.calibration import Calibration
@@ -228,7 +228,7 @@ class Searcher:
         engine: str = "auto",
         num_threads: int = 1,
     ) -> Searcher:
-        """Open segment files already in memory; see `indexer.native_search.NativeIndex`."""
+        """Open segment files already in memory; see `indexer.native.engine.NativeIndex`."""
         native = NativeIndex(segments, doc_scale=doc_scale, deleted=deleted, isa=isa)
         return cls(native, num_terms=num_terms, engine=engine, num_threads=num_threads)
 

@@ -32,8 +32,8 @@ from indexer import (
     verify_index,
 )
 from indexer.errors import NativeError, SparseIRError
-from indexer.native_search import ENGINES, NativeIndex, Scratch
-from indexer.subset import subset_segment
+from indexer.merge.subset import subset_segment
+from indexer.native.engine import ENGINES, NativeIndex, Scratch
 
 EXTREMES = (0, 1, 2, 31, 32, 63, 64, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.native_search import APPROXIMATE, NativeIndex, Scratch
+from indexer.native.engine import APPROXIMATE, NativeIndex, Scratch
 from tests import oracle
 from tests.segment_reference import Rules, build_segment
 from tests.strategies import collections

@@ -21,11 +21,11 @@ from indexer import (
     build_index,
     compact_index,
     delete_documents,
-    files,
     open_index,
     verify_index,
 )
 from indexer.errors import SparseIRError
+from indexer.format import files
 
 STEPS = ("create", "write", "fsync", "fsync_folder", "replace", "unlink")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import NativeError
-from indexer.native_search import ENGINES, INSTRUCTION_SETS, NativeIndex, Scratch
+from indexer.native.engine import ENGINES, INSTRUCTION_SETS, NativeIndex, Scratch
 from tests import oracle
 from tests.segment_reference import Rules, build_segment, compact_rules, packed_rules
 from tests.strategies import Collection, collections, random_collection

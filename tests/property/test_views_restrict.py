@@ -20,8 +20,8 @@ from indexer import (
     delete_documents,
     open_index,
 )
-from indexer.native_search import ENGINES, NativeIndex
-from indexer.subset import subset_segment
+from indexer.merge.subset import subset_segment
+from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.filters import allowed_documents
 from tests import oracle

@@ -9,7 +9,7 @@ import pytest
 
 from indexer import IndexConfig, SparseVectors, build_index, open_index
 from indexer.errors import ConfigError, DataError, IndexFormatError
-from indexer.segment import SegmentFile
+from indexer.format.segment import SegmentFile
 from tests import oracle, segment_reference
 
 
@@ -217,7 +217,7 @@ def test_segment_equals_the_reference_builder(tmp_path, layout, rules, num_docs)
 )
 def test_a_build_within_a_budget_gives_the_same_segment(tmp_path, config, monkeypatch):
     """Runs spilled and merged against one inversion in memory, from a matrix and from batches with names and fields."""
-    monkeypatch.setattr("indexer.stream_build._SMALLEST_RUN", 900)
+    monkeypatch.setattr("indexer.merge.runs._SMALLEST_RUN", 900)
     vectors = random_vectors(np.random.default_rng(8), 4000, 60, 9)
     names = [f"d{i}" for i in range(4000)]
     fields = [{"year": i % 5} for i in range(4000)]
@@ -243,7 +243,7 @@ def test_a_build_within_a_budget_gives_the_same_segment(tmp_path, config, monkey
 
 
 def test_a_docno_given_twice_in_different_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexer.stream_build._SMALLEST_RUN", 2)
+    monkeypatch.setattr("indexer.merge.runs._SMALLEST_RUN", 2)
     vectors = SparseVectors.from_rows([{0: 1.0}, {1: 1.0}, {0: 2.0}, {1: 3.0}], 2)
     with pytest.raises(DataError, match="'x' stands in row 1 and again in row 3"):
         build_index(tmp_path / "i", vectors, docnos=["a", "x", "b", "x"], memory_budget=1)

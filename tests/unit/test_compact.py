@@ -15,7 +15,7 @@ from indexer import (
     open_index,
     verify_index,
 )
-from indexer.term_lists import read_lists
+from indexer.format.term_lists import read_lists
 from tests import oracle
 from tests.unit.test_build import random_vectors
 
@@ -88,7 +88,7 @@ def test_a_merge_in_tiny_pieces_changes_nothing(tmp_path, monkeypatch):
     config = IndexConfig(order="input", doc_scale=0.02)
     history(tmp_path / "a", parts, config, [5])
     history(tmp_path / "b", parts, config, [5])
-    monkeypatch.setattr("indexer.merge._SMALLEST_CHUNK", 1000)
+    monkeypatch.setattr("indexer.merge.postings._SMALLEST_CHUNK", 1000)
     compact_index(tmp_path / "a", memory_budget=1)
     monkeypatch.undo()
     compact_index(tmp_path / "b")

@@ -113,7 +113,7 @@ class FakeSegment:
     """What `segment_postings` asks of an opened segment, over the reference builder's bytes."""
 
     def __init__(self, data: bytes, folder) -> None:
-        from indexer.segment import SegmentFile
+        from indexer.format.segment import SegmentFile
 
         self.path = folder / "reference.seg"
         self.path.write_bytes(data)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexer import IndexConfig, SparseVectors, build_index
-from indexer.prune import prune
+from indexer.inversion.prune import prune
 
 ROWS = SparseVectors.from_rows([{0: 5.0, 3: 3.0, 4: 1.0, 7: 1.0}, {}, {3: 2.0}, {3: 3.0, 4: 1.0}], 8)
 

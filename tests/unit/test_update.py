@@ -84,7 +84,7 @@ def test_the_second_writer_is_told_who_holds_the_lock(folder):
     code = (
         "import fcntl, os, sys\n"
         "from pathlib import Path\n"
-        "from indexer.lock import write_lock\n"
+        "from indexer.format.lock import write_lock\n"
         "with write_lock(Path(sys.argv[1])):\n"
         "    print(os.getpid(), flush=True)\n"
         "    sys.stdin.read()\n"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
-from indexer.native import library
-from indexer.tables import LADDER_RANKS
+from indexer.format.layout import LADDER_RANKS
+from indexer.native.library import library
 
 ORDINAL_MASK = 0xFFFF_FFFF
 """The low half of a sort key holds the complement of the ordinal, so that larger keys are better hits."""

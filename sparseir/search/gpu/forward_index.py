@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.invert import WINDOW
+from indexer.inversion.invert import WINDOW
 from sparseir.search.gpu.postings import SegmentPostings
 
 

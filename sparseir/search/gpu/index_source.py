@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.format.term_lists import read_lists
 from indexer.index import Index, Segment
-from indexer.term_lists import read_lists
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.native import SirError, check, library
+from indexer.native.library import SirError, check, library
 from sparseir.errors import ConfigError
 from sparseir.search.gpu.postings import SegmentPostings
 

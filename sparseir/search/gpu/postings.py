@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
-from indexer.invert import WINDOW, Postings, invert
-from indexer.tables import describe
-from indexer.term_lists import TermLists
+from indexer.format.term_lists import TermLists
+from indexer.inversion.invert import WINDOW, Postings, invert
+from indexer.inversion.tables import describe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.native import library
+from indexer.native.library import library
 from sparseir.search.gpu.cuda_task import Task
 from sparseir.search.gpu.driver import Driver
 

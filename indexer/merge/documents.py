@@ -7,15 +7,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import native_build
 from indexer.errors import DataError
-from indexer.merge import MergeSource, SectionSpools
-from indexer.names import pack_names
-from indexer.native_build import DROPPED
-from indexer.segment import Payload
-from indexer.stored import GROUP, Column, column_kinds, field_text, pack_columns, packed_fields, read_column, read_group
-from indexer.tables import BLOCK_SHIFT
-from indexer.term_lists import ranges
+from indexer.format.layout import BLOCK_SHIFT
+from indexer.format.names import pack_names
+from indexer.format.segment import Payload
+from indexer.format.stored import (
+    GROUP,
+    Column,
+    column_kinds,
+    field_text,
+    pack_columns,
+    packed_fields,
+    read_column,
+    read_group,
+)
+from indexer.format.term_lists import ranges
+from indexer.merge.postings import MergeSource
+from indexer.merge.spools import SectionSpools
+from indexer.native import builder
+from indexer.native.builder import DROPPED
 
 _CHUNK = 1 << 16
 
@@ -80,7 +90,7 @@ class MergedDocuments:
             for begin in range(0, len(self._old), _CHUNK):
                 piece, offsets = self._name_chunk(begin, min(begin + _CHUNK, len(self._old)))
                 lengths[begin : begin + _CHUNK] = np.diff(offsets)
-                hashes[begin : begin + _CHUNK] = native_build.hash_names(piece, offsets)
+                hashes[begin : begin + _CHUNK] = builder.hash_names(piece, offsets)
                 yield piece
 
         def offsets() -> Iterator[NDArray[np.uint64]]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import files
 from indexer.errors import IndexFormatError
-from indexer.native import FORMAT_VERSION
-from indexer.tables import BLOCK_SHIFT, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
+from indexer.format import files
+from indexer.format.layout import BLOCK_SHIFT, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
+from indexer.native.library import FORMAT_VERSION
 
 MAGIC = b"SPIRSEG\0"
 ALIGNMENT = 64

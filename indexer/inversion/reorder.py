@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.invert import run_parallel
-from indexer.term_lists import TermLists
+from indexer.format.term_lists import TermLists
+from indexer.inversion.invert import run_parallel
 from indexer.vectors import SparseVectors
 
 AUTO_FROM = 65_536
@@ -194,6 +194,6 @@ def _spans(n: int, threads: int) -> list[tuple[int, int]]:
 
 
 def _kernels() -> ModuleType:
-    from indexer import reorder_kernels
+    from indexer.inversion import reorder_kernels
 
     return reorder_kernels

@@ -9,18 +9,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import files
-from indexer.compact import write_merged
 from indexer.config import IndexConfig
-from indexer.documents import Built, Documents, SegmentPlan, concatenate, write_documents
-from indexer.invert import TABLE_TERMS
-from indexer.manifest import SegmentEntry
-from indexer.merge import MergeShape, MergeSource, SectionSpools
+from indexer.format import files
+from indexer.format.layout import LAYOUT_RULES
+from indexer.format.manifest import SegmentEntry
+from indexer.format.segment import SegmentFile
+from indexer.inversion.documents import Built, Documents, SegmentPlan, concatenate, write_documents
+from indexer.inversion.invert import TABLE_TERMS
+from indexer.inversion.quantize import MAX_IMPACT
+from indexer.inversion.reorder import (
+    ForwardRows,
+    count_slots,
+    fill_forward,
+    inverse_frequency,
+    order_rows,
+    wanted_order,
+)
+from indexer.merge.postings import MergeShape, MergeSource
+from indexer.merge.segment_merge import write_merged
+from indexer.merge.spools import SectionSpools
 from indexer.progress import Progress
-from indexer.quantize import MAX_IMPACT
-from indexer.reorder import ForwardRows, count_slots, fill_forward, inverse_frequency, order_rows, wanted_order
-from indexer.segment import SegmentFile
-from indexer.tables import LAYOUT_RULES
 
 BYTES_PER_POSTING = 28
 """Working memory of a run: the batches and their concatenation (16 bytes a posting) and what inversion makes of them."""

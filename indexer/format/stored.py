@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError, IndexFormatError
-from indexer.segment import Payload, SegmentFile
+from indexer.format.segment import Payload, SegmentFile
 
 GROUP = 16
 """Documents compressed together: fetching one unpacks this many."""

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.documents import posting_sections
 from indexer.errors import IndexFormatError
+from indexer.format.layout import STANDARD
+from indexer.format.segment import SegmentHeader, segment_in_memory
+from indexer.format.term_lists import ranges
 from indexer.index import Index, Segment
-from indexer.invert import Postings, run_parallel
-from indexer.merge_documents import ordinal_sections, smallest_ordinal
-from indexer.native_search import NativeIndex
-from indexer.segment import SegmentHeader, segment_in_memory
-from indexer.tables import STANDARD, describe, term_spans
-from indexer.term_lists import ranges
+from indexer.inversion.documents import posting_sections
+from indexer.inversion.invert import Postings, run_parallel
+from indexer.inversion.tables import describe, term_spans
+from indexer.merge.documents import ordinal_sections, smallest_ordinal
+from indexer.native.engine import NativeIndex
 
 _Lists = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]
 """Term ids, postings of each, and their new doc_ids and impacts one list after the other."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import native_build
 from indexer.errors import DataError, IndexFormatError
-from indexer.segment import SegmentFile
+from indexer.format.segment import SegmentFile
+from indexer.native import builder
 
 Sections = dict[str, NDArray[Any]]
 
@@ -51,7 +51,7 @@ def name_sections(docnos: Sequence[str], order: NDArray[np.uint32] | None) -> Se
     DataError : a name given twice; the message holds both rows.
     """
     blob, offsets = pack_names(docnos)
-    hashes = native_build.hash_names(blob, offsets)
+    hashes = builder.hash_names(blob, offsets)
     by_hash = np.argsort(hashes, kind="stable")
     _refuse_duplicates(docnos, hashes, by_hash)
     if order is not None:
@@ -131,4 +131,4 @@ class NameTable:
 
 def hash_all(names: Sequence[str]) -> NDArray[np.uint64]:
     """64-bit hash of each name, as NAMH holds it."""
-    return native_build.hash_names(*pack_names(names))
+    return builder.hash_names(*pack_names(names))

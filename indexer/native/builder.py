@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.native import library
+from indexer.native.library import library
 
 DROPPED = 0xFFFFFFFF
 """New doc_id of a document that a merge leaves out."""

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from indexer import files
 from indexer.errors import ConfigError, DataError
-from indexer.lock import LOCK_FILE
-from indexer.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files
-from indexer.segment import SegmentFile
-from indexer.stored import column_kinds
+from indexer.format import files
+from indexer.format.lock import LOCK_FILE
+from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files
+from indexer.format.segment import SegmentFile
+from indexer.format.stored import column_kinds
 
 _OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run[-\w]*)|query-\d{6,}|manifest\.json\.new")
 

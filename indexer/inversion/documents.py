@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
 from indexer.errors import DataError
+from indexer.format.layout import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, LayoutRules
+from indexer.format.manifest import SegmentEntry
+from indexer.format.names import name_sections
+from indexer.format.segment import DTYPES, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
+from indexer.format.stored import field_sections, metadata_section
 from indexer.interchange.batches import VectorBatch
-from indexer.invert import Postings, invert
-from indexer.manifest import SegmentEntry
-from indexer.names import name_sections
+from indexer.inversion.invert import Postings, invert
+from indexer.inversion.prune import prune
+from indexer.inversion.tables import TermTables, describe
 from indexer.progress import Progress, silent
-from indexer.prune import prune
-from indexer.segment import DTYPES, MAX_DOCS, Payload, SegmentHeader, SegmentWriter
-from indexer.stored import field_sections, metadata_section
-from indexer.tables import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, LayoutRules, TermTables, describe
 from indexer.vectors import SparseVectors
 
 

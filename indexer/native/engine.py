@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.native import SirError, check, library
+from indexer.native.library import SirError, check, library
 
 ENGINES = {"auto": 0, "exhaustive": 1, "maxscore": 2, "wand": 3, "block_max_wand": 4, "block_filter": 5}
 """Exact engines, which all give the same hits."""

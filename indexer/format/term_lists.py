@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import native_build
 from indexer.errors import IndexFormatError
-from indexer.segment import SegmentFile
-from indexer.tables import NO_ROW, SPARSE, packed_words
+from indexer.format.layout import NO_ROW, SPARSE, packed_words
+from indexer.format.segment import SegmentFile
+from indexer.native import builder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
     )
     if segment.header.rules.packed:
         lists = _unpacked(segment, lists, begin, end)
-    bad = native_build.first_bad_list(lists.arrays(), segment.header.num_docs)
+    bad = builder.first_bad_list(lists.arrays(), segment.header.num_docs)
     if bad >= 0:
         raise _broken(
             segment,
@@ -116,7 +116,7 @@ def _unpacked(segment: SegmentFile, packed: TermLists, begin: int, end: int) -> 
         "doc_begin": offsets[begin:end],
         "doc_words": words,
     }
-    bad = native_build.unpack_lists(arrays, num_docs, docs)
+    bad = builder.unpack_lists(arrays, num_docs, docs)
     if bad >= 0:
         what = f"the doc_ids of term {packed.term_ids[bad]} are not where its directory says"
         raise _broken(segment, "DOCB", "docs-packed", what)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexer import files
 from indexer.errors import IndexFormatError
-from indexer.native import FORMAT_VERSION
+from indexer.format import files
+from indexer.native.library import FORMAT_VERSION
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_NAME = "sparseir-index"

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import native_build
-from indexer.native_build import SLOT, InvertedArrays, Rows
+from indexer.native import builder
+from indexer.native.builder import SLOT, InvertedArrays, Rows
 from indexer.vectors import SparseVectors
 
 WINDOW = 1 << 16
@@ -110,9 +110,7 @@ def invert(
     spans = _spans(num_docs, num_threads) or [(0, 0)]
     counts = np.zeros((len(spans), num_slots), SLOT)
     counts["last_window"] = 0xFFFFFFFF
-    run_parallel(
-        lambda i: native_build.count_postings(rows, spans[i][0], spans[i][1], counts[i]), list(range(len(spans)))
-    )
+    run_parallel(lambda i: builder.count_postings(rows, spans[i][0], spans[i][1], counts[i]), list(range(len(spans))))
 
     df, windows = counts["cursor"].sum(axis=0), counts["directory"].astype(np.uint64).sum(axis=0)
     start = np.concatenate([[0], np.cumsum(df)]).astype(np.uint64)
@@ -134,7 +132,7 @@ def invert(
         np.empty(int(window_begin[-1]), np.uint64),
     )
     clipped = run_parallel(
-        lambda i: native_build.scatter_postings(rows, spans[i], scale, counts[i], out), list(range(len(spans)))
+        lambda i: builder.scatter_postings(rows, spans[i], scale, counts[i], out), list(range(len(spans)))
     )
     kept = np.flatnonzero(df)
     ends = np.append(kept, num_slots)

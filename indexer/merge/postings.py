@@ -5,29 +5,26 @@ Compaction and the building of indexes larger than memory are the same merge: of
 
 from __future__ import annotations
 
-import mmap
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import files, native_build
-from indexer.documents import posting_sections
-from indexer.invert import Postings
-from indexer.native_build import InvertedArrays, KeyLists, Renumbering
+from indexer.format.layout import NO_ROW, SPARSE, STANDARD, LayoutRules
+from indexer.format.segment import SegmentFile
+from indexer.format.term_lists import read_lists
+from indexer.inversion.documents import posting_sections
+from indexer.inversion.invert import Postings
+from indexer.inversion.tables import TermTables, describe
+from indexer.native import builder
+from indexer.native.builder import InvertedArrays, KeyLists, Renumbering
 from indexer.progress import Progress
-from indexer.segment import SegmentFile
-from indexer.tables import NO_ROW, SPARSE, STANDARD, LayoutRules, TermTables, describe
-from indexer.term_lists import read_lists
 
 BYTES_PER_POSTING = 40
 """Working memory of a merge: keys, scratch, payloads, outputs and tables of one posting, with room to spare."""
 
-_CHUNK = 8 << 20
 _SMALLEST_CHUNK = 1 << 16
 
 
@@ -124,7 +121,7 @@ class PostingMerge:
                 continue
             lists = read_lists(source.segment, int(low), int(high))
             slots = np.searchsorted(terms, lists.term_ids).astype(np.uint32)
-            native_build.place_lists(lists.arrays(), Renumbering(source.doc_ids, slots, placed, cursor), keys)
+            builder.place_lists(lists.arrays(), Renumbering(source.doc_ids, slots, placed, cursor), keys)
             span = slice(int(lists.start[0]), int(lists.start[-1]))
             if not self._shape.scale:
                 impacts.append(lists.impacts[span])
@@ -155,7 +152,7 @@ class PostingMerge:
             np.empty(entries, np.uint64),
         )
         start, window_begin = np.empty(len(terms) + 1, np.uint64), np.empty(len(terms) + 1, np.uint64)
-        clipped = native_build.finish_lists(keys, out, start, window_begin)
+        clipped = builder.finish_lists(keys, out, start, window_begin)
         self.num_clipped += clipped
         used = np.flatnonzero(np.diff(start))
         ends = np.append(used, len(terms))
@@ -226,46 +223,3 @@ def _cap_lists(
         heaviest = np.argsort(-weights[postings & np.uint64(0xFFFFFFFF)], kind="stable")[:cap]
         keys[first : first + cap] = postings[np.sort(heaviest)]
         end[term] = first + cap
-
-
-class SectionSpools:
-    """Sections that grow together, each in a file of its own until it is copied to its place.
-
-    Parameters
-    ----------
-    folder, number : the files are called NUMBER.run-NAME, which the next writer removes after a crash.
-    """
-
-    def __init__(self, folder: Path, number: int) -> None:
-        self._folder, self._number = folder, number
-        self._open: dict[str, tuple[Path, int, int]] = {}
-
-    def append(self, name: str, array: NDArray[Any]) -> None:
-        if name not in self._open:
-            path = self._folder / f"{self._number:06d}.run-{name}"
-            self._open[name] = (path, files.create(path), 0)
-        path, descriptor, at = self._open[name]
-        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        files.write(descriptor, raw.data, at)
-        self._open[name] = (path, descriptor, at + len(raw))
-
-    def read(self, name: str, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
-        """The section from its start, in pieces."""
-        if name not in self._open:
-            return
-        _, descriptor, size = self._open[name]
-        for at in range(0, size, _CHUNK):
-            yield np.frombuffer(os.pread(descriptor, min(_CHUNK, size - at), at), dtype)
-
-    def map(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The section mapped from its file; good until `close`."""
-        if name not in self._open or not self._open[name][2]:
-            return np.zeros(0, dtype)
-        mapped = mmap.mmap(self._open[name][1], self._open[name][2], access=mmap.ACCESS_READ)
-        return np.frombuffer(mapped, dtype)
-
-    def close(self) -> None:
-        for path, descriptor, _ in self._open.values():
-            os.close(descriptor)
-            files.unlink(path)
-        self._open.clear()

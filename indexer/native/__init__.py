@@ -1,0 +1,1 @@
+"""The one binding of the C library, native/include/sparseir.h."""
