@@ -196,8 +196,18 @@ class Index:
 
     @property
     def query_side(self) -> Path | None:
-        """Folder of the encoder's query side, or None."""
-        return self.path / self.manifest.query_side if self.manifest.query_side else None
+        """Folder of the encoder's query side, or None.
+
+        A commit that adds terms replaces it. Their ids follow those of this snapshot, so the newer one serves it too.
+        """
+        if self.manifest.query_side is None:
+            return None
+        folder = self.path / self.manifest.query_side
+        if not folder.is_dir():
+            newest = read_manifest(self.path)
+            if newest.query_side and newest.created == self.manifest.created:
+                return self.path / newest.query_side
+        return folder
 
     def refresh(self) -> Index:
         """The newest committed state; this very object when nothing was committed since."""

@@ -16,7 +16,7 @@ from indexer.build import BuildOptions, order_documents
 from indexer.config import IndexConfig
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
-from indexer.format.folder import field_kinds, next_number, publish
+from indexer.format.folder import copy_query_side, field_kinds, next_number, publish
 from indexer.format.lock import write_lock
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
@@ -56,7 +56,8 @@ def add_documents(
     vectors, docnos, fields : as for `build_index`. Weights are quantised with the index's scale; those above 255 steps
         are cut and counted.
     replace_existing : delete live documents of the same docno in the same commit; otherwise such a docno is an error.
-    options : as for `build_index`; encoder must be the index's own.
+    options : as for `build_index`; encoder must be the index's own. A query_side takes the place of the one the index
+        carries; the vocabulary may then have grown, by ids above those it had.
 
     Raises
     ------
@@ -73,7 +74,9 @@ def add_documents(
         documents = gather(vectors, docnos, fields).pruned(IndexConfig.from_dict(manifest.config))
         if len(documents) == 0:
             return index
-        _check_terms(documents, manifest)
+        side = options.get("query_side")
+        if side is None:
+            _check_terms(documents, manifest)
         taken = _taken(index, documents)
         if len(taken) and not replace_existing:
             name = index.docnos(taken[:1])[0]
@@ -93,12 +96,15 @@ def add_documents(
             progress=progress,
         )
         generation = manifest.generation + 1
-        entry = write_documents(folder / f"{next_number(folder):06d}.seg", documents, plan)
+        number = next_number(folder)
+        entry = write_documents(folder / f"{number:06d}.seg", documents, plan)
         segments = (*_with_deletes(folder, index, taken, generation), entry)
         changed = replace(
             manifest,
             generation=generation,
+            num_terms=manifest.num_terms if side is None else max(manifest.num_terms, documents.vectors.num_terms),
             segments=segments,
+            query_side=manifest.query_side if side is None else copy_query_side(folder, side, number),
             doc_scale=scale,
             next_ordinal=manifest.next_ordinal + len(documents),
             fields=field_kinds(folder, segments),

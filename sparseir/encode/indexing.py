@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,8 +21,21 @@ from indexer.interchange import VectorBatch, Vocabulary
 from indexer.interchange.sources import open_vectors_of
 from indexer.progress import Progress, silent
 from indexer.streams import Columns
+from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
+from sparseir.encode.lexical import (
+    BM25_KIND,
+    Batch,
+    LexicalStream,
+    check_model_given,
+    check_no_channel,
+    checked_config,
+    has_channel_at,
+    new_channel,
+    stored_channel,
+)
+from sparseir.lexical.channel import LexicalChannel
 from sparseir.models.query_table import QueryTable, idf_weights
 
 if TYPE_CHECKING:
@@ -38,6 +52,7 @@ class IndexingOptions:
     mode : "build" an index, "add" to one, or "replace" documents of the same name while adding.
     corpus_idf : weigh the query terms of an inference-free encoder by their idf in these documents, not by the model's
     table.
+    lexical : build the index with a lexical channel of these settings. Documents that are added to an index get its own.
     """
 
     config: IndexConfig = field(default_factory=IndexConfig)
@@ -47,6 +62,7 @@ class IndexingOptions:
     memory_budget: int = 0
     overwrite: bool = False
     corpus_idf: bool = False
+    lexical: LexicalConfig | None = None
     dtype: Literal["native", "float32", "bfloat16"] = "native"
     mode: Literal["build", "add", "replace"] = "build"
 
@@ -63,7 +79,7 @@ class Indexed:
 
 def index_documents(
     path: str | Path,
-    encoder: SparseEncoder,
+    encoder: SparseEncoder | None,
     documents: Iterable[Document],
     *,
     options: IndexingOptions | None = None,
@@ -72,28 +88,63 @@ def index_documents(
     """Encode a stream of documents and build an index of them, or add them to one.
 
     Title, text and every other key of a document are stored. An inference-free encoder's query table travels with
-    the index, which then answers text without a model.
+    the index, which then answers text without a model, and so does the vocabulary of a lexical channel. Without an
+    encoder the index is one of BM25.
 
     Raises
     ------
     DataError : documents that cannot be read or indexed.
-    ConfigError : the path is taken.
+    ConfigError : the path is taken; an unknown language; settings that do not go with a lexical channel.
     """
-    chosen = options or IndexingOptions()
+    chosen, target = options or IndexingOptions(), Path(path)
+    if chosen.mode == "build" and (encoder is None or chosen.lexical is not None):
+        chosen = replace(chosen, config=checked_config(chosen.config, learned=encoder is not None))
     stream = _EncodedStream(encoder, documents, chosen, progress)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
-        table = encoder.query_table
+        table = None if encoder is None else encoder.query_table
         if table is not None:
             table.save(query_side)
             if chosen.corpus_idf:
                 stream.idf = IdfCount(table, Path(query_side))
-        columns = Columns(stream, at_end=stream.finish)
+        lexical = _lexical_stream(target, stream, encoder, chosen)
+
+        def finish() -> None:
+            stream.finish()
+            if lexical is not None:
+                lexical.save(query_side, carried=None if chosen.mode == "build" else target)
+
+        columns = Columns(stream if lexical is None else lexical, at_end=finish)
         parts = _Parts(columns.column(0), columns.column(1), columns.column(2))
-        side = None if table is None else query_side
-        index = _write(path, parts, chosen, query_side=side, encoder=encoder_entry(encoder), progress=progress)
+        carries = lexical is not None or (table is not None and chosen.mode == "build")
+        entry = encoder_entry(encoder) if encoder is not None else _bm25_entry(chosen)
+        index = _write(
+            target, parts, chosen, query_side=query_side if carries else None, encoder=entry, progress=progress
+        )
     elapsed = time.perf_counter() - start
     return Indexed(index, stream.seconds, elapsed - stream.seconds, stream.activity)
+
+
+def _lexical_stream(
+    path: Path, batches: Iterable[Batch], encoder: SparseEncoder | None, chosen: IndexingOptions
+) -> LexicalStream | None:
+    """What adds the lexical channel to documents; None where the index has none."""
+    if chosen.mode != "build":
+        check_model_given(path, encoder is not None)
+        return LexicalStream(batches, partial(stored_channel, path), spool=path.parent) if has_channel_at(path) else None
+    if encoder is not None and chosen.lexical is None:
+        return None
+    terms, size = ([], 0) if encoder is None else (encoder.terms(), encoder.num_terms)
+    channel = new_channel(chosen.lexical or LexicalConfig(), terms, size)
+    return LexicalStream(batches, lambda: channel, spool=path.parent, doc_scale=chosen.config.doc_scale)
+
+
+def _bm25_entry(chosen: IndexingOptions) -> EncoderEntry | None:
+    """How an index names what made it, when that is BM25 alone; documents that are added follow the index."""
+    if chosen.mode != "build":
+        return None
+    config = chosen.lexical or LexicalConfig()
+    return EncoderEntry(fingerprint=LexicalChannel(config).fingerprint, kind=BM25_KIND, name=f"bm25-{config.language}")
 
 
 def index_vectors(
@@ -118,6 +169,8 @@ def index_vectors(
     ConfigError : the path is taken.
     """
     chosen = options or IndexingOptions()
+    if chosen.mode != "build":
+        check_no_channel(Path(path), "vectors")
     vectors = open_vectors_of(
         source,
         lambda: _vocabulary(Path(path), chosen, encoder),
@@ -140,7 +193,8 @@ def index_vectors(
         )
         parts = _Parts(columns.column(0), columns.column(1) if named else None, None)
         entry = None if encoder is None else encoder_entry(encoder)
-        return _write(path, parts, chosen, query_side=query_side, encoder=entry, progress=progress)
+        side = query_side if chosen.mode == "build" else None
+        return _write(path, parts, chosen, query_side=side, encoder=entry, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +213,7 @@ def _write(
     encoder: EncoderEntry | None,
     progress: Progress,
 ) -> Index:
-    """Build, or add to what stands there: an index keeps the config and the query side it was built with."""
+    """Build, or add to what stands there: an index keeps the config it was built with, and the query side when none is given."""
     if chosen.mode == "build":
         return build_index(
             path,
@@ -180,6 +234,7 @@ def _write(
         docnos=parts.docnos,
         fields=parts.fields,
         replace_existing=chosen.mode == "replace",
+        query_side=query_side,
         encoder=encoder,
         num_threads=chosen.num_threads,
         progress=progress,
@@ -240,7 +295,7 @@ class _EncodedStream:
     """Documents on their way through the encoder, counted."""
 
     def __init__(
-        self, encoder: SparseEncoder, documents: Iterable[Document], options: IndexingOptions, progress: Progress
+        self, encoder: SparseEncoder | None, documents: Iterable[Document], options: IndexingOptions, progress: Progress
     ) -> None:
         self.seconds = 0.0
         self.activity = Activity()
@@ -259,12 +314,17 @@ class _EncodedStream:
         while batch := list(islice(self._documents, self._options.batch)):
             start = time.perf_counter()
             texts = [d.content for d in batch]
-            vectors = self._encoder.encode_documents(
-                texts, max_active_dims=self._options.max_active_dims, dtype=self._options.dtype
-            )
+            vectors = self._encode(texts)
             self.seconds += time.perf_counter() - start
             if self.idf is not None:
                 self.idf.add(texts)
             self.activity.add(vectors)
             self._progress("encoding documents", self.activity.rows, None)
             yield [vectors], [d.docno for d in batch], [stored_fields(d) for d in batch]
+
+    def _encode(self, texts: list[str]) -> SparseVectors:
+        if self._encoder is None:
+            return SparseVectors.empty(len(texts), 1)
+        return self._encoder.encode_documents(
+            texts, max_active_dims=self._options.max_active_dims, dtype=self._options.dtype
+        )

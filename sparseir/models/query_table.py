@@ -103,6 +103,10 @@ class QueryTable:
         """The vocabulary string of a term."""
         return self.tokenizer.id_to_token(int(term_id)) or f"[{term_id}]"
 
+    def channel(self, term_id: int) -> str:
+        """All of its terms are learned."""
+        return "learned"
+
     def save(self, folder: str | Path) -> None:
         """Write tokenizer.json, query_weights.safetensors and query.json."""
         from safetensors.numpy import save_file

@@ -20,11 +20,12 @@ from sparseir.search.query_encoder import QueryEncoder
 class ExplainedTerm:
     """One matched term.
 
-    token : its string. term_id : its id. query_weight : integer, 1..4095. impact : stored weight, 1..255.
+    token : its string. channel : "learned" or "lexical". term_id : its id. query_weight : integer, 1..4095. impact : stored weight, 1..255.
     product : query_weight · impact. share : of the score, 0..1.
     """
 
     token: str
+    channel: str
     term_id: int
     query_weight: int
     impact: int
@@ -74,7 +75,7 @@ def explain_document(index: Index, encoder: QueryEncoder, product: Product, text
     found = [(term_id, weight, product(term_id, weight, allowed)) for term_id, weight in query]
     total = sum(p for _, _, p in found)
     terms = tuple(
-        ExplainedTerm(encoder.token(term_id), term_id, weight, p // weight, p, p / total)
+        ExplainedTerm(encoder.token(term_id), encoder.channel(term_id), term_id, weight, p // weight, p, p / total)
         for term_id, weight, p in sorted(found, key=lambda f: (-f[2], f[0]))
         if p
     )

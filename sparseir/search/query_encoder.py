@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import SparseVectors
+from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
+from sparseir.lexical.channel import LexicalChannel, has_channel
+from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ class QueryEncoder(Protocol):
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors: ...
 
     def token(self, term_id: int) -> str: ...
+
+    def channel(self, term_id: int) -> str: ...
 
 
 class ModelQueryEncoder:
@@ -61,40 +65,60 @@ class ModelQueryEncoder:
         """The vocabulary string of a term."""
         return self._terms[term_id] if term_id < len(self._terms) else f"[{term_id}]"
 
+    def channel(self, term_id: int) -> str:
+        """All of its terms are learned."""
+        return "learned"
+
 
 def open_query_encoder(
-    query_side: Path | None,
-    index_fingerprint: str | None,
+    index: Index,
     *,
-    index_name: str,
     model: str | Path | None = None,
     any_model: bool = False,
+    alpha: float | None = None,
 ) -> QueryEncoder:
     """The query side to search an index with.
 
     Parameters
     ----------
-    query_side : folder of the table the index carries, if it does.
-    index_fingerprint : of the encoder whose vectors the index holds, if it was recorded.
-    model : a model to use in its place; needed where the index carries none.
+    model : a model to use in place of the table the index carries; needed where it carries none.
     any_model : accept a model whose fingerprint is not the index's (scores then mean little).
+    alpha : what the scores of the index's lexical channel count; None for what it was built with.
 
     Raises
     ------
     SparseIRError
-        Neither a table nor a model; or the model is not the one the index was made with.
+        Neither a table nor a model; the model is not the one the index was made with; alpha for an index without a
+        lexical channel.
     """
-    if model is None:
-        if query_side is None or not (query_side / DESCRIPTION_FILE).is_file():
+    side = index.query_side
+    if not has_channel(side):
+        if alpha is not None:
             raise SparseIRError(
-                f"index {index_name!r} carries no query side (its encoder runs a model on queries, or it was built "
+                f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
+            )
+        return _learned(index, model, any_model)
+    assert side is not None
+    channel = LexicalChannel.load(side)
+    learned = _learned(index, model, any_model) if channel.learned_terms or model is not None else None
+    return LexicalQueryEncoder(channel, index, learned=learned, alpha=alpha)
+
+
+def _learned(index: Index, model: str | Path | None, any_model: bool) -> QueryEncoder:
+    """The table the index carries, or a model."""
+    side, name = index.query_side, index.path.name
+    if model is None:
+        if side is None or not (side / DESCRIPTION_FILE).is_file():
+            raise SparseIRError(
+                f"index {name!r} carries no query side (its encoder runs a model on queries, or it was built "
                 "from vectors): name the model with --model, or search with --query-vectors"
             )
-        return QueryTable.load(query_side)
+        return QueryTable.load(side)
     encoder = ModelQueryEncoder.load(model)
-    if index_fingerprint is not None and encoder.fingerprint != index_fingerprint and not any_model:
+    expected = None if index.encoder is None else index.encoder.fingerprint
+    if expected is not None and encoder.fingerprint != expected and not any_model:
         raise DataError(
-            f"index {index_name!r} was built by another encoder (fingerprint {index_fingerprint}) than {str(model)!r} "
+            f"index {name!r} was built by another encoder (fingerprint {expected}) than {str(model)!r} "
             f"({encoder.fingerprint}); search with the model it was built with, rebuild the index with this one, "
             "or say --any-model to search all the same"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,7 +73,7 @@ class Searcher:
         self._filters: Filters | None = None
         self._views: FilterViews | None = None
         self._query_encoder: QueryEncoder | None = None
-        self._model: tuple[str | Path | None, bool] = (None, False)
+        self._open_queries: Callable[[Index], QueryEncoder] = open_query_encoder
 
     @classmethod
     def open(
@@ -84,6 +84,7 @@ class Searcher:
         num_threads: int = 1,
         model: str | Path | None = None,
         any_model: bool = False,
+        alpha: float | None = None,
         query_encoder: QueryEncoder | None = None,
         filter_memory: float = 0.25,
     ) -> Searcher:
@@ -97,6 +98,7 @@ class Searcher:
             for time (docs/tuning.md).
         model : encodes query texts where the index carries no query side; loaded at the first text.
         any_model : accept a model that is not the one the index was built with.
+        alpha : what the lexical channel of the index counts; None for what it was built with.
         query_encoder : a query side already in memory, used instead of either.
         filter_memory : memory that views of filters may take together, as a share of the index's size; 0 makes none.
             See `prepare_filter`.
@@ -104,7 +106,8 @@ class Searcher:
         Raises
         ------
         IndexFormatError : no index there, or a damaged one.
-        ConfigError : as in the constructor; a filter_memory below 0.
+        ConfigError : as in the constructor; a filter_memory or an alpha below 0.
+        SparseIRError : alpha for an index without a lexical channel.
         """
         index = open_index(path)
         for segment in index.segments:
@@ -123,7 +126,10 @@ class Searcher:
             searcher._other = open_engine(index, searcher._cpu, engine)
         if searcher._other is None or isinstance(searcher._other, ApproximateEngine | FloatEngine):
             searcher._views = FilterViews(index, native, filter_memory, num_threads)
-        searcher._index, searcher._query_encoder, searcher._model = index, query_encoder, (model, any_model)
+        searcher._index, searcher._query_encoder = index, query_encoder
+        searcher._open_queries = partial(open_query_encoder, model=model, any_model=any_model, alpha=alpha)
+        if alpha is not None:
+            searcher.query_encoder  # noqa: B018  an alpha that cannot be used is found before a search
         return searcher
 
     @property
@@ -177,14 +183,7 @@ class Searcher:
         SparseIRError : the index carries no query side and no model was named; or the model is another one.
         """
         if self._query_encoder is None:
-            index, (model, any_model) = self.index, self._model
-            self._query_encoder = open_query_encoder(
-                index.query_side,
-                None if index.encoder is None else index.encoder.fingerprint,
-                index_name=index.path.name,
-                model=model,
-                any_model=any_model,
-            )
+            self._query_encoder = self._open_queries(self.index)
         return self._query_encoder
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:

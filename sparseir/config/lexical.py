@@ -1,0 +1,42 @@
+"""The `lexical` section: a channel of stemmed words beside, or without, the learned one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sparseir.errors import ConfigError
+
+LANGUAGE_WORDS = "_language_"
+"""Entry of `stop_words` for the list of the language."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LexicalConfig:
+    """How words are found, reduced and weighed. Fixed when an index is built, but for alpha."""
+
+    language: str = "english"
+    """Language of the stemmer: one of Snowball's, or none, which leaves words as they are."""
+
+    stop_words: tuple[str, ...] = (LANGUAGE_WORDS,)
+    """Words that are not indexed; `_language_` stands for the language's list (English has one)."""
+
+    k1: float = 0.9
+    """BM25's saturation of repeated words; with b, Anserini's values, on which BEIR's published figures rest."""
+
+    b: float = 0.4
+    """BM25's normalisation by length: 0 for none, 1 for a full one."""
+
+    alpha: float = 1.0
+    """What a BM25 score counts beside a learned one; 0 leaves the learned score alone."""
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not (math.isfinite(self.k1) and self.k1 >= 0):
+            faults.append(f"k1: expected a number of at least 0, found {self.k1}")
+        if not 0 <= self.b <= 1:
+            faults.append(f"b: expected a number from 0 to 1, found {self.b}")
+        if not (math.isfinite(self.alpha) and self.alpha >= 0):
+            faults.append(f"alpha: expected a number of at least 0, found {self.alpha}")
+        if faults:
+            raise ConfigError("lexical: " + "; ".join(faults))

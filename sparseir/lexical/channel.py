@@ -1,0 +1,189 @@
+"""The lexical channel of an index: its settings, its vocabulary and the statistics that were fixed at the build.
+
+A document holds, for each of its stems, the term first_term + number with the weight full_weight · saturated(tf); a query
+looks up alpha · idf / full_weight. The product is alpha times BM25, and full_weight, the largest learned weight, gives both
+channels all 255 steps of the impacts: with 1 in its place, a learned weight of 3 would leave BM25's factor 85 of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer import SparseVectors
+from indexer.interchange.vocabulary import TERMS_FILE, Vocabulary
+from sparseir.config.lexical import LexicalConfig
+from sparseir.errors import ConfigError, DataError
+from sparseir.lexical.analysis import Analyzer
+from sparseir.lexical.bm25 import saturated
+from sparseir.lexical.stems import StemTable, WordCounts
+
+CHANNEL_FILE = "lexical.json"
+_FORMAT = "sparseir-lexical-channel"
+_VERSION = 1
+
+STEM_MARK = "stem:"
+"""What stands before a stem in vocabularies that hold learned terms too: many a stem is a word piece as well."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LengthStatistics:
+    """What the documents counted so far say of lengths.
+
+    documents, words : of all documents ever added; deletions are not taken off.
+    average : that weights are made with; fixed by the first documents.
+    """
+
+    documents: int = 0
+    words: int = 0
+    average: float = 0.0
+
+    def with_lengths(self, documents: int, words: int) -> LengthStatistics:
+        return LengthStatistics(documents=self.documents + documents, words=self.words + words, average=self.average)
+
+    def fixed(self) -> LengthStatistics:
+        """With the average of now, where there is none yet."""
+        average = self.average or (self.words / self.documents if self.words else 0.0)
+        return LengthStatistics(documents=self.documents, words=self.words, average=average)
+
+
+class LexicalChannel:
+    """See the module.
+
+    Parameters
+    ----------
+    config : as it was built.
+    learned_terms : strings of the terms before the channel's; empty for a BM25 index.
+    stems : known stems, by number.
+    full_weight : weight of a factor of 1 in a document.
+    lengths : statistics so far.
+
+    Raises
+    ------
+    ConfigError : no stemmer of that language.
+    """
+
+    def __init__(
+        self,
+        config: LexicalConfig,
+        *,
+        learned_terms: Sequence[str] = (),
+        stems: Iterable[str] = (),
+        full_weight: float = 1.0,
+        lengths: LengthStatistics | None = None,
+    ) -> None:
+        self.config = config
+        self.learned_terms = list(learned_terms)
+        self.analyzer = Analyzer(config)
+        self.table = StemTable(self.analyzer, stems)
+        self.full_weight = full_weight
+        self.lengths = lengths or LengthStatistics()
+
+    @property
+    def first_term(self) -> int:
+        """Id of stem 0."""
+        return len(self.learned_terms)
+
+    @property
+    def num_terms(self) -> int:
+        """Size of the vocabulary of both channels."""
+        return max(1, self.first_term + len(self.table))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of what makes terms and weights of a text, statistics aside."""
+        settings = {name: value for name, value in asdict(self.config).items() if name != "alpha"}
+        settings["stop_words"] = sorted(self.analyzer.stop_words)
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+    def count(self, texts: Sequence[str]) -> WordCounts:
+        """Count the stems of documents that are about to be indexed; the statistics take them in."""
+        words = self.table.count(texts)
+        self.lengths = self.lengths.with_lengths(len(texts), int(words.counts.sum()))
+        return words
+
+    def add_to(self, learned: SparseVectors, words: WordCounts) -> SparseVectors:
+        """Rows of both channels. `lengths` must have its average, unless there is no word."""
+        factors = saturated(words, self.lengths.average or 1.0, k1=self.config.k1, b=self.config.b)
+        terms = words.stems + np.uint32(self.first_term)
+        weights = (factors * self.full_weight).astype(np.float32)
+        return _side_by_side(learned, SparseVectors(words.indptr, terms, weights, self.num_terms))
+
+    def token(self, term_id: int) -> str:
+        """The stem of one of the channel's terms."""
+        number = int(term_id) - self.first_term
+        return self.table.stems[number] if number < len(self.table) else f"[{term_id}]"
+
+    def save(self, folder: str | Path) -> None:
+        """Write lexical.json, and terms.jsonl with the strings of both channels."""
+        folder = Path(folder)
+        mark = STEM_MARK if self.learned_terms else ""
+        Vocabulary.fixed([*self.learned_terms, *(mark + stem for stem in self.table.stems)]).save(folder)
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            **asdict(self.config),
+            "stop_words": sorted(self.analyzer.stop_words),
+            "first_term": self.first_term,
+            "num_stems": len(self.table),
+            "full_weight": self.full_weight,
+            "lengths": asdict(self.lengths),
+        }
+        (folder / CHANNEL_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> LexicalChannel:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError : a file is missing or damaged, or the two do not belong together.
+        """
+        folder = Path(folder)
+        terms = Vocabulary.load(folder / TERMS_FILE).terms or []
+        try:
+            content = json.loads((folder / CHANNEL_FILE).read_text(encoding="utf-8"))
+            if content["format"] != _FORMAT or content["version"] != _VERSION:
+                raise DataError(
+                    f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"
+                )
+            names = ("language", "stop_words", "k1", "b", "alpha")
+            config = LexicalConfig(**{**{n: content[n] for n in names}, "stop_words": tuple(content["stop_words"])})
+            first, stems = content["first_term"], content["num_stems"]
+            lengths, full_weight = LengthStatistics(**content["lengths"]), float(content["full_weight"])
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            raise DataError(f"the lexical channel is damaged: {error!r}", path=folder / CHANNEL_FILE) from error
+        if len(terms) != first + stems:
+            raise DataError(f"{TERMS_FILE} holds {len(terms)} terms, {CHANNEL_FILE} {first} + {stems}", path=folder)
+        mark = len(STEM_MARK) if first else 0
+        return cls(
+            config,
+            learned_terms=terms[:first],
+            stems=[term[mark:] for term in terms[first:]],
+            full_weight=full_weight,
+            lengths=lengths,
+        )
+
+
+def has_channel(query_side: Path | None) -> bool:
+    """Whether an index with this query side has a lexical channel."""
+    return query_side is not None and (query_side / CHANNEL_FILE).is_file()
+
+
+def _side_by_side(first: SparseVectors, second: SparseVectors) -> SparseVectors:
+    """Rows that hold the terms of both; every term of `second` must be above those of `first`."""
+    if not first.nnz:
+        return second
+    sizes = np.stack([np.diff(first.indptr), np.diff(second.indptr)], axis=1)
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    from_first = np.repeat(np.tile([True, False], len(sizes)), sizes.reshape(-1))
+    terms = np.empty(len(from_first), np.uint32)
+    weights = np.empty(len(from_first), np.float32)
+    for part, place in ((first, from_first), (second, ~from_first)):
+        terms[place], weights[place] = part.term_ids, part.weights
+    return SparseVectors(ends[::2].astype(np.int64), terms, weights, second.num_terms)

@@ -1,0 +1,145 @@
+"""The query side of an index with a lexical channel: idf of stems, beside the learned query's weights where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import Index, SparseVectors
+from sparseir.errors import ConfigError, DataError
+from sparseir.lexical.bm25 import idf
+from sparseir.lexical.channel import LexicalChannel
+
+_MOST_WORDS = 1 << 16
+"""Words of queries whose terms and weights are remembered."""
+
+Encoded = tuple[NDArray[np.uint32], NDArray[np.float32]]
+
+
+class LearnedQueries(Protocol):
+    """The learned part of a query."""
+
+    def encode(self, text: str) -> Encoded: ...
+
+    def encode_batch(self, texts: Sequence[str]) -> SparseVectors: ...
+
+    def token(self, term_id: int) -> str: ...
+
+
+class LexicalQueryEncoder:
+    """weight of a stem in a query = count · alpha · idf / full_weight; learned terms weigh as their encoder says.
+
+    Document frequencies and the number of documents are those of the index's own posting lists, so they are right after
+    every change; deleted documents count until they are compacted away, as in Lucene.
+
+    Parameters
+    ----------
+    channel : of the index.
+    index : the snapshot that is searched.
+    learned : encoder of the terms before the channel's; None for a BM25 index.
+    alpha : what BM25 counts; None for the channel's own.
+
+    Raises
+    ------
+    ConfigError : alpha below 0.
+    """
+
+    def __init__(
+        self,
+        channel: LexicalChannel,
+        index: Index,
+        *,
+        learned: LearnedQueries | None = None,
+        alpha: float | None = None,
+    ) -> None:
+        self.alpha = channel.config.alpha if alpha is None else check_alpha(alpha)
+        self.num_terms = index.num_terms
+        self._channel, self._index, self._learned = channel, index, learned
+        self._num_docs = sum(segment.num_docs for segment in index.segments)
+        self._words: dict[str, tuple[int, float]] = {}
+
+    def encode(self, text: str) -> Encoded:
+        """Terms (ascending) and weights of one query.
+
+        Raises
+        ------
+        DataError : no text.
+        """
+        stems = self._stems(text)
+        if self._learned is None:
+            return stems
+        learned = self._learned.encode(text)
+        return np.concatenate([learned[0], stems[0]]), np.concatenate([learned[1], stems[1]])
+
+    def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
+        """One row per text."""
+        rows = [self._stems(text) for text in texts]
+        if self._learned is not None:
+            learned = self._learned.encode_batch(texts)
+            rows = [
+                (np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]]))
+                for a, b in zip((learned.row(i) for i in range(len(rows))), rows, strict=True)
+            ]
+        indptr = np.concatenate([[0], np.cumsum([len(terms) for terms, _ in rows])]).astype(np.int64)
+        term_ids = np.concatenate([np.zeros(0, np.uint32), *(terms for terms, _ in rows)])
+        weights = np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in rows)])
+        return SparseVectors(indptr, term_ids, weights, self.num_terms)
+
+    def token(self, term_id: int) -> str:
+        """The string of a term: a stem, or what the learned encoder calls it."""
+        if term_id >= self._channel.first_term or self._learned is None:
+            return self._channel.token(term_id)
+        return self._learned.token(term_id)
+
+    def channel(self, term_id: int) -> str:
+        """ "lexical" or "learned"."""
+        return "lexical" if term_id >= self._channel.first_term else "learned"
+
+    def _stems(self, text: str) -> Encoded:
+        if not isinstance(text, str):
+            raise DataError(f"a query is {type(text).__name__}; expected text")
+        found: dict[int, float] = {}
+        for word in self._channel.analyzer.words(text) if self.alpha else ():
+            term, weight = self._words.get(word) or self._look_up(word)
+            if weight:
+                found[term] = found.get(term, 0.0) + weight
+        terms = np.array(sorted(found), np.uint32)
+        return terms, np.array([found[term] for term in terms.tolist()], np.float32)
+
+    def _look_up(self, word: str) -> tuple[int, float]:
+        """Term and weight of a word of a query; weight 0 for a stop word and for one that no document holds."""
+        stem = self._channel.analyzer.stem(word)
+        number = -1 if stem is None else self._channel.table.find(stem)
+        term = self._channel.first_term + number
+        frequency = 0 if number < 0 else document_frequency(self._index, term)
+        weight = self.alpha * idf(frequency, self._num_docs) / self._channel.full_weight if frequency else 0.0
+        if len(self._words) >= _MOST_WORDS:
+            self._words.clear()
+        self._words[word] = term, weight
+        return term, weight
+
+
+def document_frequency(index: Index, term_id: int) -> int:
+    """Documents stored in the index that hold a term, deleted ones included."""
+    total = 0
+    for segment in index.segments:
+        terms = segment.section("TERM")
+        place = int(np.searchsorted(terms, np.uint32(term_id)))
+        if place < len(terms) and int(terms[place]) == term_id:
+            total += int(segment.section("TREC")["df"][place])
+    return total
+
+
+def check_alpha(alpha: float) -> float:
+    """Refuse a weight of the channel that is no number of at least 0.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not 0 <= alpha < float("inf"):
+        raise ConfigError(f"alpha is {alpha}; expected a number of at least 0")
+    return float(alpha)
