@@ -33,7 +33,9 @@ def build_command(
     corpus: Corpus = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input; repeatable."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input or lexical.b=0.75; repeatable."
+        ),
     ] = None,
     layout: Annotated[
         str | None,
@@ -48,28 +50,37 @@ def build_command(
     idf: Annotated[
         str, typer.Option(help="Query weights of an inference-free model: 'model', or 'corpus' to count them here.")
     ] = "model",
+    lexical: Annotated[
+        bool, typer.Option("--lexical", help="Add a BM25 channel of stemmed words to the model's terms.")
+    ] = False,
+    bm25: Annotated[bool, typer.Option("--bm25", help="Index the BM25 channel alone: texts, no model.")] = False,
+    language: Annotated[
+        str | None, typer.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda, for encoding.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
     json: Json = False,
 ) -> None:
-    """Build an index from encoded documents (--vectors) or from text (--model and --corpus)."""
+    """Build an index from encoded documents (--vectors) or from text (--corpus, with --model or --bm25)."""
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 
-    _check_source(vectors, model, corpus, max_active_dims)
+    _check_source(vectors, model, corpus, max_active_dims, bm25=bm25)
+    if lexical and (bm25 or corpus is None):
+        raise typer.BadParameter("--lexical counts the words of texts beside a model's terms: give --model and --corpus")
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     if idf == "corpus" and corpus is None:
         raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
-    from indexer import IndexConfig
     from indexer.build import check_target
-    from sparseir.config.loader import apply_overrides, build, to_mapping
+    from sparseir.cli.lexical import index_settings
     from sparseir.encode.indexing import IndexingOptions
 
-    changes = apply_overrides({"index": to_mapping(IndexConfig())}, _settings(settings, metadata, layout))
+    config, channel = index_settings(_settings(settings, metadata, layout), language, wanted=lexical or bm25)
     options = IndexingOptions(
-        config=build(IndexConfig, changes["index"], source="settings of the index"),
+        config=config,
+        lexical=channel,
         max_active_dims=max_active_dims,
         num_threads=threads,
         memory_budget=parse_bytes(memory_budget) or 0,
@@ -107,8 +118,9 @@ def add_command(
     from sparseir.cli.console import counted, emit_json
     from sparseir.encode.indexing import IndexingOptions
 
-    _check_source(vectors, model, corpus, max_active_dims)
-    before = open_index(index).num_docs
+    opened = open_index(index)
+    before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == "bm25"
+    _check_source(vectors, model, corpus, max_active_dims, bm25=of_words)
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
     )
@@ -130,10 +142,15 @@ class _Source:
     device: str
 
 
-def _check_source(vectors: Path | None, model: str | None, corpus: str | None, max_active_dims: int | None) -> None:
-    if (vectors is None) == (corpus is None) or (corpus is not None and model is None):
+def _check_source(
+    vectors: Path | None, model: str | None, corpus: str | None, max_active_dims: int | None, *, bm25: bool
+) -> None:
+    if bm25 and (model is not None or corpus is None or max_active_dims is not None):
+        raise typer.BadParameter("a BM25 index is made of texts alone: give --corpus INPUT, and no --model or --vectors")
+    if (vectors is None) == (corpus is None) or (corpus is not None and model is None and not bm25):
         raise typer.BadParameter(
-            "give --vectors FILE (with --model MODEL to take its query side along), or --model MODEL and --corpus INPUT"
+            "give --vectors FILE (with --model MODEL to take its query side along), --model MODEL and --corpus INPUT, "
+            "or --bm25 and --corpus INPUT"
         )
     if vectors is not None and max_active_dims is not None:
         raise typer.BadParameter(
@@ -153,7 +170,6 @@ def _fill(index: Path, source: _Source, options: IndexingOptions) -> Index:
             from sparseir.data import read_corpus
 
             assert source.corpus is not None
-            assert encoder is not None
             documents = read_corpus(source.corpus, source.data_dir)
             built = index_documents(index, encoder, documents, options=options, progress=progress).index
     for line in built.notes:
@@ -165,9 +181,9 @@ def _settings(settings: list[str] | None, metadata: str | None, layout: str | No
     named = [] if metadata is None else [f"metadata=[{metadata}]"]
     named += [] if layout is None else [f"layout={layout}"]
     for text in settings or ():
-        if not re.match(r"\s*\w+\s*=", text):
+        if not re.match(r"\s*(lexical\.)?\w+\s*=", text):
             raise typer.BadParameter(f"--set takes KEY=VALUE with a setting of the index, not {text!r}")
-    return [f"index.{text}" for text in [*(settings or ()), *named]]
+    return [text if text.lstrip().startswith("lexical.") else f"index.{text}" for text in [*(settings or ()), *named]]
 
 
 def _encoder(model: str | None, device: str) -> SparseEncoder | None:

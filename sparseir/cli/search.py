@@ -19,6 +19,10 @@ Model = Annotated[
     str | None, typer.Option(help="Model that encodes queries; needed where the index carries no query side.")
 ]
 AnyModel = Annotated[bool, typer.Option("--any-model", help="Search with a model other than the index was built with.")]
+Alpha = Annotated[
+    float | None,
+    typer.Option(help="What the BM25 channel of the index counts beside the learned score; left out: as it was built."),
+]
 
 EngineName = Annotated[
     str,
@@ -47,6 +51,7 @@ def search_command(
     threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
     any_model: AnyModel = False,
+    alpha: Alpha = None,
     exact_float: Annotated[
         bool, typer.Option("--exact-float", help="Rank by the stored weights themselves; the index must store them.")
     ] = False,
@@ -90,6 +95,7 @@ def search_command(
         num_threads=threads,
         model=model,
         any_model=any_model,
+        alpha=alpha,
     )
     k = min(k or (1000 if query is None else 10), max(1, searcher.index.num_docs))  # more are never found
     if calibrate is not None:
@@ -114,19 +120,23 @@ def explain_command(
     docno: Annotated[str, typer.Argument(help="Name of a document.")],
     model: Model = None,
     any_model: AnyModel = False,
+    alpha: Alpha = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show which terms give a document its score; the products add up to it exactly."""
     from sparseir.cli.console import emit_json, print_table
     from sparseir.search.searcher import Searcher
 
-    explanation = Searcher.open(index, model=model, any_model=any_model).explain(query, docno)
+    explanation = Searcher.open(index, model=model, any_model=any_model, alpha=alpha).explain(query, docno)
     if json:
         emit_json(explanation.as_json())
         return
-    header = ["term", "query weight", "impact", "product", "share"]
-    rows = [[t.token, str(t.query_weight), str(t.impact), str(t.product), f"{t.share:.1%}"] for t in explanation.terms]
-    rows.append(["sum", "", "", str(explanation.integer_score), ""])
+    header = ["term", "channel", "query weight", "impact", "product", "share"]
+    rows = [
+        [t.token, t.channel, str(t.query_weight), str(t.impact), str(t.product), f"{t.share:.1%}"]
+        for t in explanation.terms
+    ]
+    rows.append(["sum", "", "", "", str(explanation.integer_score), ""])
     print_table(f"{docno}: score {explanation.score:.6g}", header, rows)
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
