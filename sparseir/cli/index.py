@@ -68,7 +68,9 @@ def build_command(
 
     _check_source(vectors, model, corpus, max_active_dims, bm25=bm25)
     if lexical and (bm25 or corpus is None):
-        raise typer.BadParameter("--lexical counts the words of texts beside a model's terms: give --model and --corpus")
+        raise typer.BadParameter(
+            "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
+        )
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     if idf == "corpus" and corpus is None:
@@ -146,7 +148,9 @@ def _check_source(
     vectors: Path | None, model: str | None, corpus: str | None, max_active_dims: int | None, *, bm25: bool
 ) -> None:
     if bm25 and (model is not None or corpus is None or max_active_dims is not None):
-        raise typer.BadParameter("a BM25 index is made of texts alone: give --corpus INPUT, and no --model or --vectors")
+        raise typer.BadParameter(
+            "a BM25 index is made of texts alone: give --corpus INPUT, and no --model or --vectors"
+        )
     if (vectors is None) == (corpus is None) or (corpus is not None and model is None and not bm25):
         raise typer.BadParameter(
             "give --vectors FILE (with --model MODEL to take its query side along), --model MODEL and --corpus INPUT, "

@@ -131,7 +131,9 @@ def _lexical_stream(
     """What adds the lexical channel to documents; None where the index has none."""
     if chosen.mode != "build":
         check_model_given(path, encoder is not None)
-        return LexicalStream(batches, partial(stored_channel, path), spool=path.parent) if has_channel_at(path) else None
+        return (
+            LexicalStream(batches, partial(stored_channel, path), spool=path.parent) if has_channel_at(path) else None
+        )
     if encoder is not None and chosen.lexical is None:
         return None
     terms, size = ([], 0) if encoder is None else (encoder.terms(), encoder.num_terms)

@@ -98,7 +98,7 @@ class LexicalStream:
 
 def _next(file: IO[bytes]) -> tuple[Batch, WordCounts] | None:
     try:
-        return pickle.load(file)  # type: ignore[no-any-return]
+        return pickle.load(file)
     except EOFError:
         return None
 
@@ -160,7 +160,9 @@ def check_no_channel(path: Path, what: str) -> None:
     SparseIRError
     """
     if has_channel_at(path):
-        raise SparseIRError(f"index {path.name!r} has a lexical channel, which {what} cannot fill; add documents as text")
+        raise SparseIRError(
+            f"index {path.name!r} has a lexical channel, which {what} cannot fill; add documents as text"
+        )
 
 
 def check_model_given(path: Path, given: bool) -> None:

@@ -14,10 +14,11 @@ from sparseir.errors import ConfigError
 
 NO_STEMMER = "none"
 
-ENGLISH_STOP_WORDS = frozenset(
+_ENGLISH = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
-    "to was will with".split()
+    "to was will with"
 )
+ENGLISH_STOP_WORDS = frozenset(_ENGLISH.split())
 """Lucene's, so that figures compare with Anserini's."""
 
 _ASCII_WORD = re.compile(r"\w\w+", re.ASCII)

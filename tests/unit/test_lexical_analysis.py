@@ -43,7 +43,9 @@ def test_stop_words_are_a_setting():
 
 
 def test_an_unknown_language_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"no stemmer for language 'englsh'; did you mean english\? there are: none, "):
+    with pytest.raises(
+        ConfigError, match=r"no stemmer for language 'englsh'; did you mean english\? there are: none, "
+    ):
         Analyzer(LexicalConfig(language="englsh"))
 
 
