@@ -16,7 +16,7 @@ from indexer.errors import (
 _EXTRAS = {
     "train": ("torch", "transformers", "accelerate", "tensorboard"),
     "index": ("numba", "scipy"),
-    "evaluate": ("ir_measures", "bm25s"),
+    "evaluate": ("ir_measures",),
 }
 
 

@@ -77,10 +77,9 @@ def _docstrings(folder: Path) -> Dataset:
 
 def _evaluate(output: Path, dataset: Dataset) -> tuple[list[SystemResult], JudgedCollection]:
     from sparseir.cli.console import progress_bars
-    from sparseir.evaluate.baselines import evaluate_bm25
     from sparseir.evaluate.judged import JudgedCollection
     from sparseir.evaluate.options import EvaluationOptions
-    from sparseir.evaluate.sparse import evaluate_encoder
+    from sparseir.evaluate.sparse import evaluate_bm25, evaluate_encoder
     from sparseir.models.encoder import SparseEncoder
 
     options = EvaluationOptions(corpus_idf=True)

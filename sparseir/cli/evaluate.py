@@ -24,6 +24,9 @@ def evaluate_command(
             help="Query weights of inference-free models: 'model', or 'corpus' to count them on each collection."
         ),
     ] = "model",
+    lexical: Annotated[
+        bool, typer.Option("--lexical", help="Index a BM25 channel of stemmed words beside the model's terms.")
+    ] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for and downloaded to.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Folder for the run files.")] = None,
@@ -52,6 +55,7 @@ def evaluate_command(
         measures=tuple(m.strip() for m in measures.split(",") if m.strip()),
         baselines=wanted,
         corpus_idf=idf == "corpus",
+        lexical=lexical,
         data_dir=data_dir,
         runs=runs,
         indexes=indexes,

@@ -119,9 +119,10 @@ def add_command(
     from indexer import open_index
     from sparseir.cli.console import counted, emit_json
     from sparseir.encode.indexing import IndexingOptions
+    from sparseir.lexical.channel import BM25_KIND
 
     opened = open_index(index)
-    before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == "bm25"
+    before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
     _check_source(vectors, model, corpus, max_active_dims, bm25=of_words)
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"

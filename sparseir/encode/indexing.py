@@ -25,7 +25,6 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
 from sparseir.encode.lexical import (
-    BM25_KIND,
     Batch,
     LexicalStream,
     check_model_given,
@@ -35,7 +34,7 @@ from sparseir.encode.lexical import (
     new_channel,
     stored_channel,
 )
-from sparseir.lexical.channel import LexicalChannel
+from sparseir.lexical.channel import BM25_KIND, LexicalChannel
 from sparseir.models.query_table import QueryTable, idf_weights
 
 if TYPE_CHECKING:
@@ -114,7 +113,8 @@ def index_documents(
             if lexical is not None:
                 lexical.save(query_side, carried=None if chosen.mode == "build" else target)
 
-        columns = Columns(stream if lexical is None else lexical, at_end=finish)
+        activity = Activity()
+        columns = Columns(_counting(stream if lexical is None else lexical, activity), at_end=finish)
         parts = _Parts(columns.column(0), columns.column(1), columns.column(2))
         carries = lexical is not None or (table is not None and chosen.mode == "build")
         entry = encoder_entry(encoder) if encoder is not None else _bm25_entry(chosen)
@@ -122,7 +122,14 @@ def index_documents(
             target, parts, chosen, query_side=query_side if carries else None, encoder=entry, progress=progress
         )
     elapsed = time.perf_counter() - start
-    return Indexed(index, stream.seconds, elapsed - stream.seconds, stream.activity)
+    return Indexed(index, stream.seconds, elapsed - stream.seconds, activity)
+
+
+def _counting(batches: Iterable[Batch], activity: Activity) -> Iterator[Batch]:
+    for batch in batches:
+        for vectors in batch[0]:
+            activity.add(vectors)
+        yield batch
 
 
 def _lexical_stream(
@@ -300,7 +307,7 @@ class _EncodedStream:
         self, encoder: SparseEncoder | None, documents: Iterable[Document], options: IndexingOptions, progress: Progress
     ) -> None:
         self.seconds = 0.0
-        self.activity = Activity()
+        self._rows = 0
         self.idf: IdfCount | None = None
         self._encoder = encoder
         self._documents = iter(documents)
@@ -320,8 +327,8 @@ class _EncodedStream:
             self.seconds += time.perf_counter() - start
             if self.idf is not None:
                 self.idf.add(texts)
-            self.activity.add(vectors)
-            self._progress("encoding documents", self.activity.rows, None)
+            self._rows += len(batch)
+            self._progress("encoding documents", self._rows, None)
             yield [vectors], [d.docno for d in batch], [stored_fields(d) for d in batch]
 
     def _encode(self, texts: list[str]) -> SparseVectors:

@@ -14,7 +14,7 @@ from indexer import IndexConfig, SparseVectors, open_index
 from indexer.inversion.quantize import MAX_IMPACT
 from sparseir.config.lexical import LexicalConfig
 from sparseir.errors import ConfigError, SparseIRError
-from sparseir.lexical.channel import LexicalChannel, has_channel
+from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.stems import WordCounts
 
 Batch = tuple[list[SparseVectors], list[str], list[dict[str, Any]]]
@@ -22,9 +22,6 @@ Batch = tuple[list[SparseVectors], list[str], list[dict[str, Any]]]
 
 BM25_SCALE = 1 / MAX_IMPACT
 """doc_scale of a BM25 index: factors reach up to 1, so no document added later can be cut."""
-
-BM25_KIND = "bm25"
-"""Kind of encoder that an index of the lexical channel alone names."""
 
 Opened = Callable[[], LexicalChannel]
 

@@ -15,31 +15,6 @@ from sparseir.search.runs import Run, run_of
 LATENCY_K = 10
 
 
-def evaluate_bm25(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
-    """BM25 (`sparseir.data.bm25`) over title and text."""
-    from sparseir.data.bm25 import BM25
-
-    start = time.perf_counter()
-    bm25 = BM25([d.content for d in collection.documents])
-    build_seconds = time.perf_counter() - start
-    hits = [bm25.search(q.text, options.k) for q in collection.queries]
-    docnos = [d.docno for d in collection.documents]
-    names = [[docnos[i] for i in rows] for rows, _ in hits]
-    run = run_of([q.qid for q in collection.queries], names, [scores.tolist() for _, scores in hits])
-    p50, p95 = latencies(lambda text: bm25.search(text, LATENCY_K), [q.text for q in collection.queries])
-    return _result(
-        "BM25",
-        collection,
-        run,
-        options,
-        query_terms=bm25.mean_query_terms([q.text for q in collection.queries]),
-        document_terms=bm25.mean_document_terms(),
-        build_seconds=build_seconds,
-        p50_ms=p50,
-        p95_ms=p95,
-    )
-
-
 def fuse(first: Run, second: Run, *, k: int, constant: int = 60) -> Run:
     """Reciprocal rank fusion: score(d) = Σ over runs 1 / (constant + rank(d)); ties by docno.
 

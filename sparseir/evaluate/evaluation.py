@@ -10,11 +10,11 @@ from pathlib import Path
 from indexer.progress import Progress, silent
 from sparseir.data import open_dataset
 from sparseir.errors import SparseIRError
-from sparseir.evaluate.baselines import evaluate_bm25, evaluate_dense, evaluate_hybrid
+from sparseir.evaluate.baselines import evaluate_dense, evaluate_hybrid
 from sparseir.evaluate.judged import JudgedCollection
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report import SystemResult
-from sparseir.evaluate.sparse import evaluate_encoder
+from sparseir.evaluate.sparse import evaluate_bm25, evaluate_encoder
 from sparseir.search.runs import RunWriter
 
 

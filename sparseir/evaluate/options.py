@@ -12,6 +12,7 @@ class EvaluationOptions:
 
     split, k, measures, baselines : as in `sparseir.config.evaluate.EvaluateConfig`.
     corpus_idf : an inference-free model's query weights are counted anew on each collection.
+    lexical : a BM25 channel of stemmed words is indexed beside the model's terms.
     data_dir : where BEIR names are looked for. runs, indexes : folders to keep run files and indexes in.
     dense_model, dense_length : of the dense baseline, and tokens of a text it reads. device : "auto", "cpu" or "cuda". overwrite : replace kept results.
     """
@@ -21,6 +22,7 @@ class EvaluationOptions:
     measures: tuple[str, ...] = ("nDCG@10", "RR@10", "R@100")
     baselines: tuple[str, ...] = ("bm25",)
     corpus_idf: bool = False
+    lexical: bool = False
     data_dir: Path | None = None
     runs: Path | None = None
     indexes: Path | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
+from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.activity import Activity
 from sparseir.encode.indexing import IndexingOptions, index_documents
 from sparseir.evaluate.baselines import LATENCY_K
@@ -14,7 +16,7 @@ from sparseir.evaluate.latency import latencies
 from sparseir.evaluate.measures import measure
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report import SystemResult
-from sparseir.search.query_encoder import ModelQueryEncoder
+from sparseir.search.query_encoder import ModelQueryEncoder, beside_channel
 from sparseir.search.rerank import CoilReranker
 from sparseir.search.runs import run_of
 from sparseir.search.searcher import Hits, Searcher
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_encoder(
-    encoder: SparseEncoder,
+    encoder: SparseEncoder | None,
     collection: JudgedCollection,
     index_path: Path,
     options: EvaluationOptions,
@@ -37,20 +39,24 @@ def evaluate_encoder(
 
     Parameters
     ----------
+    encoder : None for BM25, an index of the lexical channel alone.
     index_path : the index is built here and stays; what stands there is replaced.
-    options : depth, measures, and where an inference-free encoder's query weights come from.
+    options : depth, measures, where an inference-free encoder's query weights come from, and whether a lexical channel
+        stands beside its terms.
 
     Returns
     -------
     SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
     """
-    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf)
+    channel = LexicalConfig() if options.lexical else None
+    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel)
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
-    query_encoder = ModelQueryEncoder(encoder) if encoder.query_table is None else None
-    searcher = Searcher.open(index_path, query_encoder=query_encoder)
+    learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
+    queries_by = None if learned is None else beside_channel(indexed.index, learned)
+    searcher = Searcher.open(index_path, query_encoder=queries_by)
     texts = [q.text for q in collection.queries]
     vectors = searcher.encode_queries(texts)
-    reranker = CoilReranker(encoder) if encoder.kind == "coil_tok" else None
+    reranker = CoilReranker(encoder) if encoder is not None and encoder.kind == "coil_tok" else None
 
     def search(text: str, k: int) -> Hits:
         return searcher.search(text, k) if reranker is None else reranker.search(searcher, text, k)
@@ -65,7 +71,7 @@ def evaluate_encoder(
     queries.add(vectors)
     p50, p95 = latencies(lambda text: search(text, LATENCY_K), texts)
     return SystemResult(
-        system=encoder.kind,
+        system="BM25" if encoder is None else encoder.kind + ("+lexical" if options.lexical else ""),
         dataset=collection.name,
         split=collection.split,
         measures=measure(collection.qrels, run, options.measures),
@@ -81,3 +87,9 @@ def evaluate_encoder(
         p95_ms=p95,
         run=run,
     )
+
+
+def evaluate_bm25(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
+    """BM25 over stems of title and text: an index without a model, of which nothing is kept."""
+    with tempfile.TemporaryDirectory(prefix="sparseir-bm25-") as folder:
+        return evaluate_encoder(None, collection, Path(folder) / "index", options)

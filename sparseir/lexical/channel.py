@@ -27,6 +27,9 @@ CHANNEL_FILE = "lexical.json"
 _FORMAT = "sparseir-lexical-channel"
 _VERSION = 1
 
+BM25_KIND = "bm25"
+"""Kind of encoder that an index of the channel alone names."""
+
 STEM_MARK = "stem:"
 """What stands before a stem in vocabularies that hold learned terms too: many a stem is a word piece as well."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
-from sparseir.lexical.channel import LexicalChannel, has_channel
+from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 
@@ -91,17 +91,26 @@ def open_query_encoder(
         Neither a table nor a model; the model is not the one the index was made with; alpha for an index without a
         lexical channel.
     """
+    of_words = index.encoder is not None and index.encoder.kind == BM25_KIND and model is None
+    return beside_channel(index, None if of_words else _learned(index, model, any_model), alpha=alpha)
+
+
+def beside_channel(index: Index, learned: QueryEncoder | None, *, alpha: float | None = None) -> QueryEncoder:
+    """A query side with the lexical channel that the index has; `learned` itself where it has none.
+
+    Raises
+    ------
+    SparseIRError : alpha for an index without the channel.
+    """
     side = index.query_side
-    if not has_channel(side):
-        if alpha is not None:
-            raise SparseIRError(
-                f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
-            )
-        return _learned(index, model, any_model)
-    assert side is not None
-    channel = LexicalChannel.load(side)
-    learned = _learned(index, model, any_model) if channel.learned_terms or model is not None else None
-    return LexicalQueryEncoder(channel, index, learned=learned, alpha=alpha)
+    if side is not None and has_channel(side):
+        return LexicalQueryEncoder(LexicalChannel.load(side), index, learned=learned, alpha=alpha)
+    if alpha is not None:
+        raise SparseIRError(
+            f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
+        )
+    assert learned is not None
+    return learned
 
 
 def _learned(index: Index, model: str | Path | None, any_model: bool) -> QueryEncoder:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.config.loss import LossConfig
-from sparseir.data.bm25 import BM25
 from sparseir.data.pairs import read_scores
 from sparseir.errors import DataError, MissingExtraError
+from sparseir.lexical.memory import BM25
 from sparseir.train.collection import TrainingQuery, TrainingSet
 from sparseir.train.parallel import world
 

@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("bm25s", reason="the extra 'evaluate' is not installed")
-
-from sparseir.data.bm25 import BM25
 from sparseir.errors import DataError
+from sparseir.lexical.analysis import ENGLISH_STOP_WORDS
+from sparseir.lexical.memory import BM25
 
 
 def test_scores_by_hand():
@@ -40,3 +39,19 @@ def test_a_corpus_without_words_finds_nothing_and_none_at_all_is_refused():
     assert len(BM25(["", "the"]).search("the", 5)[0]) == 0
     with pytest.raises(DataError, match="at least one document"):
         BM25([])
+
+
+def test_scores_are_those_of_bm25s():
+    bm25s = pytest.importorskip("bm25s", reason="the extra 'dev' is not installed")
+    import Stemmer
+
+    rng = np.random.default_rng(1)
+    vocabulary = ["cats", "dog's", "running", "of", "weather", "X-rays", "a", "the", "vaccines", "dosing", "u"]
+    texts = [" ".join(rng.choice(vocabulary, rng.integers(0, 20))) for _ in range(60)]
+    settings = {"stopwords": sorted(ENGLISH_STOP_WORDS), "stemmer": Stemmer.Stemmer("english"), "show_progress": False}
+    theirs = bm25s.BM25(method="lucene", k1=0.9, b=0.4)
+    theirs.index(bm25s.tokenize(texts, allow_empty=True, **settings), show_progress=False)
+    ours = BM25(texts)
+    for query in ("cats running and the cats", "weather dose", "x-ray vaccine dog"):
+        words = bm25s.tokenize([query], return_ids=False, **settings)[0]
+        np.testing.assert_allclose(ours.scores(query), theirs.get_scores(words), rtol=2e-6, atol=1e-7)

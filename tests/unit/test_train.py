@@ -187,7 +187,6 @@ def test_every_regulariser_runs(base: Path, collection: Path, tmp_path: Path, ki
 
 @pytest.mark.parametrize("in_batch", [True, False])
 def test_distillation_from_an_ensemble(base: Path, collection: Path, tmp_path: Path, in_batch: bool) -> None:
-    pytest.importorskip("bm25s")
     recipe = recipe_of(
         base,
         collection,
