@@ -39,4 +39,4 @@ class LexicalConfig:
         if not (math.isfinite(self.alpha) and self.alpha >= 0):
             faults.append(f"alpha: expected a number of at least 0, found {self.alpha}")
         if faults:
-            raise ConfigError("lexical: " + "; ".join(faults))
+            raise ConfigError("\n".join(faults))

@@ -134,7 +134,7 @@ def document_frequency(index: Index, term_id: int) -> int:
 
 
 def check_alpha(alpha: float) -> float:
-    """Refuse a weight of the channel that is no number of at least 0.
+    """A weight of the channel, refused if it is no number of at least 0.
 
     Raises
     ------

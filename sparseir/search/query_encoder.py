@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
-from sparseir.lexical.queries import LexicalQueryEncoder
+from sparseir.lexical.queries import LexicalQueryEncoder, check_alpha
 from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 
 if TYPE_CHECKING:
@@ -88,27 +88,24 @@ def open_query_encoder(
     Raises
     ------
     SparseIRError
-        Neither a table nor a model; the model is not the one the index was made with; alpha for an index without a
-        lexical channel.
+        Neither a table nor a model; the model is not the one the index was made with; an alpha below 0, or one for an
+        index without a lexical channel.
     """
+    if alpha is not None:
+        check_alpha(alpha)
+    if alpha is not None and not has_channel(index.query_side):
+        raise SparseIRError(
+            f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
+        )
     of_words = index.encoder is not None and index.encoder.kind == BM25_KIND and model is None
     return beside_channel(index, None if of_words else _learned(index, model, any_model), alpha=alpha)
 
 
 def beside_channel(index: Index, learned: QueryEncoder | None, *, alpha: float | None = None) -> QueryEncoder:
-    """A query side with the lexical channel that the index has; `learned` itself where it has none.
-
-    Raises
-    ------
-    SparseIRError : alpha for an index without the channel.
-    """
+    """The lexical channel of the index with `learned` before it; `learned` itself where the index has none."""
     side = index.query_side
     if side is not None and has_channel(side):
         return LexicalQueryEncoder(LexicalChannel.load(side), index, learned=learned, alpha=alpha)
-    if alpha is not None:
-        raise SparseIRError(
-            f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
-        )
     assert learned is not None
     return learned
 

@@ -54,7 +54,7 @@ def test_an_unknown_language_names_the_nearest():
     [
         ({"alpha": -0.5}, "alpha: expected a number of at least 0, found -0.5"),
         ({"alpha": float("nan")}, "alpha: expected"),
-        ({"k1": -1.0, "b": 1.5}, "k1: expected a number of at least 0, found -1.0; b: expected a number from 0 to 1"),
+        ({"k1": -1.0, "b": 1.5}, "k1: expected a number of at least 0, found -1.0\nb: expected a number from 0 to 1"),
     ],
 )
 def test_settings_out_of_range(settings, message):
