@@ -104,7 +104,7 @@ def open_query_encoder(
 def beside_channel(index: Index, learned: QueryEncoder | None, *, alpha: float | None = None) -> QueryEncoder:
     """The lexical channel of the index with `learned` before it; `learned` itself where the index has none."""
     side = index.query_side
-    if side is not None and has_channel(side):
+    if side is not None and (learned is None or has_channel(side)):
         return LexicalQueryEncoder(LexicalChannel.load(side), index, learned=learned, alpha=alpha)
     assert learned is not None
     return learned
