@@ -59,3 +59,12 @@ def test_fault_is_named(tmp_path, name, content, message):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         Vocabulary.load(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    "lines", ['"a"\n"b","c"\n', '"a"\n3\n', '"a",\n"b"\n', '["a"\n"b"]\n', '"a\n"b"\n', '"a\nb"\n"c","d"\n']
+)
+def test_a_line_that_is_no_string_is_named(tmp_path, lines):
+    (tmp_path / "terms.jsonl").write_text(lines)
+    with pytest.raises(DataError, match=r"terms\.jsonl:[12]: expected one JSON string a line"):
+        Vocabulary.load(tmp_path / "terms.jsonl")
