@@ -38,7 +38,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
 
 def next_number(folder: Path) -> int:
     """A file number above every one in use, leftovers included."""
-    numbers = [int(m.group()) for p in folder.iterdir() if (m := re.match(r"\d{6,}", p.name))]
+    numbers = [int(m.group(1)) for p in folder.iterdir() if (m := re.match(r"(?:query-)?(\d{6,})", p.name))]
     return max(numbers, default=0) + 1
 
 

@@ -13,7 +13,8 @@ from indexer.interchange.export import export_index
 from indexer.interchange.vocabulary import Vocabulary
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import IndexingOptions, index_documents, index_vectors
-from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.encode.lexical import stored_channel
+from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError
 from sparseir.lexical.channel import LexicalChannel
 from sparseir.search.searcher import Searcher
 from tests.lexical_cases import TableEncoder, documents, factor, idf
@@ -151,6 +152,28 @@ def test_both_channels_of_added_documents_are_found(both):
     searcher = Searcher.open(both)
     assert searcher.search("zebra").docnos == ["d5"]
     assert {t.channel for t in searcher.explain("running", "d6").terms} == {"learned", "lexical"}
+
+
+def test_an_emptied_index_takes_new_words_into_a_folder_of_their_own(bm25):
+    """The one segment is gone, and its number with it; the query side that is in force must not be written over."""
+    delete_documents(bm25, [f"d{i}" for i in range(5)])
+    compact_index(bm25)
+    before = open_index(bm25).query_side
+    index = add(bm25, ["zebra"], start=5)
+    assert index.query_side.name > before.name
+    assert Searcher.open(bm25).search("zebra").docnos == ["d5"]
+
+
+def test_words_are_read_under_the_write_lock(bm25, monkeypatch):
+    """Two writers could otherwise give one id to two words."""
+
+    def read_channel(path):
+        with pytest.raises(LockedError):
+            delete_documents(path, ["d0"])
+        return stored_channel(path)
+
+    monkeypatch.setattr("sparseir.encode.indexing.stored_channel", read_channel)
+    assert add(bm25, ["zebra"], start=5).num_docs == 6
 
 
 def test_an_index_built_empty_takes_its_average_from_the_first_documents(tmp_path):
