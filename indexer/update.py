@@ -7,22 +7,23 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.build import BuildOptions, order_documents
-from indexer.config import IndexConfig
+from indexer.config import IndexConfig, WriteOptions
+from indexer.documents import Documents, read_documents
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
 from indexer.format.folder import field_kinds, next_number, publish
 from indexer.format.lock import write_lock
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
-from indexer.inversion.documents import Documents, SegmentPlan, gather, write_documents
-from indexer.inversion.quantize import choose_scale
-from indexer.progress import silent
+from indexer.inversion.invert import choose_scale
+from indexer.inversion.prune import pruned
+from indexer.inversion.reorder import order_documents
+from indexer.inversion.segment_write import SegmentPlan, write_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def add_documents(
     docnos: Iterable[str] | None = None,
     fields: Iterable[Mapping[str, Any]] | None = None,
     replace_existing: bool = False,
-    **options: Unpack[BuildOptions],
+    **options: Any,
 ) -> Index:
     """Add documents as a new segment and commit it. Ordinals go on counting; a replaced document gets a new one.
 
@@ -56,21 +57,23 @@ def add_documents(
     vectors, docnos, fields : as for `build_index`. Weights are quantised with the index's scale; those above 255 steps
         are cut and counted.
     replace_existing : delete live documents of the same docno in the same commit; otherwise such a docno is an error.
-    options : as for `build_index`; encoder must be the index's own.
+    options : see WriteOptions; encoder must be the index's own.
 
     Raises
     ------
+    TypeError : an option that WriteOptions does not have.
     DataError : input that cannot be indexed, a term outside the vocabulary, a docno that exists.
     ConfigError : vectors of another encoder.
     LockedError : another writer holds the index.
     """
-    folder, progress = Path(path), options.get("progress", silent)
+    chosen, folder = WriteOptions.of("add_documents", options), Path(path)
     read_manifest(folder)  # no index there: said before a lock file is made
     with write_lock(folder):
         index = open_index(folder)
         manifest = index.manifest
-        _check_encoder(manifest, options.get("encoder"))
-        documents = gather(vectors, docnos, fields).pruned(IndexConfig.from_dict(manifest.config))
+        _check_encoder(manifest, chosen.encoder)
+        config = IndexConfig.from_dict(manifest.config)
+        documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config)
         if len(documents) == 0:
             return index
         _check_terms(documents, manifest)
@@ -81,16 +84,15 @@ def add_documents(
             raise DataError(
                 f"docno {name!r} is in the index already{others}; to replace: replace_existing=True (--replace)"
             )
-        config, threads = IndexConfig.from_dict(manifest.config), options.get("num_threads", 1)
-        order, notes = order_documents(documents.vectors, config.order, threads, progress)
-        scale = manifest.doc_scale or config.doc_scale or choose_scale(documents.vectors.weights)
+        order, notes = order_documents(documents.vectors, config.order, chosen)
+        largest = float(documents.vectors.weights.max(initial=0))
+        scale = manifest.doc_scale or config.doc_scale or choose_scale(largest)
         plan = SegmentPlan(
             scale=scale or 1.0,
             ordinal_base=manifest.next_ordinal,
             order=order,
             config=config,
-            num_threads=threads,
-            progress=progress,
+            options=chosen,
         )
         generation = manifest.generation + 1
         entry = write_documents(folder / f"{next_number(folder):06d}.seg", documents, plan)

@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.errors import IndexFormatError
 from indexer.format.layout import BLOCK_SHIFT, NO_ROW, SPARSE, cell_shifts
-from indexer.format.segment import HEADER_BYTES
+from indexer.format.segment import HEADER
 from indexer.format.stored import GROUP, column_kinds, read_column, read_group
 from indexer.format.term_lists import TermLists, read_lists
 from indexer.index import Index, Segment, open_index
@@ -83,7 +83,7 @@ def _check_checksums(index: Index, segment: Segment) -> None:
 
 
 def _check_padding(index: Index, segment: Segment) -> None:
-    ends = sorted(entry.offset + entry.bytes for entry in segment.sections.values()) or [HEADER_BYTES]
+    ends = sorted(entry.offset + entry.bytes for entry in segment.sections.values()) or [HEADER.size]
     starts = sorted(entry.offset for entry in segment.sections.values())[1:]
     for end, start in zip(ends, [*starts, len(segment.data)], strict=True):
         if start - end > 128 or segment.data[end:start].any():

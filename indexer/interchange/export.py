@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import ConfigError
 from indexer.format.term_lists import read_lists
 from indexer.index import Index, Segment
-from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.batches import BatchLimits
 from indexer.interchange.ciff_writer import CiffCounts, ListSpool, document_message
 from indexer.interchange.output import replacing, spool_folder
 from indexer.interchange.sources import format_of
@@ -75,7 +76,7 @@ def index_batches(
     limits: BatchLimits | None = None,
     folder: Path | None = None,
     progress: Progress = silent,
-) -> Iterator[VectorBatch]:
+) -> Iterator[Documents]:
     """Live documents by ordinal, as rows with their docnos, in bounded batches.
 
     Parameters
@@ -102,7 +103,7 @@ def index_batches(
         groups = transposer.groups(bounds.postings)
         shape, first = (documents.count, index.num_terms), 0
         for vectors in row_batches(groups, shape, bounds, floats=weights != "impact", source=str(index.path)):
-            yield VectorBatch(vectors, documents.docnos(first, first + len(vectors)))
+            yield Documents(vectors, documents.docnos(first, first + len(vectors)))
             first += len(vectors)
 
 

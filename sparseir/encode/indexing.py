@@ -6,20 +6,19 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from indexer import SparseVectors, add_documents, build_index, open_index
+from indexer import Documents, add_documents, build_index, open_index
 from indexer.config import IndexConfig
 from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
-from indexer.interchange import VectorBatch, Vocabulary
+from indexer.interchange import Vocabulary
 from indexer.interchange.sources import open_vectors_of
 from indexer.progress import Progress, silent
-from indexer.streams import Columns
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
 from sparseir.models.query_table import QueryTable, idf_weights
@@ -88,10 +87,8 @@ def index_documents(
             table.save(query_side)
             if chosen.corpus_idf:
                 stream.idf = IdfCount(table, Path(query_side))
-        columns = Columns(stream, at_end=stream.finish)
-        parts = _Parts(columns.column(0), columns.column(1), columns.column(2))
         side = None if table is None else query_side
-        index = _write(path, parts, chosen, query_side=side, encoder=encoder_entry(encoder), progress=progress)
+        index = _write(path, stream, chosen, query_side=side, encoder=encoder_entry(encoder), progress=progress)
     elapsed = time.perf_counter() - start
     return Indexed(index, stream.seconds, elapsed - stream.seconds, stream.activity)
 
@@ -128,31 +125,23 @@ def index_vectors(
         if table is not None:
             table.save(query_side)
 
-        def finish() -> None:
+        def batches() -> Iterator[Documents]:
+            rows = 0
+            for batch in vectors:
+                rows += len(batch)
+                progress("reading vectors", rows, None)
+                yield batch
+            # Terms that take ids as they are first seen are all known only now.
             if vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
                 vectors.vocabulary.save(query_side)
 
-        batches = _counted(vectors, progress)
-        first = next(batches, None)
-        named = first is not None and first.docnos is not None
-        columns = Columns(
-            (([b.vectors], b.docnos or ()) for b in chain([first] if first else [], batches)), at_end=finish
-        )
-        parts = _Parts(columns.column(0), columns.column(1) if named else None, None)
         entry = None if encoder is None else encoder_entry(encoder)
-        return _write(path, parts, chosen, query_side=query_side, encoder=entry, progress=progress)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    vectors: Iterator[SparseVectors]
-    docnos: Iterator[str] | None
-    fields: Iterator[dict[str, Any]] | None
+        return _write(path, batches(), chosen, query_side=query_side, encoder=entry, progress=progress)
 
 
 def _write(
     path: str | Path,
-    parts: _Parts,
+    batches: Iterable[Documents],
     chosen: IndexingOptions,
     *,
     query_side: str | None,
@@ -163,9 +152,7 @@ def _write(
     if chosen.mode == "build":
         return build_index(
             path,
-            parts.vectors,
-            docnos=parts.docnos,
-            fields=parts.fields,
+            batches,
             config=chosen.config,
             query_side=query_side,
             encoder=encoder,
@@ -176,9 +163,7 @@ def _write(
         )
     return add_documents(
         path,
-        parts.vectors,
-        docnos=parts.docnos,
-        fields=parts.fields,
+        batches,
         replace_existing=chosen.mode == "replace",
         encoder=encoder,
         num_threads=chosen.num_threads,
@@ -199,14 +184,6 @@ def _vocabulary(path: Path, chosen: IndexingOptions, encoder: SparseEncoder | No
 def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:
     """How an index names the encoder of its vectors."""
     return EncoderEntry(fingerprint=encoder.fingerprint, kind=encoder.kind, name=encoder.config.base)
-
-
-def _counted(batches: Iterable[VectorBatch], progress: Progress) -> Iterator[VectorBatch]:
-    rows = 0
-    for batch in batches:
-        rows += len(batch)
-        progress("reading vectors", rows, None)
-        yield batch
 
 
 def stored_fields(document: Document) -> dict[str, Any]:
@@ -250,12 +227,7 @@ class _EncodedStream:
         self._options = options
         self._progress = progress
 
-    def finish(self) -> None:
-        """All documents have passed."""
-        if self.idf is not None:
-            self.idf.write()
-
-    def __iter__(self) -> Iterator[tuple[list[SparseVectors], list[str], list[dict[str, Any]]]]:
+    def __iter__(self) -> Iterator[Documents]:
         while batch := list(islice(self._documents, self._options.batch)):
             start = time.perf_counter()
             texts = [d.content for d in batch]
@@ -267,4 +239,6 @@ class _EncodedStream:
                 self.idf.add(texts)
             self.activity.add(vectors)
             self._progress("encoding documents", self.activity.rows, None)
-            yield [vectors], [d.docno for d in batch], [stored_fields(d) for d in batch]
+            yield Documents(vectors, [d.docno for d in batch], [stored_fields(d) for d in batch])
+        if self.idf is not None:
+            self.idf.write()

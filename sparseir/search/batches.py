@@ -46,5 +46,5 @@ def vector_batches(searcher: Searcher, path: Path, rows: int = BATCH) -> Iterato
 
     row = 0
     for batch in open_vectors_of(path, vocabulary, limits=BatchLimits(rows=rows)):
-        yield batch.docnos or [str(i) for i in range(row, row + len(batch))], batch.vectors
+        yield list(batch.docnos or map(str, range(row, row + len(batch)))), batch.vectors
         row += len(batch)
