@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from indexer.errors import IndexFormatError
 from indexer.format.layout import BLOCK_SHIFT, NO_ROW, SPARSE, cell_shifts
 from indexer.format.segment import HEADER
 from indexer.format.stored import GROUP, column_kinds, read_column, read_group
-from indexer.format.term_lists import TermLists, read_lists
+from indexer.format.term_lists import TermLists, pieces, read_lists
 from indexer.index import Index, Segment, open_index
 from indexer.inversion.invert import Postings
 from indexer.inversion.tables import TermTables, describe
@@ -103,20 +103,10 @@ def _check_terms(index: Index, segment: Segment) -> None:
         raise _refuse(segment, "a directory is not of the kind its list's length asks for", "cell-shift", "TREC")
 
 
-def _term_chunks(segment: Segment) -> Iterator[tuple[int, int]]:
-    ends = np.cumsum(segment.section("TREC")["df"].astype(np.int64))
-    begin = 0
-    while begin < len(ends):
-        done = int(ends[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK_POSTINGS, side="right")))
-        yield begin, end
-        begin = end
-
-
 def _check_postings(index: Index, segment: Segment) -> None:
     """Lists ascend inside the segment; everything derived from them is what the builder would derive."""
     places = _Places(segment)
-    for begin, end in _term_chunks(segment):
+    for begin, end in pieces(segment.section("TREC")["df"], _CHUNK_POSTINGS):
         lists = read_lists(segment, begin, end)
         tables = describe(_as_postings(segment, lists), bounds=places.has_bounds, rules=places.rules)
         places.compare(begin, end, tables)

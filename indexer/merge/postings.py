@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from indexer.config import WriteOptions
 from indexer.format.layout import NO_ROW, SPARSE, STANDARD, LayoutRules
 from indexer.format.segment import SegmentFile
-from indexer.format.term_lists import read_lists
+from indexer.format.term_lists import pieces, read_lists
 from indexer.inversion.invert import Postings
 from indexer.inversion.segment_write import posting_sections
 from indexer.inversion.tables import TermTables, describe
@@ -96,18 +96,15 @@ class PostingMerge:
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         limit = max(_SMALLEST_CHUNK, self._shape.memory // BYTES_PER_POSTING)
-        ends = np.cumsum(self._df)
-        begin, total = 0, len(self._terms)
-        while begin < total:
-            done = int(ends[begin - 1]) if begin else 0
-            end = max(begin + 1, int(np.searchsorted(ends, done + limit, side="right")))
-            self._shape.options.progress("merging", done, int(ends[-1]))
+        progress, done, total = self._shape.options.progress, 0, int(self._df.sum())
+        for begin, end in pieces(self._df, limit):
+            progress("merging", done, total)
             postings = self._join(begin, end)
             if len(postings.term_ids):
                 yield self._sections(postings)
-            begin = end
+            done += int(self._df[begin:end].sum())
         if total:
-            self._shape.options.progress("merging", int(ends[-1]), int(ends[-1]))
+            progress("merging", total, total)
 
     def _join(self, begin: int, end: int) -> Postings:
         """Posting lists of merged terms begin..end."""
