@@ -59,7 +59,7 @@ def compact_index(
     progress: Progress = silent,
 ) -> CompactReport:
     """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay; documents are
-    clustered anew where the index's config orders them.
+    clustered again where the index's config orders them.
 
     Nothing is done where one segment of the wanted layout, without deletions, is all there is.
 
@@ -127,7 +127,7 @@ def _renumbered(index: Index) -> list[MergeSource]:
 
 
 def _reorder(sources: Sequence[MergeSource], config: IndexConfig, shape: MergeShape, num_terms: int) -> None:
-    """Cluster all documents anew where the config asks for it: the order of parts is not an order of the whole."""
+    """Cluster all documents together where the config asks for it: segments clustered apart are not one order."""
     kind, _ = wanted_order(config.order, shape.num_docs)
     width = min(BUDGET_WIDTH, shape.memory // (4 * shape.num_docs))
     if kind == "input" or num_terms > TABLE_TERMS or width < _NARROWEST:

@@ -19,7 +19,7 @@ LAYOUTS = ("standard", "packed", "compact")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexConfig:
-    """What is decided once, when an index is first built, and stands in its manifest.
+    """What is decided once, when an index is first built, and kept in its manifest.
 
     Parameters
     ----------

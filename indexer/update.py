@@ -172,7 +172,7 @@ def _taken(index: Index, documents: Documents) -> NDArray[np.int64]:
 
 
 def _with_deletes(folder: Path, index: Index, ordinals: NDArray[np.int64], generation: int) -> tuple[SegmentEntry, ...]:
-    """Segment entries with `ordinals` deleted as well; bitmaps of touched segments are written anew, durably."""
+    """Segment entries with `ordinals` deleted as well; a touched segment gets a new bitmap file, durable."""
     where, ids = index.locate(ordinals)
     entries = []
     for number, segment in enumerate(index.segments):

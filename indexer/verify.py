@@ -139,7 +139,7 @@ class _Places:
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        names = ("CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "DOCO", "DOCB")
+        names = ("DOCO", "DOCB", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS")
         self._at = dict.fromkeys(names, 0)
         self._rows = {"bound_row": 0, "bits_row": 0}
         self.rules = segment.header.rules
@@ -162,12 +162,8 @@ class _Places:
                 raise _refuse(self._segment, f"{name} is not the one the list's length asks for", rule, "TREC")
             self._rows[name] += int(has.sum())
         tables.doco[:] += np.uint64(self._at["DOCB"])
-        for name, array in (
-            ("DOCO", tables.doco), ("DOCB", tables.docb), ("CELL", tables.cell), ("WNID", tables.wnid), ("WNST", tables.wnst), ("LADD", tables.ladd),
-            ("BMAX", tables.bmax), ("BLEV", tables.blev), ("SMAX", tables.smax), ("BITS", tables.bits),
-        ):  # fmt: skip
-            flat = array.reshape(-1)
-            at = self._at[name]
+        for name, at in self._at.items():
+            flat = getattr(tables, name.lower()).reshape(-1)
             if not np.array_equal(self._segment.section(name)[at : at + len(flat)], flat):
                 raise _refuse(self._segment, f"section {name} does not follow from the postings", "derived", name)
             self._at[name] = at + len(flat)
@@ -262,7 +258,7 @@ def _check_across(index: Index) -> None:
 
 
 def _ordinals_meet(segments: tuple[Segment, ...]) -> bool:
-    """Whether an ordinal stands in two segments. Disjoint ranges, the usual case, need no list of ordinals."""
+    """Whether an ordinal occurs in two segments. Disjoint ranges, the usual case, need no list of ordinals."""
     ordered = sorted((s for s in segments if s.num_docs), key=lambda s: s.ordinal_range)
     for i, segment in enumerate(ordered):
         for other in ordered[i + 1 :]:

@@ -39,7 +39,7 @@ SUPERBLOCK_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
 """A segment no larger than one superblock needs neither bounds nor bitmaps."""
 
 BUCKET_SHIFT = 8
-"""Packed doc_ids keep their lowest byte, and how many stand in each bucket of 256 documents."""
+"""Packed doc_ids keep their lowest byte, beside how many fall into each bucket of 256 documents."""
 
 _SPARSE_BELOW = 16
 

@@ -143,7 +143,7 @@ class CsrStream:
 
 
 def cuts(bounds: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Row ranges of at most `most` weights each; a longer row stands alone."""
+    """Row ranges of at most `most` weights each; a longer row is a range of its own."""
     lo, rows = 0, len(bounds) - 1
     while lo < rows:
         hi = int(np.searchsorted(bounds, bounds[lo] + most, side="right")) - 1

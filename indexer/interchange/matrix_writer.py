@@ -23,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # as numpy.savez: the same matrix gives the same
 
 
 class CsrSpool:
-    """Columns of a matrix in temporary files: their lengths stand before them in the file to be made.
+    """Columns of a matrix in temporary files: the file to be made begins with their lengths, known only at the end.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """A segment in memory of some documents of an index, as a view of a filter that is searched again and again.
 
-The lists of all segments are cut down to the documents, whose order stays; nothing is scored or rounded anew. What is
+The lists of all segments are cut down to the documents, which keep their order; nothing is scored or rounded again. What is
 found in the view, its ordinals and its integer scores, is thus what a search of the index would find among them.
 """
 
