@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,66 +22,30 @@ from indexer.progress import Progress, silent
 _CHUNK = 8 << 20
 
 
-class _Sink(Protocol):
-    """Where the bytes of a segment go. `checksums`: whether somebody will compare the sections with theirs."""
-
-    checksums: bool
-
-    def write(self, data: Any, offset: int) -> None: ...
-
-
-class _File:
-    checksums = True
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = files.create(path)
-
-    def write(self, data: Any, offset: int) -> None:
-        files.write(self._descriptor, data, offset)
-
-    def make_durable(self) -> None:
-        files.fsync(self._descriptor)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class _Memory:
-    """Zeroed room for at most `size` bytes, which begins where a file's map would: at a multiple of ALIGNMENT."""
-
-    checksums = False
-
-    def __init__(self, size: int) -> None:
-        room = np.zeros(size + ALIGNMENT, np.uint8)
-        start = -room.ctypes.data % ALIGNMENT
-        self.data = room[start : start + size]
-
-    def write(self, data: Any, offset: int) -> None:
-        raw = np.frombuffer(data, np.uint8)
-        self.data[offset : offset + len(raw)] = raw
-
-
 class SegmentWriter:
     """Lays sections out one after the other; the header comes last, so that a torn file has none.
 
     Parameters
     ----------
-    sink : takes the bytes.
+    write : puts bytes at an offset.
     num_docs : documents of the segment.
     num_sections : sections that will be written; their table comes before them.
+    checksums : whether anybody will compare the sections with theirs.
 
     Raises
     ------
     DataError : more documents than a segment holds.
     """
 
-    def __init__(self, sink: _Sink, num_docs: int, num_sections: int) -> None:
+    def __init__(
+        self, write: Callable[[Any, int], None], num_docs: int, num_sections: int, *, checksums: bool = True
+    ) -> None:
         if num_docs > MAX_DOCS:
             raise DataError(
                 f"a segment holds at most {MAX_DOCS} documents, this one would hold {num_docs}; build the index from "
                 "several parts with add_documents, and leave them uncompacted"
             )
-        self._sink = sink
+        self._write, self._checksums = write, checksums
         self._table = bytearray()
         self._count = num_sections
         self._at = _aligned(HEADER.size + ENTRY.size * num_sections)
@@ -94,8 +59,8 @@ class SegmentWriter:
             view = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
             for begin in range(0, len(view), _CHUNK):
                 piece = view[begin : begin + _CHUNK]
-                crc = zlib.crc32(piece, crc) if self._sink.checksums else 0
-                self._sink.write(piece, self._at)
+                crc = zlib.crc32(piece, crc) if self._checksums else 0
+                self._write(piece, self._at)
                 self._at += len(piece)
         self._table += ENTRY.pack(name.encode(), element, start, self._at - start, crc, 0)
         self._at = _aligned(self._at) + ALIGNMENT
@@ -105,8 +70,8 @@ class SegmentWriter:
         assert len(self._table) == self._count * ENTRY.size
         head, crc = header.pack(bytes(self._table), self._at)
         # The last byte fixes the length of a file: whatever padding was skipped reads as zeros.
-        self._sink.write(b"\0", self._at - 1)
-        self._sink.write(head, 0)
+        self._write(b"\0", self._at - 1)
+        self._write(head, 0)
         return self._at, crc
 
 
@@ -131,18 +96,18 @@ def write_segment(
     ------
     DataError : more documents than a segment holds; what a section finds while it is made.
     """
-    sink = _File(path)
+    descriptor = files.create(path)
     try:
-        writer = SegmentWriter(sink, num_docs, len(sections))
+        writer = SegmentWriter(partial(files.write, descriptor), num_docs, len(sections))
         for done, (name, payload) in enumerate(sections.items()):
             progress("writing", done, len(sections))
             writer.add(name, payload)
         counts = header()
         size, crc = writer.finish(counts)
         if durable:
-            sink.make_durable()
+            files.fsync(descriptor)
     finally:
-        sink.close()
+        os.close(descriptor)
     progress("writing", len(sections), len(sections))
     return SegmentEntry(
         file=path.name,
@@ -156,13 +121,17 @@ def write_segment(
 
 def segment_in_memory(header: SegmentHeader, sections: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     """The bytes of a segment file, for searches of this process alone: sections have no checksums."""
-    padding = 2 * ALIGNMENT
-    size = HEADER.size + ENTRY.size * len(sections) + padding
-    sink = _Memory(size + sum(payload.nbytes + padding for payload in sections.values()))
-    writer = SegmentWriter(sink, header.num_docs, len(sections))
+    size = HEADER.size + ENTRY.size * len(sections) + sum(payload.nbytes for payload in sections.values())
+    room = np.zeros(size + 2 * ALIGNMENT * (len(sections) + 2), np.uint8)
+    data = room[-room.ctypes.data % ALIGNMENT :]  # begins as a file's map does
+
+    def write(raw: Any, offset: int) -> None:
+        data[offset : offset + len(raw)] = np.frombuffer(raw, np.uint8)
+
+    writer = SegmentWriter(write, header.num_docs, len(sections), checksums=False)
     for name, payload in sections.items():
         writer.add(name, payload)
-    return sink.data[: writer.finish(header)[0]]
+    return data[: writer.finish(header)[0]]
 
 
 def _aligned(offset: int) -> int:
