@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,9 @@ from indexer import Index, SparseVectors
 from indexer.merge.subset import subset_segment
 from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
-from sparseir.search.cpu import Allowed
+from sparseir.search.engines import Allowed
 from sparseir.search.filters import FilterUse, PreparedFilter
+from sparseir.search.results import Ranking
 
 _READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
 """Making a view: a posting in windows with allowed documents, one of theirs, a term; fitted to a million documents."""
@@ -36,9 +36,6 @@ _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
 """What the smallest view takes."""
 _PILOT = 32
 """Queries of a batch that tell what the others will cost."""
-
-T = TypeVar("T")
-Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class FilterViews:
@@ -61,7 +58,7 @@ class FilterViews:
         self._kept: weakref.WeakSet[FilterUse] = weakref.WeakSet()  # changed under the lock
         self._clock = count(1)
 
-    def search(self, run: Callable[[Allowed], T], prepared: PreparedFilter, queries: int = 1) -> T:
+    def search(self, run: Callable[[Allowed], Ranking], prepared: PreparedFilter, queries: int = 1) -> Ranking:
         """What `run` answers to some queries under a filter: in its view, made now where it pays, or under its bitmaps."""
         allowed = self._restriction(prepared, queries)
         start = time.perf_counter()
@@ -71,8 +68,8 @@ class FilterViews:
         return answer
 
     def search_batch(
-        self, run: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
-    ) -> Answers:
+        self, run: Callable[[SparseVectors, Allowed], Ranking], vectors: SparseVectors, prepared: PreparedFilter
+    ) -> Ranking:
         """As `search`, for a batch; where the filter is new, the first queries tell what the others would cost."""
         use, size = prepared.use, len(vectors)
         pilot = min(_PILOT, size) if use.wanted and use.view is None and not use.searches else size
@@ -80,7 +77,7 @@ class FilterViews:
         if pilot == size:
             return first
         others = self.search(partial(run, vectors.slice(pilot, size)), prepared, size - pilot)
-        return np.concatenate([first[0], others[0]]), np.concatenate([first[1], others[1]])
+        return Ranking(np.concatenate([first.ordinals, others.ordinals]), np.concatenate([first.scores, others.scores]))
 
     def make(self, prepared: PreparedFilter) -> None:
         """Make the filter's view now, if it has none.

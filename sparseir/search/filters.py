@@ -14,7 +14,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,34 +83,6 @@ class PreparedFilter:
 
 Filter = str | Sequence[str] | NDArray[np.integer[Any]] | PreparedFilter
 """An expression, docnos, ordinals, or one of these prepared."""
-
-_REMEMBERED = 64
-
-
-class Filters:
-    """Filters over one snapshot; the last expressions are kept with their bitmaps (N/8 bytes each)."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._expression = lru_cache(maxsize=_REMEMBERED)(self._evaluate)
-
-    def prepare(self, filter: Filter) -> PreparedFilter:
-        """The filter evaluated; see `allowed_documents`.
-
-        Raises
-        ------
-        DataError : as there; or it was prepared for another snapshot.
-        """
-        if isinstance(filter, PreparedFilter):
-            if filter.index is not self._index:
-                raise DataError(
-                    "filter: it was prepared for another snapshot of an index; prepare it with this searcher"
-                )
-            return filter
-        return self._expression(filter) if isinstance(filter, str) else self._evaluate(filter)
-
-    def _evaluate(self, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
-        return PreparedFilter(self._index, allowed_documents(self._index, filter))
 
 
 @dataclass(frozen=True, slots=True)
