@@ -9,7 +9,7 @@ from typing import Any
 from indexer.native.engine import NativeIndex
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.filter_views import FilterViews
-from sparseir.search.filtering import Filters
+from sparseir.search.filters import Filters
 from sparseir.search.query_encoder import QuerySide, open_query_encoder
 from sparseir.search.searcher import Searcher
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,10 +144,12 @@ class CpuEngine(Engine):
             scores.ctypes.data,
         )
         longest = int(np.diff(vectors.indptr).max(initial=0))
-        with ExitStack() as stack:
-            workers = max(1, min(self.num_threads, len(vectors)))
-            lent = [stack.enter_context(self.scratch(k, longest, allowed, knobs)) for _ in range(workers)]
-            _work_together(batch, lent)
+
+        def work() -> None:
+            with self.scratch(k, longest, allowed, knobs) as scratch:
+                scratch.search_batch(batch)
+
+        _in_threads(work, max(1, min(self.num_threads, len(vectors))))
         return Ranking(ordinals, scores)
 
     def search_integers(
@@ -216,19 +218,20 @@ def needs_blocks(engine: str, native: NativeIndex) -> ConfigError:
     )
 
 
-def _work_together(batch: Batch, workers: list[_Lent]) -> None:
+def _in_threads(work: Callable[[], None], count: int) -> None:
+    """Run it in so many threads, this one included; the first failure is raised when all have ended."""
     failures: list[BaseException] = []
 
-    def work(scratch: _Lent) -> None:
+    def caught() -> None:
         try:
-            scratch.search_batch(batch)
+            work()
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(scratch,)) for scratch in workers[1:]]
+    threads = [threading.Thread(target=caught) for _ in range(count - 1)]
     for thread in threads:
         thread.start()
-    work(workers[0])
+    caught()
     for thread in threads:
         thread.join()
     if failures:

@@ -10,7 +10,7 @@ import numpy as np
 from indexer import Index
 from sparseir.errors import DataError
 from sparseir.search.engines import Engine
-from sparseir.search.filters import allowed_documents
+from sparseir.search.filter_expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
 from sparseir.search.query_weights import integer_weights
 

@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
@@ -23,7 +24,6 @@ from indexer.merge.subset import subset_segment
 from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
 from sparseir.search.engines import Allowed
-from sparseir.search.filters import FilterUse, PreparedFilter
 from sparseir.search.results import Ranking
 
 _READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
@@ -36,6 +36,53 @@ _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
 """What the smallest view takes."""
 _PILOT = 32
 """Queries of a batch that tell what the others will cost."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
+class FilterUse:
+    """What a filter's searches have cost so far, and its view; see `filter_views`.
+
+    Parameters
+    ----------
+    wanted : a view may be made.
+    searches, seconds : searches under the bitmaps, and the time they took.
+    price, view_bytes : what making the view would take in seconds, and its size; 0 until they are needed.
+    view : an index in memory of the documents allowed, or None.
+    last_used : larger than those of filters used before.
+    """
+
+    wanted: bool = True
+    searches: int = 0
+    seconds: float = 0.0
+    price: float = 0.0
+    view_bytes: int = 0
+    view: NativeIndex | None = None
+    last_used: int = 0
+
+    def charge(self, seconds: float, searches: int) -> None:
+        """Count searches under the bitmaps."""
+        self.seconds += seconds
+        self.searches += searches
+
+    def drop(self) -> None:
+        """Give the view's memory back; the filter must earn another one anew."""
+        self.view, self.searches, self.seconds = None, 0, 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFilter:
+    """A filter evaluated once, for many searches of the same snapshot.
+
+    Parameters
+    ----------
+    index : the snapshot it belongs to.
+    bitmaps : as `allowed_documents` makes them.
+    use : what its searches did so far.
+    """
+
+    index: Index
+    bitmaps: list[NDArray[np.uint64]]
+    use: FilterUse = field(default_factory=FilterUse, repr=False)
 
 
 class FilterViews:

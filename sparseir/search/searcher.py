@@ -17,9 +17,8 @@ from sparseir.search.calibration import Calibration
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import Allowed, Engine, EngineConfig, open_engine
 from sparseir.search.explain import Explanation, explain_document
-from sparseir.search.filter_views import FilterViews
-from sparseir.search.filtering import Filters
-from sparseir.search.filters import Filter, PreparedFilter
+from sparseir.search.filter_views import FilterViews, PreparedFilter
+from sparseir.search.filters import Filter, Filters
 from sparseir.search.query_encoder import QueryEncoder, QuerySide, open_query_encoder
 from sparseir.search.results import Hits, Ranking, hits_of, named
 
@@ -85,7 +84,7 @@ class Searcher:
         )
 
     def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits:
-        """Search with the text of one query; see `search_terms` and, for the filter, `filters.allowed_documents` and `prepare_filter`."""
+        """Search with the text of one query; see `search_terms` and, for the filter, `filter_expressions.allowed_documents` and `prepare_filter`."""
         return hits_of(self.index, self.search_terms(*self.queries.encoder.encode(text), k, filter=filter))
 
     def search_terms(self, term_ids: Any, weights: Any, k: int = 10, *, filter: Filter | None = None) -> Ranking:
