@@ -111,8 +111,8 @@ class Searcher:
             and isinstance(weights, np.ndarray)
             and term_ids.dtype == _UINT32
             and weights.dtype == _FLOAT32
-            and term_ids.ndim == 1
-            and term_ids.shape == weights.shape
+            and term_ids.ndim == weights.ndim == 1
+            and len(term_ids) == len(weights)
         ):
             term_ids, weights = _checked_terms(term_ids, weights, self.index.num_terms)
         if filter is None:
