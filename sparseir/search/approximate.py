@@ -34,7 +34,7 @@ class ApproximateConfig:
     ----------
     recall_target : mean recall at k to calibrate for, in (0, 1].
     bound_factor : a knob given instead of a target, at least 1 (exact); 0 calibrates.
-    bound_mass : beside a given bound_factor: share of what a query's terms may score whose terms, heaviest first, are in
+    bound_mass : with a given bound_factor: share of what a query's terms may score whose terms, heaviest first, are in
         the bounds, in (0, 1].
     max_blocks : blocks of 32 documents scored at most a segment, best bounds first; 0 for no limit. A calibration measures
         with it, and searches exactly where the target cannot be reached.

@@ -36,7 +36,7 @@ class Calibration:
 
     Parameters
     ----------
-    target, k : recall asked for at so many hits.
+    target : recall asked for. k : number of hits at which it is measured.
     knobs : what searches run with; None: exactly, because nothing faster was shown to reach the target.
     recall, recall_bound : mean recall over the checking queries, and its one-sided 95% lower bound; 1 where exact.
     num_queries : checking queries. num_tuned : queries of the tuning.

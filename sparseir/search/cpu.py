@@ -106,6 +106,7 @@ class CpuEngine(Engine):
             request.max_blocks = knobs.max_blocks
         if allowed is not None:
             lent.restrict(allowed)
+        lent.home = self._idle
         return lent
 
     def search_terms(
@@ -173,24 +174,26 @@ class CpuEngine(Engine):
         return {name: sum(int(getattr(scratch.stats, name)) for scratch in self._made) for name in _COUNTERS}
 
     def _make(self, k: int, num_terms: int) -> _Lent:
-        made = _Lent(self.native, k, num_terms, self._idle)
+        made = _Lent(self.native, k, num_terms)
         self._made.append(made)
         return made
 
     def _replace(self, small: _Lent, k: int, num_terms: int) -> _Lent:
         """A scratch for larger requests, which goes on with the counts of the one it replaces."""
+        self._made.remove(small)
         made = self._make(max(k, small.max_k), max(num_terms, small.max_terms))
         made.add_stats(small.stats)
-        self._made.remove(small)
         return made
 
 
 class _Lent(Scratch):
     """A scratch that is put back among the idle ones, without a restriction, at the end of a `with`."""
 
-    def __init__(self, native: NativeIndex, k: int, num_terms: int, idle: list[_Lent]) -> None:
+    def __init__(self, native: NativeIndex, k: int, num_terms: int) -> None:
         super().__init__(native, k, num_terms)
-        self._native, self._idle, self._restricted = native, idle, False
+        self.home: list[_Lent] | None = None
+        """The idle ones it returns to; None among them, where a reference to their list would be a cycle."""
+        self._native, self._restricted = native, False
 
     def restrict(self, allowed: Allowed) -> None:
         """Let only these documents be hits until it is put back."""
@@ -210,7 +213,9 @@ class _Lent(Scratch):
             self._restricted = False
             self.search_in(self._native)
             self.allow(None)
-        self._idle.append(self)
+        home, self.home = self.home, None
+        if home is not None:
+            home.append(self)
 
 
 def needs_blocks(engine: str, native: NativeIndex) -> ConfigError:
@@ -222,7 +227,7 @@ def needs_blocks(engine: str, native: NativeIndex) -> ConfigError:
 
 
 def _in_threads(work: Callable[[], None], count: int) -> None:
-    """Run it in so many threads, this one included; the first failure is raised when all have ended."""
+    """Run it in `count` threads, this one included; the first failure is raised when all have ended."""
     failures: list[BaseException] = []
 
     def caught() -> None:

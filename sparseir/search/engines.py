@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sparseir.search.calibration import Calibration
 
 Bitmaps = list[NDArray[np.uint64]]
-"""Which documents may be hits, one array a segment: bit d mod 64 of word d // 64 stands for doc_id d."""
+"""Which documents may be hits, one array a segment: bit d mod 64 of word d // 64 is doc_id d."""
 Allowed = Bitmaps | NativeIndex | None
 """The restriction of a search: bitmaps, a view (an index in memory of the allowed documents alone), or None for all."""
 

@@ -1,9 +1,10 @@
 """Views: small indexes in memory of the documents that a filter allows, made for filters that are used again.
 
-Searching everything under a bitmap cannot be cheap for scattered documents: bounds are those of 32 documents of which one
-counts, and no threshold is known beforehand. A view has maxima and initial thresholds of its own. It costs a pass over the
-index, so that a filter must earn it: a view is made once the filter's searches have taken as long as making it would, which
-is at most twice the cost of knowing the future (ski rental; Karlin et al. 1988). A batch counts the queries it brings.
+Searching everything under a bitmap is never cheap where the allowed documents are scattered: each bound covers a block of 32
+documents of which perhaps one is allowed, and no initial threshold is known. A view has bounds and initial thresholds of its
+own. Making it costs a pass over the index, so a filter must earn it: a view is made once the filter's searches have taken as
+long as making it would. That costs at most twice what knowing the future would (ski rental; Karlin et al. 1988). For a batch
+the searches to come are known, and counted.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ from sparseir.search.engines import Allowed
 from sparseir.search.results import Ranking
 
 _READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
-"""Making a view: a posting in windows with allowed documents, one of theirs, a term; fitted to a million documents."""
+"""Making a view takes: per posting in windows that hold an allowed document, per posting kept, per term; fitted on a million
+documents."""
 _WINDOW_WORDS = 1024
-"""Words of a bitmap for a window of 65,536 documents; windows without an allowed one are passed over."""
+"""Words of a bitmap for a window of 65,536 documents; windows without an allowed document are skipped."""
 _KEPT_BYTES, _TERM_BYTES = 4.7, 70
-"""Size of a view, rather too large: a posting of an allowed document, a term."""
+"""Size of a view, an overestimate: per posting kept, per term."""
 _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
 """What the smallest view takes."""
 _PILOT = 32
-"""Queries of a batch that tell what the others will cost."""
+"""First queries of a batch, whose time tells what the others will cost."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -65,7 +67,7 @@ class FilterUse:
         self.searches += searches
 
     def drop(self) -> None:
-        """Give the view's memory back; the filter must earn another one anew."""
+        """Free the view; its filter starts to earn another one from nothing."""
         self.view, self.searches, self.seconds = None, 0, 0.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class Filters:
     def __init__(self, index: Index, views: FilterViews) -> None:
         self.views = views
         self._index = index
-        self._expression = lru_cache(maxsize=_REMEMBERED)(self._evaluate)
+        self._expression = lru_cache(maxsize=_REMEMBERED)(partial(_evaluate, index))
 
     def prepare(self, filter: Filter, view: str = "auto") -> PreparedFilter:
         """The filter evaluated; see `Searcher.prepare_filter`."""
@@ -61,10 +61,11 @@ class Filters:
 
     def _prepared(self, filter: Filter) -> PreparedFilter:
         if not isinstance(filter, PreparedFilter):
-            return self._expression(filter) if isinstance(filter, str) else self._evaluate(filter)
+            return self._expression(filter) if isinstance(filter, str) else _evaluate(self._index, filter)
         if filter.index is not self._index:
             raise DataError("filter: it was prepared for another snapshot of an index; prepare it with this searcher")
         return filter
 
-    def _evaluate(self, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
-        return PreparedFilter(self._index, allowed_documents(self._index, filter))
+
+def _evaluate(index: Index, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
+    return PreparedFilter(index, allowed_documents(index, filter))

@@ -239,7 +239,9 @@ def _checked_k(k: Any) -> int:
 def _checked_terms(term_ids: Any, weights: Any, num_terms: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     terms, values = np.asarray(term_ids), np.asarray(weights, np.float32)
     if terms.ndim != 1 or terms.shape != values.shape:
-        raise DataError(f"query: {terms.shape} term ids beside {values.shape} weights; expected equal lengths")
+        raise DataError(
+            f"query: term ids have shape {terms.shape}, weights {values.shape}; expected two arrays of equal lengths"
+        )
     if len(terms) and terms.dtype.kind not in "iu":
         raise DataError(f"query: term ids must be integers, not {terms.dtype}")
     if len(terms) and not (int(terms.min()) >= 0 and int(terms.max()) < num_terms):

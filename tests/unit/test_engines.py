@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from types import ModuleType
 
@@ -77,6 +79,20 @@ def test_a_restriction_does_not_outlive_a_search_that_fails(path):
         with pytest.raises(DataError, match="negative"):
             searcher.search_terms([2], [-1.0], k=2, filter=prepared)
         assert searcher.search_terms([2], [1.0], k=2).ordinals.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("engine", ["auto", "exact_float", ApproximateConfig(bound_factor=1.0)], ids=str)
+def test_a_dropped_searcher_lets_go_of_its_index_at_once(path, engine):
+    """By reference counts alone: a service that opens every new commit must not wait for the collector."""
+    searcher = Searcher.open(path, engine=engine, filter_memory=10.0)
+    searcher.search_terms([2], [1.0], k=2, filter=searcher.prepare_filter("part=1", view="now"))
+    parts = [weakref.ref(part) for part in (searcher.engine, searcher.index, searcher.filters)]
+    gc.disable()
+    try:
+        del searcher
+        assert [part() for part in parts] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_counts_go_on_where_larger_searches_need_more_scratch(path):
