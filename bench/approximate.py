@@ -18,7 +18,7 @@ from engines import load_queries
 
 from indexer import SparseVectors
 from sparseir.search.calibration import Calibrator, Sample, lower_bound
-from sparseir.search.cpu import CpuEngine, Knobs
+from sparseir.search.cpu import CpuEngine, Knobs, open_native
 from sparseir.search.pseudo_queries import SHAPES, pseudo_queries
 from sparseir.search.searcher import Searcher
 
@@ -34,9 +34,9 @@ class Untimed(Sample):
 
 def promise(searcher: Searcher, calibrate: SparseVectors, real: SparseVectors, k: int, target: float) -> dict[str, Any]:
     """Recall promised after calibrating on some queries, and recall of others; no knobs where nothing was shown."""
-    native, middle = searcher._cpu.native, len(calibrate) // 3
+    engine, middle = CpuEngine(open_native(searcher.index)), len(calibrate) // 3
     parts = (calibrate.slice(0, middle), calibrate.slice(middle, len(calibrate)), real)
-    tuning, checking, measured = (Untimed(CpuEngine(native), CpuEngine(native), part, k) for part in parts)
+    tuning, checking, measured = (Untimed(engine, part, k) for part in parts)
     found = Calibrator(tuning, checking, target=target, max_blocks=0).run()
     line: dict[str, Any] = {"k": k, "target": target, "queries": len(real)}
     if found is None:
@@ -63,7 +63,7 @@ def main() -> None:
     middle = len(queries) // 2
     real = queries.slice(middle, len(queries))
     sources = {
-        "pseudo": pseudo_queries(searcher.index, searcher._cpu.native, options.shape, NUM_PSEUDO),
+        "pseudo": pseudo_queries(searcher.index, open_native(searcher.index), options.shape, NUM_PSEUDO),
         "given": queries.slice(0, middle),
     }
     lines = []

@@ -23,8 +23,9 @@ from indexer import Index, open_index
 from indexer.merge.subset import subset_segment
 from indexer.native.engine import ENGINES, INSTRUCTION_SETS, NativeIndex
 from indexer.native.library import NativeError
-from sparseir.search.cpu import Allowed, CpuEngine
-from sparseir.search.filters import allowed_documents
+from sparseir.search.cpu import CpuEngine
+from sparseir.search.engines import Allowed
+from sparseir.search.filter_expressions import allowed_documents
 
 HITS = (1, 10, 100, 1000)
 
@@ -78,7 +79,7 @@ def main() -> None:
     queries = queries.slice(0, min(options.num_queries, len(queries)))
 
     def answers(native: NativeIndex, engine: str, k: int, allowed: Allowed) -> tuple[Any, Any]:
-        return CpuEngine(native, engine=engine).search_vectors(queries, k, 1.0, allowed)
+        return CpuEngine(native, engine=engine).search_vectors(queries, k, allowed)
 
     for name, (deleted, allowed) in cases(index).items():
         if options.cases and name not in options.cases.split(","):

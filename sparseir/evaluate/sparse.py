@@ -16,8 +16,9 @@ from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report import SystemResult
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.rerank import CoilReranker
+from sparseir.search.results import Hits
 from sparseir.search.runs import run_of
-from sparseir.search.searcher import Hits, Searcher
+from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder

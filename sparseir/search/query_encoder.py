@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import SparseVectors
+from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
 from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 
@@ -62,22 +63,35 @@ class ModelQueryEncoder:
         return self._terms[term_id] if term_id < len(self._terms) else f"[{term_id}]"
 
 
-def open_query_encoder(
-    query_side: Path | None,
-    index_fingerprint: str | None,
-    *,
-    index_name: str,
-    model: str | Path | None = None,
-    any_model: bool = False,
-) -> QueryEncoder:
-    """The query side to search an index with.
+class QuerySide:
+    """The query encoder of a searcher, opened at the first text: vectors need none, and a model takes seconds to load."""
+
+    def __init__(self, open: Callable[[], QueryEncoder]) -> None:
+        self._open, self._lock = open, threading.Lock()
+        self._opened: QueryEncoder | None = None
+
+    @property
+    def encoder(self) -> QueryEncoder:
+        """What turns texts into weighted terms.
+
+        Raises
+        ------
+        SparseIRError : as `open_query_encoder`.
+        """
+        if self._opened is None:
+            with self._lock:
+                if self._opened is None:
+                    self._opened = self._open()
+        return self._opened
+
+
+def open_query_encoder(index: Index, model: str | Path | None = None, *, any_model: bool = False) -> QueryEncoder:
+    """The query encoder to search an index with.
 
     Parameters
     ----------
-    query_side : folder of the table the index carries, if it does.
-    index_fingerprint : of the encoder whose vectors the index holds, if it was recorded.
-    model : a model to use in its place; needed where the index carries none.
-    any_model : accept a model whose fingerprint is not the index's (scores then mean little).
+    model : a model to use in place of the table that the index carries; needed where it carries none.
+    any_model : accept a model other than the one whose vectors the index holds (scores then mean little).
 
     Raises
     ------
@@ -85,16 +99,16 @@ def open_query_encoder(
         Neither a table nor a model; or the model is not the one the index was made with.
     """
     if model is None:
-        if query_side is None or not (query_side / DESCRIPTION_FILE).is_file():
+        if index.query_side is None or not (index.query_side / DESCRIPTION_FILE).is_file():
             raise SparseIRError(
-                f"index {index_name!r} carries no query side (its encoder runs a model on queries, or it was built "
+                f"index {index.path.name!r} carries no query side (its encoder runs a model on queries, or it was built "
                 "from vectors): name the model with --model, or search with --query-vectors"
             )
-        return QueryTable.load(query_side)
-    encoder = ModelQueryEncoder.load(model)
-    if index_fingerprint is not None and encoder.fingerprint != index_fingerprint and not any_model:
+        return QueryTable.load(index.query_side)
+    encoder, built_by = ModelQueryEncoder.load(model), index.encoder and index.encoder.fingerprint
+    if built_by is not None and encoder.fingerprint != built_by and not any_model:
         raise DataError(
-            f"index {index_name!r} was built by another encoder (fingerprint {index_fingerprint}) than {str(model)!r} "
+            f"index {index.path.name!r} was built by another encoder (fingerprint {built_by}) than {str(model)!r} "
             f"({encoder.fingerprint}); search with the model it was built with, rebuild the index with this one, "
             "or say --any-model to search all the same"
         )

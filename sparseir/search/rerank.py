@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
     from sparseir.search.filters import Filter
     from sparseir.search.query_encoder import QueryEncoder
-    from sparseir.search.searcher import Hits, Searcher
+    from sparseir.search.results import Hits
+    from sparseir.search.searcher import Searcher
 
 DEPTH = 100
 """Hits that are scored exactly unless told."""

@@ -45,7 +45,7 @@ def run_lines(qid: str, docnos: Sequence[str], scores: Sequence[float], *, tag: 
 
 
 class RunWriter:
-    """Writes a run beside its name and renames it when complete, so that no half run is ever found.
+    """Writes a run under a temporary name and renames it when complete, so that no half run is ever found.
 
     Use as a context manager; leaving it by an exception removes what was written.
     """

@@ -119,7 +119,7 @@ def test_hits_are_reranked_to_the_depth_asked_for(encoder: SparseEncoder, tmp_pa
     documents = [Document(f"d{i}", text, title="the") for i, text in enumerate(TEXTS)]
     index_documents(tmp_path / "index", encoder, documents)
     searcher = Searcher.open(tmp_path / "index", query_encoder=ModelQueryEncoder(encoder))
-    reranker = CoilReranker.of(searcher.query_encoder)
+    reranker = CoilReranker.of(searcher.queries.encoder)
     query = "the cats and dogs of the park"
     whole = reranker.search(searcher, query, k=10)
     exact = dict(zip([d.docno for d in documents], reranker.scores(query, [d.content for d in documents]), strict=True))
