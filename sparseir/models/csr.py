@@ -102,6 +102,8 @@ class SparseAutoencoder(nn.Module):
 class CsrTower(Tower):
     """w[latent] = the autoencoder's code of the text's dense embedding, ≥ 0, at most k a text."""
 
+    latent = True
+
     def __init__(self, dense: DenseEncoder, autoencoder: SparseAutoencoder) -> None:
         super().__init__()
         self.dense = dense

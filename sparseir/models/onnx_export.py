@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sparseir.errors import ConfigError, MissingExtraError
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.inference import evaluating
+from sparseir.models.own_tokens import WordTokenizer
 from sparseir.models.towers import MaskedLMTower, Tower
 
 OPSET = 18
@@ -29,8 +30,10 @@ def export_onnx(encoder: SparseEncoder, path: str | Path) -> Path:
     MissingExtraError
         onnx or onnxscript is not installed.
     """
-    if encoder.kind == "deepimpact":
-        raise ConfigError("a deepimpact encoder also reads word numbers and cannot be exported; encode with sparseir")
+    if isinstance(encoder.tokenizer, WordTokenizer):
+        raise ConfigError(
+            f"a {encoder.kind} encoder also reads word numbers and cannot be exported; encode with sparseir"
+        )
     for package in ("onnx", "onnxscript"):
         try:
             __import__(package)

@@ -16,7 +16,7 @@ from indexer import SparseVectors  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.kinds import deep_impact_encoder  # noqa: E402
+from sparseir.models.kinds import deep_impact_parts  # noqa: E402
 from sparseir.models.own_tokens import collect_words  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
 
@@ -114,7 +114,7 @@ def test_deep_impact_weighs_first_pieces_of_whole_words(base: Path, tmp_path: Pa
     plain = make(base, kind="deepimpact")
     words = collect_words(plain.tokenizer, ["the parks", "parks and cats", "the cats"], limit=3)
     assert words == ["cats", "parks", "the"]
-    encoder = deep_impact_encoder(plain.config, base, words)
+    encoder = SparseEncoder(deep_impact_parts(plain.config, base, words))
     assert encoder.terms() == ["cats", "parks", "the", "[UNK]"]
     got = dense(encoder.encode_documents(["The parks jumped"]))[0]
     assert got[0] == 0
