@@ -93,6 +93,11 @@ class TrainConfig:
     idf: Literal["corpus", "keep"] = "corpus"
     """Query weights of a fresh inference_free encoder: idf of the training documents, or those of start_from."""
 
+    @property
+    def num_batches(self) -> int:
+        """Forward passes of the run."""
+        return self.steps * self.accumulate
+
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least {low}, found {value}"

@@ -17,7 +17,8 @@ from sparseir.config.recipe import Recipe
 from sparseir.config.train import TrainConfig
 from sparseir.errors import SparseIRError
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower
-from sparseir.train.objectives import Objective
+from sparseir.train.batches import Batches
+from sparseir.train.objective import Objective
 
 _STATE = "state.pt"
 _OOM_ADVICE = (
@@ -30,7 +31,7 @@ class SparseTrainer(Trainer):
     """Runs an `Objective`. Batches come whole to every process; the objective splits and gathers them."""
 
     def __init__(
-        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Any, callbacks: list[Any]
+        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Batches, callbacks: list[Any]
     ) -> None:
         self.objective = objective
         self.recipe = recipe
