@@ -1,4 +1,4 @@
-"""The `encode` section: turning a collection into vectors."""
+"""How a collection is encoded: checked like a recipe's sections, and saved with the vectors."""
 
 from __future__ import annotations
 

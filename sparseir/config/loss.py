@@ -48,9 +48,6 @@ class LossConfig:
     """kind:name of each teacher: bm25, dense:MODEL, sparse:MODEL, cross_encoder:MODEL, scores:FILE (JSON lines
     {"query", "document", "score"} by id). Several: normalised per query and averaged."""
 
-    teacher_weights: tuple[float, ...] = ()
-    """One weight per teacher in the average; empty: equal."""
-
     teacher_length: int = 256
     """Tokens of a text that dense teachers read; as far as their position embeddings reach."""
 
@@ -63,9 +60,6 @@ class LossConfig:
     teacher_cache: str | None = None
     """File that keeps the scores of cross-encoder teachers between runs; null: memory only."""
 
-    mask_probability: float = 0.15
-    """masked_lm: share of the tokens that are masked."""
-
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 0, found {getattr(self, name)}"
@@ -77,16 +71,12 @@ class LossConfig:
             faults.append("all ranking losses have weight 0: give info_nce, kl, margin_mse or triplet one above 0")
         if ranking and (self.kl or self.margin_mse) and not self.teachers:
             faults.append("teachers: kl and margin_mse learn from teachers, and none is named")
-        if self.teacher_weights and len(self.teacher_weights) != len(self.teachers):
-            faults.append(f"teacher_weights: {len(self.teacher_weights)} weights for {len(self.teachers)} teachers")
         if len(self.teachers) > 1 and not self.teacher_normalise:
             faults.append("teacher_normalise: several teachers are averaged on a common scale only; set it to true")
         if self.teacher_length < 8:
             faults.append(f"teacher_length: expected at least 8 tokens, found {self.teacher_length}")
         if self.temperature <= 0:
             faults.append(f"temperature: expected a positive number, found {self.temperature}")
-        if not 0 < self.mask_probability < 1:
-            faults.append(f"mask_probability: expected a share between 0 and 1, found {self.mask_probability}")
         kinds = ("bm25", "dense", "sparse", "cross_encoder", "scores")
         for name in self.teachers:
             kind, _, rest = name.partition(":")

@@ -30,9 +30,6 @@ class RegulariserConfig:
     l0_threshold: int | None = None
     """Documents with at most so many terms are not penalised (ℓ0 mask); null: all are."""
 
-    idf_floor: float = 0.1
-    """idf_flops: smaller idf count as this."""
-
     df_alpha: float = 0.1
     """df_flops: document frequency (share) at which a term pays half."""
 
@@ -63,7 +60,7 @@ class RegulariserConfig:
             faults.append(f"df_alpha: expected a share strictly between 0 and 1, found {self.df_alpha}")
         faults += [
             f"{name}: expected a positive number, found {getattr(self, name)}"
-            for name in ("idf_floor", "df_beta", "df_every")
+            for name in ("df_beta", "df_every")
             if not getattr(self, name) > 0
         ]
         if self.target_active_dims is not None:

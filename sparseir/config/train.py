@@ -54,12 +54,6 @@ class TrainConfig:
     warmup_steps: int = 0
     """Optimiser steps over which the learning rates rise from 0."""
 
-    weight_decay: float = 0.01
-    """On matrices; biases and normalisations take none."""
-
-    max_grad_norm: float = 1.0
-    """Gradients are clipped at this norm; 0: not."""
-
     freeze_embeddings: bool = False
     """Keep the word embeddings, and the vocabulary projection tied to them, as they are."""
 
@@ -103,7 +97,7 @@ class TrainConfig:
             f"{name}: expected at least {low}, found {value}"
             for name, low in (
                 ("steps", 1), ("batch_size", 1), ("accumulate", 1), ("chunk_size", 0), ("warmup_steps", 0),
-                ("weight_decay", 0), ("max_grad_norm", 0), ("log_every", 1), ("evaluate_every", 0), ("save_every", 0),
+                ("log_every", 1), ("evaluate_every", 0), ("save_every", 0),
                 ("keep_checkpoints", 1), ("early_stop", 0),
             )
             if (value := getattr(self, name)) is not None and value < low

@@ -152,7 +152,7 @@ PENALTIES: dict[str, Penalty] = {
     "flops": Penalty(lambda weights, config, terms: grouped_flops(weights, config.grouping)),
     "l1": Penalty(lambda weights, config, terms: l1(weights.flatten(0, 1))),
     "idf_flops": Penalty(
-        lambda weights, config, terms: idf_flops(weights.flatten(0, 1), terms.idf(), floor=config.idf_floor),
+        lambda weights, config, terms: idf_flops(weights.flatten(0, 1), terms.idf()),
         reads_idf=True,
     ),
     "df_flops": Penalty(

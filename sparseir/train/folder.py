@@ -16,6 +16,14 @@ logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 
+_DROPPED: dict[str, dict[str, Any]] = {
+    "loss": {"mask_probability": 0.15, "teacher_weights": []},
+    "regulariser": {"idf_floor": 0.1},
+    "train": {"max_grad_norm": 1.0, "weight_decay": 0.01},
+}
+"""Keys that recipes of earlier versions held, with the only value they have now. The sections encode and evaluate, which they
+held as well, are not compared: training did not depend on them."""
+
 
 def prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | None:
     """The checkpoint to go on from, or None for a fresh start in a clean folder."""
@@ -43,11 +51,16 @@ def prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | None
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed, section.key by section.key. A key that a later version brought had its default before."""
-    sections = sorted((set(old) | set(new)) - {"encode", "index", "evaluate"})
+    """What changed, section.key by section.key.
+
+    A key that a later version brought had its default before; one that it dropped has kept the value it dropped it with.
+    """
+    sections = sorted((set(old) | set(new)) - {"encode", "evaluate"})
     defaults, changed = to_mapping(Recipe()), []
     for section in sections:
-        before, after = {**defaults.get(section, {}), **(old.get(section) or {})}, new.get(section) or {}
+        dropped = _DROPPED.get(section, {})
+        before = {**dropped, **defaults.get(section, {}), **(old.get(section) or {})}
+        after = {**dropped, **(new.get(section) or {})}
         keys = sorted({*before, *after})
         changed += [
             f"{section}.{key}: {before.get(key)!r} → {after.get(key)!r}"

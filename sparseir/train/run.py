@@ -88,9 +88,7 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
         callbacks.append(dev)
     sample = None
     if recipe.regulariser.target_active_dims is not None:
-        sample = ServedSample(
-            encoder, batches.texts, size=256, seed=recipe.train.seed, max_active_dims=recipe.encode.max_active_dims
-        )
+        sample = ServedSample(encoder, batches.texts, size=256, seed=recipe.train.seed)
         callbacks.append(ServedSparsity(objective, sample, log))
     trainer = SparseTrainer(objective, recipe, arguments, batches, callbacks)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

@@ -35,22 +35,18 @@ class ServedSample:
     ----------
     texts : to draw from; empty ones are left out.
     size : how many are drawn, by `seed`.
-    max_active_dims : as documents are encoded with.
     """
 
-    def __init__(
-        self, encoder: SparseEncoder, texts: Sequence[str], *, size: int, seed: int, max_active_dims: int | None = None
-    ) -> None:
+    def __init__(self, encoder: SparseEncoder, texts: Sequence[str], *, size: int, seed: int) -> None:
         drawn = np.random.default_rng([seed, 2]).permutation(len(texts))
         self.texts = [texts[i] for i in drawn if texts[i].strip()][:size]
         self._encoder = encoder
-        self._limit = max_active_dims
 
     def active_dims(self, size: int | None = None) -> float:
         """Mean over the first `size` texts, shared out over all processes."""
         texts = self.texts[:size]
         own = texts[own_share(len(texts))]
-        vectors = self._encoder.encode_documents(own, max_active_dims=self._limit, dtype="native")
+        vectors = self._encoder.encode_documents(own, dtype="native")
         count = torch.tensor([float(vectors.nnz)], dtype=torch.float64, device=self._encoder.device)
         if world()[1] > 1:
             dist.all_reduce(count)
@@ -66,7 +62,7 @@ class ServedSample:
         tower = self._encoder.document_tower
         if not isinstance(tower, MaskedLMTower) or not self.texts:
             return None
-        counts = _ActiveCounts(self._encoder, tower, self.texts, self._limit)
+        counts = _ActiveCounts(self._encoder, tower, self.texts)
         before, shift = counts.mean(0.0), counts.shift_for(target)
         with torch.no_grad():
             tower.backbone.decoder.bias.add_(shift)
@@ -100,12 +96,12 @@ class _ActiveCounts:
     """Mean active dims of texts as a function of what is added to the bias."""
 
     @torch.inference_mode()
-    def __init__(self, encoder: SparseEncoder, tower: MaskedLMTower, texts: Sequence[str], limit: int | None) -> None:
+    def __init__(self, encoder: SparseEncoder, tower: MaskedLMTower, texts: Sequence[str]) -> None:
         frozen = encoder.inference_tower(tower, "native")
         assert isinstance(frozen, MaskedLMTower)
         decoder = frozen.backbone.decoder
         self._bias, self._dtype = tower.backbone.decoder.bias.detach().clone(), decoder.bias.dtype
-        self._limit = min((k for k in (limit, tower.top_k) if k is not None), default=tower.num_terms)
+        self._limit = tower.top_k or tower.num_terms
         options = EncodeOptions(max_length=encoder.document_length())
         rows = encoder.tokenizer.rows(texts, options.max_length)
         parts = []

@@ -67,8 +67,9 @@ def test_the_bias_of_special_tokens_stays(base: Path, collection: Path) -> None:
 def test_masks_of_the_largest_weights_count(base: Path, collection: Path) -> None:  # noqa: F811
     encoder = encoder_of(base, collection, model__top_k_document=7)
     assert ServedSample(encoder, DOCUMENTS, size=100, seed=0).active_dims() <= 7
-    assert ServedSample(encoder, DOCUMENTS, size=100, seed=0, max_active_dims=3).active_dims() <= 3
-    fit = ServedSample(encoder, DOCUMENTS, size=100, seed=0, max_active_dims=3).fit_bias(2.0)
+    encoder = encoder_of(base, collection, model__top_k_document=3)
+    assert ServedSample(encoder, DOCUMENTS, size=100, seed=0).active_dims() <= 3
+    fit = ServedSample(encoder, DOCUMENTS, size=100, seed=0).fit_bias(2.0)
     assert fit is not None
     assert fit.before <= 3
     assert fit.after == pytest.approx(2.0, abs=0.3)

@@ -147,6 +147,12 @@ def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, co
     saved = tmp_path / "m" / "recipe.yaml"  # of a version that had no fit_bias
     saved.write_text(saved.read_text().replace("  fit_bias: true\n", ""))
     assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
+    # of a version whose recipes held weight_decay, which now is a constant
+    saved.write_text(saved.read_text().replace("train:\n", "train:\n  weight_decay: 0.01\n"))
+    assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
+    saved.write_text(saved.read_text().replace("weight_decay: 0.01", "weight_decay: 0.5"))
+    with pytest.raises(ConfigError, match=r"train\.weight_decay: 0\.5 → 0\.01"):
+        train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True)
 
 
 @pytest.mark.parametrize("dropout", [False, True])

@@ -18,6 +18,9 @@ from sparseir.train.idf import corpus_idf
 from sparseir.train.objective import Objective
 from sparseir.train.parallel import own_share, world
 
+_MASKED = 0.15
+"""Share of the tokens that are chosen, as in BERT."""
+
 
 def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[Objective, TextBatches]:
     """The objective and its batches.
@@ -69,7 +72,7 @@ class MaskedLM(Objective):
         tokenizer = self.encoder.tokenizer
         rng = torch.Generator().manual_seed((self.recipe.train.seed * 1_000_003 + number) * 64 + world()[0])
         special = torch.isin(ids.cpu(), torch.tensor(tokenizer.special_ids)) | (mask.cpu() == 0)
-        chosen = (torch.rand(ids.shape, generator=rng) < self.recipe.loss.mask_probability) & ~special
+        chosen = (torch.rand(ids.shape, generator=rng) < _MASKED) & ~special
         fate = torch.rand(ids.shape, generator=rng)
         random = torch.randint(self.encoder.num_terms, ids.shape, generator=rng)
         masked = torch.where(chosen & (fate < 0.8), tokenizer.tokenizer.mask_token_id, ids.cpu())

@@ -119,8 +119,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
             parts.append(torch.from_numpy(scores))
         if not self._loss.teacher_normalise:
             return parts[0].float()
-        weights = self._loss.teacher_weights or None
-        return ensemble_scores(parts, scale=self._loss.teacher_scale, weights=weights)
+        return ensemble_scores(parts, scale=self._loss.teacher_scale)
 
 
 class _Source:
