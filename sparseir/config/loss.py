@@ -7,12 +7,18 @@ from typing import Literal
 
 from sparseir.errors import ConfigError
 
+TaskName = Literal["ranking", "vectors", "masked_lm"]
+"""What `train.tasks.TASKS` makes; named here so that a recipe is checked without torch."""
+
+RANKING_LOSSES = ("info_nce", "kl", "margin_mse", "triplet")
+"""Keys that hold the weight of a ranking loss: those of `train.tasks.ranking.LOSSES`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
     """Ranking losses are weighted and added; 0 leaves one out."""
 
-    objective: Literal["ranking", "vectors", "masked_lm"] = "ranking"
+    objective: TaskName = "ranking"
     """ranking: queries and their documents; vectors: a sparse teacher's vector from the text, by squared error;
     masked_lm: the head's warm-up on plain text."""
 
@@ -63,12 +69,12 @@ class LossConfig:
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 0, found {getattr(self, name)}"
-            for name in ("info_nce", "kl", "margin_mse", "triplet", "reconstruction", "vectors_absent")
+            for name in (*RANKING_LOSSES, "reconstruction", "vectors_absent")
             if getattr(self, name) < 0
         ]
         ranking = self.objective == "ranking"
-        if ranking and not any((self.info_nce, self.kl, self.margin_mse, self.triplet)):
-            faults.append("all ranking losses have weight 0: give info_nce, kl, margin_mse or triplet one above 0")
+        if ranking and not any(getattr(self, name) for name in RANKING_LOSSES):
+            faults.append(f"all ranking losses have weight 0: give one of {', '.join(RANKING_LOSSES)} one above 0")
         if ranking and (self.kl or self.margin_mse) and not self.teachers:
             faults.append("teachers: kl and margin_mse learn from teachers, and none is named")
         if len(self.teachers) > 1 and not self.teacher_normalise:

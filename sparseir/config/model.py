@@ -74,7 +74,7 @@ class ModelConfig:
     """csr: latents kept a text."""
 
     csr_dead_after: int = 30
-    """csr: a latent that no text activated for so many training steps is dead and takes part in the auxiliary loss."""
+    """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
     @property
     def idf_queries(self) -> bool:

@@ -7,12 +7,15 @@ from typing import Literal
 
 from sparseir.errors import ConfigError
 
+RegulariserKind = Literal["none", "flops", "l1", "idf_flops", "df_flops"]
+"""What `losses.regularisers.PENALTIES` computes; named here so that a recipe is checked without torch."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegulariserConfig:
     """λ of each side times a penalty on the global batch of vectors."""
 
-    kind: Literal["none", "flops", "l1", "idf_flops", "df_flops"] = "flops"
+    kind: RegulariserKind = "flops"
     """The penalty on document vectors; queries that a network reads take flops or l1."""
 
     lambda_document: float = 2e-3
@@ -28,7 +31,7 @@ class RegulariserConfig:
     """Which documents share one mean in flops: all; positives and negatives apart; each candidate position apart."""
 
     l0_threshold: int | None = None
-    """Documents with at most so many terms are not penalised (ℓ0 mask); null: all are."""
+    """Documents with at most this many terms are not penalised (ℓ0 mask); null: all are."""
 
     df_alpha: float = 0.1
     """df_flops: document frequency (share) at which a term pays half."""
@@ -48,7 +51,7 @@ class RegulariserConfig:
 
     fit_bias: bool = True
     """With target_active_dims: at the end move the head's vocabulary bias by one number for all terms, so that a sample of
-    training documents has exactly so many on average. For kinds with a vocabulary bias."""
+    training documents has exactly that number on average. For kinds with a vocabulary bias."""
 
     def __post_init__(self) -> None:
         faults = [

@@ -29,14 +29,14 @@ class TrainConfig:
     """Forward passes of one optimiser step."""
 
     chunk_size: int | None = None
-    """GradCache: keep the network's activations of so many texts at a time and compute them again in the backward
+    """GradCache: keep the network's activations of this many texts at a time and compute them again in the backward
     pass, with the same dropout; the batch may then be much larger than memory for its activations allows. 0: keep
     the whole batch's. null: chunks of 1024 tokens on a CPU, a third of the memory for a quarter more time; 0 on a GPU."""
 
     sampled_terms: int | None = None
-    """Compute logits only for the terms of the batch's queries and so many drawn at random, which stand for the rest
+    """Compute logits only for the terms of the batch's queries and this many drawn at random, which represent the rest
     in the regulariser. Exact ranking losses at a fraction of the head's cost; inference_free and splade_doc only. With
-    objective vectors, the teacher's terms and so many others. null: the whole vocabulary."""
+    objective vectors, the teacher's terms and this many others. null: the whole vocabulary."""
 
     revive_terms: bool = False
     """Terms a text's logits put below zero get a gradient where the loss wants them larger, so that expansions can grow

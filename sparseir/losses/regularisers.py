@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sparseir.config.regulariser import RegulariserConfig
+from sparseir.config.regulariser import RegulariserConfig, RegulariserKind
 
 Grouping = Literal["all_documents", "mean_of_groups", "sum_of_positions"]
 
@@ -147,7 +147,7 @@ class Penalty(NamedTuple):
     reads_idf: bool = False
 
 
-PENALTIES: dict[str, Penalty] = {
+PENALTIES: dict[RegulariserKind, Penalty] = {
     "none": Penalty(lambda weights, config, terms: weights.sum() * 0.0),
     "flops": Penalty(lambda weights, config, terms: grouped_flops(weights, config.grouping)),
     "l1": Penalty(lambda weights, config, terms: l1(weights.flatten(0, 1))),

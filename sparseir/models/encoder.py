@@ -140,7 +140,7 @@ class SparseEncoder(EncoderParts):
 
         Parameters
         ----------
-        max_active_dims : keep the largest weights of a row, at most so many.
+        max_active_dims : most weights of a row, the largest.
         dtype : "native" runs the network in bfloat16 where the device has it: three times faster, weights to about 1%.
         progress : called with (done, all) after every batch.
         """

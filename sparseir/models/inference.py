@@ -31,7 +31,7 @@ class EncodeOptions:
     ----------
     batch_size : most texts a forward pass sees. On a CPU it sees fewer when they are long: see `_CPU_TOKENS`.
     max_length : tokens of a text the network reads.
-    max_active_dims : keep the largest weights of a row, at most so many; equal weights: the smaller term ids.
+    max_active_dims : most weights of a row, the largest; of equal ones the smaller term ids.
     dtype : "native" is bfloat16 where the device multiplies it in hardware, else float32.
     progress : called with (texts done, texts in all) after every batch.
     """

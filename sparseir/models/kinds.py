@@ -38,7 +38,7 @@ def build_parts(config: ModelConfig, folder: Path | None = None) -> EncoderParts
     ConfigError
         The base cannot be found or does not fit the kind.
     """
-    return _BUILDERS[config.kind](config, folder or resolve_source(config.base))
+    return BUILDERS[config.kind](config, folder or resolve_source(config.base))
 
 
 def masked_lm_tower(config: ModelConfig, backbone: Backbone, tokenizer: TextTokenizer, *, query: bool) -> MaskedLMTower:
@@ -155,7 +155,7 @@ def _dense_pooling(folder: Path) -> tuple[Literal["mean", "cls"], bool]:
     return pooling, "Normalize" in names
 
 
-_BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {
+BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {
     "splade": _splade,
     "splade_doc": _static_queries,
     "inference_free": _static_queries,
@@ -166,3 +166,4 @@ _BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {
     "deepimpact": _deep_impact,
     "csr": _csr,
 }
+"""By `model.kind`."""

@@ -88,7 +88,7 @@ class WordTokenizer(TextTokenizer):
         return list(self.words)
 
     def words_of(self, text: str) -> list[str]:
-        """The normalised whole words of a text, in order; a special token that stands in it is one of them."""
+        """The normalised whole words of a text, in order; a special token in it is one of them."""
         backend = self.tokenizer.backend_tokenizer
         words: list[str] = []
         for place, piece in enumerate(self._added.split(text) if self._added is not None else [text]):

@@ -181,5 +181,5 @@ def _write_tokenizer(parts: EncoderParts, folder: Path, *, num_tokens: int = 0) 
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Safetensors wants memory of its own behind every name."""
+    """A copy: safetensors refuses tensors that share memory."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -106,7 +106,7 @@ class ServedSparsity(TrainerCallback):
 
 
 class DevEvaluation(TrainerCallback):
-    """nDCG@10, active dims and FLOPS on the dev set every so many steps; the best weights are kept in best.pt."""
+    """nDCG@10, active dims and FLOPS on the dev set every `evaluate_every` steps; the best weights are kept in best.pt."""
 
     def __init__(self, objective: Objective, config: TrainConfig, dev: DevSet, log: RunLog, output: Path) -> None:
         self._objective = objective

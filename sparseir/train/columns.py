@@ -9,13 +9,13 @@ class Columns:
     """The terms of a batch's vectors: the whole vocabulary, or some of it.
 
     With sampled terms the first `exact` columns are the terms of the batch's queries, which the ranking losses need,
-    and the rest a uniform sample of the vocabulary, which stands for all other terms in the penalty: it is scaled by
+    and the rest a uniform sample of the vocabulary, which represents all other terms in the penalty: it is scaled by
     how many of them there are for each sampled one.
 
     Parameters
     ----------
     terms : int64 (columns,) on the device; None: all V terms in order.
-    exact : number of leading columns that stand for themselves.
+    exact : number of leading columns that represent only themselves.
     num_terms : V.
     """
 

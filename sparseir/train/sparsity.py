@@ -74,7 +74,7 @@ class Sparsity:
             self._controller.calibrate(served)
 
     def _penalty(self, weights: Tensor, columns: Columns, step: int) -> Tensor:
-        """The penalty with every column weighted by how many terms it stands for, divided by `columns.factor`."""
+        """The penalty with every column weighted by how many terms it represents, divided by `columns.factor`."""
         if self.config.l0_threshold is not None:
             weights = l0_masked(weights, columns.active_dims_each(weights), self.config.l0_threshold)
         weights = columns.penalised(weights)

@@ -103,7 +103,7 @@ class SparseTrainer(Trainer):
         return self.optimizer
 
     def progress(self, step: int) -> float:
-        """Share of the run that is over after so many optimiser steps, at most 1: by steps or by time, whichever is more."""
+        """Share of the run that is over after a number of optimiser steps, at most 1: by steps or by time, whichever is more."""
         config = self.recipe.train
         share = step / config.steps
         if config.max_minutes is not None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,9 @@ pytest.importorskip("accelerate")
 
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
+from sparseir.config.regulariser import RegulariserKind  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
+from sparseir.losses.regularisers import PENALTIES  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection, write_vectors  # noqa: E402
@@ -185,7 +187,20 @@ def test_gradcache_equals_kept_activations(
             assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(replayed, other, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["flops", "l1", "idf_flops", "df_flops", "none"])
+def test_what_a_recipe_may_name_is_what_there_is() -> None:
+    """The names are listed once more in the config, which is checked without torch."""
+    from sparseir.config import loss, model
+    from sparseir.models.kinds import BUILDERS
+    from sparseir.train.tasks import TASKS
+    from sparseir.train.tasks.ranking import LOSSES
+
+    assert set(PENALTIES) == set(get_args(RegulariserKind))
+    assert set(TASKS) == set(get_args(loss.TaskName))
+    assert tuple(LOSSES) == loss.RANKING_LOSSES
+    assert set(BUILDERS) == set(get_args(model.EncoderKind))
+
+
+@pytest.mark.parametrize("kind", get_args(RegulariserKind))
 def test_every_regulariser_runs(base: Path, collection: Path, tmp_path: Path, kind: str) -> None:
     result = train(recipe_of(base, collection, regulariser__kind=kind, train__steps=2), tmp_path / "m")
     assert math.isfinite(result.figures["penalty"])
