@@ -1,4 +1,4 @@
-"""A recipe: every section of a training run, from the model to its evaluation."""
+"""A recipe: every section of a training run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparseir.config.data import DataConfig
-from sparseir.config.encode import EncodeConfig
-from sparseir.config.evaluate import EvaluateConfig
 from sparseir.config.loader import apply_overrides, build, read_yaml
 from sparseir.config.loss import LossConfig
 from sparseir.config.model import ModelConfig
@@ -34,12 +32,6 @@ class Recipe:
 
     train: TrainConfig = field(default_factory=TrainConfig)
     """The optimiser and the run."""
-
-    encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """Turning a collection into vectors."""
-
-    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """Judging the result."""
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -51,7 +51,7 @@ def evaluate_encoder(
     searcher = Searcher.open(index_path, query_encoder=query_encoder)
     texts = [q.text for q in collection.queries]
     vectors = searcher.encode_queries(texts)
-    reranker = CoilReranker(encoder) if encoder.kind == "coil_tok" else None
+    reranker = CoilReranker(encoder) if encoder.document_tower.needs_rerank else None
 
     def search(text: str, k: int) -> Hits:
         return searcher.search(text, k) if reranker is None else reranker.search(searcher, text, k)

@@ -115,21 +115,17 @@ class CoilReranker:
         import torch
 
         from sparseir.models.coil import CoilTower
+        from sparseir.models.inference import evaluating
 
         encoder = self._encoder
         tower = encoder.query_tower if query else encoder.document_tower
         assert isinstance(tower, CoilTower)
         tokenize = encoder.tokenize_queries if query else encoder.tokenize_documents
         out = []
-        training = tower.training
-        tower.eval()
-        try:
-            with torch.inference_mode():
-                for text in texts:  # one at a time: the vectors do not depend on what else is asked for
-                    features = {name: value.to(encoder.device) for name, value in tokenize([text]).items()}
-                    out.append(tower.counted(tower.vectors(features), features))
-        finally:
-            tower.train(training)
+        with torch.inference_mode(), evaluating(tower):
+            for text in texts:  # one at a time: the vectors do not depend on what else is asked for
+                features = {name: value.to(encoder.device) for name, value in tokenize([text]).items()}
+                out.append(tower.counted(tower.vectors(features), features))
         return out
 
 

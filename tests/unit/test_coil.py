@@ -84,9 +84,9 @@ def test_a_pair_scores_the_same_alone_and_in_any_batch(encoder: SparseEncoder) -
 
 @pytest.mark.parametrize("in_batch", [True, False])
 def test_the_score_that_is_trained_is_the_score_that_is_served(encoder: SparseEncoder, in_batch: bool) -> None:
-    from sparseir.train.batches import RankingBatch
-    from sparseir.train.objectives import TokenRanking
-    from sparseir.train.sparsity import Columns
+    from sparseir.train.columns import Columns
+    from sparseir.train.tasks.ranking import TokenRanking
+    from sparseir.train.tasks.ranking_batches import RankingBatch
 
     recipe = Recipe(model=encoder.config)
     train = replace(recipe.train, bf16=False, dropout=False, chunk_size=2)
