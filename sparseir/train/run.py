@@ -17,7 +17,8 @@ from torch import Tensor
 
 from indexer.progress import Progress, silent
 from sparseir.config.loader import read_yaml, to_mapping, to_yaml
-from sparseir.config.recipe import Recipe
+from sparseir.config.recipe import Recipe, differences
+from sparseir.config.recipes import RECIPE_FILE
 from sparseir.config.regulariser import RegulariserConfig
 from sparseir.data.pairs import read_text_vectors
 from sparseir.errors import ConfigError, DataError
@@ -40,7 +41,6 @@ from sparseir.train.trainer import SparseTrainer, training_arguments
 
 logger = logging.getLogger(__name__)
 
-RECIPE_FILE = "recipe.yaml"
 _TEACHER_PEAK = 1.35
 """Mean largest weight every file of teacher vectors is brought to: SPLADE-v3's, in units of log1p."""
 
@@ -145,7 +145,12 @@ def _prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | Non
         return None
     if not saved.exists():
         raise ConfigError(f"nothing to resume in {output}: it holds no {RECIPE_FILE}")
-    changed = _differences(read_yaml(saved), to_mapping(recipe))
+    found = differences(read_yaml(saved), to_mapping(recipe))
+    changed = [
+        f"{key}: {old!r} → {new!r}"
+        for key, (old, new) in found.items()
+        if key.partition(".")[0] not in ("encode", "index", "evaluate")
+    ]
     if changed:
         raise ConfigError(
             f"{output} was started with another recipe; a resumed run needs the same one. Changed: {'; '.join(changed)}"
@@ -155,21 +160,6 @@ def _prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | Non
         logger.warning("%s holds no checkpoint (train.save_every is 0, or none was reached): starting over", output)
         return None
     return checkpoints[-1]
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed, section.key by section.key. A key that a later version brought had its default before."""
-    sections = sorted((set(old) | set(new)) - {"encode", "index", "evaluate"})
-    defaults, changed = to_mapping(Recipe()), []
-    for section in sections:
-        before, after = {**defaults.get(section, {}), **(old.get(section) or {})}, new.get(section) or {}
-        keys = sorted({*before, *after})
-        changed += [
-            f"{section}.{key}: {before.get(key)!r} → {after.get(key)!r}"
-            for key in keys
-            if before.get(key) != after.get(key)
-        ]
-    return changed
 
 
 def _starting_encoder(recipe: Recipe) -> SparseEncoder:
