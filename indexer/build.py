@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -38,6 +37,7 @@ from indexer.inversion.reorder import (
 from indexer.merge.runs import StreamPlan, build_streamed
 from indexer.progress import Progress, silent
 from indexer.vectors import SparseVectors
+from indexer.version import __version__
 
 BYTES_INVERTED = 5
 """Bytes a posting takes while an index is built in memory, beside the input."""
@@ -115,7 +115,7 @@ def build_index(
             fields=field_kinds(folder, built.segments),
             config=chosen.as_dict(),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            sparseir_version=_version(),
+            sparseir_version=__version__,
         )
         publish(folder, manifest)
     absent = [name for name in chosen.metadata if name not in manifest.fields] if built.num_docs else []
@@ -163,16 +163,3 @@ def order_documents(
 
 def _encoder_entry(encoder: EncoderEntry | str | None) -> EncoderEntry | None:
     return EncoderEntry(fingerprint=encoder) if isinstance(encoder, str) else encoder
-
-
-def _version() -> str:
-    """Of the installed package; in a checkout what its pyproject.toml says, marked as such."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("sparseir")
-    except PackageNotFoundError:
-        project = Path(__file__).parents[1] / "pyproject.toml"
-        if not project.is_file():
-            return "unknown"
-        return f"{tomllib.loads(project.read_text())['project']['version']}+checkout"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sparseir import __version__
 from sparseir.cli import config, demo, encode, evaluate, index, model, search, train
 
 _INTERRUPTED = 130
@@ -61,6 +60,8 @@ def make_command() -> Callable[[list[str]], int]:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from sparseir import __version__
+
         typer.echo(f"sparseir {__version__}")
         raise typer.Exit
 
