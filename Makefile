@@ -17,7 +17,7 @@ TESTS ?= tests
 PYTEST_FLAGS ?=
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
-NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
+NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
 .PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
 
@@ -151,4 +151,4 @@ $(VENV)/.dev: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
 
 clean: ## remove build products and caches; the environment and the runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +
