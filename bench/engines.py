@@ -1,6 +1,6 @@
 """Times our own engines on an index, or on several of the same documents, interleaved, and checks that they agree.
 
-    python bench/engines.py INDEX… QUERIES.npz [--k 10 --k 1000] [--engines auto,exhaustive] [--json out.json]
+    python -m bench.engines INDEX… QUERIES.npz [--k 10 --k 1000] [--engines auto,exhaustive] [--json out.json]
 
 Figures are CPU milliseconds a query of one thread, the call from Python included: per engine the median over rounds of
 the mean, and percentiles over queries of each query's best round.
@@ -18,17 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.vectors import load
 from indexer import SparseVectors
 from indexer.native.engine import ENGINES
 from sparseir.errors import ConfigError
 from sparseir.search.searcher import Searcher
-
-
-def load_queries(path: Path) -> SparseVectors:
-    """Rows of a scipy CSR .npz."""
-    with np.load(path) as arrays:
-        shape = arrays["shape"]
-        return SparseVectors.from_arrays(arrays["indptr"], arrays["indices"], arrays["data"], int(shape[1]))
 
 
 def time_round(searcher: Searcher, queries: SparseVectors, k: int) -> tuple[NDArray[np.float64], int]:
@@ -93,7 +87,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     searchers = open_all(options.index, options.engines.split(","))
-    queries = load_queries(options.queries)
+    queries = load(options.queries)
     queries = queries.slice(0, min(options.limit, len(queries)))
     lines = []
     for k in options.k or [10, 1000]:

@@ -1,6 +1,6 @@
 """Times filtered searches against the unfiltered one, over selectivities, and checks them.
 
-    python bench/filters.py INDEX QUERIES.npz [--k 10 --k 1000] [--expression 'year>=2000'] [--json out.json]
+    python -m bench.filters INDEX QUERIES.npz [--k 10 --k 1000] [--expression 'year>=2000'] [--json out.json]
 
 Allowed sets are random documents, runs of neighbours in the index's own order (which is topical by default), and what the
 expressions given allow. Figures are CPU milliseconds a query of one thread, the call from Python included, medians over
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engines import load_queries
 from numpy.typing import NDArray
 
+from bench.vectors import load
 from indexer import Index, SparseVectors
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import open_engine
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     searcher = Searcher.open(options.index, filter_memory=1.0, num_threads=options.threads)
-    queries = load_queries(options.queries)
+    queries = load(options.queries)
     queries = queries.slice(0, min(options.num_queries, len(queries)))
     lines = []
     for k in options.k or [10, 1000]:

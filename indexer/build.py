@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import Built, SegmentPlan, write_documents
 from indexer.merge.runs import StreamPlan, build_streamed
+from indexer.version import __version__
 
 BYTES_INVERTED = 5
 """Bytes a posting takes while an index is built in memory, beside the input."""
@@ -71,7 +71,7 @@ def build_index(
             fields=field_kinds(folder, built.segments),
             config=config.as_dict(),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            sparseir_version=_version(),
+            sparseir_version=__version__,
         )
         publish(folder, manifest)
     absent = [name for name in config.metadata if name not in manifest.fields] if built.num_docs else []
@@ -98,16 +98,3 @@ def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built
 
 def _encoder_entry(encoder: EncoderEntry | str | None) -> EncoderEntry | None:
     return EncoderEntry(fingerprint=encoder) if isinstance(encoder, str) else encoder
-
-
-def _version() -> str:
-    """Of the installed package; in a checkout what its pyproject.toml says, marked as such."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("sparseir")
-    except PackageNotFoundError:
-        project = Path(__file__).parents[1] / "pyproject.toml"
-        if not project.is_file():
-            return "unknown"
-        return f"{tomllib.loads(project.read_text())['project']['version']}+checkout"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.protocol import Adapter, Index, Mode, Peer, Settings
+from bench.peers.protocol import Adapter, Index, Mode, Peer, Settings
 
 EXACT = ("auto", "block_filter", "exhaustive", "maxscore", "block_max_wand", "wand")
 APPROXIMATE = ("approximate .98", "approximate .95")

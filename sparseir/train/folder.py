@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sparseir.config.loader import read_yaml, to_mapping, to_yaml
-from sparseir.config.recipe import Recipe
+from sparseir.config.recipe import Recipe, differences
+from sparseir.config.recipes import RECIPE_FILE
 from sparseir.errors import ConfigError
 from sparseir.train.parallel import world
 
 logger = logging.getLogger(__name__)
-
-RECIPE_FILE = "recipe.yaml"
-
-_DROPPED: dict[str, dict[str, Any]] = {
-    "loss": {"mask_probability": 0.15, "teacher_weights": []},
-    "regulariser": {"idf_floor": 0.1},
-    "train": {"max_grad_norm": 1.0, "weight_decay": 0.01},
-}
-"""Keys that recipes of earlier versions held, with the only value they have now. The sections encode and evaluate, which they
-held as well, are not compared: training did not depend on them."""
 
 
 def prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | None:
@@ -38,7 +27,8 @@ def prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | None
         return None
     if not saved.exists():
         raise ConfigError(f"nothing to resume in {output}: it holds no {RECIPE_FILE}")
-    changed = _differences(read_yaml(saved), to_mapping(recipe))
+    found = differences(read_yaml(saved), to_mapping(recipe))
+    changed = [f"{key}: {old!r} → {new!r}" for key, (old, new) in found.items()]
     if changed:
         raise ConfigError(
             f"{output} was started with another recipe; a resumed run needs the same one. Changed: {'; '.join(changed)}"
@@ -48,23 +38,3 @@ def prepare_folder(recipe: Recipe, output: Path, *, resume: bool) -> Path | None
         logger.warning("%s holds no checkpoint (train.save_every is 0, or none was reached): starting over", output)
         return None
     return checkpoints[-1]
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed, section.key by section.key.
-
-    A key that a later version brought had its default before; one that it dropped has kept the value it dropped it with.
-    """
-    sections = sorted((set(old) | set(new)) - {"encode", "evaluate"})
-    defaults, changed = to_mapping(Recipe()), []
-    for section in sections:
-        dropped = _DROPPED.get(section, {})
-        before = {**dropped, **defaults.get(section, {}), **(old.get(section) or {})}
-        after = {**dropped, **(new.get(section) or {})}
-        keys = sorted({*before, *after})
-        changed += [
-            f"{section}.{key}: {before.get(key)!r} → {after.get(key)!r}"
-            for key in keys
-            if before.get(key) != after.get(key)
-        ]
-    return changed
