@@ -53,7 +53,7 @@ def measure(
             for number, searcher in enumerate(searchers):
                 try:
                     searcher.engine = engine
-                except ConfigError:  # a compact index has no block filter
+                except ConfigError:  # a compact index has no maxima of blocks
                     continue
                 seconds, checksum = time_round(searcher, queries, k)
                 times.setdefault((engine, number), []).append(seconds)

@@ -281,7 +281,9 @@ class Scratch:
         self.ordinals = np.zeros(k, np.int64)
         self.scores = np.zeros(k, np.float32)
         # Lines of its own: counters that two threads' scratches share a cache line for are fought over at every addition.
-        self.stats = Stats.from_buffer(aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES).data)
+        lines = aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES)
+        lines[:] = 0
+        self.stats = Stats.from_buffer(lines.data)
         self.error, self.request = SirError(), Request()
         self.request.workspace, self.request.workspace_bytes = self.memory.ctypes.data, self.memory.nbytes
         self.request.stats = ctypes.addressof(self.stats)
@@ -296,6 +298,8 @@ class Scratch:
         """Count what another scratch, which this one replaces, has counted."""
         for name in ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored"):
             setattr(self.stats, name, getattr(self.stats, name) + getattr(stats, name))
+        for engine, count in enumerate(stats.queries):
+            self.stats.queries[engine] += count
 
     def allow(self, bitmaps: Sequence[NDArray[np.uint64]] | None) -> None:
         """Let only documents of these bitmaps, one a segment, be hits of the searches to come; None lifts it.

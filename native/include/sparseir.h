@@ -89,13 +89,18 @@ enum {
     SIR_NUM_ENGINES = 7
 };
 
-/* Work done by a search; every search adds to it. */
+/* Work done by searches. The caller sets it to 0; every search adds to it. Postings and documents that a filter excludes are
+ * counted where an engine goes through them all the same. */
 typedef struct sir_stats {
-    uint64_t postings_scored;  /* products of a query weight and an impact */
-    uint64_t bounds_computed;  /* upper bounds of blocks, superblocks, or pivots */
-    uint64_t blocks_visited;   /* blocks (or windows, for exhaustive) whose postings were read */
-    uint64_t documents_scored; /* documents whose score was compared with the threshold */
-    uint64_t queries[SIR_NUM_ENGINES]; /* segment searches each engine answered */
+    uint64_t postings_scored; /* products of a query weight and an impact */
+    /* Upper bounds of blocks (made for whole superblocks of 64), of superblocks, of pivots, and in maxscore of every list in
+     * every window. */
+    uint64_t bounds_computed;
+    uint64_t blocks_visited;  /* blocks whose postings were read; in wand superblocks, in exhaustive and maxscore windows */
+    /* Documents whose score was compared with the threshold: all of a window in exhaustive, all of a block that was scored with
+     * every list in the block filter, those that the essential lists leave in maxscore, the pivots in wand and block_max_wand. */
+    uint64_t documents_scored;
+    uint64_t queries[SIR_NUM_ENGINES]; /* segments searched, by engine; those of auto also under the engine it chose */
 } sir_stats;
 
 /* What stays the same from query to query. */

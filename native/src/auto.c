@@ -61,6 +61,7 @@ void sir_engine_auto(sir_context *segments, uint32_t num_segments) {
     sir_topk *top = segments->top;
     double exhaustive = 0, filter = 0, all_blocks = 0;
     int bounded = 1;
+    segments->stats->queries[SIR_ENGINE_AUTO] += num_segments;
     for (uint32_t i = 0; i < num_segments; i++) {
         sir_block_filter *f = segments[i].filter;
         sir_choose_blocks(&segments[i], f);
@@ -76,14 +77,15 @@ void sir_engine_auto(sir_context *segments, uint32_t num_segments) {
     }
     if (bounded && filter < exhaustive) {
         const uint64_t before = top->threshold;
-        segments->stats->queries[SIR_ENGINE_BLOCK_FILTER] += num_segments;
-        if (sir_block_filter_search(segments, num_segments, exhaustive)) return;
+        if (sir_block_filter_search(segments, num_segments, exhaustive)) {
+            segments->stats->queries[SIR_ENGINE_BLOCK_FILTER] += num_segments;
+            return;
+        }
         /* The hits found so far will be found again. The k-th best of them must then be able to enter: the threshold
          * stays one key below it. */
         sir_topk_tighten(top);
         if (top->threshold > before) top->threshold -= 1;
         top->count = 0;
     }
-    segments->stats->queries[SIR_ENGINE_EXHAUSTIVE] += num_segments;
     sir_search_each(segments, num_segments, sir_engine_exhaustive);
 }

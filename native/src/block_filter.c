@@ -151,12 +151,12 @@ static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t 
 static void offer_blocks(sir_context *c, const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots) {
     for (uint32_t slot = 0; slot < num_slots; slot++) {
         const uint32_t *scores = f->accumulators + SIR_BLOCK_DOCS * slot;
-        if (c->kernels->block_largest(scores, sir_allowed_in_block(c, blocks[slot])) < sir_topk_floor(c->top)) continue;
         const uint32_t first = blocks[slot] << SIR_BLOCK_SHIFT;
         const uint32_t docs = sir_min(SIR_BLOCK_DOCS, c->segment->num_docs - first);
+        c->stats->documents_scored += docs;
+        if (c->kernels->block_largest(scores, sir_allowed_in_block(c, blocks[slot])) < sir_topk_floor(c->top)) continue;
         for (uint32_t i = 0; i < docs; i++)
             if (scores[i] >= sir_topk_floor(c->top)) sir_offer(c, first + i, scores[i]);
-        c->stats->documents_scored += docs;
     }
 }
 
@@ -304,8 +304,18 @@ int sir_block_filter_search(sir_context *segments, uint32_t num_segments, double
     return 1;
 }
 
-void sir_engine_block_filter(sir_context *segments, uint32_t num_segments) {
+static void filter_or_score_all(sir_context *segments, uint32_t num_segments, uint32_t engine) {
     for (uint32_t i = 0; i < num_segments; i++) sir_choose_blocks(&segments[i], segments[i].filter);
-    if (!sir_block_filter_search(segments, num_segments, INFINITY))
+    if (sir_block_filter_search(segments, num_segments, INFINITY))
+        segments->stats->queries[engine] += num_segments;
+    else
         sir_search_each(segments, num_segments, sir_engine_exhaustive);
+}
+
+void sir_engine_block_filter(sir_context *segments, uint32_t num_segments) {
+    filter_or_score_all(segments, num_segments, SIR_ENGINE_BLOCK_FILTER);
+}
+
+void sir_engine_approximate(sir_context *segments, uint32_t num_segments) {
+    filter_or_score_all(segments, num_segments, SIR_ENGINE_APPROXIMATE);
 }

@@ -125,9 +125,10 @@ typedef struct sir_context {
     uint32_t blocks_left;      /* blocks that may still be scored here; UINT32_MAX: exact */
 } sir_context;
 
-/* Engines that search all segments together. */
+/* Engines that search all segments together. Each engine counts itself in stats->queries. */
 void sir_engine_auto(sir_context *segments, uint32_t num_segments);
 void sir_engine_block_filter(sir_context *segments, uint32_t num_segments);
+void sir_engine_approximate(sir_context *segments, uint32_t num_segments);
 
 /* Engines that search one segment after the other. */
 void sir_engine_exhaustive(sir_context *c);

@@ -66,7 +66,7 @@ static void offer_window(sir_context *c, uint32_t first_doc, uint32_t count) {
         uint32_t position = w->positions[i];
         sir_topk_push(c->top, sir_key(w->accumulator[position], sir_ordinal_offset(c, first_doc + position)));
     }
-    c->stats->documents_scored += found;
+    c->stats->documents_scored += count;
 }
 
 /* Whether any of the documents may be a hit. */
@@ -81,6 +81,7 @@ void sir_engine_exhaustive(sir_context *c) {
     const sir_segment *s = c->segment;
     sir_workspace *w = c->workspace;
     const uint32_t num_bitmaps = bitmap_lists_first(c);
+    c->stats->queries[SIR_ENGINE_EXHAUSTIVE]++;
     /* A filter that gave up has walked the short lists to their ends already. */
     for (uint32_t i = 0; i < c->num_lists; i++) c->lists[i].next_window = 0;
     for (uint64_t first = 0; first < s->num_docs; first += SIR_WINDOW_DOCS) {

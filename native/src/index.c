@@ -5,6 +5,9 @@
 
 #include "engine.h"
 
+/* Engines that bound blocks by their stored maxima. */
+static const uint32_t NEED_BLOCKS = 1 << SIR_ENGINE_BLOCK_MAX_WAND | 1 << SIR_ENGINE_BLOCK_FILTER | 1 << SIR_ENGINE_APPROXIMATE;
+
 /* A term id is found through a table when the table is small beside the term records, else by binary search. */
 static int build_lookup(sir_segment *s, sir_error *error) {
     if (s->num_terms == 0) return SIR_OK;
@@ -87,7 +90,7 @@ int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, co
         status = sir_segment_map(segments[i].bytes, segments[i].length, &array[i], error);
         if (status == SIR_OK) status = build_lookup(&array[i], error);
         if (status == SIR_OK) status = build_live(&array[i], &segments[i], error);
-        if (array[i].without_blocks) index->engines &= ~(uint32_t)(1 << SIR_ENGINE_BLOCK_FILTER | 1 << SIR_ENGINE_APPROXIMATE);
+        if (array[i].without_blocks) index->engines &= ~NEED_BLOCKS;
     }
     if (status == SIR_OK) status = check_ordinals(index, options->ordinal_end, error);
     if (status != SIR_OK) {

@@ -70,8 +70,9 @@ static uint32_t impact_of(const sir_context *c, sir_list *list, uint32_t window,
 static void complete(sir_context *c, uint32_t num_optional, uint32_t window, uint32_t local, uint32_t score) {
     for (uint32_t i = num_optional; i-- > 0;) {
         if (score + c->lists[i].bounds_until < sir_topk_floor(c->top)) return;
-        score += c->lists[i].weight * impact_of(c, &c->lists[i], window, local);
-        c->stats->postings_scored++;
+        const uint32_t impact = impact_of(c, &c->lists[i], window, local);
+        score += c->lists[i].weight * impact;
+        c->stats->postings_scored += impact != 0;
     }
     if (score < sir_topk_floor(c->top)) return;
     const uint32_t doc = window * SIR_WINDOW_DOCS + local;
@@ -103,6 +104,7 @@ static void search_window(sir_context *c, uint32_t window, uint32_t docs) {
 }
 
 void sir_engine_maxscore(sir_context *c) {
+    c->stats->queries[SIR_ENGINE_MAXSCORE]++;
     /* Packed lists are looked into through cursors; list->row tells which, because the lists change places. */
     for (uint32_t i = 0; i < c->num_lists; i++) c->lists[i].row = i;
     if (c->segment->packed) sir_start_cursors(c);

@@ -19,7 +19,7 @@ static const engine_functions ENGINES[SIR_NUM_ENGINES] = {
     [SIR_ENGINE_WAND] = {.each = sir_engine_wand},
     [SIR_ENGINE_BLOCK_MAX_WAND] = {.each = sir_engine_block_max_wand},
     [SIR_ENGINE_BLOCK_FILTER] = {.all = sir_engine_block_filter},
-    [SIR_ENGINE_APPROXIMATE] = {.all = sir_engine_block_filter},
+    [SIR_ENGINE_APPROXIMATE] = {.all = sir_engine_approximate},
 };
 
 /* Finding a query's lists reads memory nobody has touched, at a place that the step before tells: each of three steps is
@@ -125,7 +125,6 @@ static void search_segments(const sir_index *index, const sir_request *r, sir_wo
     /* What approximate search loses is measured without a filter: with one, the answer is exact. */
     const uint32_t engine = r->engine == SIR_ENGINE_APPROXIMATE && r->allowed != NULL ? SIR_ENGINE_AUTO : r->engine;
     const uint32_t count = make_contexts(index, r, w, num_terms, top, stats);
-    stats->queries[engine] += count;
     if (count == 0) return;
     if (ENGINES[engine].all != NULL)
         ENGINES[engine].all(w->contexts, count);

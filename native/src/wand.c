@@ -101,19 +101,21 @@ static leads choose_leads(sir_context *c, const ranges *r, uint32_t range, uint3
         l.order[at] = lead;
         l.total += bound;
     }
-    c->stats->bounds_computed++;
     return l;
 }
 
 static void search_range(sir_context *c, const ranges *r, uint32_t range) {
     const uint32_t begin = range << r->shift, end = begin + sir_min(c->segment->num_docs - begin, 1u << r->shift);
     leads l = choose_leads(c, r, range, end);
-    c->stats->blocks_visited++;
-    for (;;) {
+    for (uint32_t pivots = 0;; pivots++) {
         while (l.count > 0 && l.order[l.count - 1].doc >= end) l.total -= l.order[--l.count].bound;
         const uint32_t floor = sir_topk_floor(c->top); /* at least 1 */
         uint64_t most;
-        if (l.total < floor) return;
+        if (l.total < floor) {
+            c->stats->bounds_computed += pivots;
+            c->stats->blocks_visited += pivots > 0;
+            return;
+        }
         const uint32_t last = find_pivot(&l, floor, &most);
         score_pivot(c, &l, last, most);
     }
@@ -144,6 +146,8 @@ void sir_engine_wand(sir_context *c) {
     const sir_segment *s = c->segment;
     const sir_block_filter *f = c->filter;
     const ranges r = {s->num_supers, SUPER_SHIFT, f->ordered, super_bound};
+    c->stats->queries[SIR_ENGINE_WAND]++;
+    c->stats->bounds_computed += s->num_supers;
     sir_choose_blocks(c, c->filter);
     memset(r.bounds, 0, sizeof *r.bounds * r.count);
     for (uint32_t i = 0; i < c->num_lists; i++)
@@ -157,10 +161,11 @@ void sir_engine_block_max_wand(sir_context *c) {
     const sir_segment *s = c->segment;
     const sir_block_filter *f = c->filter;
     const ranges r = {s->num_blocks, SIR_BLOCK_SHIFT, f->ordered, block_bound};
-    if (s->without_blocks || c->num_lists > SIR_BLOCK_FILTER_TERMS) {
+    if (c->num_lists > SIR_BLOCK_FILTER_TERMS) {
         sir_engine_wand(c);
         return;
     }
+    c->stats->queries[SIR_ENGINE_BLOCK_MAX_WAND]++;
     sir_choose_blocks(c, c->filter);
     sir_bound_all_blocks(c, c->filter);
     for (uint32_t i = 0; i < s->num_blocks; i++) {
