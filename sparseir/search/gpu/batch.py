@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.format.layout import LADDER_RANKS
-from indexer.native.library import library
+from indexer.native.library import SirError, check, library
 
 ORDINAL_MASK = 0xFFFF_FFFF
 """The low half of a sort key holds the complement of the ordinal, so that larger keys are better hits."""
 
 _FourWords = ctypes.c_uint64 * 4
 _pointer = ctypes.c_void_p
-library.sir_quantize_queries.restype = None
-library.sir_quantize_queries.argtypes = (_pointer, _pointer, ctypes.c_uint64, _pointer, _pointer)
+library.sir_quantize_queries.restype = ctypes.c_int32
+library.sir_quantize_queries.argtypes = (_pointer, _pointer, ctypes.c_uint64, _pointer, _pointer, _pointer)
 library.sir_resolve_queries.restype = ctypes.c_uint64
 library.sir_resolve_queries.argtypes = (_FourWords, _pointer, ctypes.c_uint64, _FourWords)
 library.sir_initial_thresholds.restype = None
@@ -96,9 +96,9 @@ def quantize_queries(vectors: SparseVectors) -> tuple[QueryBatch, NDArray[np.flo
     indptr = np.ascontiguousarray(vectors.indptr, np.int64)
     given = np.ascontiguousarray(vectors.weights, np.float32)
     weights, scale = np.empty(len(given), np.int32), np.empty(len(indptr) - 1)
-    library.sir_quantize_queries(
-        indptr.ctypes.data, given.ctypes.data, len(scale), weights.ctypes.data, scale.ctypes.data
-    )
+    error = SirError()
+    arrays = (weights.ctypes.data, scale.ctypes.data, ctypes.addressof(error))
+    check(library.sir_quantize_queries(indptr.ctypes.data, given.ctypes.data, len(scale), *arrays), error)
     return QueryBatch(indptr=indptr, ids=vectors.term_ids, weights=weights), scale
 
 
