@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer import SparseVectors, open_index
+from indexer.native.queries import quantize_queries
 from sparseir.search.gpu import QueryBatch, SegmentPostings
-from sparseir.search.gpu.batch import quantize_queries
 from sparseir.search.gpu.index_source import segment_postings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer.errors import IndexFormatError
 from indexer.format import files
-from indexer.native.library import FORMAT_VERSION
+from indexer.native.header import FORMAT_VERSION
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_NAME = "sparseir-index"

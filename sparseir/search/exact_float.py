@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
+from indexer.native.queries import quantize_queries
 from sparseir.errors import ConfigError
 from sparseir.search.cpu import Allowed, CpuEngine
-from sparseir.search.gpu.batch import quantize_queries
 
 _CLIPPED = 255
 _HALF_RELATIVE, _HALF_ABSOLUTE = 2.0**-11, 2.0**-24

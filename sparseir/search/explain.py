@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
+from indexer.native.queries import quantize_queries
 from sparseir.errors import DataError
 from sparseir.search.filters import allowed_documents
-from sparseir.search.gpu.batch import quantize_queries
 from sparseir.search.query_encoder import QueryEncoder
 
 
