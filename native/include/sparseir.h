@@ -1,4 +1,4 @@
-/* The one public header of the C library: every contract of the query engine and the index builder stands here.
+/* The one public header of the C library: all contracts of the query engine and the index builder.
  *
  * Conventions, for every function:
  *  - returns SIR_OK or an error code; a caller-owned sir_error, which may be NULL, receives the sentence for a person;
@@ -190,7 +190,7 @@ typedef struct sir_subset {
     uint32_t segment;
     uint32_t doc_base;       /* new doc_id of the first wanted document; the others follow in their order */
     uint32_t next_term;      /* in: the first term to read; out: the first not read, end_term when done */
-    uint32_t end_term;       /* behind the last term to read; disjoint ranges may be read in parallel */
+    uint32_t end_term;       /* one past the last term to read; disjoint ranges may be read in parallel */
     uint64_t room;           /* of doc_ids and impacts; at least as much as the longest list */
     uint64_t count;          /* out: postings written */
     uint32_t *counts;        /* by term of the segment: its postings written */
@@ -273,9 +273,9 @@ typedef struct sir_term_tables {
  * a thread. Disjoint ranges may run in parallel. */
 SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch);
 
-/* Low 16 bits of the doc_ids of all postings of a packed segment's terms, into docs. Reads start (from 0), the windows,
- * cell_shift, bits_row, doc_begin, doc_words and bits, which must lie inside their arrays; `term` receives the first whose
- * doc_ids are not as many, or not in the windows, that its directory says; num_terms when all are sound. */
+/* Writes the low 16 bits of the doc_ids of a packed segment's postings into docs. Reads start (from 0), the windows, cell_shift,
+ * bits_row, doc_begin, doc_words and bits, which must lie inside their arrays. *term receives the first term whose doc_ids are not
+ * in the windows, or not as many, as its directory says; num_terms when all are sound. */
 SIR_API void sir_unpack_lists(const sir_term_tables *tables, uint32_t num_terms, uint16_t *docs, uint32_t *term);
 
 /* First term of 0..num_terms-1 whose list has an impact of 0, or doc_ids that do not ascend inside a window or reach
@@ -388,7 +388,7 @@ typedef struct sir_device_batch {
     const void *queries; /* uploaded first */
     uint64_t queries_at, queries_bytes;
     uint64_t clear_at, clear_bytes; /* zeroed next */
-    void *task;                     /* the one argument of every launch, of which three words change between them */
+    void *task;                     /* the only argument of every launch; three words of it change between launches */
     uint32_t *first_window, *num_windows, *clear;
     const sir_device_launch *launches;
     uint64_t num_launches;

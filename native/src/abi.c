@@ -3,6 +3,7 @@
 
 enum { FORMAT_VERSION = 1 };
 
+/* clang-format off */
 static const uint32_t ABI[] = {
     SIR_ABI_VERSION, FORMAT_VERSION,
     sizeof(sir_error), offsetof(sir_error, code), offsetof(sir_error, section), offsetof(sir_error, message),
@@ -63,6 +64,7 @@ static const uint32_t ABI[] = {
     offsetof(sir_device_batch, clear), offsetof(sir_device_batch, launches), offsetof(sir_device_batch, num_launches),
     offsetof(sir_device_batch, answer), offsetof(sir_device_batch, answer_at), offsetof(sir_device_batch, answer_bytes),
 };
+/* clang-format on */
 
 uint32_t sir_format_version(void) { return FORMAT_VERSION; }
 

@@ -6,8 +6,7 @@
 
 /* floor(weight / scale + 1/2) clipped to 1..255, in float64: weights are positive, so that cutting the fraction off is
  * the floor. Adds 1 to *clipped where the unclipped value is above 255. */
-static inline uint8_t sir_impact(float weight, double scale, uint64_t *clipped)
-{
+static inline uint8_t sir_impact(float weight, double scale, uint64_t *clipped) {
     double level = (double)weight / scale + 0.5;
     *clipped += level >= 256.0;
     level = level < 255.0 ? level : 255.0;

@@ -8,8 +8,7 @@
 
 #define WINDOW_SHIFT 16
 
-void sir_count_postings(const sir_rows *rows, uint32_t doc_begin, uint32_t doc_end, sir_slot *slots)
-{
+void sir_count_postings(const sir_rows *rows, uint32_t doc_begin, uint32_t doc_end, sir_slot *slots) {
     for (uint32_t doc = doc_begin; doc < doc_end; doc++) {
         uint32_t window = doc >> WINDOW_SHIFT;
         size_t row = rows->order ? rows->order[doc] : doc;
@@ -22,9 +21,8 @@ void sir_count_postings(const sir_rows *rows, uint32_t doc_begin, uint32_t doc_e
     }
 }
 
-void sir_scatter_postings(const sir_rows *rows, const uint32_t doc_range[2], double scale, sir_slot *slots,
-                          const sir_inverted *out, uint64_t *clipped)
-{
+void sir_scatter_postings(const sir_rows *rows, const uint32_t doc_range[2], double scale, sir_slot *slots, const sir_inverted *out,
+                          uint64_t *clipped) {
     uint64_t above = 0;
     for (uint32_t doc = doc_range[0]; doc < doc_range[1]; doc++) {
         uint32_t window = doc >> WINDOW_SHIFT;
@@ -34,8 +32,7 @@ void sir_scatter_postings(const sir_rows *rows, const uint32_t doc_range[2], dou
             uint64_t at = slot->cursor++;
             out->docs[at] = (uint16_t)doc;
             out->impacts[at] = sir_impact(rows->weights[p], scale, &above);
-            if (out->weights)
-                out->weights[at] = rows->weights[p];
+            if (out->weights) out->weights[at] = rows->weights[p];
             if (slot->last_window != window) {
                 slot->last_window = window;
                 out->window[slot->directory] = (uint16_t)window;

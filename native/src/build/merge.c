@@ -10,8 +10,7 @@
 #define RADIX_SIZE (1u << RADIX_BITS)
 
 void sir_place_lists(const sir_term_tables *source, const uint32_t *map, const uint32_t *slot, uint32_t num_terms,
-                     uint32_t payload_base, uint64_t *cursor, uint64_t *keys)
-{
+                     uint32_t payload_base, uint64_t *cursor, uint64_t *keys) {
     uint64_t origin = source->start[0];
     for (uint32_t term = 0; term < num_terms; term++) {
         uint64_t at = cursor[slot[term]];
@@ -30,44 +29,35 @@ void sir_place_lists(const sir_term_tables *source, const uint32_t *map, const u
 }
 
 /* One pass of a stable counting sort on RADIX_BITS bits of the key. */
-static void radix_pass(const uint64_t *from, uint64_t *to, uint64_t n, int shift)
-{
+static void radix_pass(const uint64_t *from, uint64_t *to, uint64_t n, int shift) {
     uint32_t count[RADIX_SIZE] = {0};
-    for (uint64_t i = 0; i < n; i++)
-        count[(from[i] >> shift) & (RADIX_SIZE - 1)]++;
+    for (uint64_t i = 0; i < n; i++) count[(from[i] >> shift) & (RADIX_SIZE - 1)]++;
     uint32_t total = 0;
     for (uint32_t b = 0; b < RADIX_SIZE; b++) {
         uint32_t here = count[b];
         count[b] = total;
         total += here;
     }
-    for (uint64_t i = 0; i < n; i++)
-        to[count[(from[i] >> shift) & (RADIX_SIZE - 1)]++] = from[i];
+    for (uint64_t i = 0; i < n; i++) to[count[(from[i] >> shift) & (RADIX_SIZE - 1)]++] = from[i];
 }
 
-static void insertion_sort(uint64_t *keys, uint64_t n)
-{
+static void insertion_sort(uint64_t *keys, uint64_t n) {
     for (uint64_t i = 1; i < n; i++) {
         uint64_t key = keys[i], j = i;
-        for (; j > 0 && keys[j - 1] > key; j--)
-            keys[j] = keys[j - 1];
+        for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1];
         keys[j] = key;
     }
 }
 
 /* Joined lists of segments in input order are ascending already; finding that out costs one pass. */
-static int ascending(const uint64_t *keys, uint64_t n)
-{
+static int ascending(const uint64_t *keys, uint64_t n) {
     for (uint64_t i = 1; i < n; i++)
-        if (keys[i - 1] > keys[i])
-            return 0;
+        if (keys[i - 1] > keys[i]) return 0;
     return 1;
 }
 
-static void sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scratch)
-{
-    if (ascending(keys, n))
-        return;
+static void sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *scratch) {
+    if (ascending(keys, n)) return;
     if (n < 64) {
         insertion_sort(keys, n);
         return;
@@ -79,13 +69,10 @@ static void sort_list(uint64_t *keys, uint64_t n, uint32_t num_docs, uint64_t *s
         from = to;
         to = swap;
     }
-    if (from != keys)
-        memcpy(keys, from, n * sizeof *keys);
+    if (from != keys) memcpy(keys, from, n * sizeof *keys);
 }
 
-void sir_finish_lists(sir_key_lists *lists, uint64_t *scratch, const sir_inverted *out, uint64_t *start,
-                      uint64_t *window_begin)
-{
+void sir_finish_lists(sir_key_lists *lists, uint64_t *scratch, const sir_inverted *out, uint64_t *start, uint64_t *window_begin) {
     uint64_t at = 0, entries = 0;
     for (uint32_t term = 0; term < lists->num_terms; term++) {
         uint64_t *keys = lists->keys + lists->begin[term];
@@ -97,10 +84,9 @@ void sir_finish_lists(sir_key_lists *lists, uint64_t *scratch, const sir_inverte
         for (uint64_t i = 0; i < n; i++, at++) {
             uint32_t doc = (uint32_t)(keys[i] >> 32), payload = (uint32_t)keys[i];
             out->docs[at] = (uint16_t)doc;
-            out->impacts[at] = lists->impacts ? lists->impacts[payload]
-                                              : sir_impact(lists->weights[payload], lists->scale, &lists->clipped);
-            if (out->weights)
-                out->weights[at] = lists->weights[payload];
+            out->impacts[at] =
+                lists->impacts ? lists->impacts[payload] : sir_impact(lists->weights[payload], lists->scale, &lists->clipped);
+            if (out->weights) out->weights[at] = lists->weights[payload];
             if (doc >> 16 != last) {
                 last = doc >> 16;
                 out->window[entries] = (uint16_t)last;

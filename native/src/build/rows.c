@@ -1,8 +1,7 @@
 /* Passes over the input of a build: checking, quantising, hashing. */
 #include "sparseir.h"
 
-void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, int64_t *row)
-{
+void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, int64_t *row) {
     const int64_t *indptr = rows->indptr;
     *row = -1;
     for (int64_t i = 0; i < num_rows; i++) {
@@ -22,12 +21,10 @@ void sir_check_rows(const sir_rows *rows, int64_t num_rows, uint32_t num_terms, 
     }
 }
 
-void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out)
-{
+void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out) {
     for (int64_t i = 0; i < n; i++) {
         uint64_t hash = 0xcbf29ce484222325u;
-        for (uint64_t p = offsets[i]; p < offsets[i + 1]; p++)
-            hash = (hash ^ bytes[p]) * 0x100000001b3u;
+        for (uint64_t p = offsets[i]; p < offsets[i + 1]; p++) hash = (hash ^ bytes[p]) * 0x100000001b3u;
         out[i] = hash;
     }
 }

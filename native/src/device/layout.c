@@ -17,24 +17,18 @@ typedef struct segment { /* the postings of one term in one window */
     uint32_t window;
 } segment;
 
-static segment next_segment(const sir_posting_runs *runs, uint64_t run, uint64_t at)
-{
+static segment next_segment(const sir_posting_runs *runs, uint64_t run, uint64_t at) {
     const uint32_t shift = runs->window_shift, inside = runs->docs[at] >> shift;
     const uint64_t end = runs->run_end[run];
     segment s = {at, 1, (runs->run_base[run] >> shift) + inside};
 
-    while (at + s.length < end && (uint32_t)(runs->docs[at + s.length] >> shift) == inside)
-        s.length++;
+    while (at + s.length < end && (uint32_t)(runs->docs[at + s.length] >> shift) == inside) s.length++;
     return s;
 }
 
-static uint64_t padded(uint64_t length, uint32_t group)
-{
-    return (length + group - 1) / group * group;
-}
+static uint64_t padded(uint64_t length, uint32_t group) { return (length + group - 1) / group * group; }
 
-int32_t sir_device_layout_measure(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error)
-{
+int32_t sir_device_layout_measure(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error) {
     const uint64_t num_windows = ((uint64_t)runs->num_docs + (1u << runs->window_shift) - 1) >> runs->window_shift;
 
     memset(out->window_entry, 0, (num_windows + 1) * sizeof *out->window_entry);
@@ -58,10 +52,9 @@ int32_t sir_device_layout_measure(const sir_posting_runs *runs, const sir_device
     return SIR_OK;
 }
 
-/* Where posting number p of the bank order stands in memory, so that lane l of a warp, which loads `group` neighbours
+/* Where posting number p of the bank order is in memory, so that lane l of a warp, which loads `group` neighbours
  * at once, meets row i of the order in its i-th add: a tile of 32 * group postings is stored transposed. */
-static uint64_t place_of(uint64_t p, uint64_t list_length, uint32_t group)
-{
+static uint64_t place_of(uint64_t p, uint64_t list_length, uint32_t group) {
     const uint64_t tile = (uint64_t)BANKS * group, start = p / tile * tile, q = p - start;
     const uint64_t lanes = list_length - start < tile ? (list_length - start) / group : BANKS;
 
@@ -69,8 +62,7 @@ static uint64_t place_of(uint64_t p, uint64_t list_length, uint32_t group)
 }
 
 /* Writes one list in bank order: level r holds the r-th posting of every bank that has one. */
-static int write_list(const sir_posting_runs *runs, segment s, uint16_t *local, uint8_t *impact)
-{
+static int write_list(const sir_posting_runs *runs, segment s, uint16_t *local, uint8_t *impact) {
     const uint16_t mask = (uint16_t)((1u << runs->window_shift) - 1);
     const uint16_t *docs = runs->docs + s.first;
     const uint64_t total = padded(s.length, runs->group);
@@ -80,13 +72,11 @@ static int write_list(const sir_posting_runs *runs, segment s, uint16_t *local, 
         const uint32_t bank = docs[i] & (BANKS - 1), level = seen[bank]++;
         if (level >= MAX_LEVELS)
             return 0; /* only a damaged file repeats documents; the arrays above hold what a sound one can need */
-        if (level == levels)
-            members[levels++] = 0;
+        if (level == levels) members[levels++] = 0;
         members[level] |= 1u << bank;
     }
     start[0] = 0;
-    for (uint32_t r = 0; r < levels; r++)
-        start[r + 1] = start[r] + (uint32_t)__builtin_popcount(members[r]);
+    for (uint32_t r = 0; r < levels; r++) start[r + 1] = start[r] + (uint32_t)__builtin_popcount(members[r]);
     memset(seen, 0, sizeof seen);
     for (uint64_t i = 0; i < s.length; i++) {
         const uint32_t bank = docs[i] & (BANKS - 1), level = seen[bank]++;
@@ -103,14 +93,12 @@ static int write_list(const sir_posting_runs *runs, segment s, uint16_t *local, 
     return 1;
 }
 
-int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error)
-{
+int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error) {
     const uint64_t num_windows = ((uint64_t)runs->num_docs + (1u << runs->window_shift) - 1) >> runs->window_shift;
     uint64_t *entry_at = malloc((2 * num_windows + 1) * sizeof *entry_at), *posting_at = entry_at + num_windows;
     int32_t status = SIR_OK;
 
-    if (!entry_at)
-        return sir_fail(error, SIR_ERROR_MEMORY, "", "no memory for the cursors of the windows");
+    if (!entry_at) return sir_fail(error, SIR_ERROR_MEMORY, "", "no memory for the cursors of the windows");
     memcpy(entry_at, out->window_entry, num_windows * sizeof *entry_at);
     memcpy(posting_at, out->window_posting, num_windows * sizeof *posting_at);
     for (uint64_t run = 0; run < runs->num_runs && status == SIR_OK; run++) {
@@ -128,8 +116,7 @@ int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_la
         }
     }
     for (uint64_t w = 0; w < num_windows; w++)
-        out->entry_start[out->window_entry[w + 1] + w] =
-            (uint32_t)(out->window_posting[w + 1] - out->window_posting[w]);
+        out->entry_start[out->window_entry[w + 1] + w] = (uint32_t)(out->window_posting[w + 1] - out->window_posting[w]);
     free(entry_at);
     return status;
 }

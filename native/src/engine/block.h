@@ -30,7 +30,7 @@ typedef struct sir_block_batch {
     uint64_t postings; /* products added */
 } sir_block_batch;
 
-/* The bytes in which a list's postings of one block are to be found. */
+/* Where a list's postings of one block are: among `count` postings, or in the bits of `present`. */
 typedef struct sir_block_range {
     const uint16_t *docs; /* NULL without lows: `present` says which documents of the block hold the term */
     const uint8_t *lows;  /* not NULL: lowest bytes of the doc_ids in the block's bucket of 256 documents */
@@ -45,7 +45,7 @@ static inline uint32_t sir_max(uint32_t a, uint32_t b) { return a > b ? a : b; }
 /* Level of a block in a row of nibbles. */
 static inline uint32_t sir_block_level(const uint8_t *nibbles, uint32_t block) {
     uint32_t byte = nibbles[(uint64_t)(block >> 6) * 32 + (block & 31)];
-    return byte >> (block >> 3 & 4) & 15; /* 32 of 64 blocks stand in high nibbles; a branch here would be a coin toss */
+    return byte >> (block >> 3 & 4) & 15; /* half of all blocks are in high nibbles; the processor could not predict a branch */
 }
 
 /* What an impact contributes to a bound, in units, rounded up: scale is floor(256 * weight / unit) + 1, so that the product

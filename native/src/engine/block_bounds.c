@@ -1,9 +1,9 @@
 /* Upper bounds of all blocks, in 16-bit units.
  *
  * unit is chosen so that the sum of every term's largest contribution fits 16 bits, and every contribution is rounded up
- * to units: bound · unit >= score of every document in the block. Terms with a bound row contribute what their level of
- * the block stands for, which is never below the block's true maximum; terms without one, which are few documents long,
- * contribute the maximum over their own postings in the block.
+ * to units: bound · unit >= score of every document in the block. A term with a bound row contributes the impact of the block's
+ * level, which is never below the block's true maximum. A term without one has few postings and contributes the largest of those
+ * that lie in the block.
  */
 #include <string.h>
 
@@ -46,7 +46,7 @@ void sir_choose_blocks(const sir_context *c, sir_block_filter *f) {
     for (uint32_t window = 0; window * WINDOW_SUPERS < s->num_supers; window++) f->num_windows += window_wanted(c, f, window);
 }
 
-/* The same for a packed list, whose doc_ids of a window have to be unpacked. */
+/* Adds the maxima of a packed list's postings in a window, whose doc_ids have to be unpacked first. */
 static void add_packed_maxima(const sir_context *c, sir_block_filter *f, const sir_list *list, uint8_t bit, uint32_t window) {
     const uint32_t first = window * WINDOW_BLOCKS;
     sir_list part = *list;
@@ -97,8 +97,8 @@ static void sort_lists(sir_list *lists, uint32_t count, int short_last) {
     }
 }
 
-/* Puts the lists without a bound row behind the first phase, which is the heaviest lists that hold a sixth of what all may
- * contribute: it drops many blocks, and finding a block's postings in a list without a row costs the most. */
+/* Makes the lists without a bound row the second phase of scoring. The first is the heaviest lists, which hold a sixth of what all
+ * may contribute: after it many blocks are dropped, and a block's postings cost the most to find in a list without a row. */
 static void place_short_lists(sir_context *c, sir_block_filter *f) {
     uint64_t all = 0, held = 0;
     uint32_t num_rows = f->num_bounded;

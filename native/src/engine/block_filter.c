@@ -25,8 +25,10 @@ static uint32_t floor_units(const sir_context *c, const sir_block_filter *f) {
     return units == 0 ? 1 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
 }
 
-/* First list of the next phase. The lists without a bound row are one; phases behind them end where half, then three
- * quarters of what is left may have been scored, and where the lists end that are in the bounds. */
+/* One past the last list of the phase that begins with list `first`. The heaviest lists are the first phase, those without a bound
+ * row the second. Each phase after them takes lists until half of what the remaining ones may contribute is scored, since a check
+ * between two phases drops most blocks when it comes after the heavy lists; lists that are not in the bounds have phases of their
+ * own. A tail of fewer than four lists is not worth another check. */
 static uint32_t phase_end(const sir_context *c, const sir_block_filter *f, uint32_t first) {
     const uint32_t behind_short = f->first_short + f->num_short;
     if (first < behind_short) return sir_min(first < f->first_short ? f->first_short : behind_short, first + SIR_PHASE_LISTS);
@@ -34,13 +36,12 @@ static uint32_t phase_end(const sir_context *c, const sir_block_filter *f, uint3
     uint64_t left = 0, done = 0;
     for (uint32_t i = first; i < last; i++) left += sir_largest_contribution(&c->lists[i]);
     uint32_t end = first;
-    while (end < last && end - first < SIR_PHASE_LISTS && 2 * done < left)
-        done += sir_largest_contribution(&c->lists[end++]);
+    while (end < last && end - first < SIR_PHASE_LISTS && 2 * done < left) done += sir_largest_contribution(&c->lists[end++]);
     return last - end < 4 && end - first + 4 <= SIR_PHASE_LISTS ? last : end;
 }
 
-/* Tasks of lists first .. last - 1 in the blocks of the batch that may hold them. Takes what a list contributes at most
- * off the blocks' remaining bounds. */
+/* Makes the tasks of lists first .. last - 1 in those blocks of the batch that may hold them, and subtracts what these lists add at
+ * most from the remaining bounds of the blocks. */
 static uint32_t make_tasks(const sir_block_filter *f, const uint32_t *blocks, uint32_t num_slots, uint32_t first, uint32_t last) {
     const uint32_t behind_short = f->first_short + f->num_short;
     uint32_t count = 0;
@@ -60,15 +61,16 @@ static uint32_t make_tasks(const sir_block_filter *f, const uint32_t *blocks, ui
             }
         }
     }
-    /* Of what the lists without a row contribute only the sum is known: it goes when all are scored. */
+    /* Of the lists without a row only the sum of their contributions is known: it is subtracted once all of them are scored. */
     for (uint32_t slot = 0; f->num_short > 0 && last == behind_short && slot < num_slots; slot++)
         f->remaining[slot] -= f->short_bounds[blocks[slot]];
     for (uint32_t i = 0; count > 0 && i < SIR_PIPELINE; i++) f->tasks[count + i] = f->tasks[count - 1];
     return count;
 }
 
-/* Drops the blocks that cannot reach the threshold any more with what lists `next` and later may add; the others move to
- * the front. */
+/* Drops the blocks that cannot reach the threshold with what list `next` and the later ones may still add; the others move to the
+ * front. Safe in exact search: the largest score so far of a document that may be a hit, plus the bound of what is left, is at least
+ * every such document's final score. */
 static uint32_t drop_blocks(const sir_context *c, sir_block_filter *f, uint32_t *blocks, uint32_t num_slots, uint32_t next) {
     uint64_t light = 0;
     for (uint32_t i = sir_max(next, f->num_bounded); i < c->num_lists; i++) light += sir_largest_contribution(&c->lists[i]);
@@ -127,7 +129,7 @@ static void score_batch(sir_context *c, sir_block_filter *f, uint32_t *blocks, u
     c->stats->postings_scored += batch.postings;
 }
 
-/* Scores blocks in batches, passing over those whose bound has fallen below the threshold meanwhile. Batches begin small,
+/* Scores blocks in batches, except those whose bound is below the threshold by the time they come up. The first batches are small,
  * so that the threshold rises early. */
 static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *blocks, uint32_t count) {
     uint32_t batch[SIR_BATCH_SLOTS], size = FIRST_BATCH;
@@ -146,8 +148,8 @@ static void score_all(sir_context *c, sir_block_filter *f, const uint32_t *block
     }
 }
 
-/* Score that the bounds of at least `wanted` candidates reach; or else, cheaper and enough to start with, those of so many
- * superblocks of all segments in their best block. */
+/* A score that the bounds of at least `wanted` candidates reach, or, where candidates are not asked for, the best blocks of as many
+ * superblocks: fewer numbers to select from, and good enough to start with. Over all segments. */
 static uint64_t first_cut(const sir_context *segments, uint32_t num_segments, uint32_t wanted, int of_candidates) {
     uint64_t *keys = (uint64_t *)(void *)segments->workspace->positions;
     uint32_t count = 0;
@@ -184,7 +186,8 @@ static void order_by_bound(const sir_block_filter *f) {
         f->ordered[starts[(largest - f->bounds[f->blocks[i]]) * 256 / span]++] = f->blocks[i];
 }
 
-/* Gathers the blocks of every segment whose bound reaches `score` and the threshold; returns what scoring them costs. */
+/* Makes candidates of the blocks whose bound reaches both `score` and the threshold, in every segment; returns what scoring them
+ * would cost. */
 static double collect_candidates(sir_context *segments, uint32_t num_segments, uint64_t score) {
     double cost = 0;
     for (uint32_t i = 0; i < num_segments; i++) {
@@ -192,8 +195,8 @@ static double collect_candidates(sir_context *segments, uint32_t num_segments, u
         sir_block_filter *f = c->filter;
         const uint64_t units = (score + f->unit - 1) / f->unit;
         f->cut = sir_max(units > UINT32_MAX ? UINT32_MAX : (uint32_t)units, floor_units(c, f));
-        f->num_candidates = c->kernels->collect_bounds(f->bounds, c->segment->num_blocks, f->cut,
-                                                       f->filtered ? f->allowed : NULL, f->blocks);
+        f->num_candidates =
+            c->kernels->collect_bounds(f->bounds, c->segment->num_blocks, f->cut, f->filtered ? f->allowed : NULL, f->blocks);
         cost += sir_cost_blocks(c, f->num_candidates);
     }
     return cost;

@@ -21,21 +21,21 @@ typedef struct sir_chunk {
 typedef struct sir_cursor {
     sir_list list;
     sir_chunk chunk;
-    const uint16_t *docs;  /* docs[0] belongs to posting docs_first; good up to chunk_end */
+    const uint16_t *docs; /* docs[0] belongs to posting docs_first; good up to chunk_end */
     uint32_t docs_first, chunk_end;
-    uint64_t upper_bound;  /* weight * list_max */
-    uint32_t doc;          /* current document; num_docs behind the last */
-    uint32_t position;     /* posting of the current document */
-    uint32_t span_end;     /* posting behind the span */
+    uint64_t upper_bound; /* weight * list_max */
+    uint32_t doc;         /* current document; num_docs past the last */
+    uint32_t position;    /* posting of the current document */
+    uint32_t span_end;    /* one past the span's last posting */
     uint32_t span, num_spans, num_docs;
-    uint32_t base;         /* doc_id of the span's window's first document */
+    uint32_t base; /* doc_id of the span's window's first document */
 } sir_cursor;
 
 /* A list in WAND. */
 typedef struct sir_lead {
-    uint32_t doc;       /* not behind the cursor's document: the cursor moves up to it only when it is asked */
-    uint32_t bound;     /* the most that the list adds to a score in the range that is searched */
-    float worth;        /* bound / df. Lists are asked by falling worth: a large bound settles much about the document that is
+    uint32_t doc;   /* at least the cursor's document: the cursor moves up only when it is asked for a document */
+    uint32_t bound; /* the most that the list adds to a score in the range that is searched */
+    float worth;    /* bound / df. Lists are asked by falling worth: a large bound settles much about the document that is
                            asked for, and a cursor over a short list moves far. */
     sir_cursor *cursor;
 } sir_lead;
@@ -48,13 +48,14 @@ typedef struct sir_window_list {
     uint64_t bounds_until; /* sum of the bounds of this list and of the weaker ones */
 } sir_window_list;
 
-/* Unpacks postings from `start` on, of the span that ends at c->span_end; `doc` bounds the first from below as in
- * sir_packed_bit. Nothing is left where a damaged list has no more. */
+/* Unpacks the next chunk, from posting `start` up to the span's end at most. `doc` is a lower bound of the first one's document, as
+ * sir_packed_bit takes it. In a damaged list the chunk may come out empty. */
 static inline void sir_cursor_unpack(sir_cursor *c, uint32_t start, uint32_t doc) {
     const uint32_t count = sir_min(SIR_CHUNK, c->span_end - start);
     c->docs = c->chunk.room;
     c->docs_first = start;
-    c->chunk_end = start + sir_unpack(c->chunk.kernels, &c->list, sir_packed_bit(&c->list, start, doc), start, count, c->chunk.room);
+    c->chunk_end =
+        start + sir_unpack(c->chunk.kernels, &c->list, sir_packed_bit(&c->list, start, doc), start, count, c->chunk.room);
 }
 
 /* Sets the cursor to the first posting of span `span` or of a later one. */
@@ -80,8 +81,8 @@ static inline void sir_cursor_enter(const sir_segment *s, sir_cursor *c, uint32_
             if (c->chunk_end == start) break;
         }
         c->doc = c->base | c->docs[start - c->docs_first];
-        /* subtle: a damaged list may name documents behind the last, or fall back; the cursor then ends, so that
-         * whoever loops over it ends too. */
+        /* subtle: a damaged list may name documents past the last one, or go back; the cursor then ends, so that a loop
+         * over it ends too. */
         if (c->doc >= c->num_docs) break;
         return;
     }
@@ -98,9 +99,8 @@ static inline void sir_cursor_open(const sir_segment *s, sir_cursor *c, const si
     c->docs_first = 0;
     c->upper_bound = list->weight * (uint64_t)t->list_max;
     c->num_docs = s->num_docs;
-    c->num_spans = t->cell_shift == SIR_SPARSE
-                       ? t->num_windows
-                       : (uint32_t)(((uint64_t)s->num_docs + (1u << t->cell_shift) - 1) >> t->cell_shift);
+    c->num_spans = t->cell_shift == SIR_SPARSE ? t->num_windows
+                                               : (uint32_t)(((uint64_t)s->num_docs + (1u << t->cell_shift) - 1) >> t->cell_shift);
     c->span = c->position = c->doc = c->span_end = c->chunk_end = c->base = 0;
 }
 
@@ -126,8 +126,8 @@ static inline uint32_t sir_cursor_span(const sir_segment *s, const sir_cursor *c
     return span;
 }
 
-/* Number of the first posting from `position` on, in the chunks of the span, whose document is >= wanted: the low half of a
- * doc_id; c->span_end when there is none. */
+/* Number of the first posting of the span, from `position` on, whose document has low half >= wanted; c->span_end when there is none.
+ * Goes on from chunk to chunk. */
 static inline uint32_t sir_cursor_seek(sir_cursor *c, uint32_t position, uint32_t wanted) {
     for (;;) {
         const uint16_t *docs = c->docs;

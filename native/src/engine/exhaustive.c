@@ -1,7 +1,7 @@
 /* Exhaustive scoring, term at a time over windows of 65,536 documents whose accumulators stay in the second-level cache.
  *
  * Every posting of every query term is added; only the choice of hits uses a threshold. Correct because an accumulator
- * is compared after all terms have been added to its window. Windowed term-at-a-time scoring after SINDI (2025); new
+ * is compared after all terms have been added to its window. Windowed term-at-a-time scoring after SINDI (2025). New
  * here: the most frequent terms, which hold most postings of a long query, are scored from bitmaps, 64 documents and
  * four terms at a time, which also saves clearing the accumulators. Windows of a first-level cache's size were measured
  * 1.4 times slower: each list's share of them is too short for the memory system.
@@ -10,7 +10,7 @@
 
 #include "engine/engine.h"
 
-/* Loads the beginning of what the list's next window will read; the processor finds the stream from there. */
+/* Prefetches the beginning of the list's next window; the processor follows the stream from there. */
 static inline void prefetch_next(const sir_list *list) {
     __builtin_prefetch(list->impacts + list->end);
     if (list->docs == NULL) {
@@ -82,7 +82,7 @@ void sir_engine_exhaustive(sir_context *c) {
     sir_workspace *w = c->workspace;
     const uint32_t num_bitmaps = bitmap_lists_first(c);
     c->stats->queries[SIR_ENGINE_EXHAUSTIVE]++;
-    /* A filter that gave up has walked the short lists to their ends already. */
+    /* A block filter that gave up has left the short lists at their last windows. */
     for (uint32_t i = 0; i < c->num_lists; i++) c->lists[i].next_window = 0;
     for (uint64_t first = 0; first < s->num_docs; first += SIR_WINDOW_DOCS) {
         const uint64_t left = s->num_docs - first;

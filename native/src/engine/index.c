@@ -43,8 +43,7 @@ static int build_live(sir_segment *s, const sir_segment_source *source, sir_erro
 
 static uint64_t largest_ordinal(const sir_segment *s) {
     uint64_t last = s->num_docs == 0 ? 0 : s->num_docs - 1;
-    for (uint32_t d = 0; s->ordinals != NULL && d < s->num_docs; d++)
-        last = s->ordinals[d] > last ? s->ordinals[d] : last;
+    for (uint32_t d = 0; s->ordinals != NULL && d < s->num_docs; d++) last = s->ordinals[d] > last ? s->ordinals[d] : last;
     return s->ordinal_base + last;
 }
 
@@ -64,14 +63,13 @@ static int check_ordinals(sir_index *index, uint64_t ordinal_end, sir_error *err
     return SIR_OK;
 }
 
-int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, const sir_index_options *options,
-                   sir_index **out, sir_error *error) {
+int sir_index_open(const sir_segment_source *segments, uint32_t num_segments, const sir_index_options *options, sir_index **out,
+                   sir_error *error) {
     *out = NULL;
     const double doc_scale = options->doc_scale;
     const sir_kernels *kernels = sir_kernels_for(options->isa);
     if (kernels == NULL)
-        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "instruction set %" PRIu32 " is not available here",
-                        options->isa);
+        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "instruction set %" PRIu32 " is not available here", options->isa);
     if (!(doc_scale > 0)) return sir_fail(error, SIR_ERROR_ARGUMENT, "", "doc_scale must be positive, not %g", doc_scale);
     sir_index *index = calloc(1, sizeof *index);
     sir_segment *array = calloc((size_t)num_segments + 1, sizeof *array);

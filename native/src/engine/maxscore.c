@@ -21,7 +21,8 @@ static uint64_t window_bound(const sir_segment *s, const sir_list *list, uint32_
     return (uint64_t)list->weight * largest;
 }
 
-/* Orders the lists by rising bound in the window and returns how many are non-essential. */
+/* Orders the lists by rising bound in the window and returns how many are non-essential: a document that only these hold scores less
+ * than the floor. */
 static uint32_t part_lists(sir_context *c, uint32_t window, uint32_t floor) {
     sir_window_list *lists = c->workspace->window_lists;
     for (uint32_t i = 0; i < c->num_lists; i++) {
@@ -48,7 +49,7 @@ static uint32_t packed_impact(const sir_segment *s, sir_cursor *cursor, uint32_t
     return cursor->doc == doc ? cursor->list.impacts[cursor->position] : 0;
 }
 
-/* The list's posting of a local document among those of the window at or behind its cursor; 0 when there is none. */
+/* Impact of a document of the window, from list->start on, which never moves back; 0 when the list does not hold it. */
 static uint32_t impact_of(const sir_segment *s, const sir_window_list *l, uint32_t window, uint32_t local) {
     sir_list *list = l->list;
     const sir_term *t = list->term;
@@ -101,8 +102,7 @@ static void search_window(sir_context *c, uint32_t window, uint32_t docs) {
     SIR_ASSERT(optional < floor);
     const uint64_t *mask = c->mask == NULL ? NULL : c->mask + (uint64_t)window * (SIR_WINDOW_DOCS / 64);
     const uint32_t found = c->kernels->collect(w->accumulator, docs, (uint32_t)(floor - optional), mask, w->positions);
-    for (uint32_t i = 0; i < found; i++)
-        complete(c, num_optional, window, w->positions[i], w->accumulator[w->positions[i]]);
+    for (uint32_t i = 0; i < found; i++) complete(c, num_optional, window, w->positions[i], w->accumulator[w->positions[i]]);
     c->stats->documents_scored += found;
 }
 

@@ -6,7 +6,8 @@
 enum { MAX_IMPACT = 255 };
 
 /* Integer weights with the given limit; returns their sum. */
-static uint64_t round_weights(const float *weights, const uint64_t *order, uint64_t count, double scale, uint64_t limit, uint32_t *out) {
+static uint64_t round_weights(const float *weights, const uint64_t *order, uint64_t count, double scale, uint64_t limit,
+                              uint32_t *out) {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < count; i++) {
         const double level = floor((double)weights[order == NULL ? i : (uint32_t)order[i]] / scale + 0.5);

@@ -4,15 +4,15 @@
 #include "engine/engine.h"
 #include "engine/quantize.h"
 
-int sir_query_prepare(const uint32_t *term_ids, const float *weights, uint32_t num_terms, sir_workspace *w,
-                      uint32_t *num_left, double *query_scale, sir_error *error) {
+int sir_query_prepare(const uint32_t *term_ids, const float *weights, uint32_t num_terms, sir_workspace *w, uint32_t *num_left,
+                      double *query_scale, sir_error *error) {
     uint32_t count = 0;
     *num_left = 0;
     for (uint32_t i = 0; i < num_terms; i++) {
         if (!(weights[i] >= 0 && weights[i] <= 3.402823466e38f))
             return sir_fail(error, SIR_ERROR_ARGUMENT, "",
-                            "query term %" PRIu32 " has weight %g; weights must be finite and not negative",
-                            term_ids[i], (double)weights[i]);
+                            "query term %" PRIu32 " has weight %g; weights must be finite and not negative", term_ids[i],
+                            (double)weights[i]);
         if (weights[i] != 0) w->term_order[count++] = (uint64_t)term_ids[i] << 32 | i;
     }
     sir_sort_descending(w->term_order, count);

@@ -23,8 +23,8 @@ static const engine_functions ENGINES[SIR_NUM_ENGINES] = {
     [SIR_ENGINE_APPROXIMATE] = {.all = sir_engine_approximate},
 };
 
-/* Finding a query's lists reads memory nobody has touched, at a place that the step before tells: each of three steps is
- * taken for all terms of all segments before the next, so that the loads overlap. First: where look-up tables tell. */
+/* Finding a query's lists reads memory that is in no cache, in three steps each of which tells the next where to read. Each step is
+ * taken for all terms of all segments before the next, so that the loads overlap. First: the look-up tables. */
 static void prefetch_lookups(const sir_index *index, const sir_workspace *w, uint32_t num_terms) {
     for (uint32_t i = 0; i < index->num_segments; i++) {
         const sir_segment *s = &index->segments[i];
@@ -33,7 +33,7 @@ static void prefetch_lookups(const sir_index *index, const sir_workspace *w, uin
     }
 }
 
-/* Second: the terms of the query that the segment holds; returns how many. */
+/* Second: the records of the query's terms that the segment holds; returns how many these are. */
 static uint32_t find_terms(const sir_segment *s, const sir_workspace *w, uint32_t num_terms, sir_list *lists) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < num_terms; i++) {
@@ -60,9 +60,9 @@ static void open_lists(const sir_segment *s, sir_list *lists, uint32_t count) {
     }
 }
 
-/* Initial threshold from the ladders of largest impacts: rank k + deleted of a list scores at least its impact times
- * the query weight, so k live documents do. Under a filter nothing is known about the documents of a ladder. The largest
- * segment alone is asked: others seldom know better, and each would cost a read a term. */
+/* Initial threshold from the ladders of largest impacts. In a list, k + deleted documents have at least the impact of that rank, so
+ * that k live ones score at least that impact times the query weight. Under a filter nothing is known about which documents a ladder
+ * counts. Only the largest segment is asked: others seldom know a higher threshold, and each would cost a read a term. */
 static void prefetch_ladders(const sir_context *c) {
     for (uint32_t i = 0; i < c->num_lists; i++) __builtin_prefetch(&c->segment->ladder[16 * (uint64_t)c->lists[i].index]);
 }
@@ -86,8 +86,8 @@ void sir_search_each(sir_context *segments, uint32_t num_segments, void (*engine
 }
 
 /* The search in each segment that holds a term of the query; returns how many those are. */
-static uint32_t make_contexts(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms,
-                              sir_topk *top, sir_stats *stats) {
+static uint32_t make_contexts(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms, sir_topk *top,
+                              sir_stats *stats) {
     const int approximate = r->engine == SIR_ENGINE_APPROXIMATE && r->allowed == NULL;
     uint32_t count = 0;
     prefetch_lookups(index, w, num_terms);
@@ -120,8 +120,7 @@ static uint32_t make_contexts(const sir_index *index, const sir_request *r, sir_
     return count;
 }
 
-static void search_segments(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms,
-                            sir_topk *top) {
+static void search_segments(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms, sir_topk *top) {
     sir_stats discarded = {0}, *stats = r->stats != NULL ? r->stats : &discarded;
     /* What approximate search loses is measured without a filter: with one, the answer is exact. */
     const uint32_t engine = r->engine == SIR_ENGINE_APPROXIMATE && r->allowed != NULL ? SIR_ENGINE_AUTO : r->engine;
@@ -133,12 +132,9 @@ static void search_segments(const sir_index *index, const sir_request *r, sir_wo
         sir_search_each(w->contexts, count, ENGINES[engine].each);
 }
 
-static int check_request(const sir_index *index, const sir_request *r, uint32_t num_terms, sir_workspace *w,
-                         sir_error *error) {
-    if (r->k == 0 || r->k > 1u << 30)
-        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "k must be 1 .. 2^30, not %" PRIu32, r->k);
-    if (r->engine >= SIR_NUM_ENGINES)
-        return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
+static int check_request(const sir_index *index, const sir_request *r, uint32_t num_terms, sir_workspace *w, sir_error *error) {
+    if (r->k == 0 || r->k > 1u << 30) return sir_fail(error, SIR_ERROR_ARGUMENT, "", "k must be 1 .. 2^30, not %" PRIu32, r->k);
+    if (r->engine >= SIR_NUM_ENGINES) return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no engine %" PRIu32, r->engine);
     if ((index->engines >> r->engine & 1) == 0)
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "engine %" PRIu32 " needs maxima of blocks, which a compact segment lacks",
                         r->engine);
@@ -150,8 +146,8 @@ static int check_request(const sir_index *index, const sir_request *r, uint32_t 
         return sir_fail(error, SIR_ERROR_ARGUMENT, "", "the workspace must start at a multiple of 64");
     const uint64_t needed = sir_workspace_bytes(index, r->k, num_terms);
     if (needed > r->workspace_bytes)
-        return sir_fail(error, SIR_ERROR_MEMORY, "", "the workspace has %" PRIu64 " bytes and needs %" PRIu64,
-                        r->workspace_bytes, needed);
+        return sir_fail(error, SIR_ERROR_MEMORY, "", "the workspace has %" PRIu64 " bytes and needs %" PRIu64, r->workspace_bytes,
+                        needed);
     sir_workspace_layout(index, r->k, num_terms, r->workspace, w);
     return SIR_OK;
 }
@@ -184,8 +180,7 @@ int sir_search(const sir_index *index, const sir_request *request, const uint32_
 }
 
 int sir_search_quantized(const sir_index *index, const sir_request *request, const uint32_t *term_ids,
-                         const uint32_t *query_weights, uint32_t num_terms, int64_t *ordinals, uint32_t *scores,
-                         sir_error *error) {
+                         const uint32_t *query_weights, uint32_t num_terms, int64_t *ordinals, uint32_t *scores, sir_error *error) {
     sir_workspace w;
     sir_topk top;
     uint64_t sum = 0;
@@ -215,9 +210,9 @@ int sir_search_batch(const sir_index *index, const sir_request *request, const s
         int64_t row = __atomic_fetch_add(batch->next, 1, __ATOMIC_RELAXED);
         if (row >= batch->num_queries) return SIR_OK;
         int64_t first = batch->indptr[row];
-        int status = sir_search(index, request, batch->term_ids + first, batch->weights + first,
-                                (uint32_t)(batch->indptr[row + 1] - first), batch->ordinals + row * request->k,
-                                batch->scores + row * request->k, error);
+        int status =
+            sir_search(index, request, batch->term_ids + first, batch->weights + first, (uint32_t)(batch->indptr[row + 1] - first),
+                       batch->ordinals + row * request->k, batch->scores + row * request->k, error);
         if (status != SIR_OK) return status;
     }
 }

@@ -2,8 +2,8 @@
  *
  * A view is small and the segment is not, so that the time goes into passing over postings of other documents. A frequent
  * term's bitmap is intersected with the subset's, 64 documents at a time; of any other list the documents are looked up in
- * the subset's bitmap, of which 8 KB, a window, are in use at once. Nothing that a damaged file says moves a read or write
- * outside the arrays: ranges are clamped as for searches, and each document is below 65,536 in its window. */
+ * the subset's bitmap, of which a window, 8 KB, is in use at once. Nothing in a damaged file moves a read or write outside the
+ * arrays: ranges are clamped as for searches, and each document is below 65,536 in its window. */
 #include <inttypes.h>
 
 #include "engine/packed.h"
@@ -130,7 +130,8 @@ static void cut_list(const sir_context *c, sir_list *list, uint32_t num_windows,
         if (out->ranks[first] == out->ranks[first + WORDS]) continue;
         sir_enter_window(s, list, window);
         if (list->start >= list->end) continue;
-        window_run run = {.first_word = first, .num_words = (uint32_t)(s->bits_stride - first < WORDS ? s->bits_stride - first : WORDS)};
+        window_run run = {.first_word = first,
+                          .num_words = (uint32_t)(s->bits_stride - first < WORDS ? s->bits_stride - first : WORDS)};
         if (bitmap)
             run.bits = s->bits + list->term->bits_row * s->bits_stride;
         else

@@ -4,7 +4,6 @@
 #include "sparseir.h"
 
 /* Records a fault and returns its code. error may be NULL, section "". */
-__attribute__((format(printf, 4, 5))) int sir_fail(sir_error *error, int code, const char *section,
-                                                   const char *format, ...);
+__attribute__((format(printf, 4, 5))) int sir_fail(sir_error *error, int code, const char *section, const char *format, ...);
 
 #endif

@@ -37,10 +37,9 @@ static int open_header(file_view *file, sir_segment *s, sir_error *error) {
                         read_u32(h + 8), sir_format_version());
     file->num_sections = read_u32(h + 12);
     if (read_u64(h + 16) != file->length)
-        return sir_fail(error, SIR_ERROR_FORMAT, "", "the segment should have %" PRIu64 " bytes and has %" PRIu64,
-                        read_u64(h + 16), file->length);
-    if (file->num_sections > MAX_SECTIONS ||
-        file->length < HEADER_BYTES + (uint64_t)file->num_sections * ENTRY_BYTES)
+        return sir_fail(error, SIR_ERROR_FORMAT, "", "the segment should have %" PRIu64 " bytes and has %" PRIu64, read_u64(h + 16),
+                        file->length);
+    if (file->num_sections > MAX_SECTIONS || file->length < HEADER_BYTES + (uint64_t)file->num_sections * ENTRY_BYTES)
         return sir_fail(error, SIR_ERROR_FORMAT, "", "a table of %" PRIu32 " sections does not fit in the file",
                         file->num_sections);
     s->num_docs = read_u32(h + 24);
@@ -50,9 +49,8 @@ static int open_header(file_view *file, sir_segment *s, sir_error *error) {
     if (s->num_docs > INT32_MAX || s->num_postings > file->length || s->ordinal_base > INT64_MAX)
         return sir_fail(error, SIR_ERROR_FORMAT, "", "the header's counts are out of range");
     if (read_u32(h + 48) != SIR_BLOCK_SHIFT || (read_u32(h + 52) & ~(uint32_t)(SIR_FLAG_PACKED | SIR_FLAG_NO_BLOCKS)) != 0)
-        return sir_fail(error, SIR_ERROR_FORMAT, "",
-                        "block_shift must be 5 and flags 0 .. 3; they are %" PRIu32 " and %" PRIu32, read_u32(h + 48),
-                        read_u32(h + 52));
+        return sir_fail(error, SIR_ERROR_FORMAT, "", "block_shift must be 5 and flags 0 .. 3; they are %" PRIu32 " and %" PRIu32,
+                        read_u32(h + 48), read_u32(h + 52));
     s->packed = (read_u32(h + 52) & SIR_FLAG_PACKED) != 0;
     s->without_blocks = (read_u32(h + 52) & SIR_FLAG_NO_BLOCKS) != 0;
     s->num_blocks = (uint32_t)(((uint64_t)s->num_docs + SIR_BLOCK_DOCS - 1) / SIR_BLOCK_DOCS);
@@ -61,8 +59,8 @@ static int open_header(file_view *file, sir_segment *s, sir_error *error) {
 }
 
 /* Finds a section and its number of elements of element_bytes each; count 0 and *out NULL when it is absent. */
-static int find_section(const file_view *file, const char *name, uint32_t element_bytes, const void **out,
-                        uint64_t *count, sir_error *error) {
+static int find_section(const file_view *file, const char *name, uint32_t element_bytes, const void **out, uint64_t *count,
+                        sir_error *error) {
     *out = NULL;
     *count = 0;
     for (uint32_t i = 0; i < file->num_sections; i++) {
@@ -74,8 +72,7 @@ static int find_section(const file_view *file, const char *name, uint32_t elemen
                             element_bytes);
         if (offset % 64 != 0 || offset > file->length || size > file->length - offset ||
             ((size + 63) / 64) * 64 + PADDING > file->length - offset)
-            return sir_fail(error, SIR_ERROR_FORMAT, name, "section %s (with its padding) does not lie inside the file",
-                            name);
+            return sir_fail(error, SIR_ERROR_FORMAT, name, "section %s (with its padding) does not lie inside the file", name);
         *out = file->bytes + offset;
         *count = size / element_bytes;
         return SIR_OK;
@@ -108,13 +105,13 @@ typedef struct {
 
 static int expect_count(const char *name, uint64_t have, uint64_t want, sir_error *error) {
     if (have == want) return SIR_OK;
-    return sir_fail(error, SIR_ERROR_FORMAT, name, "section %s should have %" PRIu64 " elements and has %" PRIu64, name,
-                    want, have);
+    return sir_fail(error, SIR_ERROR_FORMAT, name, "section %s should have %" PRIu64 " elements and has %" PRIu64, name, want,
+                    have);
 }
 
 static int open_sections(const file_view *file, sir_segment *s, sir_error *error) {
-    uint64_t terms, records, docs, doc_offsets, impacts, ladder, block_max, levels, super_max, bits, ordinals,
-        block_ordinals, window_starts;
+    uint64_t terms, records, docs, doc_offsets, impacts, ladder, block_max, levels, super_max, bits, ordinals, block_ordinals,
+        window_starts;
     section_slot slots[] = {
         {"TERM", 4, (const void **)&s->term_ids, &terms},
         {"TREC", sizeof(sir_term), (const void **)&s->terms, &records},
@@ -139,7 +136,7 @@ static int open_sections(const file_view *file, sir_segment *s, sir_error *error
         if (status != SIR_OK) return status;
     }
     s->num_rows = s->without_blocks && s->num_supers > 0 ? super_max / s->num_supers : levels / SIR_NUM_LEVELS;
-    if (s->packed) s->docs = NULL; /* an empty section is there, and stands nowhere */
+    if (s->packed) s->docs = NULL; /* the section is there, but empty */
     if (s->without_blocks) s->block_max = s->levels = NULL;
     s->bits_stride = ((uint64_t)s->num_docs + 63) / 64;
     s->num_bits_rows = s->bits_stride == 0 ? 0 : bits / s->bits_stride;
@@ -190,11 +187,9 @@ static const char *packed_fault(const sir_segment *s, const sir_term *t, uint64_
 /* The invariant a term record breaks, or NULL. */
 static const char *record_fault(const sir_segment *s, const sir_term *t) {
     if (t->df == 0 || t->df > s->num_docs) return "df must be 1 .. num_docs";
-    if (t->postings_start > s->num_postings || t->df > s->num_postings - t->postings_start)
-        return "postings must lie inside DOCS";
+    if (t->postings_start > s->num_postings || t->df > s->num_postings - t->postings_start) return "postings must lie inside DOCS";
     if (t->cell_shift == SIR_SPARSE) {
-        if (t->num_windows == 0 || t->directory_start > s->num_windows ||
-            t->num_windows > s->num_windows - t->directory_start)
+        if (t->num_windows == 0 || t->directory_start > s->num_windows || t->num_windows > s->num_windows - t->directory_start)
             return "the sparse directory must lie inside WNID";
     } else {
         if (t->cell_shift < SIR_BLOCK_SHIFT || t->cell_shift > 16) return "cell_shift must be 5 .. 16 or 255";
@@ -214,8 +209,7 @@ static int check_terms(const sir_segment *s, sir_error *error) {
     for (uint32_t i = 0; i < s->num_terms; i++) {
         const char *fault = record_fault(s, &s->terms[i]);
         if (fault == NULL && s->packed) fault = packed_fault(s, &s->terms[i], s->doc_offsets[i]);
-        if (fault != NULL)
-            return sir_fail(error, SIR_ERROR_FORMAT, "TREC", "term record %" PRIu32 ": %s", i, fault);
+        if (fault != NULL) return sir_fail(error, SIR_ERROR_FORMAT, "TREC", "term record %" PRIu32 ": %s", i, fault);
         if (i > 0 && s->term_ids[i] <= s->term_ids[i - 1])
             return sir_fail(error, SIR_ERROR_FORMAT, "TERM", "term ids must ascend; entry %" PRIu32 " does not", i);
     }

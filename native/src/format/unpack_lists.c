@@ -9,8 +9,7 @@ typedef struct {
 } bit_reader;
 
 /* Place of the next 1, or UINT64_MAX. */
-static uint64_t next_one(bit_reader *r)
-{
+static uint64_t next_one(bit_reader *r) {
     while (r->bit < 64 * r->num_words) {
         uint64_t word = r->bits[r->bit / 64] >> (r->bit % 64);
         if (word != 0) {
@@ -23,8 +22,7 @@ static uint64_t next_one(bit_reader *r)
 }
 
 /* One list; 0 when its doc_ids are not those that its directory counts. */
-static int unpack(const sir_term_tables *t, uint32_t term, uint16_t *docs)
-{
+static int unpack(const sir_term_tables *t, uint32_t term, uint16_t *docs) {
     uint64_t first = t->start[term], df = t->start[term + 1] - first;
     uint64_t height_words = ((((uint64_t)t->num_docs + 255) >> 8) + df + 63) / 64;
     int bitmap = t->bits_row[term] != 0xFFFFFFFFu;
@@ -42,17 +40,14 @@ static int unpack(const sir_term_tables *t, uint32_t term, uint16_t *docs)
         for (; p < end; p++) {
             uint64_t one = next_one(&reader);
             uint64_t doc = bitmap ? one : (one - (p - first)) << 8 | lows[p - first];
-            if (one == UINT64_MAX || doc >> 16 != t->window[w])
-                return 0;
+            if (one == UINT64_MAX || doc >> 16 != t->window[w]) return 0;
             docs[p] = (uint16_t)doc;
         }
     }
     return next_one(&reader) == UINT64_MAX;
 }
 
-void sir_unpack_lists(const sir_term_tables *tables, uint32_t num_terms, uint16_t *docs, uint32_t *term)
-{
+void sir_unpack_lists(const sir_term_tables *tables, uint32_t num_terms, uint16_t *docs, uint32_t *term) {
     for (*term = 0; *term < num_terms; ++*term)
-        if (!unpack(tables, *term, docs))
-            return;
+        if (!unpack(tables, *term, docs)) return;
 }

@@ -50,8 +50,8 @@ AVX2 static uint16_t add_in_order(uint16_t *to, const uint16_t *from, __m256i fi
 
 /* The contributions of a row, parted into low and high bytes, each twice. */
 AVX2 static inline void byte_tables(const uint16_t *contribution, __m256i *low, __m256i *high) {
-    const __m256i split = _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15, 0, 2, 4, 6, 8, 10, 12, 14,
-                                           1, 3, 5, 7, 9, 11, 13, 15);
+    const __m256i split = _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15, 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5,
+                                           7, 9, 11, 13, 15);
     __m256i parted = _mm256_shuffle_epi8(load(contribution), split); /* per lane: eight low bytes, eight high bytes */
     *low = _mm256_permute4x64_epi64(parted, 0x88);
     *high = _mm256_permute4x64_epi64(parted, 0xDD);

@@ -4,8 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX512 \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vnni,popcnt,bmi,bmi2,lzcnt")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vnni,popcnt,bmi,bmi2,lzcnt")))
 
 AVX512 static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
                                uint32_t *positions) {
@@ -49,21 +48,21 @@ AVX512 static inline __m512i expand64(sir_bitmap_cursor *t, uint32_t group) {
 
 /* Four terms: bytes of one document side by side, then u8 x s8 products summed in fours (vpdpbusd), once for the low
  * seven bits of the weights and once for the high five. Lane l of output j holds documents 16·l + 4·j .. + 3. */
-AVX512 static inline void add_quad(sir_bitmap_cursor *terms, uint32_t group, __m512i low[4], __m512i high[4],
-                                   __m512i low_weights, __m512i high_weights) {
+AVX512 static inline void add_quad(sir_bitmap_cursor *terms, uint32_t group, __m512i low[4], __m512i high[4], __m512i low_weights,
+                                   __m512i high_weights) {
     __m512i a = expand64(terms, group), b = expand64(terms + 1, group);
     __m512i c = expand64(terms + 2, group), d = expand64(terms + 3, group);
     __m512i ab0 = _mm512_unpacklo_epi8(a, b), ab1 = _mm512_unpackhi_epi8(a, b);
     __m512i cd0 = _mm512_unpacklo_epi8(c, d), cd1 = _mm512_unpackhi_epi8(c, d);
-    __m512i quad[4] = {_mm512_unpacklo_epi16(ab0, cd0), _mm512_unpackhi_epi16(ab0, cd0),
-                       _mm512_unpacklo_epi16(ab1, cd1), _mm512_unpackhi_epi16(ab1, cd1)};
+    __m512i quad[4] = {_mm512_unpacklo_epi16(ab0, cd0), _mm512_unpackhi_epi16(ab0, cd0), _mm512_unpacklo_epi16(ab1, cd1),
+                       _mm512_unpackhi_epi16(ab1, cd1)};
     for (int j = 0; j < 4; j++) {
         low[j] = _mm512_dpbusd_epi32(low[j], quad[j], low_weights);
         high[j] = _mm512_dpbusd_epi32(high[j], quad[j], high_weights);
     }
 }
 
-/* Passes over a group of 64 documents: every cursor moves behind its postings. */
+/* Skips a group of 64 documents: every cursor moves past its postings. */
 AVX512 static inline void skip_group(sir_bitmap_cursor *terms, uint32_t num_terms, uint32_t group) {
     for (uint32_t t = 0; t < num_terms; t++) {
         const uint8_t *next = terms[t].impacts + __builtin_popcountll(terms[t].bits[group]);
@@ -71,8 +70,8 @@ AVX512 static inline void skip_group(sir_bitmap_cursor *terms, uint32_t num_term
     }
 }
 
-AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, const uint64_t *mask,
-                                 sir_bitmap_cursor *terms, uint32_t num_terms) {
+AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, const uint64_t *mask, sir_bitmap_cursor *terms,
+                                 uint32_t num_terms) {
     for (uint32_t group = 0; group < num_groups; group++) {
         if (group % 8 == 0) {
             for (uint32_t t = 0; t < num_terms; t++) {
@@ -104,11 +103,11 @@ AVX512 static void bitmap_scores(uint32_t *accumulator, uint32_t num_groups, con
 }
 
 /* 32 postings at a time: a maximum within each run of equal blocks, taken over to the run's last posting in five doubling
- * steps. A run that may go on behind the vector is left for the next one; a block has 32 documents, so that a run fits. */
+ * steps. A run that may continue after the vector is left for the next one; a run fits a vector, as a block has 32 documents. */
 AVX512 static void add_block_maxima(const sir_list *list, uint8_t bit, uint32_t scale, uint16_t *bounds, uint8_t *lists) {
     const __m512i factor = _mm512_set1_epi16((int16_t)scale), one = _mm512_set1_epi16(1);
-    const __m512i lanes = _mm512_cvtepu8_epi16(_mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
-                                                                20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31));
+    const __m512i lanes = _mm512_cvtepu8_epi16(_mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
+                                                                19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31));
     uint16_t ended_blocks[32], ended_units[32];
     for (uint32_t i = list->start; i < list->end;) {
         const uint32_t count = sir_min(32, list->end - i);
@@ -234,9 +233,9 @@ AVX512 static inline uint32_t present_bits(__m512i docs, uint32_t wanted) {
     return (uint32_t)_mm512_reduce_or_epi32(_mm512_or_si512(low, high));
 }
 
-/* The postings of a block stand together and ascend, so that their impacts are in the order of the block's bits. */
-AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts,
-                                        uint32_t count, uint16_t base, uint32_t weight) {
+/* The postings of a block are neighbours and ascend, so that their impacts are in the order of the block's bits. */
+AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
+                                        uint16_t base, uint32_t weight) {
     const __m512i block = _mm512_set1_epi16((int16_t)base), clear = _mm512_set1_epi16(~(SIR_BLOCK_DOCS - 1));
     uint32_t added = 0;
     for (uint32_t i = 0; i < count; i += 32) {
@@ -259,9 +258,9 @@ AVX512 static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *d
 
 /* Positions of the set bits of a word, a byte each, in order. */
 AVX512 static inline __m512i bit_positions(uint64_t word) {
-    const __m512i ascending = _mm512_set_epi8(
-        63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32,
-        31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i ascending = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43,
+                                              42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22,
+                                              21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     return _mm512_maskz_compress_epi8(word, ascending);
 }
 
@@ -279,8 +278,7 @@ AVX512 static uint32_t unpack_bitmap(const uint64_t *bits, uint64_t num_words, u
     return sir_min(found, count);
 }
 
-AVX512 static uint32_t unpack_buckets(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run,
-                                      uint16_t *out) {
+AVX512 static uint32_t unpack_buckets(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run, uint16_t *out) {
     const __m512i lanes = bit_positions(UINT64_MAX);
     uint32_t found = 0;
     uint64_t keep = UINT64_MAX << (bit % 64);

@@ -7,8 +7,8 @@
  *   add_lows(accumulator, lows, impacts, count, base, weight)       the same from lowest bytes of doc_ids of one bucket
  *   select_bit(word, n)                                             place of the set bit number n, from 0; there is one
  *
- * A task reads memory nobody has touched: a directory entry, then postings whose place the entry tells. Both are
- * prefetched in a pipeline over the tasks, so that no load waits for another.
+ * A task reads memory that is in no cache: a directory entry, then the postings it points at. Both are prefetched in a pipeline
+ * over the tasks, so that no load waits for another.
  */
 #include <string.h>
 
@@ -32,8 +32,8 @@ static inline void sparse_range(const sir_segment *s, const sir_term *t, uint32_
     *start = sir_min(starts[lo], *end);
 }
 
-/* Postings of a packed list in a bucket that few bits behind bit `at`, `zeros` 0s away: *start and *end from bit 0 of the
- * bucket's numbering; see bucket_range. */
+/* bucket_range where the bucket does not end within the word read at bit `at`: passes `zeros` 0s, each the end of a bucket, word by
+ * word. *start is the bit after the last of them, *end the next 0. Both are UINT64_MAX where the bits run out. */
 TARGET static inline void far_bucket(const sir_list *list, uint64_t at, uint32_t zeros, uint64_t *start, uint64_t *end) {
     const uint64_t num_words = list->num_doc_words;
     uint64_t w = at / 64, gaps = w < num_words ? ~list->doc_bits[w] & UINT64_MAX << (at % 64) : 0;
@@ -55,35 +55,34 @@ TARGET static inline void far_bucket(const sir_list *list, uint64_t at, uint32_t
     *end = 64 * w + (uint32_t)__builtin_ctzll(gaps);
 }
 
-/* Postings of a packed list in bucket `bucket`, when posting `first` is the list's first in bucket `from` or behind it.
- * The place of its bits tells the number of a posting; both ends are clamped to df, whatever the bits are. */
+/* Postings *start .. *end - 1 of a packed list are those in bucket `bucket`; posting `first` is the list's first in bucket `from` or
+ * a later one. A bucket whose 1s begin at bit p has p - bucket postings before it, since each of the p bits is a posting or the end
+ * of a bucket. Both results are clamped to df, whatever the bits are. */
 TARGET static inline void bucket_range(const sir_list *list, uint32_t first, uint32_t from, uint32_t bucket, uint32_t *start,
                                        uint32_t *end) {
     const uint64_t at = (uint64_t)first + from, df = list->term->df;
-    const uint32_t zeros = bucket - from; /* to be passed */
-    uint64_t word = 0, begin, behind;
+    const uint32_t zeros = bucket - from; /* ends of buckets to pass */
+    uint64_t word = 0, begin, end_bit;
     if (at / 64 < list->num_doc_words) memcpy(&word, (const uint8_t *)list->doc_bits + at / 8, sizeof word);
-    /* Bit i + 1 is set where bit at + i is the 0 behind a bucket, and bit 0: a bucket begins behind each of them. The word
-     * may reach into the bytes behind the bits, but not before the last 0, which no bucket lies behind. */
+    /* Each set bit is the place, counted from `at`, where a bucket begins: bit 0, and bit i + 1 where bit at + i is the 0 at the end
+     * of a bucket. The word may reach past the list's bits, but only after its last 0, and no bucket begins after that. */
     const uint64_t borders = (~(word >> (at % 8)) & (UINT64_MAX >> 8)) << 1 | 1;
     if ((uint32_t)__builtin_popcountll(borders) > zeros + 1) {
         const uint32_t place = select_bit(borders, zeros);
         begin = at + place;
-        behind = begin + (uint32_t)__builtin_ctzll(borders >> place >> 1);
+        end_bit = begin + (uint32_t)__builtin_ctzll(borders >> place >> 1);
     } else {
-        far_bucket(list, at, zeros, &begin, &behind);
+        far_bucket(list, at, zeros, &begin, &end_bit);
     }
     *start = begin - bucket < df ? (uint32_t)(begin - bucket) : (uint32_t)df;
-    *end = behind - bucket < df ? (uint32_t)(behind - bucket) : (uint32_t)df;
+    *end = end_bit - bucket < df ? (uint32_t)(end_bit - bucket) : (uint32_t)df;
 }
 
 static inline const uint32_t *cell_of(const sir_segment *s, const sir_term *t, uint32_t block) {
     return s->cells + t->directory_start + (block >> (t->cell_shift - SIR_BLOCK_SHIFT));
 }
 
-static inline int has_bitmap(const sir_segment *s, const sir_term *t) {
-    return s->bits != NULL && t->bits_row != SIR_NO_ROW;
-}
+static inline int has_bitmap(const sir_segment *s, const sir_term *t) { return s->bits != NULL && t->bits_row != SIR_NO_ROW; }
 
 static inline const uint64_t *bits_of(const sir_segment *s, const sir_term *t, uint32_t block) {
     return s->bits + t->bits_row * s->bits_stride + block / 2;
@@ -117,7 +116,7 @@ TARGET static inline sir_block_range locate(const sir_block_batch *b, sir_block_
         const uint64_t *word = bits_of(b->segment, t, block);
         const uint64_t *first = bits_of(b->segment, t, block >> (t->cell_shift - 5) << (t->cell_shift - 5));
         start = *cell_of(b->segment, t, block);
-        /* subtle: a cell of one block may start in the middle of a word; its count already stands in the directory. */
+        /* subtle: a cell of one block may begin in the middle of a word; the directory already counts the postings before. */
         uint32_t odd = block & 1;
         if (t->cell_shift > SIR_BLOCK_SHIFT) {
             for (; first < word; first++) start += (uint32_t)__builtin_popcountll(*first);

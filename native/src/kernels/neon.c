@@ -12,8 +12,7 @@ static inline uint32_t bits_of_lanes(uint32x4_t hit) {
     return vaddvq_u32(vandq_u32(hit, places));
 }
 
-static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
-                        uint32_t *positions) {
+static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask, uint32_t *positions) {
     const uint32x4_t least = vdupq_n_u32(floor);
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i += 64) {
@@ -87,9 +86,9 @@ static uint32_t block_largest(const uint32_t *scores, uint32_t allowed) {
     return vmaxvq_u32(most);
 }
 
-static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
-                                 uint16_t base, uint32_t weight) {
-    const uint16x8_t block = vdupq_n_u16(base), keep = vdupq_n_u16((uint16_t)~(SIR_BLOCK_DOCS - 1));
+static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count, uint16_t base,
+                                 uint32_t weight) {
+    const uint16x8_t block = vdupq_n_u16(base), keep = vdupq_n_u16((uint16_t) ~(SIR_BLOCK_DOCS - 1));
     const uint16x8_t places = {1, 2, 4, 8, 16, 32, 64, 128};
     uint32_t added = 0;
     for (uint32_t i = 0; i < count; i += 8) {

@@ -5,8 +5,7 @@
 #include "kernels/block_plain.h"
 
 /* accumulator[docs[i]] += weight * impacts[i] */
-void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
-                        uint32_t weight) {
+void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count, uint32_t weight) {
     uint32_t i = 0;
     for (; i + 4 <= count; i += 4) {
         accumulator[docs[i]] += weight * impacts[i];
@@ -19,8 +18,7 @@ void sir_scatter_scalar(uint32_t *accumulator, const uint16_t *docs, const uint8
 
 /* Positions of the accumulators >= floor whose bit is set in mask (NULL: all), ascending; returns how many. floor > 0.
  * Positions has room for count + 64, and the accumulators may be read up to the next multiple of 64. */
-static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask,
-                        uint32_t *positions) {
+static uint32_t collect(const uint32_t *accumulator, uint32_t count, uint32_t floor, const uint64_t *mask, uint32_t *positions) {
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         positions[found] = i; /* written always, kept when it counts: no branch to mispredict */
@@ -104,9 +102,8 @@ uint32_t sir_unpack_bitmap_scalar(const uint64_t *bits, uint64_t num_words, uint
     return found;
 }
 
-/* The 1 at bit b is posting i of bucket b - i: those before it are i postings and as many 0s as there are buckets before. */
-uint32_t sir_unpack_buckets_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run,
-                                   uint16_t *out) {
+/* The 1 of posting i, at bit b, lies in bucket b - i: of the b bits before it, i are postings and each other one ends a bucket. */
+uint32_t sir_unpack_buckets_scalar(const uint64_t *bits, uint64_t num_words, uint64_t bit, sir_packed_run run, uint16_t *out) {
     uint32_t found = 0;
     uint64_t keep = UINT64_MAX << (bit % 64);
     for (uint64_t w = bit / 64; w < num_words && found < run.count; w++, keep = UINT64_MAX) {
@@ -119,8 +116,8 @@ uint32_t sir_unpack_buckets_scalar(const uint64_t *bits, uint64_t num_words, uin
     return found;
 }
 
-static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count,
-                                 uint16_t base, uint32_t weight) {
+static inline uint32_t add_range(uint32_t *accumulator, const uint16_t *docs, const uint8_t *impacts, uint32_t count, uint16_t base,
+                                 uint32_t weight) {
     uint32_t added = 0;
     for (uint32_t i = 0; i < count; i++) {
         if ((docs[i] & ~(SIR_BLOCK_DOCS - 1)) != base) continue;
