@@ -39,17 +39,17 @@ test-torchrun: $(VENV)/.dev ## training on one process and on two (torchrun, glo
 	$(VENV)/bin/python -m pytest -q -s -m slow $(PYTEST_FLAGS) tests/integration/test_two_processes.py
 
 test-native: $(VENV)/.dev ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=2 -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/sanitize --output-on-failure
 
 test-sanitized: $(VENV)/.dev ## the engines' property tests under AddressSanitizer, threads under ThreadSanitizer
-	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=2 -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r indexer sparseir tests pyproject.toml build/sanitized/
 	$(CMAKE) --install build/sanitize --prefix build/sanitized >/dev/null
 	cd build/sanitized && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m pytest -m "not slow" $(PYTEST_FLAGS) tests/property/test_engines.py tests/property/test_approximate_knobs.py tests/property/test_views_restrict.py
-	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=thread >/dev/null
+	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=2 -DSIR_SANITIZE=thread >/dev/null
 	$(CMAKE) --build build/threads --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/threads --output-on-failure
 
@@ -67,10 +67,10 @@ test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
 
 fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify, under the sanitizers
-	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
-	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
+	$(CMAKE) -S native -B build/fuzz-native -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=1 -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) --build build/fuzz-native --parallel 2 >/dev/null
 	rm -rf build/fuzz && mkdir -p build/fuzz && cp -r indexer tests build/fuzz/
-	$(CMAKE) --install build/sanitize --prefix build/fuzz >/dev/null
+	$(CMAKE) --install build/fuzz-native --prefix build/fuzz >/dev/null
 	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
 
 check-cuda: $(VENV)/.dev ## the CUDA kernels compile for sm_80 and sm_90a; needs nvcc, no GPU

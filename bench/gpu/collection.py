@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.vectors import load
 from indexer import SparseVectors, open_index
+from indexer.native.queries import quantize_queries
 from sparseir.search.gpu import QueryBatch, SegmentPostings
-from sparseir.search.gpu.batch import quantize_queries
 from sparseir.search.gpu.index_source import segment_postings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from indexer.errors import IndexFormatError
 from indexer.format import files
 from indexer.format.layout import MAX_DOCS
-from indexer.native.library import FORMAT_VERSION
+from indexer.native.header import FORMAT_VERSION
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_NAME = "sparseir-index"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import IndexFormatError
 from indexer.format.layout import BLOCK_SHIFT, MAX_DOCS, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
-from indexer.native.library import FORMAT_VERSION
+from indexer.native.header import FORMAT_VERSION
 
 MAGIC = b"SPIRSEG\0"
 ALIGNMENT = 64

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
 from indexer.native.engine import NativeIndex
+from indexer.native.queries import quantize_queries
 from sparseir.errors import ConfigError
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
-from sparseir.search.query_weights import integer_weights
 from sparseir.search.results import Ranking
 
 _CLIPPED = 255
@@ -80,7 +80,7 @@ class FloatEngine(Engine):
         order = order[weights[order] > 0]
         terms, values = np.ascontiguousarray(term_ids[order]), np.ascontiguousarray(weights[order])
         query = SparseVectors(np.array([0, len(terms)]), terms, values, self.index.num_terms)
-        quantized, _ = integer_weights(query)
+        quantized = quantize_queries(query)[0].weights
         integers, k = quantized.astype(np.uint32), len(into.ordinals)
         slack = self._slack(terms, integers.astype(np.float64))
         candidates = self._candidates(terms, integers, k, slack, allowed)

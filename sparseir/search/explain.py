@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from indexer import Index
+from indexer.native.queries import quantize_queries
 from sparseir.errors import DataError
 from sparseir.search.engines import Engine
 from sparseir.search.filter_expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
-from sparseir.search.query_weights import integer_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: 
     if ordinal < 0:
         raise DataError(f"index {index.path.name!r} holds no document named {docno!r}")
     query = encoder.encode_batch([text])
-    weights, scales = integer_weights(query)
+    quantized, scales = quantize_queries(query)
+    weights = quantized.weights
     impacts = engine.impacts(query.term_ids, allowed_documents(index, np.array([ordinal])))
     total, scale = int((weights * impacts).sum()), float(scales[0])
     found = [

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.native.queries import QueryBatch
 from sparseir.errors import ConfigError, MissingExtraError, NativeError
-from sparseir.search.gpu.batch import QueryBatch
 from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings

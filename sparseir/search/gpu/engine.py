@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from indexer import SparseVectors
 from indexer.index import Index
 from indexer.native.engine import NativeIndex
+from indexer.native.queries import QueryBatch, initial_thresholds, quantize_queries
 from sparseir.errors import ConfigError
 from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
 from sparseir.search.gpu.backends import Backend, GpuConfig, OpenBackend, open_backend_of
-from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds, quantize_queries
+from sparseir.search.gpu.batch import decode_keys
 from sparseir.search.gpu.index_source import cached_layout, remove_stale_layouts, segment_postings
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
