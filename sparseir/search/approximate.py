@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,6 +94,7 @@ class ApproximateEngine(Engine):
         self._file = CalibrationFile(index, write=config.keep)
         self._found: dict[tuple[int, str], Calibration] = {}
         self._ready: dict[tuple[int, bool], Knobs | None] = {}  # by k and whether a query is short
+        self._tuning = threading.Lock()  # calibrations measure time, so they run one after another
         self._given = Knobs(
             bound_factor=config.bound_factor, bound_mass=config.bound_mass, max_blocks=config.max_blocks
         )
@@ -135,19 +137,25 @@ class ApproximateEngine(Engine):
             )
         order = np.random.default_rng(SEED).permutation(len(queries))[:_MOST_GIVEN]
         chosen = SparseVectors.concatenate([queries.slice(i, i + 1) for i in order.tolist()] or [queries])
-        found = self._calibrate(chosen, k, GIVEN)
-        self._found[k, GIVEN] = found
-        self._ready = {key: knobs for key, knobs in self._ready.items() if key[0] != k}
-        self._file.put(found, self._config.max_blocks)
+        with self._tuning:
+            found = self._calibrate(chosen, k, GIVEN)
+            self._found[k, GIVEN] = found
+            for key in (k, False), (k, True):
+                self._ready[key] = found.knobs
+            self._file.put(found, self._config.max_blocks)
         return found
 
     def _knobs(self, k: int, num_terms: float, allowed: Allowed) -> Knobs | None:
         """None, which searches exactly, under a restriction: the knobs were measured on all documents."""
         if allowed is not None:
             return None
+        if self._config.bound_factor:
+            return self._given
         key = (k, num_terms < LONG_FROM)
         if key not in self._ready:
-            self._ready[key] = self._given if self._config.bound_factor else self._calibrated(k, num_terms).knobs
+            with self._tuning:
+                if key not in self._ready:
+                    self._ready[key] = self._calibrated(k, num_terms).knobs
         return self._ready[key]
 
     def _calibrated(self, k: int, num_terms: float) -> Calibration:
