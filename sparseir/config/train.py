@@ -61,7 +61,7 @@ class TrainConfig:
     """Whether the network's own dropout is on."""
 
     bf16: bool = True
-    """Autocast to bfloat16; weights, scores and losses stay float32."""
+    """Autocast to bfloat16 where the device has it in hardware; weights, scores and losses stay float32."""
 
     device: str = "auto"
     """auto, cpu or cuda."""

@@ -47,11 +47,14 @@ def native_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     """The torch dtype a `Dtype` means on a device."""
     if dtype != "native":
         return torch.float32 if dtype == "float32" else torch.bfloat16
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 products in hardware; where it emulates them they cost several times float32's."""
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class InferenceCopies:

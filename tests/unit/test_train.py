@@ -187,6 +187,25 @@ def test_gradcache_equals_kept_activations(
             assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(replayed, other, strict=True))
 
 
+def test_bfloat16_only_where_the_device_has_it(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulated products cost several times float32's: without hardware, asking for bfloat16 changes no bit."""
+    from sparseir.config.model import ModelConfig
+    from sparseir.train import encoding
+
+    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind="splade", max_document_length=32))
+    encoder.module.eval()
+
+    def vectors(bf16: bool, hardware: bool) -> torch.Tensor:
+        monkeypatch.setattr(encoding, "multiplies_bfloat16", lambda device: hardware)
+        encode = encoding.BatchEncoder(encoder.tokenizer, chunk_size=0, bf16=bf16)
+        with torch.no_grad():
+            return encode(encoder.document_tower, DOCUMENTS, 32)
+
+    exact = vectors(False, True)
+    assert torch.equal(vectors(True, False), exact)
+    assert not torch.equal(vectors(True, True), exact)
+
+
 def test_what_a_recipe_may_name_is_what_there_is() -> None:
     """The names are listed once more in the config, which is checked without torch."""
     from sparseir.config import loss, model

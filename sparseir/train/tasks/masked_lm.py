@@ -10,6 +10,7 @@ from sparseir.config.recipe import Recipe
 from sparseir.errors import ConfigError
 from sparseir.losses.ranking import masked_language_model
 from sparseir.models.encoder import SparseEncoder
+from sparseir.models.inference import multiplies_bfloat16
 from sparseir.models.towers import MaskedLMTower
 from sparseir.train.batches import TextBatch, TextBatches
 from sparseir.train.collection import TrainingSet
@@ -60,7 +61,9 @@ class MaskedLM(Objective):
         lengths = features["attention_mask"].sum(1).tolist()
         rows = [row[:length] for row, length in zip(masked.tolist(), lengths, strict=True)]
         states, decoder = self._encode.states(tower, rows)[chosen], tower.backbone.decoder
-        with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=self.recipe.train.bf16):
+        device = self.encoder.device
+        low = self.recipe.train.bf16 and multiplies_bfloat16(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
             loss = masked_language_model(states, labels, decoder.weight, decoder.bias)
         self.figures = {"masked_lm": float(loss.detach())}
         if self.recipe.regulariser.kind == "none":  # then nothing asks for vectors, which cost a second pass
