@@ -22,7 +22,8 @@ import grimp
 
 PACKAGES = ("indexer", "sparseir")
 SUFFIXES = {".py", ".c", ".h", ".cpp", ".cu", ".cuh"}
-SKIPPED = {"build", "dist", "runs", "__pycache__"}
+MADE = {"build", "dist", "runs"}
+"""Folders at the top of a checkout that hold what was made from it."""
 
 Edges = Mapping[str, set[str]]
 
@@ -44,7 +45,7 @@ def sizes(root: Path) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for path in sorted(root.rglob("*")):
         inside = path.relative_to(root)
-        hidden = any(part in SKIPPED or part.startswith(".") for part in inside.parts)
+        hidden = inside.parts[0] in MADE or any(part.startswith((".", "__")) for part in inside.parts[:-1])
         if path.suffix in SUFFIXES and not hidden:
             files, lines = found[str(inside.parent)]
             found[str(inside.parent)] = files + 1, lines + len(path.read_text(encoding="utf-8").splitlines())
