@@ -281,7 +281,9 @@ class Scratch:
         self.ordinals = np.zeros(k, np.int64)
         self.scores = np.zeros(k, np.float32)
         # Lines of its own: counters that two threads' scratches share a cache line for are fought over at every addition.
-        self.stats = Stats.from_buffer(aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES).data)
+        counters = aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES)
+        counters[:] = 0
+        self.stats = Stats.from_buffer(counters.data)
         self.error, self.request = SirError(), Request()
         self.request.workspace, self.request.workspace_bytes = self.memory.ctypes.data, self.memory.nbytes
         self.request.stats = ctypes.addressof(self.stats)
