@@ -137,7 +137,7 @@ def _rows(vectors: list[tuple[list[int], list[float]]], num_terms: int) -> Spars
 
 def _weighted(snapshot: Snapshot, request: SearchRequest) -> WeightedQuery:
     if request.texts:
-        encoded = _encoder(snapshot).encode(request.texts[0])
+        encoded: tuple[NDArray[np.uint32], NDArray[np.float32]] = _encoder(snapshot).encode(request.texts[0])
         weights = _by_id(snapshot, request.weights or {}, "weights")
         if not weights:
             return WeightedQuery(request.texts[0], *encoded, encoded)

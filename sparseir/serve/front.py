@@ -14,11 +14,12 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 from pydantic_core import to_json
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparseir.serve import answers
 from sparseir.serve.faults import ApiError, from_error, internal
@@ -27,10 +28,6 @@ from sparseir.serve.state import Service
 
 logger = logging.getLogger(__name__)
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
 _GUARDS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -78,7 +75,7 @@ class Front:
     app : the routes.
     """
 
-    def __init__(self, service: Service, app: Asgi, get_search: GetSearch) -> None:
+    def __init__(self, service: Service, app: ASGIApp, get_search: GetSearch) -> None:
         self._service = service
         self._app = app
         self._get_search = get_search
@@ -151,8 +148,8 @@ class Front:
             scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
             given = token.strip() if scheme.lower() == b"bearer" else b""
         digest = hashlib.sha256(given).digest()
-        # Every key is compared, so that the time taken tells nothing of which one was nearly right.
-        if not any([hmac.compare_digest(digest, key) for key in self._keys]):
+        # Digests are compared, and every one, so that the time taken tells nothing of a key that was nearly right.
+        if not sum(hmac.compare_digest(digest, key) for key in self._keys):
             what = "the API key is not known" if given else "this service needs an API key"
             message = f"{what}; send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
             raise ApiError(401, "unauthorized", message, headers={"www-authenticate": "Bearer"})
@@ -229,7 +226,7 @@ class _Answer:
         await self.send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *extra]})
         await self.send({"type": "http.response.body", "body": body})
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: Message) -> None:
         """One message of ASGI."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -244,7 +241,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     """A receive that gives the body read already, then what comes after it."""
     given = False
 
-    async def again() -> dict[str, Any]:
+    async def again() -> Message:
         nonlocal given
         if given:
             return await receive()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from indexer.interchange import Vocabulary
 from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.errors import DataError, SparseIRError
-from sparseir.search.query_encoder import QueryEncoder
+from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder
 from sparseir.search.searcher import Searcher
 from sparseir.serve.faults import ApiError, bad_request
 
@@ -60,10 +60,9 @@ class TermNames:
 
 def _tokenizer(encoder: QueryEncoder | None) -> Any:
     """The `tokenizers.Tokenizer` of a query side, which says where in a text its terms are; None without one."""
-    found = getattr(encoder, "tokenizer", None)  # a table's
-    if found is None and hasattr(encoder, "encoder"):  # a model's
-        found = encoder.encoder.tokenizer.uncut()
-    return found
+    if isinstance(encoder, ModelQueryEncoder):
+        return encoder.encoder.tokenizer.uncut()
+    return getattr(encoder, "tokenizer", None)  # a table's
 
 
 class Snapshot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -32,7 +33,7 @@ class Journal:
             self._file = sys.stdout.buffer
         elif target is not None:
             try:
-                self._file = open(target, "ab", buffering=0)  # noqa: SIM115 - open as long as the service runs
+                self._file = Path(target).open("ab", buffering=0)
             except OSError as error:
                 raise ConfigError(f"request log {target}: {error.strerror}") from None
         self._owned = target not in (None, "-")

@@ -45,13 +45,13 @@ class Vector(_Body):
 class QueryBody(_Body):
     """A query, in one of its forms."""
 
-    query: str | None = Field(None, description="Text.")
+    query: str | None = Field(default=None, description="Text.")
     weights: dict[str, Weight] | None = Field(
         None, description="Beside a query: weights in place of the encoder's, by term; 0 takes a term out."
     )
-    terms: dict[str, Weight] | None = Field(None, description="A query as terms of the vocabulary and their weights.")
-    vector: Vector | None = Field(None, description="A query as term ids and weights.")
-    index: str | None = Field(None, description="Name of an index; the first when left out.")
+    terms: dict[str, Weight] | None = Field(default=None, description="A query as terms of the vocabulary and their weights.")
+    vector: Vector | None = Field(default=None, description="A query as term ids and weights.")
+    index: str | None = Field(default=None, description="Name of an index; the first when left out.")
 
     def forms(self) -> dict[str, Any]:
         """The forms of a query that are given."""
@@ -84,15 +84,15 @@ class QueryBody(_Body):
 class SearchBody(QueryBody):
     """One query or many, and what is wanted of their hits."""
 
-    queries: list[str] | None = Field(None, description="Many texts.")
-    vectors: list[Vector] | None = Field(None, description="Many queries as term ids and weights.")
-    k: int = Field(10, ge=1, lt=2**31, description="Hits of each query.")
-    engine: str | None = Field(None, max_length=40, description="Any engine of docs/algorithms.md but gpu.")
-    filter: str | list[str] | None = Field(None, description="An expression, or the docnos that may be hits.")
-    fields: list[str] | bool | None = Field(None, description="Stored fields to send; true for all.")
-    snippet: bool = Field(False, description="The passage that matches best, with the words that match.")
-    explain: bool = Field(False, description="The terms of each hit; their products add up to its score.")
-    stats: bool = Field(False, description="Work of the search.")
+    queries: list[str] | None = Field(default=None, description="Many texts.")
+    vectors: list[Vector] | None = Field(default=None, description="Many queries as term ids and weights.")
+    k: int = Field(default=10, ge=1, lt=2**31, description="Hits of each query.")
+    engine: str | None = Field(default=None, max_length=40, description="Any engine of docs/algorithms.md but gpu.")
+    filter: str | list[str] | None = Field(default=None, description="An expression, or the docnos that may be hits.")
+    fields: list[str] | bool | None = Field(default=None, description="Stored fields to send; true for all.")
+    snippet: bool = Field(default=False, description="The passage that matches best, with the words that match.")
+    explain: bool = Field(default=False, description="The terms of each hit; their products add up to its score.")
+    stats: bool = Field(default=False, description="Work of the search.")
 
     def forms(self) -> dict[str, Any]:
         many = {"queries": self.queries, "vectors": self.vectors}
@@ -164,7 +164,7 @@ class DocumentsBody(_Body):
     """Documents to add in one commit: all or none."""
 
     documents: list[NamedDocument] = Field(min_length=1)
-    replace: bool = Field(False, description="Take the place of documents of the same name.")
+    replace: bool = Field(default=False, description="Take the place of documents of the same name.")
     index: str | None = None
 
 

@@ -8,12 +8,13 @@ import socket
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sparseir.errors import SparseIRError
 from sparseir.serve.app import make_app
 from sparseir.serve.faults import ApiError
-from sparseir.serve.front import Asgi, Front, GetSearch
+from sparseir.serve.front import Front, GetSearch
 from sparseir.serve.settings import Limits, ServeSettings
 from sparseir.serve.state import Service
 
@@ -22,10 +23,10 @@ _IDLE_SECONDS = 60
 _BACKLOG = 1024
 
 
-def build(service: Service) -> Asgi:
+def build(service: Service) -> ASGIApp:
     """The whole application."""
     get_search = GetSearch(service)
-    front: Asgi = Front(service, make_app(service, get_search), get_search)
+    front: ASGIApp = Front(service, make_app(service, get_search), get_search)
     if service.settings.origins:
         from starlette.middleware.cors import CORSMiddleware
 
@@ -132,11 +133,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def config(app: Asgi, limits: Limits) -> uvicorn.Config:
+def config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
     """How uvicorn runs the application."""
     protocol = type("Protocol", (BoundedProtocol,), {"limits": limits})
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=protocol,
         ws="none",
         lifespan="on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -56,10 +57,8 @@ class Workers:
             if not future.cancelled():
                 future.exception()  # looked at, whether or not somebody still waits
 
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody counts any more
             loop.call_soon_threadsafe(count)
-        except RuntimeError:  # the loop has closed: nobody counts any more
-            pass
 
     def close(self) -> None:
         """Wait for what was accepted."""
