@@ -221,7 +221,16 @@ function controls() {
   byId("compare").checked = state.compare;
   fill(byId("index-0"), indexes.map((index) => index.name), state.sides[0].index);
   fill(byId("engine-0"), engines, state.sides[0].engine);
+  filterHint();
   sideBySide();
+}
+
+// Which fields there are to filter by, and how.
+function filterHint() {
+  const fields = Object.entries(indexes.find((index) => index.name === state.sides[0].index)?.fields ?? {});
+  const forms = fields.map(([name, kind]) => (kind === "str" || kind === "bool" ? `${name}=…` : `${name}>=…`));
+  byId("filter").disabled = !fields.length;
+  byId("filter").placeholder = forms.length ? forms.join(" and ") : "no fields to filter by";
 }
 
 function fill(select, names, chosen) {
@@ -252,7 +261,7 @@ function listen() {
   byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; soon(); });
   byId("compare").addEventListener("change", (event) => { state.compare = event.target.checked; sideBySide(); run(); });
   for (const key of ["index", "engine"]) {
-    byId(`${key}-0`).addEventListener("change", (event) => { state.sides[0][key] = event.target.value; run(); });
+    byId(`${key}-0`).addEventListener("change", (event) => { state.sides[0][key] = event.target.value; filterHint(); run(); });
   }
   byId("reset").addEventListener("click", () => { state.weights = {}; run(); });
   byId("key-form").addEventListener("submit", () => { setKey(byId("key").value); start(); });

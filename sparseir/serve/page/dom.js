@@ -16,6 +16,7 @@ export function el(name, attributes = {}, ...children) {
 
 const whole = new Intl.NumberFormat("en");
 export const count = (number) => whole.format(number);
+export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 export const percent = (share) => (share >= 0.0995 ? `${Math.round(share * 100)}%` : `${(share * 100).toFixed(1)}%`);
 export const decimal = (number) => Number(number.toPrecision(4)).toString();
 

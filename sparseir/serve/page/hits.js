@@ -1,6 +1,6 @@
 // One column: what the search cost, then its hits.
 
-import { count, decimal, el, percent, termName } from "./dom.js";
+import { counted, decimal, el, percent, termName } from "./dom.js";
 import { kindOf, why } from "./kinds.js";
 
 const SHOWN_OTHERS = 6;
@@ -13,9 +13,9 @@ export function column(answer, { movement, elsewhere, open, more, selected }) {
     el("strong", {}, `${answer.index} · ${answer.engine}`),
     el("span", { title: "time of the search itself; with explanations and snippets, the whole answer took " + `${decimal(answer.took_ms)} ms` },
       `${decimal(cost.search_ms)} ms`),
-    el("span", {}, `${count(cost.postings_scored)} postings scored`),
-    el("span", {}, `${count(cost.blocks_visited)} blocks visited`),
-    el("span", {}, `${count(cost.documents_scored)} documents scored`),
+    el("span", {}, counted(cost.postings_scored, "posting"), " scored"),
+    el("span", {}, counted(cost.blocks_visited, "block"), " visited"),
+    el("span", {}, counted(cost.documents_scored, "document"), " scored"),
   );
   if (!answer.hits.length) return [head, el("p", { class: "empty" }, "No document holds any of these terms.")];
   const list = el("ol", { class: "hits" }, answer.hits.map((hit) => entry(hit, { movement, elsewhere, open, selected })));
@@ -70,7 +70,7 @@ function shared(hit, elsewhere) {
   if (!elsewhere) return null;
   const rank = elsewhere.get(hit.docno);
   const label = rank === undefined ? "not among the hits of the other search" : `rank ${rank} in the other search`;
-  return el("span", { class: `elsewhere${rank === hit.rank ? " same" : ""}`, title: label }, rank === undefined ? "only here" : rank === hit.rank ? "=" : `there ${rank}`);
+  return el("span", { class: `elsewhere${rank === hit.rank ? " same" : ""}`, title: label }, rank === undefined ? "only here" : rank === hit.rank ? "same rank" : `rank ${rank} there`);
 }
 
 function composition(hit) {
