@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from sparseir import __version__
+from sparseir.errors import SparseIRError
 from sparseir.serve import answers
 from sparseir.serve.faults import ApiError, from_error
 from sparseir.serve.front import GetSearch
@@ -25,6 +26,7 @@ from sparseir.serve.writing import NewDocument, Written
 
 IndexName = Annotated[str | None, Query(max_length=200)]
 Docno = Annotated[str, Path(max_length=512)]
+QueryDocno = Annotated[str, Query(min_length=1, max_length=512)]
 
 
 def make_app(service: Service, get_search: GetSearch) -> FastAPI:
@@ -77,8 +79,17 @@ def _add_errors(app: FastAPI) -> None:
         return error_response(request, ApiError(error.status_code, code, message, headers=dict(error.headers or {})))
 
     @app.exception_handler(ApiError)
-    async def named(request: Request, error: ApiError) -> Response:
-        return error_response(request, error)
+    @app.exception_handler(SparseIRError)
+    async def named(request: Request, error: Exception) -> Response:
+        fault = from_error(error)
+        if fault.status == 500:
+            raise error
+        return error_response(request, fault)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        """Sent before the error goes on to the front, which logs it."""
+        return error_response(request, from_error(error))
 
 
 def _validation_error(error: RequestValidationError) -> ApiError:
@@ -103,14 +114,8 @@ def _described(parameters: dict[str, Parameter]) -> dict[str, Any]:
 def _add_searches(app: FastAPI, service: Service, get_search: GetSearch) -> None:
     limits, catalogue = service.settings.limits, service.catalogue
 
-    async def run(request: Request, call: Callable[[], Any]) -> Response:
-        try:
-            return json_response(await service.searches.run(call))
-        except Exception as error:
-            fault = from_error(error)
-            if fault.status == 500:
-                raise
-            return error_response(request, fault)
+    async def run(call: Callable[[], Any]) -> Response:
+        return json_response(await service.searches.run(call))
 
     @app.get("/search", summary="Search with a text", openapi_extra=_described(PARAMETERS), tags=["search"])
     async def get_route(request: Request) -> Response:
@@ -121,29 +126,28 @@ def _add_searches(app: FastAPI, service: Service, get_search: GetSearch) -> None
         asked = body.request(limits)
         request.scope["sparseir.query"] = body.query
         served = catalogue.get(asked.index)
-        return await run(request, lambda: answers.search(served, asked))
+        return await run(lambda: answers.search(served, asked))
 
     @app.get("/explain", summary="Why a document has its score", tags=["search"])
     async def get_explain(
-        request: Request,
-        query: Annotated[str, Query(max_length=limits.query_chars)],
-        docno: Annotated[str, Query(min_length=1, max_length=512)],
+        query: str,
+        docno: QueryDocno,
         index: IndexName = None,
     ) -> Response:
         asked = ExplainBody(query=query, docno=docno, index=index).request(limits)
         served = catalogue.get(index)
-        return await run(request, lambda: answers.explain(served, asked, docno))
+        return await run(lambda: answers.explain(served, asked, docno))
 
     @app.post("/explain", summary="Why a document has its score, for a query in any form", tags=["search"])
-    async def post_explain(request: Request, body: ExplainBody) -> Response:
+    async def post_explain(body: ExplainBody) -> Response:
         asked = body.request(limits)
         served = catalogue.get(asked.index)
-        return await run(request, lambda: answers.explain(served, asked, body.docno))
+        return await run(lambda: answers.explain(served, asked, body.docno))
 
     @app.get("/documents/{docno:path}", summary="A document as it is stored", tags=["documents"])
-    async def get_document(request: Request, docno: Docno, index: IndexName = None, vector: bool = False) -> Response:
+    async def get_document(docno: Docno, index: IndexName = None, vector: bool = False) -> Response:
         served = catalogue.get(index)
-        return await run(request, lambda: answers.document(served, docno, vector=vector))
+        return await run(lambda: answers.document(served, docno, vector=vector))
 
     @app.get(
         "/v1/{index}/search", summary="As Anserini searches", openapi_extra=_described(ANSERINI), tags=["anserini"]
@@ -152,43 +156,33 @@ def _add_searches(app: FastAPI, service: Service, get_search: GetSearch) -> None
         return Response(await get_search.anserini(request.scope, index), media_type="application/json")
 
     @app.get("/v1/{index}/doc/{docid:path}", summary="As Anserini gives documents", tags=["anserini"])
-    async def anserini_document(request: Request, index: str, docid: Docno) -> Response:
+    async def anserini_document(index: str, docid: Docno) -> Response:
         served = catalogue.get(index)
 
         def answer() -> dict[str, Any]:
             found = answers.document(served, docid, vector=False)
             return {"api": "v1", "index": served.name, "docid": docid, "doc": found["fields"]}
 
-        return await run(request, answer)
+        return await run(answer)
 
 
 def _add_documents(app: FastAPI, service: Service) -> None:
     limits, catalogue = service.settings.limits, service.catalogue
 
-    async def write(request: Request, call: Callable[[], Written]) -> Response | Written:
+    async def write(call: Callable[[], Written]) -> Written:
         if not service.settings.writable:
             raise ApiError(403, "read_only", "this service is read-only; start it with --writable")
-        try:
-            done = await service.writes.run(call)
-        except Exception as error:
-            fault = from_error(error)
-            if fault.status == 500:
-                raise
-            return error_response(request, fault)
+        done = await service.writes.run(call)
         service.metrics.writes += 1
         return done
 
-    async def put(
-        request: Request, index: str | None, documents: Callable[[], list[NewDocument]], *, replace: bool
-    ) -> Response:
+    async def put(index: str | None, documents: list[NewDocument], *, replace: bool) -> Response:
         served = catalogue.get(index)
-        done = await write(request, lambda: service.writer.put(served, documents(), replace=replace))
-        if isinstance(done, Response):
-            return done
+        done = await write(lambda: service.writer.put(served, documents, replace=replace))
         return json_response({"index": served.name, "generation": done.generation, "written": done.documents}, 201)
 
     @app.post("/documents", status_code=201, summary="Add or replace documents", tags=["documents"])
-    async def post_documents(request: Request, body: DocumentsBody) -> Response:
+    async def post_documents(body: DocumentsBody) -> Response:
         if len(body.documents) > limits.documents:
             raise ApiError(
                 400,
@@ -197,19 +191,17 @@ def _add_documents(app: FastAPI, service: Service) -> None:
                 field="documents",
             )
         named = [d.named(f"documents.{i}.") for i, d in enumerate(body.documents)]
-        return await put(request, body.index, lambda: named, replace=body.replace)
+        return await put(body.index, named, replace=body.replace)
 
     @app.put("/documents/{docno:path}", status_code=201, summary="Add or replace a document", tags=["documents"])
-    async def put_document(request: Request, docno: Docno, body: DocumentBody, index: IndexName = None) -> Response:
+    async def put_document(docno: Docno, body: DocumentBody, index: IndexName = None) -> Response:
         document = body.document(docno, "")
-        return await put(request, index, lambda: [document], replace=True)
+        return await put(index, [document], replace=True)
 
     @app.delete("/documents/{docno:path}", summary="Delete a document", tags=["documents"])
-    async def delete_document(request: Request, docno: Docno, index: IndexName = None) -> Response:
+    async def delete_document(docno: Docno, index: IndexName = None) -> Response:
         served = catalogue.get(index)
-        done = await write(request, lambda: service.writer.delete(served, [docno]))
-        if isinstance(done, Response):
-            return done
+        done = await write(lambda: service.writer.delete(served, [docno]))
         if not done.documents:
             raise ApiError(
                 404, "unknown_document", f"docno: the index holds no document {docno[:200]!r}", field="docno"
@@ -217,11 +209,9 @@ def _add_documents(app: FastAPI, service: Service) -> None:
         return json_response({"index": served.name, "generation": done.generation, "deleted": 1})
 
     @app.post("/documents/delete", summary="Delete documents", tags=["documents"])
-    async def delete_documents(request: Request, body: DeleteBody) -> Response:
+    async def delete_documents(body: DeleteBody) -> Response:
         served = catalogue.get(body.index)
-        done = await write(request, lambda: service.writer.delete(served, body.docnos))
-        if isinstance(done, Response):
-            return done
+        done = await write(lambda: service.writer.delete(served, body.docnos))
         return json_response(
             {"index": served.name, "generation": done.generation, "deleted": done.documents, "missing": done.missing}
         )

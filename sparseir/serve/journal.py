@@ -33,7 +33,7 @@ class Journal:
             self._file = sys.stdout.buffer
         elif target is not None:
             try:
-                self._file = Path(target).open("ab", buffering=0)
+                self._file = Path(target).open("ab", buffering=0)  # noqa: SIM115 - open as long as the service is
             except OSError as error:
                 raise ConfigError(f"request log {target}: {error.strerror}") from None
         self._owned = target not in (None, "-")

@@ -49,7 +49,9 @@ class QueryBody(_Body):
     weights: dict[str, Weight] | None = Field(
         None, description="Beside a query: weights in place of the encoder's, by term; 0 takes a term out."
     )
-    terms: dict[str, Weight] | None = Field(default=None, description="A query as terms of the vocabulary and their weights.")
+    terms: dict[str, Weight] | None = Field(
+        default=None, description="A query as terms of the vocabulary and their weights."
+    )
     vector: Vector | None = Field(default=None, description="A query as term ids and weights.")
     index: str | None = Field(default=None, description="Name of an index; the first when left out.")
 

@@ -10,8 +10,17 @@ KEY = "0123456789abcdef"
 
 @pytest.mark.parametrize(
     ("host", "own"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True)]
-    + [("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("search.example", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("search.example", False),
+    ],
 )
 def test_which_addresses_only_this_machine_reaches(host, own):
     assert is_loopback(host) == own
@@ -48,7 +57,9 @@ def test_a_key_file_others_can_read_is_warned_about(tmp_path):
     assert "every user of this machine" in warning
 
 
-@pytest.mark.parametrize(("text", "message"), [("# none\n", "holds no API key"), ("short", "an API key of 5 characters")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("# none\n", "holds no API key"), ("short", "an API key of 5 characters")]
+)
 def test_keys_that_keep_nobody_out_are_refused(tmp_path, text, message):
     path = tmp_path / "keys"
     path.write_text(text)
