@@ -38,7 +38,7 @@ def serve_command(
     import os
 
     from sparseir.cli.console import note
-    from sparseir.errors import ConfigError, MissingExtraError
+    from sparseir.errors import ConfigError
     from sparseir.serve.settings import KEY_VARIABLE, Limits, ServeSettings, named_folders, read_keys
 
     keys, warnings = read_keys(api_key_file, os.environ.get(KEY_VARIABLE))
@@ -62,8 +62,6 @@ def serve_command(
         reload_seconds=reload_seconds,
         limits=Limits(k=max_k, in_flight=max_in_flight, seconds=timeout),
     )
-    try:
-        from sparseir.serve.server import serve
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve", "sparseir serve") from None
+    from sparseir.serve.server import serve
+
     serve(settings, announce=lambda address: note(f"serving {', '.join(settings.indexes)} at {address}"))
