@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from build import load
+
 from indexer import SparseVectors, add_documents, build_index, open_index
 from indexer.interchange import write_vectors
 from sparseir.search.searcher import Searcher

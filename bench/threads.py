@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from build import load
+
 from sparseir.search.searcher import Searcher
 
 

@@ -47,7 +47,7 @@ class QueryBody(_Body):
 
     query: str | None = Field(default=None, description="Text.")
     weights: dict[str, Weight] | None = Field(
-        None, description="Beside a query: weights in place of the encoder's, by term; 0 takes a term out."
+        default=None, description="Beside a query: weights in place of the encoder's, by term; 0 takes a term out."
     )
     terms: dict[str, Weight] | None = Field(
         default=None, description="A query as terms of the vocabulary and their weights."

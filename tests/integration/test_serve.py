@@ -462,6 +462,42 @@ def test_documents_that_cannot_be_written(writable, documents, message):
     assert server.get("/indexes").json()["indexes"][0]["generation"] == 1
 
 
+def test_an_index_that_another_process_writes_is_locked(writable):
+    from indexer.format.lock import write_lock
+
+    server, path = writable
+    with write_lock(path):
+        answer = server.post("/documents", {"documents": [{"docno": "n", "vector": vector(5)}]})
+    error = server.error(answer, 503)
+    assert error["code"] == "locked"
+    assert str(path) not in error["message"]
+
+
+def test_a_model_encodes_queries_and_new_documents(tmp_path):
+    """A siamese encoder: its index carries no query side."""
+    pytest.importorskip("torch", reason="needs the extra train")
+    from sparseir import SparseEncoder
+    from sparseir.data.records import Document
+    from sparseir.encode.indexing import index_documents
+    from tests.tiny_models import TEXTS, save_masked_lm
+
+    model = save_masked_lm(tmp_path / "model")
+    encoder = SparseEncoder.load(model)
+    index_documents(tmp_path / "docs", encoder, [Document(f"d{i}", text) for i, text in enumerate(TEXTS)])
+    settings = ServeSettings(indexes={"docs": tmp_path / "docs"}, model=str(model), writable=True)
+    with running(settings) as server:
+        assert server.get("/indexes").json()["indexes"][0]["queries"] == "model"
+        answer = server.post("/documents", {"documents": [{"docno": "n", "title": "cats", "text": "and dogs"}]})
+        assert answer.json() == {"index": "docs", "generation": 2, "written": 1}
+        found = server.post("/search", {"query": "cats and dogs", "explain": True, "snippet": True}).json()
+        own = Searcher.open(tmp_path / "docs", model=model).search("cats and dogs", 10)
+        assert [h["docno"] for h in found["hits"]] == own.docnos
+        assert "n" in own.docnos
+        for hit in found["hits"]:
+            assert sum(t["product"] for t in hit["explanation"]["terms"]) == hit["explanation"]["integer_score"]
+            assert hit["explanation"]["score"] == hit["score"]
+
+
 def test_commits_of_another_process_are_taken_without_dropping_a_request(writable):
     """One thread adds documents, three ask: no error, and never a document less than the commit before had."""
     server, path = writable
