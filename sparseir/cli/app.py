@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sparseir.cli import config, demo, encode, evaluate, index, model, search, train
+from sparseir.cli import config, demo, encode, evaluate, index, model, search, serve, train
 
 _INTERRUPTED = 130
 
@@ -30,6 +30,7 @@ def command_tree() -> Any:
     app.command("search")(search.search_command)
     app.command("explain")(search.explain_command)
     app.command("evaluate")(evaluate.evaluate_command)
+    app.command("serve")(serve.serve_command)
     app.add_typer(model.app, name="model")
     app.add_typer(config.app, name="config")
     app.command("demo")(demo.demo_command)
