@@ -34,7 +34,7 @@ def build_command(
     ] = None,
     layout: Annotated[
         str | None,
-        typer.Option(help="standard; packed: two thirds of the bytes; compact: half, without the block filter."),
+        typer.Option(help="standard; packed: two thirds of the bytes; compact: half, no engine that bounds blocks."),
     ] = None,
     metadata: Annotated[str | None, typer.Option(help="Comma-separated fields that searches can filter by.")] = None,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,
