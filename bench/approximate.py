@@ -1,6 +1,6 @@
 """Recall that approximate search promises, beside what real queries get.
 
-    python bench/approximate.py INDEX QUERIES.npz [--shape siamese] [--k 10 --k 100] [--target 0.95] [--json out.json]
+    python -m bench.approximate INDEX QUERIES.npz [--shape siamese] [--k 10 --k 100] [--target 0.95] [--json out.json]
 
 Knobs are calibrated on pseudo-queries, and on the first half of the queries; recall is measured on the second half, against
 the exact integer ranking. The time is left out of the choice, so that small indexes, where exact search is always faster,
@@ -14,11 +14,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engines import load_queries
-
+from bench.vectors import load
 from indexer import SparseVectors
 from sparseir.search.calibration import Calibrator, Sample, lower_bound
-from sparseir.search.cpu import CpuEngine, Knobs
+from sparseir.search.cpu import CpuEngine, Knobs, open_native
 from sparseir.search.pseudo_queries import SHAPES, pseudo_queries
 from sparseir.search.searcher import Searcher
 
@@ -34,9 +33,9 @@ class Untimed(Sample):
 
 def promise(searcher: Searcher, calibrate: SparseVectors, real: SparseVectors, k: int, target: float) -> dict[str, Any]:
     """Recall promised after calibrating on some queries, and recall of others; no knobs where nothing was shown."""
-    native, middle = searcher._cpu.native, len(calibrate) // 3
+    engine, middle = CpuEngine(open_native(searcher.index)), len(calibrate) // 3
     parts = (calibrate.slice(0, middle), calibrate.slice(middle, len(calibrate)), real)
-    tuning, checking, measured = (Untimed(CpuEngine(native), CpuEngine(native), part, k) for part in parts)
+    tuning, checking, measured = (Untimed(engine, part, k) for part in parts)
     found = Calibrator(tuning, checking, target=target, max_blocks=0).run()
     line: dict[str, Any] = {"k": k, "target": target, "queries": len(real)}
     if found is None:
@@ -59,11 +58,11 @@ def main() -> None:
     parser.add_argument("--target", type=float, action="append")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    searcher, queries = Searcher.open(options.index), load_queries(options.queries)
+    searcher, queries = Searcher.open(options.index), load(options.queries)
     middle = len(queries) // 2
     real = queries.slice(middle, len(queries))
     sources = {
-        "pseudo": pseudo_queries(searcher.index, searcher._cpu.native, options.shape, NUM_PSEUDO),
+        "pseudo": pseudo_queries(searcher.index, open_native(searcher.index), options.shape, NUM_PSEUDO),
         "given": queries.slice(0, middle),
     }
     lines = []

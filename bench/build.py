@@ -1,9 +1,9 @@
 """Build figures: time, memory, size and update latency of an index. JSON on stdout.
 
-    python bench/build.py DOCS.npz --index DIR [--order auto] [--layout standard] [--threads 2] [--memory-budget MB] [--stream] [--updates]
+    python -m bench.build DOCS.npz --index DIR [--order auto] [--layout standard] [--threads 2] [--memory-budget MB] [--stream] [--updates]
 
 With a memory budget or --stream the input is streamed from the file and reading it is part of the time; otherwise it is
-loaded first and the build timed alone. bench/index.py runs this for every figure of an index.
+loaded first and the build timed alone. bench.index runs this for every figure of an index.
 Memory is sampled from /proc: anonymous bytes are what a budget promises, file-backed pages can be dropped at any time.
 """
 
@@ -20,15 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.memory import memory
+from bench.vectors import load
 from indexer import IndexConfig, SparseVectors, add_documents, build_index, delete_documents, open_index
 from indexer.interchange import open_vectors
-
-
-def status_kilobytes(key: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1])
-    return 0
 
 
 class PeakMemory:
@@ -36,7 +31,7 @@ class PeakMemory:
 
     def __enter__(self) -> PeakMemory:
         self.anonymous = self.resident = 0
-        self.before = status_kilobytes("RssAnon")
+        self.before = memory("RssAnon")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample)
         self._thread.start()
@@ -44,17 +39,12 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while not self._stop.wait(0.02):
-            self.anonymous = max(self.anonymous, status_kilobytes("RssAnon"))
-            self.resident = max(self.resident, status_kilobytes("VmRSS"))
+            self.anonymous = max(self.anonymous, memory("RssAnon"))
+            self.resident = max(self.resident, memory("VmRSS"))
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-
-
-def load(path: Path) -> SparseVectors:
-    with np.load(path) as arrays:
-        return SparseVectors.from_arrays(arrays["indptr"], arrays["indices"], arrays["data"], int(arrays["shape"][1]))
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -94,7 +84,7 @@ def main() -> None:
     chosen = parser.parse_args()
     shutil.rmtree(chosen.index, ignore_errors=True)
     source: Any = open_vectors(chosen.vectors) if chosen.memory_budget or chosen.stream else load(chosen.vectors)
-    with PeakMemory() as memory:
+    with PeakMemory() as peak:
         index, took = timed(
             lambda: build_index(
                 chosen.index,
@@ -116,9 +106,9 @@ def main() -> None:
         "documents": index.num_docs,
         "postings": index.num_postings,
         "build": took,
-        "anonymous_mb_before": memory.before >> 10,
-        "anonymous_mb_peak": memory.anonymous >> 10,
-        "anonymous_over_index": round((memory.anonymous - memory.before) * 1024 / size, 2),
+        "anonymous_mb_before": peak.before >> 20,
+        "anonymous_mb_peak": peak.anonymous >> 20,
+        "anonymous_over_index": round((peak.anonymous - peak.before) / size, 2),
         "bytes": size,
         "bytes_per_posting": round(size / index.num_postings, 3),
         "bytes_per_posting_by_section": {n: round(b / index.num_postings, 4) for n, b in sections.items()},

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Compare sparse retrieval engines on the same vectors: recall, latency, memory, build time, size.
 
-    python bench/compare.py --data DIR --k 10 --k 1000 --peers sparseir,seismic,sindi,pisa
+    python -m bench.compare --data DIR --k 10 --k 1000 --peers sparseir,seismic,sindi,pisa
 
 Every system has its own process on one pinned core. A system alternates with the baseline over slices of the queries
 (A B A B …), so that whatever else the machine does meets both; figures are medians over rounds. bench/README.md has
@@ -28,12 +27,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import peers
-from dataset import Dataset, read, truth
-from report import MB, Row, as_json, table
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))  # sparseir from the checkout, unless it is installed
+from bench import peers
+from bench.dataset import Dataset, read, truth
+from bench.report import MB, Row, as_json, table
+
 SINGLE = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -66,7 +64,7 @@ class Worker:
         env = os.environ | dict.fromkeys(SINGLE, str(threads))
         self._log = log
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py")],
+            [sys.executable, "-m", "bench.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("w"),

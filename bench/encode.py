@@ -1,6 +1,6 @@
 """Documents a second, ours beside sentence-transformers, same texts, same model, interleaved rounds, one thread.
 
-    python bench/encode.py [--rounds 5] [--documents 64] [--tokens 128] [--threads 1] [--output encode.json]
+    python -m bench.encode [--rounds 5] [--documents 64] [--tokens 128] [--threads 1] [--output encode.json]
 
 The model is MiniLM-L6 with a fresh identity head whose bias leaves about 200 active terms, as trained models have.
 Times are CPU seconds of the process divided by the threads, since other work on the machine disturbs the clock.

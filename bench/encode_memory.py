@@ -1,6 +1,6 @@
 """Resident memory and processor time of encoding many documents of all lengths on a CPU.
 
-    OMP_NUM_THREADS=1 python bench/encode_memory.py MODEL scifact.zip [--documents 1500]
+    OMP_NUM_THREADS=1 python -m bench.encode_memory MODEL scifact.zip [--documents 1500]
 
 oneDNN generates code for every shape of a bfloat16 product and keeps it, so memory grows with the shapes that were met.
 """
@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import resource
-import sys
 import time
 from itertools import islice
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.memory import memory
 
 
 def main() -> None:
@@ -30,20 +28,16 @@ def main() -> None:
 
     encoder = SparseEncoder.load(chosen.model, device="cpu")
     texts = [d.content for d in islice(open_dataset(chosen.collection).corpus(), chosen.documents)]
-    print(f"model loaded: {resident():.0f} MB, texts cut at {encoder.document_length()} tokens")
+    print(f"model loaded: {memory('VmRSS') / 1e6:.0f} MB, texts cut at {encoder.document_length()} tokens")
     start, nnz = time.process_time(), 0
     for first in range(0, len(texts), chosen.part):
         nnz += encoder.encode_documents(texts[first : first + chosen.part], dtype="native").nnz
         done, seconds = min(first + chosen.part, len(texts)), time.process_time() - start
-        print(f"{done} documents: {resident():.0f} MB, {seconds:.1f} CPU s, {done / seconds:.1f} a CPU second")
+        print(
+            f"{done} documents: {memory('VmRSS') / 1e6:.0f} MB, {seconds:.1f} CPU s, {done / seconds:.1f} a CPU second"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(f"peak {peak:.0f} MB; {nnz / len(texts):.1f} terms a document")
-
-
-def resident() -> float:
-    """Resident set of this process, MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 if __name__ == "__main__":

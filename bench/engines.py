@@ -1,6 +1,6 @@
 """Times our own engines on an index, or on several of the same documents, interleaved, and checks that they agree.
 
-    python bench/engines.py INDEX… QUERIES.npz [--k 10 --k 1000] [--engines auto,exhaustive] [--json out.json]
+    python -m bench.engines INDEX… QUERIES.npz [--k 10 --k 1000] [--engines auto,exhaustive] [--json out.json]
 
 Figures are CPU milliseconds a query of one thread, the call from Python included: per engine the median over rounds of
 the mean, and percentiles over queries of each query's best round.
@@ -9,6 +9,7 @@ the mean, and percentiles over queries of each query's best round.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -17,17 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.vectors import load
 from indexer import SparseVectors
 from indexer.native.engine import ENGINES
 from sparseir.errors import ConfigError
 from sparseir.search.searcher import Searcher
-
-
-def load_queries(path: Path) -> SparseVectors:
-    """Rows of a scipy CSR .npz."""
-    with np.load(path) as arrays:
-        shape = arrays["shape"]
-        return SparseVectors.from_arrays(arrays["indptr"], arrays["indices"], arrays["data"], int(shape[1]))
 
 
 def time_round(searcher: Searcher, queries: SparseVectors, k: int) -> tuple[NDArray[np.float64], int]:
@@ -42,32 +37,35 @@ def time_round(searcher: Searcher, queries: SparseVectors, k: int) -> tuple[NDAr
     return seconds, checksum
 
 
-def measure(
-    searchers: list[Searcher], queries: SparseVectors, k: int, engines: list[str], rounds: int
-) -> list[dict[str, Any]]:
-    """One line an engine and index that has it; they take turns, and a first round warms up."""
-    times: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
+def open_all(paths: list[Path], engines: list[str]) -> list[Searcher]:
+    """A searcher for each engine and index that has it: a compact index has no block filter."""
+    found = []
+    for engine in engines:
+        for path in paths:
+            with contextlib.suppress(ConfigError):
+                found.append(Searcher.open(path, engine=engine))
+    return found
+
+
+def measure(searchers: list[Searcher], queries: SparseVectors, k: int, rounds: int) -> list[dict[str, Any]]:
+    """One line a searcher; they take turns, and a first round warms up."""
+    times: list[list[NDArray[np.float64]]] = [[] for _ in searchers]
     checksums = set()
     for _ in range(rounds + 1):
-        for engine in engines:
-            for number, searcher in enumerate(searchers):
-                try:
-                    searcher.engine = engine
-                except ConfigError:  # a compact index has no block filter
-                    continue
-                seconds, checksum = time_round(searcher, queries, k)
-                times.setdefault((engine, number), []).append(seconds)
-                checksums.add(checksum)
+        for searcher, seconds_of in zip(searchers, times, strict=True):
+            seconds, checksum = time_round(searcher, queries, k)
+            seconds_of.append(seconds)
+            checksums.add(checksum)
     if len(checksums) > 1:
         raise SystemExit(f"engines disagree at k = {k}")
     lines = []
-    for (engine, number), seconds_of in times.items():
+    for searcher, seconds_of in zip(searchers, times, strict=True):
         ms = np.array(seconds_of[1:]) * 1e3
         best = ms.min(axis=0)
         lines.append(
             {
-                "engine": engine,
-                "index": searchers[number].index.path.name,
+                "engine": searcher.engine.name,
+                "index": searcher.index.path.name,
                 "k": k,
                 "cpu_ms": float(np.median(ms.mean(axis=1))),
                 "p50_ms": float(np.percentile(best, 50)),
@@ -88,12 +86,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    searchers = [Searcher.open(path) for path in options.index]
-    queries = load_queries(options.queries)
+    searchers = open_all(options.index, options.engines.split(","))
+    queries = load(options.queries)
     queries = queries.slice(0, min(options.limit, len(queries)))
     lines = []
     for k in options.k or [10, 1000]:
-        lines += measure(searchers, queries, k, options.engines.split(","), options.rounds)
+        lines += measure(searchers, queries, k, options.rounds)
     for line in lines:
         print(
             "k={k:<6} {index:20} {engine:15} cpu {cpu_ms:8.3f} ms   p50 {p50_ms:8.3f}   p99 {p99_ms:8.3f}".format(

@@ -1,6 +1,6 @@
 """Holds every exact engine to the scalar exhaustive one, hit for hit and score for score, on an index and queries.
 
-    python bench/equality.py INDEX QUERIES.npz [--engines block_filter,auto] [--num-queries 1000]
+    python -m bench.equality INDEX QUERIES.npz [--engines block_filter,auto] [--num-queries 1000]
 
 For every k (1, 10, 100, 1000), on every instruction set of this machine, without and with filters (random documents, and
 runs of neighbours, under bitmaps and in views) and with deletions. The reference answers the largest k; answers to smaller ones are its beginnings.
@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engines import load_queries
-from filters import allowed_sets
 from numpy.typing import NDArray
 
+from bench.filters import allowed_sets
+from bench.vectors import load
 from indexer import Index, open_index
 from indexer.merge.subset import subset_segment
 from indexer.native.engine import ENGINES, INSTRUCTION_SETS, NativeIndex
 from indexer.native.library import NativeError
-from sparseir.search.cpu import Allowed, CpuEngine
-from sparseir.search.filters import allowed_documents
+from sparseir.search.cpu import CpuEngine
+from sparseir.search.engines import Allowed
+from sparseir.search.filter_expressions import allowed_documents
 
 HITS = (1, 10, 100, 1000)
 
@@ -74,11 +75,11 @@ def main() -> None:
     parser.add_argument("--num-queries", type=int, default=1000)
     options = parser.parse_args()
     index = open_index(options.index)
-    queries = load_queries(options.queries)
+    queries = load(options.queries)
     queries = queries.slice(0, min(options.num_queries, len(queries)))
 
     def answers(native: NativeIndex, engine: str, k: int, allowed: Allowed) -> tuple[Any, Any]:
-        return CpuEngine(native, engine=engine).search_vectors(queries, k, 1.0, allowed)
+        return CpuEngine(native, engine=engine).search_vectors(queries, k, allowed)
 
     for name, (deleted, allowed) in cases(index).items():
         if options.cases and name not in options.cases.split(","):

@@ -1,6 +1,6 @@
 """Times filtered searches against the unfiltered one, over selectivities, and checks them.
 
-    python bench/filters.py INDEX QUERIES.npz [--k 10 --k 1000] [--expression 'year>=2000'] [--json out.json]
+    python -m bench.filters INDEX QUERIES.npz [--k 10 --k 1000] [--expression 'year>=2000'] [--json out.json]
 
 Allowed sets are random documents, runs of neighbours in the index's own order (which is topical by default), and what the
 expressions given allow. Figures are CPU milliseconds a query of one thread, the call from Python included, medians over
@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engines import load_queries
 from numpy.typing import NDArray
 
+from bench.vectors import load
 from indexer import Index, SparseVectors
-from sparseir.search.filters import PreparedFilter
+from sparseir.search.cpu import open_native
+from sparseir.search.engines import open_engine
+from sparseir.search.filter_views import PreparedFilter
 from sparseir.search.searcher import Searcher
 
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
@@ -93,16 +95,22 @@ def prepare(searcher: Searcher, filter: Any) -> tuple[PreparedFilter, PreparedFi
     return bitmap, view, costs
 
 
+def with_engine(searcher: Searcher, name: str) -> Searcher:
+    """Another engine over the same state of the index, which can use the filters prepared for it."""
+    engine = open_engine(name, searcher.index, open_native(searcher.index))
+    return Searcher(searcher.index, engine, searcher.queries, searcher.filters)
+
+
 def measure(searcher: Searcher, queries: SparseVectors, k: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One line a set."""
     lines = []
+    engines = options.engines.split(",")
+    searchers = {name: with_engine(searcher, name) for name in engines} | {"auto": searcher}
     filters: dict[str, Any] = allowed_sets(searcher.index) | {text: text for text in options.expression}
     for name, given in filters.items():
-        searcher.engine = "auto"
         bitmap, view, costs = prepare(searcher, given)
         allowed = ordinals_of(searcher.index, bitmap.bitmaps)
         check(searcher, queries.slice(0, options.checked), k, allowed, {name: bitmap, f"view of {name}": view})
-        engines = options.engines.split(",")
         ways = {
             "unfiltered": ("auto", None),
             **{engine: (engine, bitmap) for engine in engines},
@@ -111,8 +119,7 @@ def measure(searcher: Searcher, queries: SparseVectors, k: int, options: argpars
         rounds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(options.rounds + 1):
             for way, (engine, filter) in ways.items():
-                searcher.engine = engine
-                rounds[way].append(timed(searcher, queries, k, filter))
+                rounds[way].append(timed(searchers[engine], queries, k, filter))
         ms = {way: float(np.median(times[1:])) for way, times in rounds.items()}
         saved = ms[engines[0]] - ms["view"]
         costs["pays_after"] = costs["view_ms"] / saved if saved > 0 else float("inf")
@@ -166,7 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     searcher = Searcher.open(options.index, filter_memory=1.0, num_threads=options.threads)
-    queries = load_queries(options.queries)
+    queries = load(options.queries)
     queries = queries.slice(0, min(options.num_queries, len(queries)))
     lines = []
     for k in options.k or [10, 1000]:

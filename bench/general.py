@@ -1,6 +1,6 @@
 """The general encoder, trained and judged: the tables of its stages and collections in docs/results.md, from one command.
 
-    python bench/general.py --data DIR [--work runs] [--only '*/cranfield'] [--output bench/results/general.json]
+    python -m bench.general --data DIR [--work runs] [--only '*/cranfield'] [--output bench/results/general.json]
 
 DIR holds the zips or folders the recipes name. Stages: untrained (the recipe's model section, nothing learnt), masked_lm
 (two and a half minutes of configs/masked_lm_warmup.yaml on the general collections; a branch of its own, nothing starts from it),
@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 COLLECTIONS = ("arxiv-title-abstract", "medquad", "medical-forum-qa", "multihop-mini")
 SAME_MODEL = {"model.lexical_residual": "true", "model.top_k_document": 240, "model.max_document_length": 512}
 
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="folder with the teacher vectors; default: DIR/../vectors")
     parser.add_argument("--work", type=Path, default=Path("runs"))
     parser.add_argument("--only", default="*", help="pattern over STAGE/COLLECTION")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "bench" / "results" / "general.json")
+    parser.add_argument("--output", type=Path, default=Path("bench/results/general.json"))
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     rows: list[dict[str, Any]] = json.loads(chosen.output.read_text()) if chosen.output.exists() else []
@@ -110,7 +109,7 @@ def train(stage: str, chosen: argparse.Namespace) -> Path:
     }  # fmt: skip
     recipe, settings = recipes[stage]
     overrides = [part for key, value in settings().items() for part in ("--set", f"{key}={value}")]
-    sparseir("train", REPOSITORY / "configs" / f"{recipe}.yaml", "--output", folder, *overrides)
+    sparseir("train", recipe, "--output", folder, *overrides)
     return folder
 
 

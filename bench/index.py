@@ -1,6 +1,6 @@
 """Figures of an index beside its searches: build, size, memory, opening, adding, many segments. JSON on stdout.
 
-    python bench/index.py --data DIR --work DIR [--only build,stream,open,add,segments] [--threads 2] [--json FILE]
+    python -m bench.index --data DIR --work DIR [--only build,stream,open,add,segments] [--threads 2] [--json FILE]
 
 DIR of --data holds docs.npz and queries.npz. Each part can be run alone; `build` leaves the index that open, add and
 segments use. Times are wall clock unless they are called cpu: let nothing else run.
@@ -27,12 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from build import load
+from bench.vectors import load
 from indexer import SparseVectors, add_documents, build_index, open_index
 from indexer.interchange import write_vectors
 from sparseir.search.searcher import Searcher
 
-BUILD = Path(__file__).with_name("build.py")
 SEGMENTS = 8
 ADDED = 1000
 ROUNDS = 5
@@ -40,7 +39,7 @@ ROUNDS = 5
 
 def built(chosen: argparse.Namespace, name: str, *flags: str) -> dict[str, Any]:
     """One build in a process of its own, so that its memory is its own."""
-    command = [sys.executable, str(BUILD), str(chosen.data / "docs.npz"), "--index", str(chosen.work / name)]
+    command = [sys.executable, "-m", "bench.build", str(chosen.data / "docs.npz"), "--index", str(chosen.work / name)]
     done = subprocess.run(
         [*command, "--threads", str(chosen.threads), *flags], capture_output=True, text=True, check=True
     )
@@ -111,10 +110,9 @@ def opening(chosen: argparse.Namespace) -> dict[str, Any]:
     write_vectors(query, [load(chosen.data / "queries.npz").slice(0, 1)])
     command = [sys.executable, "-m", "sparseir.cli"]
     search = [*command, "search", str(index), "--query-vectors", str(query), "-k", "10"]
-    environment = {**os.environ, "PYTHONPATH": str(BUILD.parent.parent)}
 
     def run(words: list[str]) -> None:
-        subprocess.run(words, capture_output=True, check=True, env=environment)
+        subprocess.run(words, capture_output=True, check=True)
 
     return {
         "vocabulary": width,

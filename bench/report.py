@@ -1,6 +1,6 @@
 """The table and the JSON; as a program, the tables of a page from saved results.
 
-    python bench/report.py docs/benchmarks.md bench/results/*.json
+    python -m bench.report docs/benchmarks.md bench/results/*.json
 
 replaces what stands between `<!-- table DATASET k=K -->` and `<!-- end -->`.
 """

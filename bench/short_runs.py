@@ -1,6 +1,6 @@
 """Every encoder and regulariser trained for half a minute on a small piece of a collection, through the command line's own calls.
 
-    python bench/short_runs.py --data scifact.zip [--work runs/short] [--only 'splade*'] [--output bench/results/short_runs.json]
+    python -m bench.short_runs --data scifact.zip [--work runs/short] [--only 'splade*'] [--output bench/results/short_runs.json]
 
 It shows that each of them trains, what its vectors cost and how sparsity answers λ. It does not show which is best: that
 takes thousands of times the steps. Each row is written when it is ready and rows that are there are not run again, so the
@@ -16,14 +16,10 @@ import io
 import json
 import random
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
 
 LAMBDA = 0.03
 COMMON = {
@@ -109,7 +105,7 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="pattern over GROUP/NAME")
     parser.add_argument("--documents", type=int, default=600)
     parser.add_argument("--steps", type=int, help="instead of each row's own number, for a trial")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "bench" / "results" / "short_runs.json")
+    parser.add_argument("--output", type=Path, default=Path("bench/results/short_runs.json"))
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     done: list[dict[str, Any]] = json.loads(chosen.output.read_text()) if chosen.output.exists() else []
@@ -161,9 +157,8 @@ def execute(run: Run, collection: Path, chosen: argparse.Namespace) -> dict[str,
     if chosen.steps is not None:
         settings["train.steps"] = chosen.steps
     overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={_text(value)}")]
-    recipe = str(REPOSITORY / "configs" / "scifact.yaml")
     start = time.process_time()
-    trained = _command(["train", recipe, "--output", str(model), "--json", *overrides])
+    trained = _command(["train", "scifact", "--output", str(model), "--json", *overrides])
     train_seconds = time.process_time() - start
     idf = (
         "corpus" if settings["model.kind"] == "inference_free" and not settings.get("model.trainable_idf") else "model"

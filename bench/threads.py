@@ -1,6 +1,6 @@
 """Batches over threads: wall milliseconds a query with one thread and with several, taking turns. JSON on stdout.
 
-    python bench/threads.py INDEX QUERIES.npz [--threads 2] [--k 10 --k 1000] [--rounds 5]
+    python -m bench.threads INDEX QUERIES.npz [--threads 2] [--k 10 --k 1000] [--rounds 5]
 
 Let nothing else run. The answers of both are compared before anything is timed.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from build import load
+from bench.vectors import load
 from sparseir.search.searcher import Searcher
 
 

@@ -1,6 +1,6 @@
 """Seconds and memory of one training step, ours beside sentence-transformers' SpladeLoss, same model and inputs.
 
-    python bench/train_step.py [--rounds 3] [--triples 16] [--tokens 128] [--threads 1] [--output train_step.json]
+    python -m bench.train_step [--rounds 3] [--triples 16] [--tokens 128] [--threads 1] [--output train_step.json]
 
 A step is forward and backward of 16 (query, positive, negative) triples of 128 tokens each under bfloat16 autocast,
 dropout on: in-batch negatives plus FLOPS on queries and documents. Each setting runs in its own process, in turns.
@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from bench.memory import memory, reset_peak
 
 SYSTEMS = {"sparseir": None, "sparseir chunk_size 0": 0, "sparseir chunk_size 4": 4, "sentence-transformers": None}
 """Name and train.chunk_size."""
@@ -63,7 +65,7 @@ def compare(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
     for _ in range(chosen.rounds):
         for name in SYSTEMS:
-            command = [sys.executable, __file__, "--system", name, "--folder", folder]
+            command = [sys.executable, "-m", "bench.train_step", "--system", name, "--folder", folder]
             for option in ("triples", "tokens", "threads"):
                 command += [f"--{option}", str(getattr(chosen, option))]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -89,8 +91,8 @@ def one_step(chosen: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(7)
     step, parameters = their_step(chosen) if chosen.system == "sentence-transformers" else our_step(chosen)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
-    before = resident("VmRSS")
+    reset_peak()
+    before = memory("VmRSS")
     seconds, loss = [], 0.0
     for _ in range(4):
         for parameter in parameters:
@@ -101,13 +103,7 @@ def one_step(chosen: argparse.Namespace) -> dict[str, float]:
         value.backward()
         seconds.append((time.process_time() - start) / chosen.threads)
         loss = float(value.detach())
-    return {"seconds": statistics.median(seconds[1:]), "peak_mib": resident("VmHWM") - before, "loss": loss}
-
-
-def resident(field: str) -> float:
-    """VmRSS or VmHWM of this process in MiB."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+    return {"seconds": statistics.median(seconds[1:]), "peak_mib": (memory("VmHWM") - before) / 2**20, "loss": loss}
 
 
 def our_step(chosen: argparse.Namespace) -> tuple[Callable[[], Any], list[Any]]:

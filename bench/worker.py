@@ -14,19 +14,11 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # the checkout, unless sparseir is installed
-
 import numpy as np
-import peers
-from dataset import Dataset, read, rows, truth
 
-
-def _status(field: str, process: Path = Path("/proc/self"), file: str = "status") -> int:
-    """Bytes of a memory field of a process, such as VmRSS."""
-    for line in (process / file).read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise KeyError(field)
+from bench import peers
+from bench.dataset import Dataset, read, rows, truth
+from bench.memory import OWN, memory, reset_peak
 
 
 def _children() -> list[Path]:
@@ -46,7 +38,7 @@ def _cpu_ns() -> int:
 
 def _resident() -> int:
     """Resident bytes, with a file that is mapped several times (by several modes of a peer) counted once."""
-    return sum(_status("Pss", process, "smaps_rollup") for process in (Path("/proc/self"), *_children()))
+    return sum(memory("Pss", process, "smaps_rollup") for process in (OWN, *_children()))
 
 
 def _disk(folder: Path) -> int:
@@ -63,15 +55,15 @@ def build(peer: peers.Peer, index: int, folder: Path, dataset: Dataset) -> dict[
     _import(peer)
     adapter = peer.adapter(folder, peer.indexes[index].settings)
     docs = read(dataset.docs)
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+    before = memory("VmRSS")
+    reset_peak()
     wall, cpu = time.perf_counter(), time.process_time()
     adapter.build(docs)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "build_s": time.perf_counter() - wall,
         "build_cpu_s": time.process_time() - cpu + ended.ru_utime + ended.ru_stime,
-        "build_peak_bytes": max(0, _status("VmHWM") - before),
+        "build_peak_bytes": max(0, memory("VmHWM") - before),
         "disk_bytes": _disk(folder),
     }
 

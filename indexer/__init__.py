@@ -1,16 +1,38 @@
-"""Sparse vectors in, index folder out. Nothing here imports a model or torch."""
+"""Sparse vectors in, index folder out. Nothing here imports a model or torch.
+
+Names are loaded on first use, so that opening an index does not load what builds one.
+"""
 
 from __future__ import annotations
 
-from indexer.build import build_index
-from indexer.compact import compact_index
-from indexer.config import IndexConfig
-from indexer.index import Index, open_index
-from indexer.update import add_documents, delete_documents
-from indexer.vectors import SparseVectors
-from indexer.verify import verify_index
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.build import build_index
+    from indexer.compact import compact_index
+    from indexer.config import IndexConfig
+    from indexer.documents import Documents
+    from indexer.index import Index, open_index
+    from indexer.update import add_documents, delete_documents
+    from indexer.vectors import SparseVectors
+    from indexer.verify import verify_index
+
+_HOMES = {
+    "Documents": "documents",
+    "Index": "index",
+    "IndexConfig": "config",
+    "SparseVectors": "vectors",
+    "add_documents": "update",
+    "build_index": "build",
+    "compact_index": "compact",
+    "delete_documents": "update",
+    "open_index": "index",
+    "verify_index": "verify",
+}
 
 __all__ = [
+    "Documents",
     "Index",
     "IndexConfig",
     "SparseVectors",
@@ -21,3 +43,15 @@ __all__ = [
     "open_index",
     "verify_index",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'indexer' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"indexer.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

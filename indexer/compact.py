@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.config import IndexConfig
+from indexer.config import IndexConfig, WriteOptions
 from indexer.format.folder import field_kinds, publish
 from indexer.format.layout import LAYOUT_RULES
 from indexer.format.lock import write_lock
@@ -16,14 +16,20 @@ from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
 from indexer.index import Index, open_index
 from indexer.inversion.invert import TABLE_TERMS
-from indexer.inversion.reorder import ForwardRows, inverse_frequency, offer_lists, order_rows, wanted_order
+from indexer.inversion.reorder import (
+    BUDGET_WIDTH,
+    ForwardRows,
+    inverse_frequency,
+    offer_lists,
+    order_rows,
+    wanted_order,
+)
 from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.native.builder import DROPPED
 from indexer.progress import Progress, silent
 
 _DEFAULT_MEMORY = 256 << 20
-_FORWARD_WIDTH = 24
 _NARROWEST = 8
 _CHUNK_TERMS = 256
 
@@ -53,7 +59,7 @@ def compact_index(
     progress: Progress = silent,
 ) -> CompactReport:
     """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay; documents are
-    clustered anew where the index's config orders them.
+    clustered again where the index's config orders them.
 
     Nothing is done where one segment of the wanted layout, without deletions, is all there is.
 
@@ -69,7 +75,7 @@ def compact_index(
     IndexFormatError : damage found in what is merged.
     LockedError : another writer holds the index.
     """
-    folder = Path(path)
+    options, folder = WriteOptions(num_threads=num_threads, progress=progress), Path(path)
     read_manifest(folder)
     with write_lock(folder):
         index = open_index(folder)
@@ -83,10 +89,8 @@ def compact_index(
             return CompactReport(len(index.segments), before, before, 0)
         shape = MergeShape(
             num_docs=index.num_docs,
-            keep_weights=config.stored_weights != "none",
-            half=config.stored_weights == "f16",
-            num_threads=num_threads,
-            progress=progress,
+            stored_weights=config.stored_weights,
+            options=options,
             memory=memory_budget or _DEFAULT_MEMORY,
             rules=rules,
         )
@@ -123,12 +127,12 @@ def _renumbered(index: Index) -> list[MergeSource]:
 
 
 def _reorder(sources: Sequence[MergeSource], config: IndexConfig, shape: MergeShape, num_terms: int) -> None:
-    """Cluster all documents anew where the config asks for it: the order of parts is not an order of the whole."""
+    """Cluster all documents together where the config asks for it: segments clustered apart are not one order."""
     kind, _ = wanted_order(config.order, shape.num_docs)
-    width = min(_FORWARD_WIDTH, shape.memory // (4 * shape.num_docs))
+    width = min(BUDGET_WIDTH, shape.memory // (4 * shape.num_docs))
     if kind == "input" or num_terms > TABLE_TERMS or width < _NARROWEST:
         return
-    shape.progress("ordering", 0, None)
+    shape.options.progress("ordering", 0, None)
     rows = ForwardRows.allocate(shape.num_docs, num_terms, width)
     counts = np.zeros(shape.num_docs, np.int64)
     df = np.zeros(num_terms, np.int64)
@@ -140,7 +144,7 @@ def _reorder(sources: Sequence[MergeSource], config: IndexConfig, shape: MergeSh
         held = source.segment.section("TERM")
         for begin in range(0, len(held), _CHUNK_TERMS):
             offer_lists(rows, read_lists(source.segment, begin, min(begin + _CHUNK_TERMS, len(held))), new, idf, counts)
-    order = order_rows(rows, kind, shape.num_threads)
+    order = order_rows(rows, kind, shape.options.num_threads)
     place = np.empty(shape.num_docs, np.uint32)
     place[order] = np.arange(shape.num_docs, dtype=np.uint32)
     for source in sources:

@@ -1,13 +1,16 @@
-"""How an index is built."""
+"""How an index is built, and how those who write to it work."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from indexer.errors import ConfigError
+from indexer.format.manifest import EncoderEntry
+from indexer.progress import Progress, silent
 
 ORDERS = ("auto", "input", "clusters", "bisection")
 STORED_WEIGHTS = ("none", "f16", "f32")
@@ -16,7 +19,7 @@ LAYOUTS = ("standard", "packed", "compact")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexConfig:
-    """What is decided once, when an index is first built, and stands in its manifest.
+    """What is decided once, when an index is first built, and kept in its manifest.
 
     Parameters
     ----------
@@ -74,3 +77,71 @@ class IndexConfig:
         """Plain values for the manifest."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {**values, "metadata": list(self.metadata)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteOptions:
+    """Keywords of everything that writes documents; they concern this one call and are not kept.
+
+    Parameters
+    ----------
+    encoder : the model the vectors come from: its fingerprint, or the whole entry.
+    num_threads : threads to use.
+    progress : called as work goes on.
+
+    Raises
+    ------
+    ConfigError : no thread.
+    """
+
+    encoder: EncoderEntry | str | None = None
+    num_threads: int = 1
+    progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        if self.num_threads < 1:
+            raise ConfigError(f"num_threads is {self.num_threads}; expected 1 or more")
+
+    @classmethod
+    def of(cls, verb: str, given: Mapping[str, Any]) -> Self:
+        """The keywords a caller gave.
+
+        Raises
+        ------
+        TypeError : keywords the verb does not take, all of them named.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise TypeError(f"{verb} takes no {', '.join(unknown)}; its options are {', '.join(known)}")
+        return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddOptions(WriteOptions):
+    """Keywords of `add_documents`.
+
+    Parameters
+    ----------
+    grown_query_side : folder of a query side that takes the place of the one in the index, in the same commit: the terms
+        of that one with the same ids, and new ones after them, which these documents may hold. It is copied when the last
+        document has been read.
+    """
+
+    grown_query_side: str | Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions(WriteOptions):
+    """Keywords of `build_index`.
+
+    Parameters
+    ----------
+    query_side : folder with the encoder's query side; copied into the index.
+    overwrite : replace an index at the path; without it that is an error.
+    memory_budget : bytes of working memory beyond the input; 0 sets no limit.
+    """
+
+    query_side: str | Path | None = None
+    overwrite: bool = False
+    memory_budget: int = 0

@@ -1,7 +1,7 @@
 """The one tree of errors.
 
-It stands here, at the bottom of the house, so that both halves raise the same classes; `sparseir.errors`
-offers them again under the name users import. A message says what was given, what was expected and what to do.
+Both halves raise these classes, so they live where both may import them; `sparseir.errors` offers them again under
+the name users import. A message says what was given, what was expected and what to do.
 """
 
 from __future__ import annotations

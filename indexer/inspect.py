@@ -26,7 +26,7 @@ class SegmentReport:
     file : its name.
     documents, deleted, terms, postings, clipped : counts; clipped impacts were cut to 255.
     bytes : of the file.
-    reordered : whether documents stand in another order than their ordinals.
+    reordered : whether documents are stored in another order than that of their ordinals.
     """
 
     file: str
@@ -53,7 +53,7 @@ class InspectReport:
     section_bytes : bytes of each section, over all segments.
     encoder, query_side, fields, config : what travels with it.
     segments : one report each.
-    terms_per_document, postings_per_term : (lower bound, count): how many have at least so many and fewer than the next.
+    terms_per_document, postings_per_term : (lower bound, count): how many have at least that many and fewer than the next.
     impacts : (lower bound, count), sixteen equal steps of 1..255.
     """
 

@@ -18,4 +18,4 @@ class Progress(Protocol):
 
 
 def silent(stage: str, done: int, total: int | None) -> None:
-    """The progress nobody watches: the default everywhere."""
+    """Progress that goes nowhere: the default."""

@@ -7,22 +7,23 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.build import BuildOptions, order_documents
-from indexer.config import IndexConfig
+from indexer.config import AddOptions, IndexConfig
+from indexer.documents import Documents, read_documents
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish
 from indexer.format.lock import write_lock
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
-from indexer.inversion.documents import Documents, SegmentPlan, gather, write_documents
-from indexer.inversion.quantize import choose_scale
-from indexer.progress import silent
+from indexer.inversion.invert import choose_scale
+from indexer.inversion.prune import pruned
+from indexer.inversion.reorder import order_documents
+from indexer.inversion.segment_write import SegmentPlan, write_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def add_documents(
     docnos: Iterable[str] | None = None,
     fields: Iterable[Mapping[str, Any]] | None = None,
     replace_existing: bool = False,
-    **options: Unpack[BuildOptions],
+    **options: Any,
 ) -> Index:
     """Add documents as a new segment and commit it. Ordinals go on counting; a replaced document gets a new one.
 
@@ -56,27 +57,33 @@ def add_documents(
     vectors, docnos, fields : as for `build_index`. Weights are quantised with the index's scale; those above 255 steps
         are cut and counted.
     replace_existing : delete live documents of the same docno in the same commit; otherwise such a docno is an error.
-    options : as for `build_index`; encoder must be the index's own. A query_side takes the place of the one the index
-        carries; the vocabulary may then have grown, by ids above those it had.
+    options : see AddOptions; encoder must be the index's own.
 
     Raises
     ------
+    TypeError : an option that AddOptions does not have.
     DataError : input that cannot be indexed, a term outside the vocabulary, a docno that exists.
-    ConfigError : vectors of another encoder.
+    ConfigError : vectors of another encoder; a grown query side for an index that has none.
     LockedError : another writer holds the index.
     """
-    folder, progress = Path(path), options.get("progress", silent)
+    chosen, folder = AddOptions.of("add_documents", options), Path(path)
     read_manifest(folder)  # no index there: said before a lock file is made
     with write_lock(folder):
         index = open_index(folder)
         manifest = index.manifest
-        _check_encoder(manifest, options.get("encoder"))
-        documents = gather(vectors, docnos, fields).pruned(IndexConfig.from_dict(manifest.config))
+        _check_encoder(manifest, chosen.encoder)
+        grown = chosen.grown_query_side
+        if grown is not None and manifest.query_side is None:
+            raise ConfigError("grown_query_side replaces the query side of an index; this one carries none")
+        config = IndexConfig.from_dict(manifest.config)
+        documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config)
         if len(documents) == 0:
             return index
-        side = options.get("query_side")
-        if side is None:
-            _check_terms(documents, manifest)
+        num_terms = manifest.num_terms
+        if grown is None:
+            _check_terms(documents, num_terms)
+        else:
+            num_terms = max(num_terms, documents.vectors.num_terms)
         taken = _taken(index, documents)
         if len(taken) and not replace_existing:
             name = index.docnos(taken[:1])[0]
@@ -84,16 +91,15 @@ def add_documents(
             raise DataError(
                 f"docno {name!r} is in the index already{others}; to replace: replace_existing=True (--replace)"
             )
-        config, threads = IndexConfig.from_dict(manifest.config), options.get("num_threads", 1)
-        order, notes = order_documents(documents.vectors, config.order, threads, progress)
-        scale = manifest.doc_scale or config.doc_scale or choose_scale(documents.vectors.weights)
+        order, notes = order_documents(documents.vectors, config.order, chosen)
+        largest = float(documents.vectors.weights.max(initial=0))
+        scale = manifest.doc_scale or config.doc_scale or choose_scale(largest)
         plan = SegmentPlan(
             scale=scale or 1.0,
             ordinal_base=manifest.next_ordinal,
             order=order,
             config=config,
-            num_threads=threads,
-            progress=progress,
+            options=chosen,
         )
         generation = manifest.generation + 1
         number = next_number(folder)
@@ -102,9 +108,9 @@ def add_documents(
         changed = replace(
             manifest,
             generation=generation,
-            num_terms=manifest.num_terms if side is None else max(manifest.num_terms, documents.vectors.num_terms),
+            num_terms=num_terms,
             segments=segments,
-            query_side=manifest.query_side if side is None else copy_query_side(folder, side, number),
+            query_side=manifest.query_side if grown is None else copy_query_side(folder, grown, number),
             doc_scale=scale,
             next_ordinal=manifest.next_ordinal + len(documents),
             fields=field_kinds(folder, segments),
@@ -153,14 +159,12 @@ def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> No
         )
 
 
-def _check_terms(documents: Documents, manifest: Manifest) -> None:
+def _check_terms(documents: Documents, num_terms: int) -> None:
     terms = documents.vectors.term_ids
-    if len(terms) and int(terms.max()) >= manifest.num_terms:
-        at = int(np.argmax(terms >= manifest.num_terms))
+    if len(terms) and int(terms.max()) >= num_terms:
+        at = int(np.argmax(terms >= num_terms))
         row = int(np.searchsorted(documents.vectors.indptr, at, side="right")) - 1
-        raise DataError(
-            f"row {row} holds term id {int(terms[at])}; the index has a vocabulary of {manifest.num_terms} terms"
-        )
+        raise DataError(f"row {row} holds term id {int(terms[at])}; the index has a vocabulary of {num_terms} terms")
 
 
 def _taken(index: Index, documents: Documents) -> NDArray[np.int64]:
@@ -176,7 +180,7 @@ def _taken(index: Index, documents: Documents) -> NDArray[np.int64]:
 
 
 def _with_deletes(folder: Path, index: Index, ordinals: NDArray[np.int64], generation: int) -> tuple[SegmentEntry, ...]:
-    """Segment entries with `ordinals` deleted as well; bitmaps of touched segments are written anew, durably."""
+    """Segment entries with `ordinals` deleted as well; a touched segment gets a new bitmap file, durable."""
     where, ids = index.locate(ordinals)
     entries = []
     for number, segment in enumerate(index.segments):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from indexer.errors import IndexFormatError
 from indexer.format.layout import BLOCK_SHIFT, NO_ROW, SPARSE, cell_shifts
-from indexer.format.segment import HEADER_BYTES
+from indexer.format.segment import HEADER
 from indexer.format.stored import GROUP, column_kinds, read_column, read_group
-from indexer.format.term_lists import TermLists, read_lists
+from indexer.format.term_lists import TermLists, pieces, read_lists
 from indexer.index import Index, Segment, open_index
 from indexer.inversion.invert import Postings
 from indexer.inversion.tables import TermTables, describe
@@ -83,7 +83,7 @@ def _check_checksums(index: Index, segment: Segment) -> None:
 
 
 def _check_padding(index: Index, segment: Segment) -> None:
-    ends = sorted(entry.offset + entry.bytes for entry in segment.sections.values()) or [HEADER_BYTES]
+    ends = sorted(entry.offset + entry.bytes for entry in segment.sections.values()) or [HEADER.size]
     starts = sorted(entry.offset for entry in segment.sections.values())[1:]
     for end, start in zip(ends, [*starts, len(segment.data)], strict=True):
         if start - end > 128 or segment.data[end:start].any():
@@ -103,20 +103,10 @@ def _check_terms(index: Index, segment: Segment) -> None:
         raise _refuse(segment, "a directory is not of the kind its list's length asks for", "cell-shift", "TREC")
 
 
-def _term_chunks(segment: Segment) -> Iterator[tuple[int, int]]:
-    ends = np.cumsum(segment.section("TREC")["df"].astype(np.int64))
-    begin = 0
-    while begin < len(ends):
-        done = int(ends[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK_POSTINGS, side="right")))
-        yield begin, end
-        begin = end
-
-
 def _check_postings(index: Index, segment: Segment) -> None:
     """Lists ascend inside the segment; everything derived from them is what the builder would derive."""
     places = _Places(segment)
-    for begin, end in _term_chunks(segment):
+    for begin, end in pieces(segment.section("TREC")["df"], _CHUNK_POSTINGS):
         lists = read_lists(segment, begin, end)
         tables = describe(_as_postings(segment, lists), bounds=places.has_bounds, rules=places.rules)
         places.compare(begin, end, tables)
@@ -149,7 +139,7 @@ class _Places:
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        names = ("CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS", "DOCO", "DOCB")
+        names = ("DOCO", "DOCB", "CELL", "WNID", "WNST", "LADD", "BMAX", "BLEV", "SMAX", "BITS")
         self._at = dict.fromkeys(names, 0)
         self._rows = {"bound_row": 0, "bits_row": 0}
         self.rules = segment.header.rules
@@ -172,12 +162,8 @@ class _Places:
                 raise _refuse(self._segment, f"{name} is not the one the list's length asks for", rule, "TREC")
             self._rows[name] += int(has.sum())
         tables.doco[:] += np.uint64(self._at["DOCB"])
-        for name, array in (
-            ("DOCO", tables.doco), ("DOCB", tables.docb), ("CELL", tables.cell), ("WNID", tables.wnid), ("WNST", tables.wnst), ("LADD", tables.ladd),
-            ("BMAX", tables.bmax), ("BLEV", tables.blev), ("SMAX", tables.smax), ("BITS", tables.bits),
-        ):  # fmt: skip
-            flat = array.reshape(-1)
-            at = self._at[name]
+        for name, at in self._at.items():
+            flat = getattr(tables, name.lower()).reshape(-1)
             if not np.array_equal(self._segment.section(name)[at : at + len(flat)], flat):
                 raise _refuse(self._segment, f"section {name} does not follow from the postings", "derived", name)
             self._at[name] = at + len(flat)
@@ -272,7 +258,7 @@ def _check_across(index: Index) -> None:
 
 
 def _ordinals_meet(segments: tuple[Segment, ...]) -> bool:
-    """Whether an ordinal stands in two segments. Disjoint ranges, the usual case, need no list of ordinals."""
+    """Whether an ordinal occurs in two segments. Disjoint ranges, the usual case, need no list of ordinals."""
     ordered = sorted((s for s in segments if s.num_docs), key=lambda s: s.ordinal_range)
     for i, segment in enumerate(ordered):
         for other in ordered[i + 1 :]:

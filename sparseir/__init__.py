@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from indexer import SparseVectors, build_index
+    from indexer.version import __version__
     from sparseir.errors import SparseIRError
     from sparseir.models import SparseEncoder
     from sparseir.search.searcher import Searcher
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Searcher": "sparseir.search.searcher",
     "SparseEncoder": "sparseir.models",
     "SparseIRError": "sparseir.errors",
     "SparseVectors": "indexer",
+    "__version__": "indexer.version",
     "build_index": "indexer",
 }
 

@@ -16,6 +16,7 @@ from indexer.errors import (
 _EXTRAS = {
     "train": ("torch", "transformers", "accelerate", "tensorboard"),
     "index": ("numba", "scipy"),
+    "serve": ("fastapi", "uvicorn", "httptools"),
     "evaluate": ("ir_measures",),
 }
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from indexer.native.queries import QueryBatch
 from sparseir.search.gpu import GpuConfig, GpuEngine, SegmentPostings
-from sparseir.search.gpu.batch import QueryBatch
 from tests import oracle
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.vectors import load
 from indexer import SparseVectors, open_index
+from indexer.native.queries import quantize_queries
 from sparseir.search.gpu import QueryBatch, SegmentPostings
-from sparseir.search.gpu.batch import quantize_queries
 from sparseir.search.gpu.index_source import segment_postings
 
 
@@ -31,8 +32,7 @@ def from_index(path: Path, query_file: Path) -> Collection:
         raise SystemExit(
             f"{path} has {len(index.segments)} segments; compact it first, so that rivals hold the same rows"
         )
-    with np.load(query_file) as file:
-        vectors = SparseVectors.from_arrays(file["indptr"], file["indices"], file["data"], int(file["shape"][1]))
+    vectors = load(query_file)
     batch, _ = quantize_queries(vectors)
     return Collection(
         name=path.name, postings=segment_postings(index.segments[0]), queries=batch, vectors=vectors, path=path

@@ -46,7 +46,7 @@ def main() -> None:
         times = []
         for _ in range(arguments.repeats):
             begin = time.perf_counter()
-            engine.search_vectors(queries, arguments.k, 1.0)
+            engine.search_vectors(queries, arguments.k)
             times.append(time.perf_counter() - begin)
         fastest, median = 1e6 * min(times), 1e6 * float(np.median(times))
         print(f"batch {size:5}: {fastest:8.0f} µs at least, median {median:8.0f} µs, {fastest / size:.1f} µs a query")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from peers.protocol import Peer
+from bench.peers.protocol import Peer
 
 NAMES = ("sparseir", "seismic", "sindi", "bmp", "pisa", "qdrant", "kannolo", "lucene", "milvus", "numba", "scipy")
 
@@ -13,4 +13,4 @@ def find(name: str) -> Peer:
     """The peer of a name; its adapter imports the peer's own package only when it is used."""
     if name not in NAMES:
         raise SystemExit(f"unknown peer {name!r}; known: {', '.join(NAMES)}")
-    return import_module(f"peers.{name}").PEER
+    return import_module(f"bench.peers.{name}").PEER

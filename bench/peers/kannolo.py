@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.protocol import Adapter, Index, Mode, Peer, Settings
+from bench.peers.protocol import Adapter, Index, Mode, Peer, Settings
 
 
 class Kannolo(Adapter):

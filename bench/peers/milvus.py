@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.protocol import Adapter, Index, Mode, Peer, Settings
+from bench.peers.protocol import Adapter, Index, Mode, Peer, Settings
 
 BATCH = 2000
 NAME = "docs"

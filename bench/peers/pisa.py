@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.protocol import Adapter, Index, Mode, Peer, Settings, impacts, inverted
+from bench.peers.protocol import Adapter, Index, Mode, Peer, Settings, impacts, inverted
 
 QUERY_SCALE = 100.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.protocol import Adapter, Index, Mode, Peer, Settings
+from bench.peers.protocol import Adapter, Index, Mode, Peer, Settings
 
 
 class Sindi(Adapter):

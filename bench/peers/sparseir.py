@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peers.protocol import Adapter, Index, Mode, Peer, Settings
+from bench.peers.protocol import Adapter, Index, Mode, Peer, Settings
 
 EXACT = ("auto", "block_filter", "exhaustive", "maxscore", "block_max_wand", "wand")
 APPROXIMATE = ("approximate .98", "approximate .95")
@@ -50,7 +50,7 @@ class Sparseir(Adapter):
         from indexer import SparseVectors
 
         lines = [list(zip(terms.tolist(), weights.tolist(), strict=True)) for terms, weights in self._others]
-        made = searcher.calibrate(SparseVectors.from_rows(lines, searcher.num_terms), k)
+        made = searcher.calibrate(SparseVectors.from_rows(lines, searcher.index.num_terms), k)
         print(made, file=sys.stderr)
 
     def prepare(self, term_ids: NDArray[np.int32], weights: NDArray[np.float32]) -> Any:

@@ -57,7 +57,7 @@ def fsync_folder(path: Path) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename over whatever stands at `target`, in one step."""
+    """Rename over whatever is at `target`, in one step."""
     source.replace(target)
 
 

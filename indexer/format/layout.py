@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_DOCS = 2**31 - 1
+"""Documents of a segment, at most."""
+WEIGHT_TYPES: dict[str, np.dtype[Any]] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
+"""Types of stored weights, by the names of IndexConfig.stored_weights."""
 BLOCK_SHIFT = 5
 SUPERBLOCK_BLOCKS = 64
 NO_ROW = 0xFFFFFFFF
@@ -34,7 +39,7 @@ SUPERBLOCK_DOCS = SUPERBLOCK_BLOCKS << BLOCK_SHIFT
 """A segment no larger than one superblock needs neither bounds nor bitmaps."""
 
 BUCKET_SHIFT = 8
-"""Packed doc_ids keep their lowest byte, and how many stand in each bucket of 256 documents."""
+"""Packed doc_ids keep their lowest byte, beside how many fall into each bucket of 256 documents."""
 
 _SPARSE_BELOW = 16
 

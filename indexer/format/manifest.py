@@ -10,7 +10,8 @@ from typing import Any
 
 from indexer.errors import IndexFormatError
 from indexer.format import files
-from indexer.native.library import FORMAT_VERSION
+from indexer.format.layout import MAX_DOCS
+from indexer.native.header import FORMAT_VERSION
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_NAME = "sparseir-index"
@@ -129,11 +130,11 @@ _RANGES = {
     SegmentEntry: {
         "bytes": _COUNT,
         "header_crc32": _U32,
-        "num_docs": 2**31 - 1,
+        "num_docs": MAX_DOCS,
         "num_postings": _COUNT,
         "num_clipped": _COUNT,
     },
-    DeleteFile: {"count": 2**31 - 1, "crc32": _U32},
+    DeleteFile: {"count": MAX_DOCS, "crc32": _U32},
 }
 _STRINGS = {
     Manifest: ("created", "sparseir_version"),

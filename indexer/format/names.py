@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def name_sections(docnos: Sequence[str], order: NDArray[np.uint32] | None) -> Se
     blob, offsets = pack_names(docnos)
     hashes = builder.hash_names(blob, offsets)
     by_hash = np.argsort(hashes, kind="stable")
-    _refuse_duplicates(docnos, hashes, by_hash)
+    refuse_duplicates(hashes[by_hash], by_hash, docnos.__getitem__, int)
     if order is not None:
         blob, offsets = permute_strings(blob, offsets, order)
         doc_of_row = np.empty(len(order), np.uint32)
@@ -78,17 +78,30 @@ def permute_strings(
     return blob[source], out
 
 
-def _refuse_duplicates(docnos: Sequence[str], hashes: NDArray[np.uint64], by_hash: NDArray[np.int64]) -> None:
-    ordered = hashes[by_hash]
+def refuse_duplicates(
+    ordered: NDArray[np.uint64], ids: NDArray[Any], name: Callable[[int], str], row: Callable[[int], int]
+) -> None:
+    """Refuse a name that two documents have.
+
+    Parameters
+    ----------
+    ordered : hashes of the names, ascending.
+    ids : the document of each hash.
+    name, row : of a document, asked for where two hashes are equal.
+
+    Raises
+    ------
+    DataError : names both rows.
+    """
     equal = np.flatnonzero(ordered[1:] == ordered[:-1])
     seen: dict[str, int] = {}
-    for at in equal.tolist():
-        for row in sorted((int(by_hash[at]), int(by_hash[at + 1]))):
-            first = seen.setdefault(docnos[row], row)
-            if first != row:
-                raise DataError(
-                    f"docno {docnos[row]!r} stands in row {first} and again in row {row}; docnos must differ"
-                )
+    for at in np.union1d(equal, equal + 1).tolist():
+        document = int(ids[at])
+        docno, here = name(document), row(document)
+        first = seen.setdefault(docno, here)
+        if first != here:
+            rows = sorted((first, here))
+            raise DataError(f"docno {docno!r} stands in row {rows[0]} and again in row {rows[1]}; docnos must differ")
 
 
 class NameTable:

@@ -1,12 +1,11 @@
-"""Segment files: the header and section table, writing them and mapping them."""
+"""Segment files: the header, the section table, and mapping one."""
 
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import IndexFormatError
-from indexer.format import files
-from indexer.format.layout import BLOCK_SHIFT, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
-from indexer.native.library import FORMAT_VERSION
+from indexer.format.layout import BLOCK_SHIFT, MAX_DOCS, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
+from indexer.native.header import FORMAT_VERSION
 
 MAGIC = b"SPIRSEG\0"
 ALIGNMENT = 64
-MAX_DOCS = 2**31 - 1
-_HEADER = struct.Struct("<8sIIQIIQQIIII")
-HEADER_BYTES = _HEADER.size
-_ENTRY = struct.Struct("<4sIQQII")
-_CHUNK = 8 << 20
+HEADER = struct.Struct("<8sIIQIIQQIIII")
+ENTRY = struct.Struct("<4sIQQII")
 _MAX_SECTIONS = 64
-_LARGEST_HEAD = _HEADER.size + _MAX_SECTIONS * _ENTRY.size
+_LARGEST_HEAD = HEADER.size + _MAX_SECTIONS * ENTRY.size
 
 Payload = NDArray[Any] | Iterable[NDArray[Any]]
 """What a section is written from: one array, or arrays that follow each other, made as they are needed."""
@@ -60,7 +55,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 """Type of each section's values, in the order they are written."""
 
-_ELEMENT = {"BMAX": 32}
+ELEMENT = {"BMAX": 32}
 """Element sizes in the section table that are not those of the values."""
 
 
@@ -79,6 +74,15 @@ class SegmentHeader:
         """Those of its layout."""
         return RULES_OF_FLAGS[self.flags]
 
+    def pack(self, table: bytes, length: int) -> tuple[bytes, int]:
+        """(header and section table, CRC-32 of both) of a segment of `length` bytes."""
+        fixed = HEADER.pack(
+            *(MAGIC, FORMAT_VERSION, len(table) // ENTRY.size, length, self.num_docs, self.num_terms),
+            *(self.num_postings, self.ordinal_base, BLOCK_SHIFT, self.flags, 0, 0),
+        )[:60]
+        crc = zlib.crc32(table, zlib.crc32(fixed))
+        return fixed + struct.pack("<I", crc) + table, crc
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -88,82 +92,6 @@ class Section:
     offset: int
     bytes: int
     crc32: int
-
-
-class SegmentWriter:
-    """Writes one segment file, section by section; the header last, so that a torn file has none.
-
-    Parameters
-    ----------
-    path : the file to create.
-    num_sections : how many sections will be written; their table stands before them.
-    """
-
-    def __init__(self, path: Path, num_sections: int) -> None:
-        self.path = path
-        self._descriptor = files.create(path)
-        self._table = bytearray()
-        self._count = num_sections
-        self._at = _aligned(_HEADER.size + _ENTRY.size * num_sections)
-
-    def add(self, name: str, parts: Payload) -> None:
-        """Write a section from one array, or from arrays that follow each other."""
-        start, crc, element = self._at, 0, _ELEMENT.get(name, DTYPES[name].itemsize)
-        for part in [parts] if isinstance(parts, np.ndarray) else parts:
-            if name == "FWGT":
-                element = part.dtype.itemsize
-            view = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
-            for begin in range(0, len(view), _CHUNK):
-                piece = view[begin : begin + _CHUNK]
-                crc = zlib.crc32(piece, crc)
-                files.write(self._descriptor, piece, self._at)
-                self._at += len(piece)
-        self._table += _ENTRY.pack(name.encode(), element, start, self._at - start, crc, 0)
-        self._at = _aligned(self._at) + ALIGNMENT
-
-    def finish(self, header: SegmentHeader, *, durable: bool = True) -> tuple[int, int]:
-        """Write header and table, make the file durable unless it need not be; (bytes of the file, CRC-32 of the header)."""
-        assert len(self._table) == self._count * _ENTRY.size
-        head, crc = _head(header, self._table, self._at)
-        # The last byte fixes the length: whatever padding was skipped reads as zeros.
-        files.write(self._descriptor, b"\0", self._at - 1)
-        files.write(self._descriptor, head, 0)
-        if durable:
-            files.fsync(self._descriptor)
-        return self._at, crc
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-def segment_in_memory(header: SegmentHeader, sections: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
-    """The bytes of a segment file, for searches of this process alone: sections have no checksums."""
-    payloads = {name: np.ascontiguousarray(sections[name]) for name in DTYPES if name in sections}
-    table, at, places = bytearray(), _aligned(_HEADER.size + _ENTRY.size * len(payloads)), []
-    for name, payload in payloads.items():
-        table += _ENTRY.pack(name.encode(), _ELEMENT.get(name, DTYPES[name].itemsize), at, payload.nbytes, 0, 0)
-        places.append((at, payload.reshape(-1).view(np.uint8)))
-        at = _aligned(at + payload.nbytes) + ALIGNMENT
-    room = np.zeros(at + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT
-    data = room[start : start + at]
-    for place, raw in [(0, np.frombuffer(_head(header, table, at)[0], np.uint8)), *places]:
-        data[place : place + len(raw)] = raw
-    return data
-
-
-def _head(header: SegmentHeader, table: bytearray, length: int) -> tuple[bytes, int]:
-    """(header and section table, CRC-32 of both) of a segment of `length` bytes."""
-    fixed = _HEADER.pack(
-        *(MAGIC, FORMAT_VERSION, len(table) // _ENTRY.size, length, header.num_docs, header.num_terms),
-        *(header.num_postings, header.ordinal_base, BLOCK_SHIFT, header.flags, 0, 0),
-    )
-    crc = zlib.crc32(bytes(table), zlib.crc32(fixed[:60]))
-    return fixed[:60] + struct.pack("<I", crc) + bytes(table), crc
-
-
-def _aligned(offset: int) -> int:
-    return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
 class SegmentFile:
@@ -225,21 +153,21 @@ def _parse(head: bytes, size: int, path: Path) -> tuple[SegmentHeader, int, dict
             f"segment '{path}': {what}; restore or rebuild it", section=section, invariant=invariant
         )
 
-    if len(head) < _HEADER.size or head[:8] != MAGIC:
+    if len(head) < HEADER.size or head[:8] != MAGIC:
         raise refuse("not a segment file", "segment-magic")
-    _magic, version, count, length, docs, terms, postings, base, shift, flags, _, crc = _HEADER.unpack_from(head)
+    _magic, version, count, length, docs, terms, postings, base, shift, flags, _, crc = HEADER.unpack_from(head)
     if version != FORMAT_VERSION:
         raise refuse(f"format version {version}, this build reads {FORMAT_VERSION}", "segment-version")
     if length != size:
         raise refuse(f"{size} bytes long, its header says {length}", "segment-length")
-    end = _HEADER.size + count * _ENTRY.size
+    end = HEADER.size + count * ENTRY.size
     if count > _MAX_SECTIONS or end > length or zlib.crc32(head[64:end], zlib.crc32(head[:60])) != crc:
         raise refuse("damaged header (its checksum differs)", "segment-header-crc")
     header = SegmentHeader(num_docs=docs, num_terms=terms, num_postings=postings, ordinal_base=base, flags=flags)
     sections: dict[str, Section] = {}
     free = end
     for i in range(count):
-        raw, element, offset, size, section_crc, _ = _ENTRY.unpack_from(head, _HEADER.size + i * _ENTRY.size)
+        raw, element, offset, size, section_crc, _ = ENTRY.unpack_from(head, HEADER.size + i * ENTRY.size)
         name = raw.decode("ascii", "replace")
         if offset % ALIGNMENT or offset < free or size > length or offset + size + ALIGNMENT > length:
             raise refuse(f"section {name} lies outside the file or over another", "section-place", name)
@@ -274,7 +202,7 @@ def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section]
         good = (
             (2, 4)
             if name == "FWGT"
-            else (_ELEMENT.get(name, known.itemsize),)
+            else (ELEMENT.get(name, known.itemsize),)
             if known is not None
             else (entry.element,)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,6 +189,17 @@ def _check_windows(
         or (edges[begins] != start[:-1]).any()
     ):
         raise _broken(segment, "CELL", "windows-ascend", "a directory does not describe its list")
+
+
+def pieces(df: NDArray[Any], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of terms with at most `most` postings together; a longer list is a range of its own."""
+    ends = np.cumsum(df, dtype=np.int64)
+    begin = 0
+    while begin < len(df):
+        done = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + most, side="right")))
+        yield begin, end
+        begin = end
 
 
 def ranges(begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

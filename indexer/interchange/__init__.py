@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.sources import open_vectors
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.write import write_vectors
 
-__all__ = ["BatchLimits", "VectorBatch", "VectorSource", "Vocabulary", "open_vectors", "write_vectors"]
+__all__ = ["BatchLimits", "VectorSource", "Vocabulary", "open_vectors", "write_vectors"]

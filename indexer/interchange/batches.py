@@ -1,4 +1,4 @@
-"""What every reader yields and every writer takes."""
+"""What every reader is: a source of documents in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -7,26 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.documents import Documents
 from indexer.errors import ConfigError
 from indexer.interchange.vocabulary import Vocabulary
-from indexer.vectors import SparseVectors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VectorBatch:
-    """Some consecutive rows of a collection.
-
-    Parameters
-    ----------
-    vectors : the rows.
-    docnos : their names, one a row; None where the format holds none.
-    """
-
-    vectors: SparseVectors
-    docnos: list[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.vectors)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,4 +65,4 @@ class VectorSource(ABC):
         return None
 
     @abstractmethod
-    def __iter__(self) -> Iterator[VectorBatch]: ...
+    def __iter__(self) -> Iterator[Documents]: ...

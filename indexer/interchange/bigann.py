@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.batches import BatchLimits
 from indexer.interchange.csr_stream import CsrStream, MatrixSource, sidecar_names, sidecar_vocabulary, wider
 
 HEADER_BYTES = 24
@@ -63,7 +64,7 @@ class BigAnnSource(MatrixSource):
         self._vocabulary = sidecar_vocabulary(path, columns)
         self._num_terms = wider(columns, num_terms, path)
 
-    def __iter__(self) -> Iterator[VectorBatch]:
+    def __iter__(self) -> Iterator[Documents]:
         indices = HEADER_BYTES + 8 * (self._rows + 1)
         stream = CsrStream(
             path=self.path,

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.input import opened
 from indexer.interchange.postings_codec import POSTING_FIELD, Pair, decode_postings, parse_posting
@@ -68,7 +69,7 @@ class CiffSource(VectorSource):
     def vocabulary(self) -> Vocabulary:
         return self._vocabulary
 
-    def __iter__(self) -> Iterator[VectorBatch]:
+    def __iter__(self) -> Iterator[Documents]:
         duplicates = DuplicateCheck(self._names)
         with opened(self.path) as file, tempfile.TemporaryDirectory(prefix="ciff-") as folder:
             messages = MessageReader(file, self.path)
@@ -82,7 +83,7 @@ class CiffSource(VectorSource):
                 names = [self._docno(messages, next_row + i) for i in range(len(vectors))]
                 duplicates.add(names)
                 next_row += len(vectors)
-                yield VectorBatch(vectors, names)
+                yield Documents(vectors, names)
             messages.finish()
 
     def _read_header(self, messages: MessageReader) -> CiffHeader:

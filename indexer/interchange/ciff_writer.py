@@ -10,8 +10,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import VectorBatch
 from indexer.interchange.ciff import CIFF_VERSION, LARGEST_TF
 from indexer.interchange.postings_codec import encode_postings, encoded_size
 from indexer.interchange.protobuf import bytes_field, double_field, int_field, varint
@@ -98,7 +98,7 @@ class CiffWriter:
         self._documents.touch()
         self._rows = self._total = 0
 
-    def add(self, batch: VectorBatch, docnos: list[str]) -> None:
+    def add(self, batch: Documents, docnos: list[str]) -> None:
         """Take the rows of a batch under these names.
 
         Raises

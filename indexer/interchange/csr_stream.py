@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.docnos import DOCNOS_SUFFIX, TERMS_SUFFIX, RowNames, beside, read_sidecar
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.vectors import MAX_TERM_ID, SparseVectors
@@ -70,7 +71,7 @@ class CsrStream:
     term_ids: Column
     weights: Column
 
-    def batches(self, limits: BatchLimits, names: RowNames | None) -> Iterator[VectorBatch]:
+    def batches(self, limits: BatchLimits, names: RowNames | None) -> Iterator[Documents]:
         """All rows in batches, each checked; holds one batch and limits.rows of indptr.
 
         Raises
@@ -128,7 +129,7 @@ class CsrStream:
                 path=self.path,
             )
 
-    def _batch(self, bounds: NDArray[np.int64], first_row: int, names: RowNames | None) -> VectorBatch:
+    def _batch(self, bounds: NDArray[np.int64], first_row: int, names: RowNames | None) -> Documents:
         count = int(bounds[-1] - bounds[0])
         vectors = SparseVectors.from_arrays(
             bounds - bounds[0],
@@ -138,11 +139,11 @@ class CsrStream:
             source=str(self.path),
             first_row=first_row,
         )
-        return VectorBatch(vectors, None if names is None else names.take(len(vectors)))
+        return Documents(vectors, None if names is None else names.take(len(vectors)))
 
 
 def cuts(bounds: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Row ranges of at most `most` weights each; a longer row stands alone."""
+    """Row ranges of at most `most` weights each; a longer row is a range of its own."""
     lo, rows = 0, len(bounds) - 1
     while lo < rows:
         hi = int(np.searchsorted(bounds, bounds[lo] + most, side="right")) - 1

@@ -42,7 +42,7 @@ class DuplicateCheck:
 
         Raises
         ------
-        DataError : one of them stood before, or stands twice among them.
+        DataError : one of them was seen before, or is twice among them.
         """
         hashes = np.fromiter(map(hash, names), np.int64, len(names))
         ordered = np.sort(hashes)
@@ -120,7 +120,7 @@ class RowNames:
 
         Raises
         ------
-        DataError : there are fewer, or one stood before.
+        DataError : there are fewer, or one was seen before.
         """
         out = list(itertools.islice(self._names, count))
         if len(out) < count:

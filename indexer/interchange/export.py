@@ -5,15 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import ConfigError
-from indexer.format.term_lists import read_lists
+from indexer.format.term_lists import pieces, read_lists
 from indexer.index import Index, Segment
-from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.batches import BatchLimits
 from indexer.interchange.ciff_writer import CiffCounts, ListSpool, document_message
 from indexer.interchange.output import replacing, spool_folder
 from indexer.interchange.sources import format_of
@@ -75,7 +76,7 @@ def index_batches(
     limits: BatchLimits | None = None,
     folder: Path | None = None,
     progress: Progress = silent,
-) -> Iterator[VectorBatch]:
+) -> Iterator[Documents]:
     """Live documents by ordinal, as rows with their docnos, in bounded batches.
 
     Parameters
@@ -102,7 +103,7 @@ def index_batches(
         groups = transposer.groups(bounds.postings)
         shape, first = (documents.count, index.num_terms), 0
         for vectors in row_batches(groups, shape, bounds, floats=weights != "impact", source=str(index.path)):
-            yield VectorBatch(vectors, documents.docnos(first, first + len(vectors)))
+            yield Documents(vectors, documents.docnos(first, first + len(vectors)))
             first += len(vectors)
 
 
@@ -141,20 +142,9 @@ class _LiveDocuments:
         return [self._segments[number].docno(doc_id) for number, doc_id in places]
 
 
-def _pieces(df: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Ranges of terms with about _PIECE postings; a longer list stands alone."""
-    ends = np.cumsum(df, dtype=np.int64)
-    begin = 0
-    while begin < len(df):
-        done = int(ends[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _PIECE, side="right")))
-        yield begin, end
-        begin = end
-
-
 def _postings(segment: Segment, rows: NDArray[np.uint32], weights: Weights, scale: float) -> Iterator[Triples]:
     """(term id, row, value) of the live postings of a segment; values are impacts, or the bits of float32 weights."""
-    for begin, end in _pieces(segment.section("TREC")["df"]):
+    for begin, end in pieces(segment.section("TREC")["df"], _PIECE):
         yield _lists(segment, (begin, end), rows, weights, scale)
 
 
@@ -211,7 +201,7 @@ def _joined(index: Index, documents: _LiveDocuments, progress: Progress) -> Iter
     df = np.zeros(len(terms), np.int64)
     for segment, table in zip(index.segments, tables, strict=True):
         df[np.searchsorted(terms, table)] += segment.section("TREC")["df"]
-    for begin, end in _pieces(df):
+    for begin, end in pieces(df, _PIECE):
         parts = []
         for segment, table, rows in zip(index.segments, tables, documents.rows, strict=True):
             low = int(np.searchsorted(table, terms[begin]))

@@ -44,7 +44,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_consta
 def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, object) for every object of a file, plain or .gz, holding one object at a time.
 
-    Objects may stand on a line each, spread over lines, follow one another without a break, or be the elements of
+    Objects may be on a line each, spread over lines, follow one another without a break, or be the elements of
     arrays; `line` is where the object begins, from 1. Memory: the longest object and a chunk of a megabyte.
 
     Raises
@@ -65,7 +65,7 @@ class _Scanner:
         self._line, self._counted = 1, 0  # the line at position _counted of the buffer
 
     def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        in_array = between = False  # between: after an element, where a comma or the end of the array stands
+        in_array = between = False  # between: after an element, where a comma or the end of the array is due
         while char := self._next_char():
             if char == "[" and not in_array:
                 in_array, between = True, False

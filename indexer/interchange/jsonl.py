@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.json_stream import json_objects
 from indexer.interchange.vocabulary import UnknownTermError, Vocabulary
@@ -53,7 +54,7 @@ class JsonlSource(VectorSource):
     def vocabulary(self) -> Vocabulary:
         return self._vocabulary
 
-    def __iter__(self) -> Iterator[VectorBatch]:
+    def __iter__(self) -> Iterator[Documents]:
         duplicates = DuplicateCheck(self._names)
         pending = _Pending(self._vocabulary)
         for place, record in self._records():
@@ -143,7 +144,7 @@ class _Pending:
         self._places.append(place)
         self.docnos.append(docno)
 
-    def finish(self) -> VectorBatch:
+    def finish(self) -> Documents:
         indptr = np.zeros(len(self.docnos) + 1, np.int64)
         np.cumsum(np.frombuffer(self._lengths, np.int64), out=indptr[1:])
         ids = np.frombuffer(self._ids, np.int64) if self._ids else np.zeros(0, np.int64)
@@ -155,7 +156,7 @@ class _Pending:
             indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]
             ids, weights = ids[keep], weights[keep]
         vectors = SparseVectors.from_arrays(indptr, ids, weights, self._vocabulary.num_terms)
-        return VectorBatch(vectors, self.docnos)
+        return Documents(vectors, self.docnos)
 
     def _check(self, indptr: NDArray[np.int64], ids: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
         bad = ~(np.isfinite(weights) & (weights >= 0))

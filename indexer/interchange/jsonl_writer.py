@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.interchange.batches import VectorBatch
+from indexer.documents import Documents
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.vectors import SparseVectors
 
@@ -41,7 +41,7 @@ class JsonlWriter:
         self._file = file
         self._keys = _Keys(vocabulary)
 
-    def add(self, batch: VectorBatch, docnos: list[str]) -> None:
+    def add(self, batch: Documents, docnos: list[str]) -> None:
         """Write the rows of a batch under these names."""
         for first in range(0, len(batch), _ROWS):  # few rows at a time: their strings then stay in the cache
             last = min(first + _ROWS, len(batch))

@@ -10,8 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import VectorBatch
 from indexer.interchange.docnos import DOCNOS_SUFFIX, TERMS_SUFFIX, beside
 from indexer.interchange.npz import DOCNOS_MEMBER, TERMS_MEMBER
 from indexer.interchange.output import replacing
@@ -23,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # as numpy.savez: the same matrix gives the same
 
 
 class CsrSpool:
-    """Columns of a matrix in temporary files: their lengths stand before them in the file to be made.
+    """Columns of a matrix in temporary files: the file to be made begins with their lengths, known only at the end.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class CsrSpool:
         """One of the files "indptr" (int64), "term_ids" (uint32), "weights" (float32), "docnos" (JSON lines)."""
         return (self._folder / name).open(mode)
 
-    def add(self, batch: VectorBatch) -> None:
+    def add(self, batch: Documents) -> None:
         """Append the rows of a batch."""
         vectors = batch.vectors
         with self.open("indptr", "ab") as file:
@@ -83,7 +83,7 @@ class NpzWriter:
     def __init__(self, file: IO[bytes], vocabulary: Vocabulary | None, spool: CsrSpool) -> None:
         self._file, self._vocabulary, self._spool = file, vocabulary, spool
 
-    def add(self, batch: VectorBatch, docnos: list[str]) -> None:
+    def add(self, batch: Documents, docnos: list[str]) -> None:
         self._spool.add(batch)
 
     def finish(self, path: Path) -> None:
@@ -134,7 +134,7 @@ class BigAnnWriter:
     def __init__(self, file: IO[bytes], vocabulary: Vocabulary | None, spool: CsrSpool) -> None:
         self._file, self._vocabulary, self._spool = file, vocabulary, spool
 
-    def add(self, batch: VectorBatch, docnos: list[str]) -> None:
+    def add(self, batch: Documents, docnos: list[str]) -> None:
         self._spool.add(batch)
 
     def finish(self, path: Path) -> None:

@@ -13,8 +13,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange.batches import BatchLimits, VectorBatch
+from indexer.interchange.batches import BatchLimits
 from indexer.interchange.csr_stream import (
     CsrStream,
     MatrixSource,
@@ -155,7 +156,7 @@ class NpzSource(MatrixSource):
             self._vocabulary = self._terms(archive, columns)
         self._num_terms = wider(columns, num_terms, path)
 
-    def __iter__(self) -> Iterator[VectorBatch]:
+    def __iter__(self) -> Iterator[Documents]:
         with ExitStack() as stack:
             archive = self._open(stack)
             members = {name: NpzMember(archive, name, self.path) for name in ("indptr", "indices", "data")}

@@ -63,7 +63,7 @@ def spool_folder(path: Path) -> Iterator[Path]:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes the name `path`, durably, when the block ends, and vanishes when it fails.
 
-    What stood at `path` before stays readable until the rename. A name that ends in .gz is compressed, without a
+    What was at `path` before stays readable until the rename. A name that ends in .gz is compressed, without a
     time stamp, so that the same data gives the same bytes.
 
     Raises

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from indexer.documents import Documents
 from indexer.errors import DataError
 from indexer.interchange import bigann, ciff, jsonl, npz
-from indexer.interchange.batches import BatchLimits, VectorBatch, VectorSource
+from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.vocabulary import Vocabulary
 
@@ -141,7 +142,7 @@ class Shards(VectorSource):
     def vocabulary(self) -> Vocabulary | None:
         return self._parts[0].vocabulary
 
-    def __iter__(self) -> Iterator[VectorBatch]:
+    def __iter__(self) -> Iterator[Documents]:
         duplicates = DuplicateCheck(self._names)
         named: bool | None = None
         for part in self._parts:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 
+from indexer.documents import Documents, read_documents
 from indexer.errors import DataError
-from indexer.interchange.batches import VectorBatch
 from indexer.interchange.ciff_writer import CiffWriter
 from indexer.interchange.jsonl_writer import JsonlWriter
 from indexer.interchange.matrix_writer import BigAnnWriter, CsrSpool, NpzWriter
@@ -25,7 +24,7 @@ LARGEST_STEP = (1 << 24) - 1
 
 
 class _Writer(Protocol):
-    def add(self, batch: VectorBatch, docnos: list[str]) -> None: ...
+    def add(self, batch: Documents, docnos: list[str]) -> None: ...
 
     def finish(self, path: Path) -> None: ...
 
@@ -46,7 +45,7 @@ class Written:
 
 def write_vectors(
     path: str | Path,
-    batches: Iterable[VectorBatch | SparseVectors],
+    batches: Any,
     *,
     vocabulary: Vocabulary | None = None,
     scale: float | None = None,
@@ -57,8 +56,8 @@ def write_vectors(
     Parameters
     ----------
     path : .jsonl, .json (either with .gz), .npz, .csr or .ciff.
-    batches : rows in order; one batch is held at a time. Docnos in every batch or in none (then: the row number,
-        where the format needs names).
+    batches : a matrix, or documents in batches, of which one is held at a time. Docnos in every batch or in none (then:
+        the row number, where the format needs names). Stored fields are passed over: no format holds them.
     vocabulary : strings of the terms; left out, a term is written as its id in decimal. .npz and .csr keep it beside
         the matrix.
     scale : weight of one step: weights are written as the whole numbers max(1, floor(weight / scale + ½)), as the
@@ -80,12 +79,12 @@ def write_vectors(
         rows = nnz = 0
         num_terms = 1
         named: bool | None = None
-        for batch in _as_batches(batches):
+        for batch in read_documents(batches):
             if named is None:
                 named = batch.docnos is not None
             docnos = _names(batch, rows, named)
             if scale is not None:
-                batch = VectorBatch(scaled(batch.vectors, scale, first_row=rows), batch.docnos)
+                batch = replace(batch, vectors=scaled(batch.vectors, scale, first_row=rows))
             writer.add(batch, docnos)
             rows += len(batch)
             nnz += batch.vectors.nnz
@@ -107,19 +106,12 @@ def _writer(path: Path, file: IO[bytes], vocabulary: Vocabulary | None, folder: 
     raise DataError("unknown ending; expected .jsonl, .json, .npz, .csr or .ciff", path=path)
 
 
-def _as_batches(batches: Iterable[VectorBatch | SparseVectors]) -> Iterator[VectorBatch]:
-    for batch in (batches,) if isinstance(batches, SparseVectors | VectorBatch) else batches:
-        yield VectorBatch(batch) if isinstance(batch, SparseVectors) else batch
-
-
-def _names(batch: VectorBatch, first_row: int, named: bool) -> list[str]:
+def _names(batch: Documents, first_row: int, named: bool) -> list[str]:
     if named != (batch.docnos is not None):
         raise DataError("some batches have docnos and some have none; give all or none")
     if batch.docnos is None:
         return [str(i) for i in range(first_row, first_row + len(batch))]
-    if len(batch.docnos) != len(batch):
-        raise DataError(f"{len(batch)} rows beside {len(batch.docnos)} docnos; expected one each")
-    return batch.docnos
+    return list(batch.docnos)
 
 
 def scaled(vectors: SparseVectors, scale: float, *, first_row: int = 0) -> SparseVectors:

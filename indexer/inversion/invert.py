@@ -21,6 +21,9 @@ WINDOW = 1 << 16
 TABLE_TERMS = 1 << 22
 """Vocabularies up to this size are counted in a table of their length (64 MB); above, terms are numbered first."""
 
+MAX_IMPACT = 255
+"""The largest impact; the smallest is 1."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Postings:
@@ -55,6 +58,11 @@ class Postings:
     def df(self) -> NDArray[np.uint64]:
         """Length of each posting list."""
         return np.diff(self.start)
+
+
+def choose_scale(largest: float) -> float | None:
+    """doc_scale of a first build: the largest weight / 255, so that nothing clips; None without a weight."""
+    return largest / MAX_IMPACT if largest else None
 
 
 def number_slots(vectors: SparseVectors) -> tuple[NDArray[np.uint32], NDArray[np.uint32] | None, int]:
@@ -117,7 +125,7 @@ def invert(
     window_begin = np.concatenate([[0], np.cumsum(windows)]).astype(np.uint64)
     if int(window_begin[-1]) >= 2**32:
         raise MemoryError("more than 2**32 (term, window) pairs in one segment; build it in several batches")
-    # Each thread's cursors start behind the postings of the threads before it.
+    # Each thread's cursors start after the postings of the threads before it.
     for name, base in (("cursor", start), ("directory", window_begin)):
         before = np.cumsum(counts[name], axis=0, dtype=np.uint64) - counts[name]
         counts[name] = base[:-1] + before

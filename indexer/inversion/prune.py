@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
+from indexer.documents import Documents
 from indexer.vectors import SparseVectors
 
 _ROWS = 1 << 16
+
+
+def pruned(documents: Documents, config: IndexConfig) -> Documents:
+    """The same documents with their vectors cut as the config says."""
+    return replace(documents, vectors=prune(documents.vectors, config))
 
 
 def prune(vectors: SparseVectors, config: IndexConfig) -> SparseVectors:

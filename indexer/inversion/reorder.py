@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.config import WriteOptions
 from indexer.format.term_lists import TermLists
-from indexer.inversion.invert import run_parallel
+from indexer.inversion.invert import number_slots, run_parallel
 from indexer.vectors import SparseVectors
 
 AUTO_FROM = 65_536
 """Documents from which "auto" orders: below, a query takes microseconds anyway and the compiler's start would show."""
+
+BUDGET_WIDTH = 24
+"""Terms of a document that orders are made from within a memory budget."""
 
 _WIDTH = 32
 _CENTROID_TERMS = 64
@@ -62,6 +66,21 @@ def wanted_order(order: str, num_docs: int) -> tuple[str, tuple[str, ...]]:
     if order != "input" and importlib.util.find_spec("numba") is None:
         return "input", (NO_NUMBA,)
     return order, ()
+
+
+def order_documents(
+    vectors: SparseVectors, order: str, options: WriteOptions
+) -> tuple[NDArray[np.uint32] | None, tuple[str, ...]]:
+    """(row of each doc_id, or None for the input order; notes for a person)."""
+    kind, notes = wanted_order(order, len(vectors))
+    if kind == "input" or len(vectors) < 2:
+        return None, notes
+    options.progress("ordering", 0, None)
+    slots, _, num_slots = number_slots(vectors)
+    rows = ForwardRows.allocate(len(vectors), num_slots)
+    idf = inverse_frequency(count_slots(slots, num_slots), len(vectors))
+    fill_forward(rows, 0, vectors, slots, idf, options.num_threads)
+    return order_rows(rows, kind, options.num_threads), notes
 
 
 def count_slots(slots: NDArray[np.uint32], num_slots: int) -> NDArray[np.int64]:

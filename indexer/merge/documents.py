@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.format.layout import BLOCK_SHIFT
-from indexer.format.names import pack_names
+from indexer.format.names import pack_names, refuse_duplicates
 from indexer.format.segment import Payload
 from indexer.format.stored import (
     GROUP,
@@ -22,25 +21,13 @@ from indexer.format.stored import (
     read_group,
 )
 from indexer.format.term_lists import ranges
+from indexer.inversion.segment_write import ordinal_sections, relative_ordinals
 from indexer.merge.postings import MergeSource
 from indexer.merge.spools import SectionSpools
 from indexer.native import builder
 from indexer.native.builder import DROPPED
 
 _CHUNK = 1 << 16
-
-
-def smallest_ordinal(ordinals: NDArray[np.int64]) -> int:
-    """ordinal_base of a segment of these documents; 0 without any."""
-    return int(ordinals.min()) if len(ordinals) else 0
-
-
-def ordinal_sections(ordinals: NDArray[np.int64], base: int) -> dict[str, NDArray[np.uint32]]:
-    """ORDN and BORD of documents in doc_id order; neither where ordinals just count up from the base."""
-    relative = (ordinals - base).astype(np.uint32)
-    if np.array_equal(relative, np.arange(len(relative))):
-        return {}
-    return {"ORDN": relative, "BORD": np.minimum.reduceat(relative, np.arange(0, len(relative), 1 << BLOCK_SHIFT))}
 
 
 class MergedDocuments:
@@ -54,6 +41,7 @@ class MergedDocuments:
     Attributes
     ----------
     ordinals : int64 (num_docs,), ordinal of each new doc_id.
+    ordinal_base : the smallest of them.
     """
 
     def __init__(self, sources: Sequence[MergeSource], num_docs: int) -> None:
@@ -68,14 +56,11 @@ class MergedDocuments:
             relative = source.segment.section("ORDN")
             base = source.segment.header.ordinal_base
             self.ordinals[new] = base + (relative[kept].astype(np.int64) if len(relative) else kept)
-
-    @property
-    def ordinal_base(self) -> int:
-        return smallest_ordinal(self.ordinals)
+        self.ordinal_base, self._relative = relative_ordinals(self.ordinals)
 
     def sections(self, spools: SectionSpools) -> dict[str, Payload]:
         """All document sections, those of names and fields made while they are written; `spools` stay open until then."""
-        out: dict[str, Payload] = {**ordinal_sections(self.ordinals, self.ordinal_base)}
+        out: dict[str, Payload] = {**ordinal_sections(self._relative)}
         if any(len(s.segment.section("NAMO")) for s in self._sources):
             out |= self._names()
         if any(len(s.segment.section("FLDO")) for s in self._sources):
@@ -99,7 +84,7 @@ class MergedDocuments:
         def sorted_hashes() -> Iterator[NDArray[np.uint64]]:
             self._by_hash = np.argsort(hashes, kind="stable").astype(np.uint32)
             ordered = hashes[self._by_hash]
-            self._refuse_duplicates(ordered)
+            refuse_duplicates(ordered, self._by_hash, self._name, lambda doc_id: int(self.ordinals[doc_id]))
             yield ordered
 
         def ids() -> Iterator[NDArray[np.uint32]]:
@@ -135,19 +120,6 @@ class MergedDocuments:
     def _name(self, doc_id: int) -> str:
         piece, _ = self._name_chunk(doc_id, doc_id + 1)
         return piece.tobytes().decode()
-
-    def _refuse_duplicates(self, ordered: NDArray[np.uint64]) -> None:
-        equal = np.flatnonzero(ordered[1:] == ordered[:-1])
-        seen: dict[str, int] = {}
-        for at in np.union1d(equal, equal + 1).tolist():
-            doc_id = int(self._by_hash[at])
-            name, row = self._name(doc_id), int(self.ordinals[doc_id])
-            first = seen.setdefault(name, row)
-            if first != row:
-                rows = sorted((first, row))
-                raise DataError(
-                    f"docno {name!r} stands in row {rows[0]} and again in row {rows[1]}; docnos must differ"
-                )
 
     def _fields(self, spools: SectionSpools) -> Iterator[str]:
         """JSON of each document's fields. Sources are unpacked once, in their order, and spooled: in the new order every

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.config import WriteOptions
 from indexer.format.layout import NO_ROW, SPARSE, STANDARD, LayoutRules
 from indexer.format.segment import SegmentFile
-from indexer.format.term_lists import read_lists
-from indexer.inversion.documents import posting_sections
+from indexer.format.term_lists import pieces, read_lists
 from indexer.inversion.invert import Postings
+from indexer.inversion.segment_write import posting_sections
 from indexer.inversion.tables import TermTables, describe
 from indexer.native import builder
 from indexer.native.builder import InvertedArrays, KeyLists, Renumbering
-from indexer.progress import Progress
 
 BYTES_PER_POSTING = 40
 """Working memory of a merge: keys, scratch, payloads, outputs and tables of one posting, with room to spare."""
@@ -50,24 +50,26 @@ class MergeShape:
     ----------
     num_docs : documents of the merged segment.
     scale : doc_scale, where impacts are made from stored weights; 0 where impacts travel.
-    keep_weights : store the weights, as float16 where half is set.
-    half : see keep_weights.
-    num_threads, progress : as for a build.
+    stored_weights : as IndexConfig.
+    options : threads and progress.
     memory : bytes the merge may work in.
     rules : of the merged segment's layout.
     cap : most postings of a term, its heaviest by stored weight, ties by smaller row; 0 keeps all. Sources must then
-        stand in input order.
+        come in input order.
     """
 
     num_docs: int
     scale: float = 0.0
-    keep_weights: bool = False
-    half: bool = False
-    num_threads: int = 1
-    progress: Progress
+    stored_weights: str = "none"
+    options: WriteOptions
     memory: int = 256 << 20
     rules: LayoutRules = STANDARD
     cap: int = 0
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the weights themselves are stored."""
+        return self.stored_weights != "none"
 
 
 class PostingMerge:
@@ -94,18 +96,15 @@ class PostingMerge:
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         limit = max(_SMALLEST_CHUNK, self._shape.memory // BYTES_PER_POSTING)
-        ends = np.cumsum(self._df)
-        begin, total = 0, len(self._terms)
-        while begin < total:
-            done = int(ends[begin - 1]) if begin else 0
-            end = max(begin + 1, int(np.searchsorted(ends, done + limit, side="right")))
-            self._shape.progress("merging", done, int(ends[-1]))
+        progress, done, total = self._shape.options.progress, 0, int(self._df.sum())
+        for begin, end in pieces(self._df, limit):
+            progress("merging", done, total)
             postings = self._join(begin, end)
             if len(postings.term_ids):
                 yield self._sections(postings)
-            begin = end
+            done += int(self._df[begin:end].sum())
         if total:
-            self._shape.progress("merging", int(ends[-1]), int(ends[-1]))
+            progress("merging", total, total)
 
     def _join(self, begin: int, end: int) -> Postings:
         """Posting lists of merged terms begin..end."""
@@ -125,7 +124,7 @@ class PostingMerge:
             span = slice(int(lists.start[0]), int(lists.start[-1]))
             if not self._shape.scale:
                 impacts.append(lists.impacts[span])
-            if lists.weights is not None and (self._shape.scale or self._shape.keep_weights):
+            if lists.weights is not None and (self._shape.scale or self._shape.keeps_weights):
                 weights.append(lists.weights[span].astype(np.float32, copy=False))
             placed += span.stop - span.start
         if self._shape.cap:
@@ -147,7 +146,7 @@ class PostingMerge:
         out = InvertedArrays(
             np.empty(kept, np.uint16),
             np.empty(kept, np.uint8),
-            np.empty(kept, np.float32) if self._shape.keep_weights else None,
+            np.empty(kept, np.float32) if self._shape.keeps_weights else None,
             np.empty(entries, np.uint16),
             np.empty(entries, np.uint64),
         )
@@ -171,16 +170,13 @@ class PostingMerge:
         )
 
     def _sections(self, postings: Postings) -> dict[str, NDArray[Any]]:
-        """Sections of a chunk, with its positions moved behind those of the chunks before."""
+        """Sections of a chunk, with its positions moved past those of the chunks before."""
         rules = self._shape.rules
-        tables = describe(postings, self._shape.num_threads, rules=rules)
+        tables = describe(postings, self._shape.options.num_threads, rules=rules)
         self._shift(tables)
         self.num_terms += len(postings.term_ids)
         self.num_postings += len(postings.impacts)
-        sections = posting_sections(postings, tables, rules)
-        if postings.weights is not None:
-            sections["FWGT"] = postings.weights.astype("<f2") if self._shape.half else postings.weights
-        return sections
+        return posting_sections(postings, tables, rules, self._shape.stored_weights)
 
     def _shift(self, tables: TermTables) -> None:
         record, base = tables.trec, self._base
@@ -216,7 +212,7 @@ def _union_of_terms(sources: Sequence[MergeSource]) -> tuple[NDArray[np.uint32],
 def _cap_lists(
     keys: NDArray[np.uint64], begin: NDArray[np.uint64], end: NDArray[np.uint64], weights: NDArray[np.float32], cap: int
 ) -> None:
-    """Leave each key list its `cap` heaviest postings and move its end; lists stand in row order, which settles ties."""
+    """Leave each key list its `cap` heaviest postings and move its end; lists are in row order, which settles ties."""
     for term in np.flatnonzero(end - begin > cap).tolist():
         first = int(begin[term])
         postings = keys[first : int(end[term])]

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.config import IndexConfig
+from indexer.config import BuildOptions, IndexConfig
+from indexer.documents import Documents
 from indexer.format import files
 from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry
 from indexer.format.segment import SegmentFile
-from indexer.inversion.documents import Built, Documents, SegmentPlan, concatenate, write_documents
-from indexer.inversion.invert import TABLE_TERMS
-from indexer.inversion.quantize import MAX_IMPACT
+from indexer.inversion.invert import TABLE_TERMS, choose_scale
+from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import (
+    BUDGET_WIDTH,
     ForwardRows,
     count_slots,
     fill_forward,
@@ -25,16 +26,15 @@ from indexer.inversion.reorder import (
     order_rows,
     wanted_order,
 )
+from indexer.inversion.segment_write import Built, SegmentPlan, write_documents
 from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.merge.spools import SectionSpools
-from indexer.progress import Progress
 
 BYTES_PER_POSTING = 28
 """Working memory of a run: the batches and their concatenation (16 bytes a posting) and what inversion makes of them."""
 
 _SMALLEST_RUN = 1 << 12
-_FORWARD_WIDTH = 24
 _WIDE_VOCABULARY = "documents keep their input order: the vocabulary is too large to cluster within a memory budget"
 
 
@@ -46,16 +46,13 @@ class StreamPlan:
     ----------
     folder, number : where runs go, and the number in their names.
     config : of the index.
-    memory : bytes to work in.
-    num_threads, progress : as for a build.
+    options : of the build; memory_budget is the bytes to work in.
     """
 
     folder: Path
     number: int
     config: IndexConfig
-    memory: int
-    num_threads: int
-    progress: Progress
+    options: BuildOptions
 
 
 class RunSpiller:
@@ -68,7 +65,7 @@ class RunSpiller:
 
     def __init__(self, plan: StreamPlan) -> None:
         self._plan = plan
-        self._limit = max(_SMALLEST_RUN, plan.memory // BYTES_PER_POSTING)
+        self._limit = max(_SMALLEST_RUN, plan.options.memory_budget // BYTES_PER_POSTING)
         self._pending: list[Documents] = []
         self._postings = 0
         self._idf: NDArray[np.float32] | None = None
@@ -79,7 +76,7 @@ class RunSpiller:
 
     def add(self, documents: Documents) -> None:
         """Take a batch; a run is spilled before memory would run out."""
-        documents = documents.pruned(self._plan.config)
+        documents = pruned(documents, self._plan.config)
         vectors = documents.vectors
         self.num_terms = max(self.num_terms, vectors.num_terms)
         row = 0
@@ -98,7 +95,7 @@ class RunSpiller:
         """Write what is pending as one run."""
         if not self._pending:
             return
-        documents = concatenate(self._pending)
+        documents = Documents.concatenate(self._pending)
         self._pending, self._postings = [], 0
         plan = self._plan
         scaled = plan.config.doc_scale > 0
@@ -109,14 +106,14 @@ class RunSpiller:
             scale=plan.config.doc_scale or 1.0,
             ordinal_base=self.num_docs,
             config=replace(plan.config, stored_weights=keep),
-            num_threads=plan.num_threads,
+            options=BuildOptions(num_threads=plan.options.num_threads),
             final=False,
         )
         self.entries.append(write_documents(path, documents, segment_plan))
         self._spool_forward(documents)
         self.max_weight = max(self.max_weight, float(documents.vectors.weights.max(initial=0)))
         self.num_docs += len(documents)
-        plan.progress("spilling runs", self.num_docs, None)
+        plan.options.progress("spilling runs", self.num_docs, None)
 
     def _spool_forward(self, documents: Documents) -> None:
         vectors = documents.vectors
@@ -132,8 +129,8 @@ class RunSpiller:
         if len(self._idf) < self.num_terms:  # terms first seen after the first run are rare
             rare = np.full(self.num_terms - len(self._idf), self._idf.max(), np.float32)
             self._idf = np.concatenate([self._idf, rare])
-        rows = ForwardRows.allocate(len(vectors), TABLE_TERMS, _FORWARD_WIDTH)
-        fill_forward(rows, 0, vectors, vectors.term_ids, self._idf, self._plan.num_threads)
+        rows = ForwardRows.allocate(len(vectors), TABLE_TERMS, BUDGET_WIDTH)
+        fill_forward(rows, 0, vectors, vectors.term_ids, self._idf, self._plan.options.num_threads)
         narrow = rows.slots.astype(np.uint16) if self.num_terms <= 65536 else rows.slots
         self._forward.append(f"forward{narrow.itemsize}", narrow)
         self._forward.append("levels", rows.weights)
@@ -145,15 +142,15 @@ class RunSpiller:
             return None, notes
         if self._forward is None or not self.orders:
             return None, (_WIDE_VOCABULARY,)
-        self._plan.progress("ordering", 0, None)
-        weights = self._forward.map("levels", np.dtype(np.uint8)).reshape(-1, _FORWARD_WIDTH)
+        self._plan.options.progress("ordering", 0, None)
+        weights = self._forward.map("levels", np.dtype(np.uint8)).reshape(-1, BUDGET_WIDTH)
         parts = [self._forward.map(f"forward{size}", np.dtype(f"<u{size}")) for size in (2, 4)]
         if len(parts[0]) and len(parts[1]):  # the vocabulary outgrew 16 bits on the way
             slots = np.concatenate([parts[0].astype(np.uint32), parts[1]])
         else:
             slots = parts[0] if len(parts[0]) else parts[1]
-        rows = ForwardRows(slots.reshape(-1, _FORWARD_WIDTH), weights, self.num_terms)
-        return order_rows(rows, kind, self._plan.num_threads), notes
+        rows = ForwardRows(slots.reshape(-1, BUDGET_WIDTH), weights, self.num_terms)
+        return order_rows(rows, kind, self._plan.options.num_threads), notes
 
     def close(self) -> None:
         if self._forward is not None:
@@ -170,7 +167,7 @@ def build_streamed(batches: Iterable[Documents], plan: StreamPlan) -> Built:
         order, notes = spiller.order()
     finally:
         spiller.close()
-    scale = plan.config.doc_scale or (spiller.max_weight / MAX_IMPACT if spiller.max_weight else None)
+    scale = plan.config.doc_scale or choose_scale(spiller.max_weight)
     entry = _merge_runs(spiller, order, scale, plan) if spiller.num_docs else None
     return Built((entry,) if entry else (), spiller.num_docs, spiller.num_terms, scale, notes)
 
@@ -191,11 +188,9 @@ def _merge_runs(
     shape = MergeShape(
         num_docs=spiller.num_docs,
         scale=0.0 if travelling else scale or 0.0,
-        keep_weights=plan.config.stored_weights != "none",
-        half=plan.config.stored_weights == "f16",
-        num_threads=plan.num_threads,
-        progress=plan.progress,
-        memory=plan.memory,
+        stored_weights=plan.config.stored_weights,
+        options=plan.options,
+        memory=plan.options.memory_budget,
         rules=LAYOUT_RULES[plan.config.layout],
         cap=plan.config.prune_postings,
     )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from indexer.format.folder import next_number
+from indexer.format.layout import WEIGHT_TYPES
 from indexer.format.manifest import SegmentEntry
-from indexer.format.segment import DTYPES, SegmentHeader, SegmentWriter
+from indexer.format.segment import DTYPES, Payload, SegmentHeader
+from indexer.format.segment_writer import write_segment
+from indexer.inversion.segment_write import posting_names
 from indexer.merge.documents import MergedDocuments
 from indexer.merge.postings import MergeShape, MergeSource, PostingMerge
 from indexer.merge.spools import SectionSpools
-
-_POSTING_SECTIONS = ("TERM", "TREC", "IMPA", "CELL", "WNID", "WNST", "LADD", "SMAX", "BITS")
 
 
 def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape) -> SegmentEntry:
@@ -25,44 +26,33 @@ def write_merged(folder: Path, sources: Sequence[MergeSource], shape: MergeShape
     The doc_ids are written while the lists are merged; everything else that grows with them waits in spools.
     """
     number = next_number(folder)
-    path = folder / f"{number:06d}.seg"
     merge, documents = PostingMerge(sources, shape), MergedDocuments(sources, shape.num_docs)
     spools = SectionSpools(folder, number)
-    first, *others = ("DOCB", "DOCO") if shape.rules.packed else ("DOCS",)
-    others += ["BMAX", "BLEV"] if shape.rules.has_blocks else []
-    waiting = [*_POSTING_SECTIONS, *others] + (["FWGT"] if shape.keep_weights else [])
-    document_sections = documents.sections(spools)
-    writer = SegmentWriter(path, 1 + len(waiting) + len(document_sections))
+    first = "DOCB" if shape.rules.packed else "DOCS"
+    waiting = [name for name in posting_names(shape.rules, shape.stored_weights) if name != first]
 
     def docs() -> Iterator[NDArray[Any]]:
-        for sections in merge:
+        for pieces in merge:
             for name in waiting:
-                spools.append(name, sections[name])
-            yield sections[first]
+                spools.append(name, pieces[name])
+            yield pieces[first]
 
-    try:
-        writer.add(first, docs())
-        for name in waiting:
-            dtype = np.dtype("<f2") if name == "FWGT" and shape.half else DTYPES[name]
-            writer.add(name, spools.read(name, dtype))
-        for name, payload in document_sections.items():
-            writer.add(name, payload)
-        header = SegmentHeader(
+    def header() -> SegmentHeader:
+        return SegmentHeader(
             num_docs=shape.num_docs,
             num_terms=merge.num_terms,
             num_postings=merge.num_postings,
             ordinal_base=documents.ordinal_base,
             flags=shape.rules.flags,
         )
-        size, crc = writer.finish(header)
+
+    sections: dict[str, Payload] = {first: docs()}
+    for name in waiting:
+        dtype = WEIGHT_TYPES[shape.stored_weights] if name == "FWGT" else DTYPES[name]
+        sections[name] = spools.read(name, dtype)
+    try:
+        sections |= documents.sections(spools)
+        entry = write_segment(folder / f"{number:06d}.seg", shape.num_docs, sections, header)
     finally:
-        writer.close()
         spools.close()
-    return SegmentEntry(
-        file=path.name,
-        bytes=size,
-        header_crc32=crc,
-        num_docs=shape.num_docs,
-        num_postings=merge.num_postings,
-        num_clipped=merge.num_clipped,
-    )
+    return replace(entry, num_clipped=merge.num_clipped)

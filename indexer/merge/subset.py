@@ -1,6 +1,6 @@
 """A segment in memory of some documents of an index, as a view of a filter that is searched again and again.
 
-The lists of all segments are cut down to the documents, whose order stays; nothing is scored or rounded anew. What is
+The lists of all segments are cut down to the documents, which keep their order; nothing is scored or rounded again. What is
 found in the view, its ordinals and its integer scores, is thus what a search of the index would find among them.
 """
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from indexer.errors import IndexFormatError
 from indexer.format.layout import STANDARD
-from indexer.format.segment import SegmentHeader, segment_in_memory
+from indexer.format.segment import DTYPES, SegmentHeader
+from indexer.format.segment_writer import segment_in_memory
 from indexer.format.term_lists import ranges
 from indexer.index import Index, Segment
-from indexer.inversion.documents import posting_sections
 from indexer.inversion.invert import Postings, run_parallel
+from indexer.inversion.segment_write import ordinal_sections, posting_sections, relative_ordinals
 from indexer.inversion.tables import describe, term_spans
-from indexer.merge.documents import ordinal_sections, smallest_ordinal
 from indexer.native.engine import NativeIndex
 
 _Lists = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]
@@ -58,15 +58,15 @@ def subset_segment(
         bases[-1],
     )
     located = [segment.ordinals_of(ids) for segment, ids in zip(index.segments, kept, strict=True)]
-    ordinals = np.concatenate([np.zeros(0, np.int64), *located])
+    base, relative = relative_ordinals(np.concatenate([np.zeros(0, np.int64), *located]))
     header = SegmentHeader(
         num_docs=bases[-1],
         num_terms=len(postings.term_ids),
         num_postings=len(postings.impacts),
-        ordinal_base=smallest_ordinal(ordinals),
+        ordinal_base=base,
     )
-    sections = posting_sections(postings, describe(postings, num_threads), STANDARD)
-    return segment_in_memory(header, sections | ordinal_sections(ordinals, header.ordinal_base))
+    sections = posting_sections(postings, describe(postings, num_threads), STANDARD) | ordinal_sections(relative)
+    return segment_in_memory(header, {name: sections[name] for name in DTYPES if name in sections})
 
 
 def _members(segment: Segment, bitmap: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.native.library import SirError, check, library
+from indexer.native.header import (
+    Batch,
+    DocumentSample,
+    Error,
+    FloatRequest,
+    IndexOptions,
+    Request,
+    SegmentSource,
+    Stats,
+    Subset,
+)
+from indexer.native.library import check, library
 
 ENGINES = {"auto": 0, "exhaustive": 1, "maxscore": 2, "wand": 3, "block_max_wand": 4, "block_filter": 5}
 """Exact engines, which all give the same hits."""
@@ -19,123 +30,6 @@ _SUBSET_ROOM = 1 << 22
 _LINES = 128
 """Bytes that processors fetch together: two cache lines."""
 INSTRUCTION_SETS = {"best": 0, "scalar": 1, "avx2": 2, "avx512": 3, "neon": 4}
-
-
-class SegmentSource(ctypes.Structure):
-    """sir_segment_source."""
-
-    _fields_ = (
-        ("bytes", ctypes.c_void_p),
-        ("length", ctypes.c_uint64),
-        ("deleted", ctypes.c_void_p),
-        ("deleted_length", ctypes.c_uint64),
-    )
-
-
-class IndexOptions(ctypes.Structure):
-    """sir_index_options."""
-
-    _fields_ = (("doc_scale", ctypes.c_double), ("ordinal_end", ctypes.c_uint64), ("isa", ctypes.c_uint32))
-
-
-class Stats(ctypes.Structure):
-    """sir_stats."""
-
-    _fields_ = (
-        ("postings_scored", ctypes.c_uint64),
-        ("bounds_computed", ctypes.c_uint64),
-        ("blocks_visited", ctypes.c_uint64),
-        ("documents_scored", ctypes.c_uint64),
-        ("queries", ctypes.c_uint64 * (len(ENGINES) + 1)),
-    )
-
-
-class Request(ctypes.Structure):
-    """sir_request."""
-
-    _fields_ = (
-        ("k", ctypes.c_uint32),
-        ("engine", ctypes.c_uint32),
-        ("allowed", ctypes.c_void_p),
-        ("workspace", ctypes.c_void_p),
-        ("workspace_bytes", ctypes.c_uint64),
-        ("stats", ctypes.c_void_p),
-        ("bound_factor", ctypes.c_double),
-        ("bound_mass", ctypes.c_double),
-        ("max_blocks", ctypes.c_uint32),
-    )
-
-
-class Batch(ctypes.Structure):
-    """sir_batch."""
-
-    _fields_ = (
-        ("indptr", ctypes.c_void_p),
-        ("term_ids", ctypes.c_void_p),
-        ("weights", ctypes.c_void_p),
-        ("num_queries", ctypes.c_int64),
-        ("next", ctypes.c_void_p),
-        ("ordinals", ctypes.c_void_p),
-        ("scores", ctypes.c_void_p),
-    )
-
-
-class FloatRequest(ctypes.Structure):
-    """sir_float_request."""
-
-    _fields_ = (
-        ("segment", ctypes.c_uint32),
-        ("num_docs", ctypes.c_uint32),
-        ("num_terms", ctypes.c_uint32),
-        ("doc_ids", ctypes.c_void_p),
-        ("term_ids", ctypes.c_void_p),
-        ("weights", ctypes.c_void_p),
-    )
-
-
-class DocumentSample(ctypes.Structure):
-    """sir_document_sample."""
-
-    _fields_ = (
-        ("doc_ids", ctypes.c_void_p),
-        ("segment", ctypes.c_uint32),
-        ("num_docs", ctypes.c_uint32),
-        ("room", ctypes.c_uint64),
-        ("numbers", ctypes.c_void_p),
-        ("term_ids", ctypes.c_void_p),
-        ("impacts", ctypes.c_void_p),
-        ("count", ctypes.c_uint64),
-    )
-
-
-class Subset(ctypes.Structure):
-    """sir_subset."""
-
-    _fields_ = (
-        ("allowed", ctypes.c_void_p),
-        ("segment", ctypes.c_uint32),
-        ("doc_base", ctypes.c_uint32),
-        ("next_term", ctypes.c_uint32),
-        ("end_term", ctypes.c_uint32),
-        ("room", ctypes.c_uint64),
-        ("count", ctypes.c_uint64),
-        *((name, ctypes.c_void_p) for name in ("counts", "doc_ids", "impacts", "ranks", "unpacked")),
-    )
-
-
-_P, _U32 = ctypes.c_void_p, ctypes.c_uint32
-library.sir_index_open.argtypes = (_P, _U32, ctypes.POINTER(IndexOptions), ctypes.POINTER(_P), ctypes.POINTER(SirError))
-library.sir_index_close.argtypes = (_P,)
-library.sir_index_close.restype = None
-library.sir_index_isa.argtypes = (_P,)
-library.sir_index_isa.restype = _U32
-library.sir_index_engines.argtypes = (_P,)
-library.sir_index_engines.restype = _U32
-library.sir_index_segment_docs.argtypes = (_P, _U32)
-library.sir_index_segment_docs.restype = _U32
-library.sir_workspace_bytes.argtypes = (_P, _U32, _U32)
-library.sir_workspace_bytes.restype = ctypes.c_uint64
-# sir_search and its kin are called with pointer objects made once: declaring argtypes would convert them on each call.
 
 
 def aligned(num_bytes: int, alignment: int = 64) -> NDArray[np.uint8]:
@@ -182,12 +76,10 @@ class NativeIndex:
             if bitmap is not None:
                 source.deleted, source.deleted_length = bitmap.ctypes.data, bitmap.nbytes
         options = IndexOptions(doc_scale, ordinal_end, INSTRUCTION_SETS[isa])
-        error, handle = SirError(), ctypes.c_void_p()
+        error, handle = Error(), ctypes.c_void_p()
         self.handle: ctypes.c_void_p | None = None
-        check(
-            library.sir_index_open(sources, len(segments), options, handle, error),
-            error,
-        )
+        references = (ctypes.byref(options), ctypes.byref(handle), ctypes.byref(error))
+        check(library.sir_index_open(sources, len(segments), *references), error)
         self.handle = handle
         self.segment_docs = [library.sir_index_segment_docs(handle, i) for i in range(len(segments))]
 
@@ -207,7 +99,7 @@ class NativeIndex:
         self, segment: int, doc_ids: NDArray[np.uint32], term_ids: NDArray[np.uint32], weights: NDArray[np.float32]
     ) -> NDArray[np.float64]:
         """float64 scores of documents over the stored weights, added up in the order of the terms, which ascend."""
-        scores, error = np.zeros(len(doc_ids), np.float64), SirError()
+        scores, error = np.zeros(len(doc_ids), np.float64), Error()
         docs, terms, values = (np.ascontiguousarray(a) for a in (doc_ids, term_ids, weights))
         request = FloatRequest(segment, len(docs), len(terms), docs.ctypes.data, terms.ctypes.data, values.ctypes.data)
         status = library.sir_float_scores(self.handle, ctypes.byref(request), pointer(scores), ctypes.byref(error))
@@ -221,7 +113,7 @@ class NativeIndex:
         documents, room = np.ascontiguousarray(doc_ids, np.uint32), 512 * len(doc_ids)
         while True:
             numbers, terms, impacts = np.zeros(room, np.uint32), np.zeros(room, np.uint32), np.zeros(room, np.uint8)
-            sample, error = DocumentSample(documents.ctypes.data, segment, len(documents), room), SirError()
+            sample, error = DocumentSample(documents.ctypes.data, segment, len(documents), room), Error()
             sample.numbers, sample.term_ids, sample.impacts = (a.ctypes.data for a in (numbers, terms, impacts))
             check(library.sir_document_vectors(self.handle, ctypes.byref(sample), ctypes.byref(error)), error)
             if sample.count <= room:
@@ -245,7 +137,7 @@ class NativeIndex:
         (begin, end), room = span, max(_SUBSET_ROOM, int(df[slice(*span)].max(initial=0)))
         counts, ranks = np.empty(len(df), np.uint32), np.empty(len(words) + 1, np.uint32)
         doc_ids, impacts = np.empty(room, np.uint32), np.empty(room, np.uint8)
-        unpacked, error = np.empty((1 << 16) + 64, np.uint16), SirError()
+        unpacked, error = np.empty((1 << 16) + 64, np.uint16), Error()
         arrays = (counts, doc_ids, impacts, ranks, unpacked)
         request = Subset(words.ctypes.data, segment, doc_base, begin, end, room, 0, *(a.ctypes.data for a in arrays))
         while begin < end:
@@ -281,8 +173,10 @@ class Scratch:
         self.ordinals = np.zeros(k, np.int64)
         self.scores = np.zeros(k, np.float32)
         # Lines of its own: counters that two threads' scratches share a cache line for are fought over at every addition.
-        self.stats = Stats.from_buffer(aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES).data)
-        self.error, self.request = SirError(), Request()
+        lines = aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES)
+        lines[:] = 0
+        self.stats = Stats.from_buffer(lines.data)
+        self.error, self.request = Error(), Request()
         self.request.workspace, self.request.workspace_bytes = self.memory.ctypes.data, self.memory.nbytes
         self.request.stats = ctypes.addressof(self.stats)
         self._inputs = (ctypes.byref(self.request), pointer(self.term_ids), pointer(self.weights))
@@ -296,6 +190,8 @@ class Scratch:
         """Count what another scratch, which this one replaces, has counted."""
         for name in ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored"):
             setattr(self.stats, name, getattr(self.stats, name) + getattr(stats, name))
+        for engine, count in enumerate(stats.queries):
+            self.stats.queries[engine] += count
 
     def allow(self, bitmaps: Sequence[NDArray[np.uint64]] | None) -> None:
         """Let only documents of these bitmaps, one a segment, be hits of the searches to come; None lifts it.

@@ -1,4 +1,4 @@
-/* The one public header of the C library: every contract of the query engine and the index builder stands here.
+/* The one public header of the C library: all contracts of the query engine and the index builder.
  *
  * Conventions, for every function:
  *  - returns SIR_OK or an error code; a caller-owned sir_error, which may be NULL, receives the sentence for a person;
@@ -36,8 +36,14 @@ typedef struct sir_error {
     char message[240];  /* one sentence, NUL-terminated */
 } sir_error;
 
-/* Version of the index format this library writes. */
+/* Version of the index format this library writes and reads. */
 SIR_API uint32_t sir_format_version(void);
+
+enum { SIR_ABI_VERSION = 1 }; /* raised with every change of a function's name, parameters or meaning */
+
+/* What a binding must agree with the library about before it calls anything else: SIR_ABI_VERSION, sir_format_version(), then of
+ * every struct of this header, in its order, the size and the offset of each field. *count receives how many numbers these are. */
+SIR_API const uint32_t *sir_abi(uint32_t *count);
 
 /* ---- the query engine ------------------------------------------------------------------------------------------ */
 
@@ -89,13 +95,18 @@ enum {
     SIR_NUM_ENGINES = 7
 };
 
-/* Work done by a search; every search adds to it. */
+/* Work done by searches. The caller sets it to 0; every search adds to it. Postings and documents that a filter excludes are
+ * counted where an engine goes through them all the same. */
 typedef struct sir_stats {
-    uint64_t postings_scored;  /* products of a query weight and an impact */
-    uint64_t bounds_computed;  /* upper bounds of blocks, superblocks, or pivots */
-    uint64_t blocks_visited;   /* blocks (or windows, for exhaustive) whose postings were read */
-    uint64_t documents_scored; /* documents whose score was compared with the threshold */
-    uint64_t queries[SIR_NUM_ENGINES]; /* segment searches each engine answered */
+    uint64_t postings_scored; /* products of a query weight and an impact */
+    /* Upper bounds of blocks (made for whole superblocks of 64), of superblocks, of pivots, and in maxscore of every list in
+     * every window. */
+    uint64_t bounds_computed;
+    uint64_t blocks_visited;  /* blocks whose postings were read; in wand superblocks, in exhaustive and maxscore windows */
+    /* Documents whose score was compared with the threshold: all of a window in exhaustive, all of a block that was scored with
+     * every list in the block filter, those that the essential lists leave in maxscore, the pivots in wand and block_max_wand. */
+    uint64_t documents_scored;
+    uint64_t queries[SIR_NUM_ENGINES]; /* segments searched, by engine; those of auto also under the engine it chose */
 } sir_stats;
 
 /* What stays the same from query to query. */
@@ -145,6 +156,54 @@ typedef struct sir_batch {
 } sir_batch;
 SIR_API int sir_search_batch(const sir_index *index, const sir_request *request, const sir_batch *batch,
                              sir_error *error);
+
+/* Documents of one segment to be scored over the weights it stores. */
+typedef struct sir_float_request {
+    uint32_t segment, num_docs, num_terms;
+    const uint32_t *doc_ids;
+    const uint32_t *term_ids; /* ascending */
+    const float *weights;
+} sir_float_request;
+
+/* scores[d] = sum over the terms, in ascending term id and in float64, of query weight times stored weight.
+ * SIR_ERROR_ARGUMENT where the segment stores none. Cost: a look-up a document and term. */
+SIR_API int sir_float_scores(const sir_index *index, const sir_float_request *request, double *scores, sir_error *error);
+
+/* Documents of one segment whose vectors are wanted, and where their postings go. */
+typedef struct sir_document_sample {
+    const uint32_t *doc_ids;
+    uint32_t segment, num_docs;
+    uint64_t room;      /* of each of the three arrays */
+    uint32_t *numbers;  /* which of the documents, 0 .. num_docs - 1 */
+    uint32_t *term_ids;
+    uint8_t *impacts;
+    uint64_t count;     /* out: postings there are; those beyond room were not written */
+} sir_document_sample;
+
+/* Postings of some documents by ascending term id, then in the order of doc_ids. Cost: a look-up for every document and term
+ * of the segment (milliseconds a document): for samples, not for searches. */
+SIR_API int sir_document_vectors(const sir_index *index, sir_document_sample *sample, sir_error *error);
+
+/* Documents of one segment whose postings are wanted, and where these go. */
+typedef struct sir_subset {
+    const uint64_t *allowed; /* whole windows of 1,024 words: bit (d mod 64) of word d / 64 is set where doc_id d is wanted */
+    uint32_t segment;
+    uint32_t doc_base;       /* new doc_id of the first wanted document; the others follow in their order */
+    uint32_t next_term;      /* in: the first term to read; out: the first not read, end_term when done */
+    uint32_t end_term;       /* one past the last term to read; disjoint ranges may be read in parallel */
+    uint64_t room;           /* of doc_ids and impacts; at least as much as the longest list */
+    uint64_t count;          /* out: postings written */
+    uint32_t *counts;        /* by term of the segment: its postings written */
+    uint32_t *doc_ids;       /* new ones, ascending in each list of a sound file */
+    uint8_t *impacts;
+    uint32_t *ranks;         /* scratch: as many as words of allowed, and one */
+    uint16_t *unpacked;      /* scratch: 65,536 + 64 */
+} sir_subset;
+
+/* Postings of the wanted documents by ascending term, then in the order of doc_ids, of as many terms next_term .. end_term - 1
+ * as there is certainly room for: at least one. Allocates nothing. Cost: a pass over the postings in windows that hold a
+ * wanted document, half a nanosecond each. */
+SIR_API int sir_subset_postings(const sir_index *index, sir_subset *subset, sir_error *error);
 
 /* ---- index builder -------------------------------------------------------------------------------------------- */
 
@@ -214,9 +273,9 @@ typedef struct sir_term_tables {
  * a thread. Disjoint ranges may run in parallel. */
 SIR_API void sir_describe_terms(const sir_term_tables *tables, uint32_t term_begin, uint32_t term_end, uint8_t *scratch);
 
-/* Low 16 bits of the doc_ids of all postings of a packed segment's terms, into docs. Reads start (from 0), the windows,
- * cell_shift, bits_row, doc_begin, doc_words and bits, which must lie inside their arrays; `term` receives the first whose
- * doc_ids are not as many, or not in the windows, that its directory says; num_terms when all are sound. */
+/* Writes the low 16 bits of the doc_ids of a packed segment's postings into docs. Reads start (from 0), the windows, cell_shift,
+ * bits_row, doc_begin, doc_words and bits, which must lie inside their arrays. *term receives the first term whose doc_ids are not
+ * in the windows, or not as many, as its directory says; num_terms when all are sound. */
 SIR_API void sir_unpack_lists(const sir_term_tables *tables, uint32_t num_terms, uint16_t *docs, uint32_t *term);
 
 /* First term of 0..num_terms-1 whose list has an impact of 0, or doc_ids that do not ascend inside a window or reach
@@ -250,7 +309,7 @@ SIR_API void sir_finish_lists(sir_key_lists *lists, uint64_t *scratch, const sir
 /* FNV-1a (64 bit) of each name: bytes[offsets[i] .. offsets[i + 1]). */
 SIR_API void sir_hash_names(const uint8_t *bytes, const uint64_t *offsets, int64_t n, uint64_t *out);
 
-/* ---- Device layout (native/src/device_layout.c): postings regrouped for a GPU; docs/gpu.md draws it ----
+/* ---- Device layout (native/src/device/layout.c): postings regrouped for a GPU; docs/gpu.md draws it ----
  *
  * Input: the postings of a segment as runs. Run r holds the postings [run_start[r], run_end[r]) of the term row
  * run_row[r] in the 65,536 documents from run_base[r] on: docs[p] is the low half of the doc_id, ascending within a run.
@@ -288,7 +347,7 @@ SIR_API int32_t sir_device_layout_measure(const sir_posting_runs *runs, const si
  * the list allows; the sum over rows of the most frequent bank is then the largest bank count of the list, its minimum. */
 SIR_API int32_t sir_device_layout_fill(const sir_posting_runs *runs, const sir_device_layout *out, sir_error *error);
 
-/* ---- Queries on their way to a GPU (native/src/device_queries.c) ---- */
+/* ---- Queries on their way to a GPU (native/src/device/queries.c) ---- */
 typedef struct sir_query_rows {
     int64_t *indptr;  /* (num_queries + 1) */
     uint32_t *ids;    /* term ids, or rows of a segment's terms */
@@ -296,9 +355,10 @@ typedef struct sir_query_rows {
     uint64_t num_queries;
 } sir_query_rows;
 
-/* Integer weights of positive float ones and the scale of each query, as tests/oracle.py has them; 0 for an empty query. */
-SIR_API void sir_quantize_queries(const int64_t *indptr, const float *weights, uint64_t num_queries, int32_t *out,
-                                  double *scale);
+/* Integer weights of positive float ones and the scale of each query, as tests/oracle.py has them; 0 for an empty query.
+ * SIR_ERROR_ARGUMENT: a query of more than 2^31 / 255 terms. */
+SIR_API int sir_quantize_queries(const int64_t *indptr, const float *weights, uint64_t num_queries, int32_t *out,
+                                 double *scale, sir_error *error);
 
 /* Rows of ascending term_ids in place of term ids; terms that are not there are left out. `out` has room for all of `in`.
  * Returns how many are left. */
@@ -309,7 +369,7 @@ SIR_API uint64_t sir_resolve_queries(const sir_query_rows *in, const uint32_t *t
 SIR_API void sir_initial_thresholds(const sir_query_rows *rows, const uint8_t *ladder, uint32_t step,
                                     int32_t *thresholds);
 
-/* ---- Submission to a GPU (native/src/device_submit.c) ---- */
+/* ---- Submission to a GPU (native/src/device/submit.c) ---- */
 typedef struct sir_device_calls { /* functions of libcuda; each returns a CUDA status, 0 being success */
     int32_t (*upload)(uint64_t to, const void *from, size_t bytes);         /* cuMemcpyHtoD_v2 */
     int32_t (*clear)(uint64_t at, unsigned char value, size_t bytes);       /* cuMemsetD8_v2 */
@@ -328,7 +388,7 @@ typedef struct sir_device_batch {
     const void *queries; /* uploaded first */
     uint64_t queries_at, queries_bytes;
     uint64_t clear_at, clear_bytes; /* zeroed next */
-    void *task;                     /* the one argument of every launch, of which three words change between them */
+    void *task;                     /* the only argument of every launch; three words of it change between launches */
     uint32_t *first_window, *num_windows, *clear;
     const sir_device_launch *launches;
     uint64_t num_launches;
@@ -338,54 +398,6 @@ typedef struct sir_device_batch {
 
 /* Steps with 0 bytes are left out. Returns the first CUDA status that is not 0; nothing follows it. */
 SIR_API int32_t sir_device_submit(const sir_device_calls *calls, const sir_device_batch *batch);
-
-/* Documents of one segment to be scored over the weights it stores. */
-typedef struct sir_float_request {
-    uint32_t segment, num_docs, num_terms;
-    const uint32_t *doc_ids;
-    const uint32_t *term_ids; /* ascending */
-    const float *weights;
-} sir_float_request;
-
-/* scores[d] = sum over the terms, in ascending term id and in float64, of query weight times stored weight.
- * SIR_ERROR_ARGUMENT where the segment stores none. Cost: a look-up a document and term. */
-SIR_API int sir_float_scores(const sir_index *index, const sir_float_request *request, double *scores, sir_error *error);
-
-/* Documents of one segment whose vectors are wanted, and where their postings go. */
-typedef struct sir_document_sample {
-    const uint32_t *doc_ids;
-    uint32_t segment, num_docs;
-    uint64_t room;      /* of each of the three arrays */
-    uint32_t *numbers;  /* which of the documents, 0 .. num_docs - 1 */
-    uint32_t *term_ids;
-    uint8_t *impacts;
-    uint64_t count;     /* out: postings there are; those beyond room were not written */
-} sir_document_sample;
-
-/* Postings of some documents by ascending term id, then in the order of doc_ids. Cost: a look-up for every document and term
- * of the segment (milliseconds a document): for samples, not for searches. */
-SIR_API int sir_document_vectors(const sir_index *index, sir_document_sample *sample, sir_error *error);
-
-/* Documents of one segment whose postings are wanted, and where these go. */
-typedef struct sir_subset {
-    const uint64_t *allowed; /* whole windows of 1,024 words: bit (d mod 64) of word d / 64 is set where doc_id d is wanted */
-    uint32_t segment;
-    uint32_t doc_base;       /* new doc_id of the first wanted document; the others follow in their order */
-    uint32_t next_term;      /* in: the first term to read; out: the first not read, end_term when done */
-    uint32_t end_term;       /* behind the last term to read; disjoint ranges may be read in parallel */
-    uint64_t room;           /* of doc_ids and impacts; at least as much as the longest list */
-    uint64_t count;          /* out: postings written */
-    uint32_t *counts;        /* by term of the segment: its postings written */
-    uint32_t *doc_ids;       /* new ones, ascending in each list of a sound file */
-    uint8_t *impacts;
-    uint32_t *ranks;         /* scratch: as many as words of allowed, and one */
-    uint16_t *unpacked;      /* scratch: 65,536 + 64 */
-} sir_subset;
-
-/* Postings of the wanted documents by ascending term, then in the order of doc_ids, of as many terms next_term .. end_term - 1
- * as there is certainly room for: at least one. Allocates nothing. Cost: a pass over the postings in windows that hold a
- * wanted document, half a nanosecond each. */
-SIR_API int sir_subset_postings(const sir_index *index, sir_subset *subset, sir_error *error);
 
 #ifdef __cplusplus
 }

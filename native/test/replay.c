@@ -30,7 +30,8 @@ static const void *take(const uint8_t *bytes, uint64_t *at, uint64_t size) {
 
 static uint64_t read_case(const uint8_t *bytes, uint64_t at, test_case *c) {
     const uint64_t *head = take(bytes, &at, 64);
-    *c = (test_case){.segment_bytes = head[0], .deleted_bytes = head[1], .allowed_words = head[2], .k = head[3], .num_terms = head[4]};
+    *c = (test_case){
+        .segment_bytes = head[0], .deleted_bytes = head[1], .allowed_words = head[2], .k = head[3], .num_terms = head[4]};
     c->segment = take(bytes, &at, c->segment_bytes);
     c->deleted = take(bytes, &at, c->deleted_bytes);
     c->allowed = take(bytes, &at, 8 * c->allowed_words);
@@ -54,7 +55,8 @@ static void search_case(const sir_index *index, const test_case *c, uint64_t num
     for (request.engine = SIR_ENGINE_AUTO; request.engine <= SIR_ENGINE_BLOCK_FILTER; request.engine++) {
         sir_error error;
         if ((sir_index_engines(index) >> request.engine & 1) == 0) continue;
-        if (sir_search_quantized(index, &request, c->term_ids, c->weights, (uint32_t)c->num_terms, ordinals, scores, &error) != SIR_OK)
+        if (sir_search_quantized(index, &request, c->term_ids, c->weights, (uint32_t)c->num_terms, ordinals, scores, &error) !=
+            SIR_OK)
             fail(number, error.message);
         if (memcmp(ordinals, c->ordinals, 8 * c->k) != 0 || memcmp(scores, c->scores, 4 * c->k) != 0) {
             fprintf(stderr, "engine %u, instruction set %u\n", request.engine, sir_index_isa(index));

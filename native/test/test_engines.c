@@ -6,7 +6,16 @@
 
 #include "sparseir.h"
 
-enum { DOCS = 5000, TERMS = 12, SHIFT = 8, CELLS = (DOCS >> SHIFT) + 2, SUPERS = 3, WORDS = (DOCS + 63) / 64, QUERIES = 64, K = 20 };
+enum {
+    DOCS = 5000,
+    TERMS = 12,
+    SHIFT = 8,
+    CELLS = (DOCS >> SHIFT) + 2,
+    SUPERS = 3,
+    WORDS = (DOCS + 63) / 64,
+    QUERIES = 64,
+    K = 20
+};
 
 static uint8_t impact[TERMS][DOCS];
 static uint32_t state = 12345;
@@ -146,7 +155,8 @@ static void expect(const uint32_t *weights, const uint64_t *allowed, int64_t *or
 
 static sir_request request_for(const sir_index *index, uint32_t engine) {
     const uint64_t bytes = sir_workspace_bytes(index, K, TERMS);
-    return (sir_request){.k = K, .engine = engine, .workspace = aligned_alloc(64, (bytes + 63) / 64 * 64), .workspace_bytes = bytes};
+    return (sir_request){
+        .k = K, .engine = engine, .workspace = aligned_alloc(64, (bytes + 63) / 64 * 64), .workspace_bytes = bytes};
 }
 
 static void check_engine(const sir_index *index, uint32_t engine) {

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sparseir import __version__
-from sparseir.cli import config, demo, encode, evaluate, maintain, model, search, train
+from sparseir.cli import config, demo, encode, evaluate, index, model, search, serve, train
 
 _INTERRUPTED = 130
 
@@ -27,10 +26,11 @@ def command_tree() -> Any:
     app.callback()(_root)
     app.command("train")(train.train_command)
     app.command("encode")(encode.encode_command)
-    app.add_typer(maintain.app, name="index")  # build and add, and what maintain.py registers on the same group
+    app.add_typer(index.app, name="index")
     app.command("search")(search.search_command)
     app.command("explain")(search.explain_command)
     app.command("evaluate")(evaluate.evaluate_command)
+    app.command("serve")(serve.serve_command)
     app.add_typer(model.app, name="model")
     app.add_typer(config.app, name="config")
     app.command("demo")(demo.demo_command)
@@ -61,6 +61,8 @@ def make_command() -> Callable[[list[str]], int]:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from sparseir import __version__
+
         typer.echo(f"sparseir {__version__}")
         raise typer.Exit
 

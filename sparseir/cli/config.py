@@ -1,23 +1,37 @@
-"""`sparseir config`."""
+"""`sparseir config list | show | diff`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(help="Look at recipes.", no_args_is_help=True)
 
+Recipe = Annotated[
+    str, typer.Argument(help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
-@app.callback()
-def _group() -> None:
-    """Look at recipes."""
+
+@app.command("list")
+def list_command(json: Json = False) -> None:
+    """Name the recipes that ship, with a line on each."""
+    from sparseir.cli.console import emit_json
+    from sparseir.config.recipes import describe, recipe_names, recipe_path
+
+    names = recipe_names()
+    if json:
+        emit_json({"recipes": [{"name": n, "about": describe(n), "path": str(recipe_path(n))} for n in names]})
+        return
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:{width}}  {describe(name)}")
 
 
 @app.command("show")
 def show_command(
-    config: Annotated[Path, typer.Argument(help="A recipe in YAML.")],
+    config: Recipe,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")
     ] = None,
@@ -33,3 +47,29 @@ def show_command(
         emit_json(to_mapping(recipe))
     else:
         print(to_yaml(recipe), end="")
+
+
+@app.command("diff")
+def diff_command(first: Recipe, second: Recipe, json: Json = False) -> None:
+    """Print the keys in which two recipes differ."""
+    from sparseir.cli.console import emit_json, note
+    from sparseir.config.loader import read_yaml
+    from sparseir.config.recipe import differences
+    from sparseir.config.recipes import recipe_path
+
+    paths = [recipe_path(given) for given in (first, second)]
+    found = differences(*map(read_yaml, paths))
+    if json:
+        emit_json({"first": str(paths[0]), "second": str(paths[1]), "differences": found})
+        return
+    if not found:
+        note("no key differs")
+    for key, (old, new) in found.items():
+        print(f"{key}: {_yaml(old)} → {_yaml(new)}")
+
+
+def _yaml(value: object) -> str:
+    """A value as it stands in a recipe."""
+    import yaml
+
+    return str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))).split("\n")[0]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparseir.cli.config import Recipe
+
 if TYPE_CHECKING:
     from sparseir.data import Dataset
     from sparseir.evaluate.judged import JudgedCollection
@@ -20,7 +22,7 @@ _SHOWN_TERMS = 6
 
 
 def demo_command(
-    config: Annotated[Path, typer.Argument(help="Recipe of the training.")] = Path("configs/demo.yaml"),
+    config: Recipe = "demo",
     output: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = Path("runs/demo"),
     data: Annotated[
         str | None, typer.Option(help="BEIR folder, zip or name; without it, the docstrings of this machine's Python.")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sparseir.search.approximate import ApproximateConfig
+    from sparseir.search.engines import EngineConfig
     from sparseir.search.gpu import GpuConfig
-    from sparseir.search.searcher import Hits, Searcher
+    from sparseir.search.results import Hits
+    from sparseir.search.searcher import Searcher
 
 IndexPath = Annotated[Path, typer.Argument(help="Folder of an index.")]
 Model = Annotated[
@@ -27,7 +28,8 @@ Alpha = Annotated[
 EngineName = Annotated[
     str,
     typer.Option(
-        help="auto, exhaustive, block_filter, maxscore, wand, block_max_wand: exact and equal to the bit; approximate; gpu."
+        help="auto, exhaustive, block_filter, maxscore, wand, block_max_wand, gpu: exact and equal to the bit; exact_float: by "
+        "the stored weights themselves; approximate."
     ),
 ]
 GpuMemory = Annotated[str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")]
@@ -52,9 +54,6 @@ def search_command(
     model: Model = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
-    exact_float: Annotated[
-        bool, typer.Option("--exact-float", help="Rank by the stored weights themselves; the index must store them.")
-    ] = False,
     recall_target: Annotated[
         float | None, typer.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
     ] = None,
@@ -91,7 +90,7 @@ def search_command(
     condition = " and ".join(filters) if filters else None
     searcher = Searcher.open(
         index,
-        engine=_engine(engine, (gpu_memory, gpu_backend), exact_float=exact_float, recall_target=recall_target),
+        engine=_engine(engine, (gpu_memory, gpu_backend), recall_target),
         num_threads=threads,
         model=model,
         any_model=any_model,
@@ -143,17 +142,12 @@ def explain_command(
         print(f"query terms the document does not hold: {unmatched}")
 
 
-def _engine(
-    name: str, gpu: tuple[str, str], *, exact_float: bool, recall_target: float | None
-) -> str | GpuConfig | ApproximateConfig:
+def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str | EngineConfig:
     from sparseir.search.approximate import ApproximateConfig
 
-    chosen = [flag for flag, given in (("--exact-float", exact_float), ("--recall-target", recall_target)) if given]
-    if len(chosen) > 1 or (chosen and name not in ("auto", "approximate")):
-        raise typer.BadParameter(f"{' and '.join([*chosen, '--engine ' + name])} exclude each other")
-    if exact_float:
-        return "exact_float"
     if recall_target is not None:
+        if name not in ("auto", "approximate"):
+            raise typer.BadParameter(f"--recall-target searches approximately; it excludes --engine {name}")
         return ApproximateConfig(recall_target=recall_target)
     return _gpu_config(*gpu) if name == "gpu" else name
 
@@ -192,7 +186,7 @@ def _one_query(searcher: Searcher, text: str, k: int, condition: str | None, rer
 
     if rerank is None:
         return searcher.search(text, k, filter=condition)
-    return CoilReranker.of(searcher.query_encoder).search(searcher, text, k, depth=rerank, filter=condition)
+    return CoilReranker.of(searcher.queries.encoder).search(searcher, text, k, depth=rerank, filter=condition)
 
 
 Answers = Iterator[tuple[list[str], list[list[str]], list[list[float]]]]
@@ -214,7 +208,7 @@ def _answers(
 
     if rerank is not None:
         assert queries is not None
-        reranker = CoilReranker.of(searcher.query_encoder)
+        reranker = CoilReranker.of(searcher.queries.encoder)
         for query in read_queries(queries):
             hits = reranker.search(searcher, query.text, k, depth=rerank, filter=condition)
             yield [query.qid], [hits.docnos], [hits.scores.tolist()]

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from sparseir.cli.config import Recipe
+
 
 def train_command(
-    config: Annotated[Path, typer.Argument(help="A recipe in YAML; configs/ holds one per published method.")],
+    config: Recipe,
     output: Annotated[Path, typer.Option(help="Folder for the model, its checkpoints and logs.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")

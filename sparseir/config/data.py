@@ -31,11 +31,11 @@ class DataConfig:
     """Share of the training queries made from titles: the title asks, its document answers. Needs no judgements."""
 
     max_queries: int | None = None
-    """At most so many judged queries of each collection, the first in file order; null: all."""
+    """Most judged queries of each collection, the first in file order; null: all."""
 
     max_documents: int | None = None
-    """Read at most so many documents of each collection, the first in file order, and drop the queries whose positives
-    are not among them; null: all."""
+    """Most documents read of each collection, the first in file order; queries whose positives are not
+    among them are dropped; null: all."""
 
     min_relevance: int = 1
     """Judgements from this grade on are positives."""
@@ -69,7 +69,7 @@ class DataConfig:
     """Its judgements."""
 
     dev_documents: int | None = None
-    """Evaluate on the judged documents and so many others, for speed; null: the whole collection."""
+    """Evaluate on the judged documents and this many others, for speed; null: the whole collection."""
 
     def __post_init__(self) -> None:
         faults = [

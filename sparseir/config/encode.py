@@ -1,4 +1,4 @@
-"""The `encode` section: turning a collection into vectors."""
+"""How a collection is encoded: checked like a recipe's sections, and saved with the vectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EncodeConfig:
     """Number format of the network: native is bfloat16 where the device multiplies it in hardware, else float32."""
 
     max_active_dims: int | None = None
-    """Keep the largest weights of a vector, at most so many; null keeps all."""
+    """Most weights of a vector, the largest; null keeps all."""
 
     bucket_size: int = 4096
     """Documents read ahead and sorted by length, so that a batch holds texts of nearly one length."""

@@ -36,7 +36,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"no config file at {path}; recipes are in configs/ of sparseir's source") from None
+        raise ConfigError(f"no config file at {path}; `sparseir config list` names the recipes that ship") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config file {path}: {error}") from error
     try:

@@ -7,12 +7,18 @@ from typing import Literal
 
 from sparseir.errors import ConfigError
 
+TaskName = Literal["ranking", "vectors", "masked_lm"]
+"""What `train.tasks.TASKS` makes; named here so that a recipe is checked without torch."""
+
+RANKING_LOSSES = ("info_nce", "kl", "margin_mse", "triplet")
+"""Keys that hold the weight of a ranking loss: those of `train.tasks.ranking.LOSSES`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
     """Ranking losses are weighted and added; 0 leaves one out."""
 
-    objective: Literal["ranking", "vectors", "masked_lm"] = "ranking"
+    objective: TaskName = "ranking"
     """ranking: queries and their documents; vectors: a sparse teacher's vector from the text, by squared error;
     masked_lm: the head's warm-up on plain text."""
 
@@ -48,9 +54,6 @@ class LossConfig:
     """kind:name of each teacher: bm25, dense:MODEL, sparse:MODEL, cross_encoder:MODEL, scores:FILE (JSON lines
     {"query", "document", "score"} by id). Several: normalised per query and averaged."""
 
-    teacher_weights: tuple[float, ...] = ()
-    """One weight per teacher in the average; empty: equal."""
-
     teacher_length: int = 256
     """Tokens of a text that dense teachers read; as far as their position embeddings reach."""
 
@@ -63,30 +66,23 @@ class LossConfig:
     teacher_cache: str | None = None
     """File that keeps the scores of cross-encoder teachers between runs; null: memory only."""
 
-    mask_probability: float = 0.15
-    """masked_lm: share of the tokens that are masked."""
-
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 0, found {getattr(self, name)}"
-            for name in ("info_nce", "kl", "margin_mse", "triplet", "reconstruction", "vectors_absent")
+            for name in (*RANKING_LOSSES, "reconstruction", "vectors_absent")
             if getattr(self, name) < 0
         ]
         ranking = self.objective == "ranking"
-        if ranking and not any((self.info_nce, self.kl, self.margin_mse, self.triplet)):
-            faults.append("all ranking losses have weight 0: give info_nce, kl, margin_mse or triplet one above 0")
+        if ranking and not any(getattr(self, name) for name in RANKING_LOSSES):
+            faults.append(f"all ranking losses have weight 0: give one of {', '.join(RANKING_LOSSES)} one above 0")
         if ranking and (self.kl or self.margin_mse) and not self.teachers:
             faults.append("teachers: kl and margin_mse learn from teachers, and none is named")
-        if self.teacher_weights and len(self.teacher_weights) != len(self.teachers):
-            faults.append(f"teacher_weights: {len(self.teacher_weights)} weights for {len(self.teachers)} teachers")
         if len(self.teachers) > 1 and not self.teacher_normalise:
             faults.append("teacher_normalise: several teachers are averaged on a common scale only; set it to true")
         if self.teacher_length < 8:
             faults.append(f"teacher_length: expected at least 8 tokens, found {self.teacher_length}")
         if self.temperature <= 0:
             faults.append(f"temperature: expected a positive number, found {self.temperature}")
-        if not 0 < self.mask_probability < 1:
-            faults.append(f"mask_probability: expected a share between 0 and 1, found {self.mask_probability}")
         kinds = ("bm25", "dense", "sparse", "cross_encoder", "scores")
         for name in self.teachers:
             kind, _, rest = name.partition(":")

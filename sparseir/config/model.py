@@ -74,7 +74,12 @@ class ModelConfig:
     """csr: latents kept a text."""
 
     csr_dead_after: int = 30
-    """csr: a latent that no text activated for so many training steps is dead and takes part in the auxiliary loss."""
+    """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
+
+    @property
+    def idf_queries(self) -> bool:
+        """Whether a query's weights are idf of the collection, until training changes them."""
+        return self.kind == "inference_free"
 
     def __post_init__(self) -> None:
         faults = [
@@ -99,11 +104,12 @@ class ModelConfig:
             for name in ("head_scale", "lexical_residual_start")
             if not (value := getattr(self, name)) > 0
         ]
-        if self.lexical_residual and self.kind not in ("splade", "splade_doc", "inference_free"):
+        masked_lm = self.kind in ("splade", "splade_doc", "inference_free")
+        if self.lexical_residual and not masked_lm:
             faults.append(f"lexical_residual: belongs to kinds with a masked-LM head, not to {self.kind}")
-        if self.pooling == "sum" and self.kind not in ("splade", "splade_doc", "inference_free"):
+        if self.pooling == "sum" and not masked_lm:
             faults.append(f"pooling: sum belongs to kinds with a masked-LM head, not to {self.kind}")
-        if self.trainable_idf and self.kind != "inference_free":
+        if self.trainable_idf and not self.idf_queries:
             faults.append(f"trainable_idf: belongs to inference_free, not to {self.kind}")
         if faults:
             raise ConfigError("\n".join(faults))

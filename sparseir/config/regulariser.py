@@ -7,12 +7,15 @@ from typing import Literal
 
 from sparseir.errors import ConfigError
 
+RegulariserKind = Literal["none", "flops", "l1", "idf_flops", "df_flops"]
+"""What `losses.regularisers.PENALTIES` computes; named here so that a recipe is checked without torch."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegulariserConfig:
     """λ of each side times a penalty on the global batch of vectors."""
 
-    kind: Literal["none", "flops", "l1", "idf_flops", "df_flops"] = "flops"
+    kind: RegulariserKind = "flops"
     """The penalty on document vectors; queries that a network reads take flops or l1."""
 
     lambda_document: float = 2e-3
@@ -28,10 +31,7 @@ class RegulariserConfig:
     """Which documents share one mean in flops: all; positives and negatives apart; each candidate position apart."""
 
     l0_threshold: int | None = None
-    """Documents with at most so many terms are not penalised (ℓ0 mask); null: all are."""
-
-    idf_floor: float = 0.1
-    """idf_flops: smaller idf count as this."""
+    """Documents with at most this many terms are not penalised (ℓ0 mask); null: all are."""
 
     df_alpha: float = 0.1
     """df_flops: document frequency (share) at which a term pays half."""
@@ -51,7 +51,7 @@ class RegulariserConfig:
 
     fit_bias: bool = True
     """With target_active_dims: at the end move the head's vocabulary bias by one number for all terms, so that a sample of
-    training documents has exactly so many on average. For kinds with a vocabulary bias."""
+    training documents has exactly that number on average. For kinds with a vocabulary bias."""
 
     def __post_init__(self) -> None:
         faults = [
@@ -63,7 +63,7 @@ class RegulariserConfig:
             faults.append(f"df_alpha: expected a share strictly between 0 and 1, found {self.df_alpha}")
         faults += [
             f"{name}: expected a positive number, found {getattr(self, name)}"
-            for name in ("idf_floor", "df_beta", "df_every")
+            for name in ("df_beta", "df_every")
             if not getattr(self, name) > 0
         ]
         if self.target_active_dims is not None:

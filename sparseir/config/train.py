@@ -29,14 +29,14 @@ class TrainConfig:
     """Forward passes of one optimiser step."""
 
     chunk_size: int | None = None
-    """GradCache: keep the network's activations of so many texts at a time and compute them again in the backward
+    """GradCache: keep the network's activations of this many texts at a time and compute them again in the backward
     pass, with the same dropout; the batch may then be much larger than memory for its activations allows. 0: keep
     the whole batch's. null: chunks of 1024 tokens on a CPU, a third of the memory for a quarter more time; 0 on a GPU."""
 
     sampled_terms: int | None = None
-    """Compute logits only for the terms of the batch's queries and so many drawn at random, which stand for the rest
+    """Compute logits only for the terms of the batch's queries and this many drawn at random, which represent the rest
     in the regulariser. Exact ranking losses at a fraction of the head's cost; inference_free and splade_doc only. With
-    objective vectors, the teacher's terms and so many others. null: the whole vocabulary."""
+    objective vectors, the teacher's terms and this many others. null: the whole vocabulary."""
 
     revive_terms: bool = False
     """Terms a text's logits put below zero get a gradient where the loss wants them larger, so that expansions can grow
@@ -54,12 +54,6 @@ class TrainConfig:
     warmup_steps: int = 0
     """Optimiser steps over which the learning rates rise from 0."""
 
-    weight_decay: float = 0.01
-    """On matrices; biases and normalisations take none."""
-
-    max_grad_norm: float = 1.0
-    """Gradients are clipped at this norm; 0: not."""
-
     freeze_embeddings: bool = False
     """Keep the word embeddings, and the vocabulary projection tied to them, as they are."""
 
@@ -67,7 +61,7 @@ class TrainConfig:
     """Whether the network's own dropout is on."""
 
     bf16: bool = True
-    """Autocast to bfloat16; weights, scores and losses stay float32."""
+    """Autocast to bfloat16 where the device has it in hardware; weights, scores and losses stay float32."""
 
     device: str = "auto"
     """auto, cpu or cuda."""
@@ -93,12 +87,17 @@ class TrainConfig:
     idf: Literal["corpus", "keep"] = "corpus"
     """Query weights of a fresh inference_free encoder: idf of the training documents, or those of start_from."""
 
+    @property
+    def num_batches(self) -> int:
+        """Forward passes of the run."""
+        return self.steps * self.accumulate
+
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least {low}, found {value}"
             for name, low in (
                 ("steps", 1), ("batch_size", 1), ("accumulate", 1), ("chunk_size", 0), ("warmup_steps", 0),
-                ("weight_decay", 0), ("max_grad_norm", 0), ("log_every", 1), ("evaluate_every", 0), ("save_every", 0),
+                ("log_every", 1), ("evaluate_every", 0), ("save_every", 0),
                 ("keep_checkpoints", 1), ("early_stop", 0),
             )
             if (value := getattr(self, name)) is not None and value < low

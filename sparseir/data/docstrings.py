@@ -60,7 +60,7 @@ def write_docstring_collection(
 
     Parameters
     ----------
-    folder : made if absent; its files are written anew.
+    folder : made if absent; its files are overwritten.
     roots : folders of Python sources; by default the standard library and the installed packages.
 
     Raises

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer import SparseVectors
-from indexer.interchange import VectorBatch, Vocabulary, open_vectors, write_vectors
+from indexer import Documents, SparseVectors
+from indexer.interchange import Vocabulary, open_vectors, write_vectors
 from indexer.interchange.sources import format_of
 from indexer.interchange.write import Written
 from indexer.progress import Progress, silent
@@ -147,7 +147,7 @@ def _make_parts(
                 progress("encoding", before + finished, None)
 
             vectors = _encode(encoder, texts, options, report)
-            write_vectors(file, [VectorBatch(vectors, docnos)])
+            write_vectors(file, Documents(vectors, docnos))
         done += len(part)
         progress("encoding", done, None)
         yield file
@@ -172,6 +172,6 @@ def _encode(
     return SparseVectors.concatenate(buckets)
 
 
-def _rows(files: Iterable[Path], num_terms: int) -> Iterator[VectorBatch]:
+def _rows(files: Iterable[Path], num_terms: int) -> Iterator[Documents]:
     for file in files:
         yield from open_vectors(file, num_terms=num_terms)

@@ -7,25 +7,23 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from indexer import SparseVectors, add_documents, build_index, open_index
+from indexer import Documents, SparseVectors, add_documents, build_index, open_index
 from indexer.config import IndexConfig
 from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
-from indexer.interchange import VectorBatch, Vocabulary
+from indexer.interchange import Vocabulary
 from indexer.interchange.sources import open_vectors_of
 from indexer.progress import Progress, silent
-from indexer.streams import Columns
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
 from sparseir.encode.lexical import (
-    Batch,
     LexicalStream,
     check_model_given,
     check_no_channel,
@@ -107,40 +105,33 @@ def index_documents(
             if chosen.corpus_idf:
                 stream.idf = IdfCount(table, Path(query_side))
         lexical = _lexical_stream(target, stream, encoder, chosen)
+        activity = Activity()
 
-        def finish() -> None:
-            stream.finish()
+        def batches() -> Iterator[Documents]:
+            for batch in stream if lexical is None else lexical:
+                activity.add(batch.vectors)
+                yield batch
+            # The words of all documents are known only now.
             if lexical is not None:
                 lexical.save(query_side, carried=None if chosen.mode == "build" else target)
 
-        activity = Activity()
-        columns = Columns(_counting(stream if lexical is None else lexical, activity), at_end=finish)
-        parts = _Parts(columns.column(0), columns.column(1), columns.column(2))
-        carries = lexical is not None or (table is not None and chosen.mode == "build")
         entry = encoder_entry(encoder) if encoder is not None else _bm25_entry(chosen)
-        index = _write(
-            target, parts, chosen, query_side=query_side if carries else None, encoder=entry, progress=progress
-        )
+        side = None if table is None and lexical is None else query_side
+        growing = lexical is not None and chosen.mode != "build"
+        index = _write(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
     elapsed = time.perf_counter() - start
     return Indexed(index, stream.seconds, elapsed - stream.seconds, activity)
 
 
-def _counting(batches: Iterable[Batch], activity: Activity) -> Iterator[Batch]:
-    for batch in batches:
-        for vectors in batch[0]:
-            activity.add(vectors)
-        yield batch
-
-
 def _lexical_stream(
-    path: Path, batches: Iterable[Batch], encoder: SparseEncoder | None, chosen: IndexingOptions
+    path: Path, batches: Iterable[Documents], encoder: SparseEncoder | None, chosen: IndexingOptions
 ) -> LexicalStream | None:
     """What adds the lexical channel to documents; None where the index has none."""
     if chosen.mode != "build":
         check_model_given(path, encoder is not None)
-        return (
-            LexicalStream(batches, partial(stored_channel, path), spool=path.parent) if has_channel_at(path) else None
-        )
+        if not has_channel_at(path):
+            return None
+        return LexicalStream(batches, partial(stored_channel, path), spool=path.parent)
     if encoder is not None and chosen.lexical is None:
         return None
     terms, size = ([], 0) if encoder is None else (encoder.terms(), encoder.num_terms)
@@ -190,45 +181,35 @@ def index_vectors(
         if table is not None:
             table.save(query_side)
 
-        def finish() -> None:
+        def batches() -> Iterator[Documents]:
+            rows = 0
+            for batch in vectors:
+                rows += len(batch)
+                progress("reading vectors", rows, None)
+                yield batch
+            # Terms that take ids as they are first seen are all known only now.
             if vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
                 vectors.vocabulary.save(query_side)
 
-        batches = _counted(vectors, progress)
-        first = next(batches, None)
-        named = first is not None and first.docnos is not None
-        columns = Columns(
-            (([b.vectors], b.docnos or ()) for b in chain([first] if first else [], batches)), at_end=finish
-        )
-        parts = _Parts(columns.column(0), columns.column(1) if named else None, None)
         entry = None if encoder is None else encoder_entry(encoder)
-        side = query_side if chosen.mode == "build" else None
-        return _write(path, parts, chosen, query_side=side, encoder=entry, progress=progress)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    vectors: Iterator[SparseVectors]
-    docnos: Iterator[str] | None
-    fields: Iterator[dict[str, Any]] | None
+        return _write(path, batches(), chosen, query_side=query_side, encoder=entry, progress=progress)
 
 
 def _write(
     path: str | Path,
-    parts: _Parts,
+    batches: Iterable[Documents],
     chosen: IndexingOptions,
     *,
     query_side: str | None,
+    growing: bool = False,
     encoder: EncoderEntry | None,
     progress: Progress,
 ) -> Index:
-    """Build, or add to what stands there: an index keeps the config it was built with, and the query side when none is given."""
+    """Build, or add to what stands there: an index keeps its config, and its query side unless that is growing."""
     if chosen.mode == "build":
         return build_index(
             path,
-            parts.vectors,
-            docnos=parts.docnos,
-            fields=parts.fields,
+            batches,
             config=chosen.config,
             query_side=query_side,
             encoder=encoder,
@@ -239,11 +220,9 @@ def _write(
         )
     return add_documents(
         path,
-        parts.vectors,
-        docnos=parts.docnos,
-        fields=parts.fields,
+        batches,
         replace_existing=chosen.mode == "replace",
-        query_side=query_side,
+        grown_query_side=query_side if growing else None,
         encoder=encoder,
         num_threads=chosen.num_threads,
         progress=progress,
@@ -263,14 +242,6 @@ def _vocabulary(path: Path, chosen: IndexingOptions, encoder: SparseEncoder | No
 def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:
     """How an index names the encoder of its vectors."""
     return EncoderEntry(fingerprint=encoder.fingerprint, kind=encoder.kind, name=encoder.config.base)
-
-
-def _counted(batches: Iterable[VectorBatch], progress: Progress) -> Iterator[VectorBatch]:
-    rows = 0
-    for batch in batches:
-        rows += len(batch)
-        progress("reading vectors", rows, None)
-        yield batch
 
 
 def stored_fields(document: Document) -> dict[str, Any]:
@@ -314,12 +285,7 @@ class _EncodedStream:
         self._options = options
         self._progress = progress
 
-    def finish(self) -> None:
-        """All documents have passed."""
-        if self.idf is not None:
-            self.idf.write()
-
-    def __iter__(self) -> Iterator[tuple[list[SparseVectors], list[str], list[dict[str, Any]]]]:
+    def __iter__(self) -> Iterator[Documents]:
         while batch := list(islice(self._documents, self._options.batch)):
             start = time.perf_counter()
             texts = [d.content for d in batch]
@@ -329,7 +295,9 @@ class _EncodedStream:
                 self.idf.add(texts)
             self._rows += len(batch)
             self._progress("encoding documents", self._rows, None)
-            yield [vectors], [d.docno for d in batch], [stored_fields(d) for d in batch]
+            yield Documents(vectors, [d.docno for d in batch], [stored_fields(d) for d in batch])
+        if self.idf is not None:
+            self.idf.write()
 
     def _encode(self, texts: list[str]) -> SparseVectors:
         if self._encoder is None:

@@ -10,15 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from indexer import IndexConfig, SparseVectors, open_index
-from indexer.inversion.quantize import MAX_IMPACT
+from indexer import Documents, IndexConfig, open_index
+from indexer.inversion.invert import MAX_IMPACT
 from sparseir.config.lexical import LexicalConfig
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.stems import WordCounts
-
-Batch = tuple[list[SparseVectors], list[str], list[dict[str, Any]]]
-"""Vectors, docnos and stored fields of the same documents."""
 
 BM25_SCALE = 1 / MAX_IMPACT
 """doc_scale of a BM25 index: factors reach up to 1, so no document added later can be cut."""
@@ -41,25 +38,27 @@ class LexicalStream:
 
     Parameters
     ----------
-    batches : with the learned terms alone.
+    batches : with the learned terms alone, and all stored fields.
     open_channel : called when the first batch is asked for. *subtle:* an index asks while it holds its write lock, so the
         vocabulary read here is the one that this commit replaces, whatever other writers did before.
     spool : folder for the temporary file.
     doc_scale : of the index where it is fixed beforehand, else 0.
     """
 
-    def __init__(self, batches: Iterable[Batch], open_channel: Opened, *, spool: Path, doc_scale: float = 0.0) -> None:
+    def __init__(
+        self, batches: Iterable[Documents], open_channel: Opened, *, spool: Path, doc_scale: float = 0.0
+    ) -> None:
         self._batches = batches
         self._open_channel = open_channel
         self._spool = spool
         self._doc_scale = doc_scale
         self.channel: LexicalChannel | None = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Documents]:
         channel = self.channel = self._open_channel()
         if channel.lengths.average:
-            for batch in self._batches:
-                yield _joined(channel, batch, channel.count([content(fields) for fields in batch[2]]))
+            for documents in self._batches:
+                yield _joined(channel, documents, channel.count(_contents(documents)))
             return
         with tempfile.TemporaryFile(dir=self._spool, prefix=".sparseir-") as file:
             largest = self._fill(file, channel)
@@ -86,23 +85,26 @@ class LexicalStream:
     def _fill(self, file: IO[bytes], channel: LexicalChannel) -> float:
         """Count all documents; the largest learned weight."""
         largest = 0.0
-        for batch in self._batches:
-            words = channel.count([content(fields) for fields in batch[2]])
-            largest = max([largest, *(float(part.weights.max(initial=0)) for part in batch[0])])
-            pickle.dump((batch, words), file, pickle.HIGHEST_PROTOCOL)
+        for documents in self._batches:
+            words = channel.count(_contents(documents))
+            largest = max(largest, float(documents.vectors.weights.max(initial=0)))
+            pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
         return largest
 
 
-def _next(file: IO[bytes]) -> tuple[Batch, WordCounts] | None:
+def _next(file: IO[bytes]) -> tuple[Documents, WordCounts] | None:
     try:
         return pickle.load(file)
     except EOFError:
         return None
 
 
-def _joined(channel: LexicalChannel, batch: Batch, words: WordCounts) -> Batch:
-    vectors, docnos, fields = batch
-    return [channel.add_to(SparseVectors.concatenate(vectors), words)], docnos, fields
+def _contents(documents: Documents) -> list[str]:
+    return [content(fields) for fields in documents.fields or ()]
+
+
+def _joined(channel: LexicalChannel, documents: Documents, words: WordCounts) -> Documents:
+    return replace(documents, vectors=channel.add_to(documents.vectors, words))
 
 
 def new_channel(config: LexicalConfig, learned_terms: list[str], num_learned: int) -> LexicalChannel:

@@ -10,7 +10,9 @@ from pathlib import Path
 class EvaluationOptions:
     """What to measure and what to keep.
 
-    split, k, measures, baselines : as in `sparseir.config.evaluate.EvaluateConfig`.
+    split : which judgements, the file qrels/<split>.tsv of a BEIR folder. k : depth of the run; measures that look deeper see
+        nothing below it. measures : in the notation of ir-measures; a query without hits counts 0. baselines : systems run on
+        the same queries, of bm25, dense and hybrid.
     corpus_idf : an inference-free model's query weights are counted anew on each collection.
     lexical : a BM25 channel of stemmed words is indexed beside the model's terms.
     data_dir : where BEIR names are looked for. runs, indexes : folders to keep run files and indexes in.

@@ -16,10 +16,11 @@ from sparseir.evaluate.latency import latencies
 from sparseir.evaluate.measures import measure
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report import SystemResult
-from sparseir.search.query_encoder import ModelQueryEncoder, beside_channel
+from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.rerank import CoilReranker
+from sparseir.search.results import Hits
 from sparseir.search.runs import run_of
-from sparseir.search.searcher import Hits, Searcher
+from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -52,11 +53,10 @@ def evaluate_encoder(
     indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel)
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
     learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
-    queries_by = None if learned is None else beside_channel(indexed.index, learned)
-    searcher = Searcher.open(index_path, query_encoder=queries_by)
+    searcher = Searcher.open(index_path, model=learned)
     texts = [q.text for q in collection.queries]
     vectors = searcher.encode_queries(texts)
-    reranker = CoilReranker(encoder) if encoder is not None and encoder.kind == "coil_tok" else None
+    reranker = CoilReranker(encoder) if encoder is not None and encoder.document_tower.needs_rerank else None
 
     def search(text: str, k: int) -> Hits:
         return searcher.search(text, k) if reranker is None else reranker.search(searcher, text, k)

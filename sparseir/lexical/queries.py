@@ -55,7 +55,7 @@ class LexicalQueryEncoder:
         learned: LearnedQueries | None = None,
         alpha: float | None = None,
     ) -> None:
-        self.alpha = channel.config.alpha if alpha is None else check_alpha(alpha)
+        self.alpha = channel.config.alpha if alpha is None else checked_alpha(alpha)
         self.num_terms = index.num_terms
         self._channel, self._index, self._learned = channel, index, learned
         self._num_docs = sum(segment.num_docs for segment in index.segments)
@@ -133,7 +133,7 @@ def document_frequency(index: Index, term_id: int) -> int:
     return total
 
 
-def check_alpha(alpha: float) -> float:
+def checked_alpha(alpha: float) -> float:
     """A weight of the channel, refused if it is no number of at least 0.
 
     Raises

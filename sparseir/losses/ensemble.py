@@ -22,18 +22,15 @@ def normalise_scores(scores: Tensor) -> Tensor:
     return (scores - low) / (scores.amax(-1, keepdim=True) - low + 1e-6)
 
 
-def ensemble_scores(teachers: Sequence[Tensor], *, scale: float, weights: Sequence[float] | None = None) -> Tensor:
-    """scale · weighted mean over teachers of their per-query normalised scores, (Q, C).
+def ensemble_scores(teachers: Sequence[Tensor], *, scale: float) -> Tensor:
+    """scale · mean over teachers of their per-query normalised scores, (Q, C).
 
     Parameters
     ----------
     teachers : (Q, C) each, of any kind and scale: dense, sparse, BM25, cross-encoder, stored.
     scale : S of the paper: 30 when fine-tuning, 10 when pre-training; the temperature of the KL that follows.
-    weights : one per teacher, ≥ 0, not all 0; None: equal.
     """
     if not teachers:
         raise ValueError("ensemble_scores needs at least one teacher")
     parts = torch.stack([normalise_scores(t) for t in teachers])
-    shares = torch.ones(len(teachers)) if weights is None else torch.tensor(list(weights), dtype=torch.float32)
-    shares = (shares / shares.sum()).to(parts.device)
-    return scale * torch.einsum("t,tqc->qc", shares, parts)
+    return scale * parts.mean(0)

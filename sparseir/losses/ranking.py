@@ -59,11 +59,6 @@ def kl_divergence(scores: Tensor, teacher: Tensor, *, temperature: float = 1.0) 
     return F.kl_div(student, reference, log_target=True, reduction="batchmean") * temperature**2
 
 
-def listwise_mix(scores: Tensor, teacher: Tensor, *, kl: float = 0.99, margin: float = 0.05) -> Tensor:
-    """kl · KL + margin · MarginMSE over all pairs: the mix of SPLADE-v3 (arXiv:2403.06789, section 3)."""
-    return kl * kl_divergence(scores, teacher) + margin * margin_mse(scores, teacher, all_pairs=True)
-
-
 def vector_distillation(weights: Tensor, target: Tensor, *, absent: float = 1.0) -> Tensor:
     """Mean over texts of Σ_v c_v (weights[v] − target[v])²: a text's vector learnt from a teacher's.
 

@@ -1,15 +1,21 @@
 """Sparsity terms on batches of vectors. Pure functions of weights ≥ 0, (N, V), computed in float32.
 
-Under data-parallel training the mean over texts must be over all processes' texts: gather the batch means first (see
-`batch_mean`), and let the trainer scale by the number of processes what it averages gradients over.
+Under data-parallel training the mean over texts must be over all processes' texts: gather the vectors first, and let the
+trainer scale by the number of processes what it averages gradients over.
+
+A regulariser of a recipe is a function of this module and its line in `PENALTIES`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+from sparseir.config.regulariser import RegulariserConfig, RegulariserKind
 
 Grouping = Literal["all_documents", "mean_of_groups", "sum_of_positions"]
 
@@ -19,17 +25,12 @@ def batch_mean(weights: Tensor) -> Tensor:
     return weights.float().abs().mean(0)
 
 
-def flops_of_mean(mean: Tensor) -> Tensor:
-    """Σ_v mean_v²: what `flops` is once the mean over texts, possibly of several processes, is known."""
-    return mean.float().square().sum()
-
-
 def flops(weights: Tensor) -> Tensor:
     """Σ_v (mean_i |w_iv|)²: the expected number of products of two random texts of the batch.
 
     Source: Paria et al. 2020 (arXiv:2004.05665), eq. 4.
     """
-    return flops_of_mean(batch_mean(weights))
+    return batch_mean(weights).square().sum()
 
 
 def grouped_flops(weights: Tensor, grouping: Grouping) -> Tensor:
@@ -72,15 +73,19 @@ def idf_flops(weights: Tensor, idf: Tensor, *, floor: float = 0.1) -> Tensor:
     return scaled.square().sum()
 
 
-def l0_masked(weights: Tensor, threshold: int) -> Tensor:
-    """The weights with every row of at most `threshold` non-zeros set to 0, to be given to any regulariser.
+def l0_masked(weights: Tensor, active_dims: Tensor, threshold: int) -> Tensor:
+    """The weights with every row of at most `threshold` terms set to 0, to be given to any regulariser.
 
-    A text sparse enough already is left alone, yet still counts in the mean over all N rows.
+    A text sparse enough already is left alone, yet still counts in the mean over all rows.
+
+    Parameters
+    ----------
+    weights : (…, V), possibly of a sample of the vocabulary.
+    active_dims : (…), terms of each row over the whole vocabulary.
 
     Source: arXiv:2504.14839, section 3.2 (strictly more than t is regularised).
     """
-    dense = (weights > 0).sum(-1, keepdim=True) > threshold
-    return weights * dense
+    return weights * (active_dims > threshold).unsqueeze(-1)
 
 
 def df_flops(weights: Tensor, document_frequency: Tensor, *, alpha: float = 0.1, beta: float = 10.0) -> Tensor:
@@ -113,3 +118,47 @@ def df_weights(document_frequency: Tensor, *, alpha: float = 0.1, beta: float = 
 def anti_zero(weights: Tensor, *, epsilon: float = 1e-6) -> Tensor:
     """1 / ((Σ_iv w_iv)² + ε): large when a batch's vectors vanish, finite at collapse itself."""
     return 1.0 / (weights.float().sum().square() + epsilon)
+
+
+@dataclass(frozen=True, slots=True)
+class TermStatistics:
+    """What a penalty may ask about the terms of the columns it is given.
+
+    Parameters
+    ----------
+    idf : (V,) of the training texts; for penalties entered with `reads_idf`.
+    document_frequency : (V,) share of recent vectors that hold the term.
+    """
+
+    idf: Callable[[], Tensor]
+    document_frequency: Callable[[], Tensor]
+
+
+class Penalty(NamedTuple):
+    """An entry of `PENALTIES`.
+
+    Parameters
+    ----------
+    compute : from the weights of candidate lists (Q, C, V), the settings and the statistics to one number.
+    reads_idf : whether it asks for idf, which is then counted before training; not to be had for latents.
+    """
+
+    compute: Callable[[Tensor, RegulariserConfig, TermStatistics], Tensor]
+    reads_idf: bool = False
+
+
+PENALTIES: dict[RegulariserKind, Penalty] = {
+    "none": Penalty(lambda weights, config, terms: weights.sum() * 0.0),
+    "flops": Penalty(lambda weights, config, terms: grouped_flops(weights, config.grouping)),
+    "l1": Penalty(lambda weights, config, terms: l1(weights.flatten(0, 1))),
+    "idf_flops": Penalty(
+        lambda weights, config, terms: idf_flops(weights.flatten(0, 1), terms.idf()),
+        reads_idf=True,
+    ),
+    "df_flops": Penalty(
+        lambda weights, config, terms: df_flops(
+            weights.flatten(0, 1), terms.document_frequency(), alpha=config.df_alpha, beta=config.df_beta
+        )
+    ),
+}
+"""By `regulariser.kind`."""

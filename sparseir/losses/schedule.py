@@ -93,7 +93,7 @@ class TargetSparsity:
         return float(end * max(1.0, self._first / end) ** left)
 
     def update(self, active_dims: float, progress: float) -> float:
-        """The λ of the next step, after a batch with so many active dims a text on average."""
+        """The λ of the next step, after one whose texts had `active_dims` terms on average."""
         seen, passed = math.log(max(active_dims, 1e-3)), max(0.0, progress - self._progress)
         self._progress = progress
         if self._level is None:
@@ -109,7 +109,7 @@ class TargetSparsity:
         return self.lambda_value
 
     def calibrate(self, served: float) -> None:
-        """Hold to the target what texts have as they are encoded, of which a sample has so many active dims now.
+        """Hold to the target what texts have as they are encoded: `served` active dims in a sample, now.
 
         Batches differ: they are cut shorter, hold other documents and run with dropout. Half of the correction is taken at
         a time, since both numbers are noisy.

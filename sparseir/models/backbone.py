@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         return self.decoder.in_features
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Hidden vectors in front of the decoder, (B, L, H); `embed`'s output may stand in the features for the ids."""
+        """Hidden vectors in front of the decoder, (B, L, H); features may hold `embed`'s output in place of the ids."""
         given = "inputs_embeds" if "inputs_embeds" in features else "input_ids"
         inputs = {name: features[name] for name in (given, "attention_mask") if name in features}
         output: Tensor = self.model(**inputs).logits

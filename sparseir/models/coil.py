@@ -40,6 +40,7 @@ class CoilTower(Tower):
     Source: Gao et al. 2021 (arXiv:2104.07186), eq. 1-3.
     """
 
+    needs_rerank = True
     counts: Tensor
 
     def __init__(self, context: ContextEncoder, special_ids: Sequence[int], token_dim: int) -> None:

@@ -83,12 +83,17 @@ class SparseAutoencoder(nn.Module):
         """Codes (B, hidden) with at most k non-zeros."""
         return torch.relu(keep_largest(self.pre_activations(dense), k or self.k))
 
-    def codes(self, dense: Tensor) -> Codes:
-        """One training step's view; counts, for each latent, the steps since a text last activated it."""
+    def codes(self, dense: Tensor, *, new_step: bool = True) -> Codes:
+        """A forward pass's view; counts, for each latent, the training steps since a text last activated it.
+
+        Parameters
+        ----------
+        new_step : False in further forward passes of one optimiser step.
+        """
         before = self.pre_activations(dense)
         at_k, at_4k = (torch.relu(keep_largest(before, k)) for k in (self.k, 4 * self.k))
         with torch.no_grad():
-            self.since_active += 1
+            self.since_active += new_step
             self.since_active[(at_k > 0).any(0)] = 0
         dead = self.since_active > self.dead_after
         auxiliary = None
@@ -101,6 +106,8 @@ class SparseAutoencoder(nn.Module):
 
 class CsrTower(Tower):
     """w[latent] = the autoencoder's code of the text's dense embedding, ≥ 0, at most k a text."""
+
+    latent = True
 
     def __init__(self, dense: DenseEncoder, autoencoder: SparseAutoencoder) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sparseir.errors import ConfigError
 from sparseir.models.backbone import max_tokens, quiet_transformers
+from sparseir.models.inference import native_dtype
 from sparseir.models.sources import resolve_source
 
 
@@ -24,7 +25,7 @@ class DenseEmbedder:
     source : folder, hub id or packaged model of an encoder.
     max_length : tokens of a text that are read, as far as the network's position embeddings reach.
     device : torch device.
-    bf16 : run the network in bfloat16; the mean and its length are float32 all the same.
+    bf16 : run the network in bfloat16 where the device has it; the mean and its length are float32 all the same.
 
     Raises
     ------
@@ -37,7 +38,7 @@ class DenseEmbedder:
         folder = resolve_source(source)
         try:
             with quiet_transformers():
-                dtype = torch.bfloat16 if bf16 else torch.float32
+                dtype = native_dtype("native" if bf16 else "float32", torch.device(device))
                 self._model = AutoModel.from_pretrained(str(folder), dtype=dtype).to(device).eval()
                 self._tokenizer = AutoTokenizer.from_pretrained(str(folder))
         except (OSError, ValueError) as error:

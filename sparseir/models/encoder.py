@@ -17,36 +17,23 @@ from indexer import SparseVectors
 from sparseir.config.loader import to_mapping
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError, DataError, SparseIRError
-from sparseir.models.backbone import max_tokens
+from sparseir.models.folder import load_parts, save_parts
 from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
-from sparseir.models.query_table import QueryTable
-from sparseir.models.tokenize import TextTokenizer
+from sparseir.models.kinds import build_parts
+from sparseir.models.parts import EncoderParts
+from sparseir.models.sources import resolve_source
 from sparseir.models.towers import StaticQueryTower, Tower
 
-NO_LIMIT = 1 << 20
-"""Tokens of a text nobody cuts."""
 
-
-class SparseEncoder:
+class SparseEncoder(EncoderParts):
     """Two towers, a tokenizer, and the calls that turn texts into `SparseVectors`.
 
     Made by `load` (finished weights) or `from_config` (for training). Documents and queries go through their own
     towers, which may be one object.
-
-    Parameters
-    ----------
-    config : what it is.
-    tokenizer : of both sides.
-    document_tower, query_tower : (B, V) weights from token features; see `towers.Tower`.
     """
 
-    def __init__(
-        self, config: ModelConfig, tokenizer: TextTokenizer, document_tower: Tower, query_tower: Tower
-    ) -> None:
-        self.config = config
-        self.tokenizer = tokenizer
-        self.document_tower = document_tower
-        self.query_tower = query_tower
+    def __init__(self, parts: EncoderParts) -> None:
+        super().__init__(parts.config, parts.tokenizer, parts.document_tower, parts.query_tower)
         self._copies = InferenceCopies()
 
     @classmethod
@@ -58,9 +45,7 @@ class SparseEncoder:
         ConfigError
             The base cannot be found or does not fit the kind.
         """
-        from sparseir.models.kinds import build_encoder
-
-        return build_encoder(config).to(device)
+        return cls(build_parts(config)).to(device)
 
     @classmethod
     def load(cls, source: str | Path, *, device: str = "auto") -> SparseEncoder:
@@ -71,25 +56,11 @@ class SparseEncoder:
         ConfigError
             Nothing there, or a layout that is not a sparse encoder's.
         """
-        from sparseir.models.folder import load_encoder
-        from sparseir.models.sources import resolve_source
-
-        return load_encoder(resolve_source(source), base=str(source)).to(pick_device(device))
+        return cls(load_parts(resolve_source(source), base=str(source))).to(pick_device(device))
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder; sentence-transformers 5 and later load it where it knows the kind."""
-        from sparseir.models.folder import save_encoder
-
-        save_encoder(self, Path(folder))
-
-    @property
-    def kind(self) -> str:
-        return self.config.kind
-
-    @property
-    def num_terms(self) -> int:
-        """Size of the vocabulary of the vectors."""
-        return self.document_tower.num_terms
+        save_parts(self, Path(folder))
 
     @property
     def module(self) -> nn.ModuleDict:
@@ -119,14 +90,7 @@ class SparseEncoder:
     def terms(self) -> list[str]:
         """The vocabulary string of every term id."""
         names = self.tokenizer.terms()
-        return names if self.kind != "csr" else [f"latent_{i}" for i in range(self.num_terms)]
-
-    @property
-    def query_table(self) -> QueryTable | None:
-        """The query side without torch, for encoders whose queries are looked up; None where a network reads them."""
-        if not isinstance(self.query_tower, StaticQueryTower):
-            return None
-        return QueryTable(self.tokenizer.uncut(), self.query_tower.table().detach().cpu().numpy())
+        return [f"latent_{i}" for i in range(self.num_terms)] if self.document_tower.latent else names
 
     def set_query_weights(self, weights: NDArray[np.float32]) -> None:
         """Replace the query weights of an encoder whose queries are looked up.
@@ -155,16 +119,6 @@ class SparseEncoder:
                 df[np.unique(np.asarray(encoded.ids, np.int64))] += 1
         return df
 
-    def document_length(self, asked: int | None = None) -> int:
-        """Tokens of a document that are read: `asked` or `config.max_document_length`, as far as the network reaches."""
-        return min(asked or self.config.max_document_length, max_tokens(self.document_tower) or NO_LIMIT)
-
-    def query_length(self, asked: int | None = None) -> int:
-        """Tokens of a query that are read; without `asked`, all of them where queries are looked up in a table."""
-        if isinstance(self.query_tower, StaticQueryTower):
-            return asked or NO_LIMIT
-        return min(asked or self.config.max_query_length, max_tokens(self.query_tower) or NO_LIMIT)
-
     def tokenize_documents(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
         """Token features of documents, cut at `document_length`."""
         return self.tokenizer(texts, self.document_length(max_length))
@@ -186,7 +140,7 @@ class SparseEncoder:
 
         Parameters
         ----------
-        max_active_dims : keep the largest weights of a row, at most so many.
+        max_active_dims : most weights of a row, the largest.
         dtype : "native" runs the network in bfloat16 where the device has it: three times faster, weights to about 1%.
         progress : called with (done, all) after every batch.
         """
@@ -220,7 +174,7 @@ class SparseEncoder:
 
     def inference_tower(self, tower: Tower, dtype: Dtype) -> Tower:
         """The tower, or the copy of it that encodes in another number format; a lookup stays as it is."""
-        if isinstance(tower, StaticQueryTower):
+        if tower.looked_up:
             return tower
         return self._copies.of(tower, native_dtype(dtype, self.device))  # type: ignore[return-value]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from sparseir.config.loader import build, to_mapping
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError
-from sparseir.models.encoder import SparseEncoder
-from sparseir.models.kinds import LEXICAL_HEAD_FILE, build_encoder
+from sparseir.models.kinds import LEXICAL_HEAD_FILE, build_parts
+from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence_layout import read_json
 from sparseir.models.sentence_read import is_sparse_layout, read_sentence_layout
 from sparseir.models.sentence_write import write_sentence_layout
@@ -28,14 +28,14 @@ FORMAT, VERSION = "sparseir-model", 1
 logger = logging.getLogger(__name__)
 
 
-def save_encoder(encoder: SparseEncoder, folder: Path) -> None:
+def save_parts(parts: EncoderParts, folder: Path) -> None:
     """Write the folder; files of an older model in it are overwritten."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_sentence_layout(encoder, folder)
-    table = encoder.query_table
+    write_sentence_layout(parts, folder)
+    table = parts.query_table
     if table is not None:
         table.save(folder / QUERY_TABLE_FOLDER)
-    write_description(encoder.config, folder)
+    write_description(parts.config, folder)
 
 
 def write_description(config: ModelConfig, folder: Path) -> None:
@@ -44,8 +44,8 @@ def write_description(config: ModelConfig, folder: Path) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
-def load_encoder(folder: Path, *, base: str) -> SparseEncoder:
-    """An encoder from a local folder.
+def load_parts(folder: Path, *, base: str) -> EncoderParts:
+    """The parts of an encoder from a local folder.
 
     Parameters
     ----------
@@ -60,13 +60,12 @@ def load_encoder(folder: Path, *, base: str) -> SparseEncoder:
     if config is not None or is_sparse_layout(folder):
         return read_sentence_layout(folder, config, base=base)
     if (folder / LEXICAL_HEAD_FILE).is_file():  # BAAI's folder: beside the dense model, the head of its lexical weights
-        return build_encoder(ModelConfig(base=base, kind="bge_m3", max_document_length=512), folder)
+        return build_parts(ModelConfig(base=base, kind="bge_m3", max_document_length=512), folder)
     if (folder / "modules.json").is_file() or not _has_masked_lm(folder):
         logger.warning("%s has no masked-LM head: it gets a fresh one, which is to be trained before use", folder)
-        return build_encoder(ModelConfig(base=str(folder), kind="inference_free"))
-    encoder = build_encoder(ModelConfig(base=str(folder), kind="splade"))
-    encoder.config = replace(encoder.config, base=base)
-    return encoder
+        return build_parts(ModelConfig(base=str(folder), kind="inference_free"))
+    parts = build_parts(ModelConfig(base=str(folder), kind="splade"))
+    return replace(parts, config=replace(parts.config, base=base))
 
 
 def _has_masked_lm(folder: Path) -> bool:

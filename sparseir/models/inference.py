@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class EncodeOptions:
     ----------
     batch_size : most texts a forward pass sees. On a CPU it sees fewer when they are long: see `_CPU_TOKENS`.
     max_length : tokens of a text the network reads.
-    max_active_dims : keep the largest weights of a row, at most so many; equal weights: the smaller term ids.
+    max_active_dims : most weights of a row, the largest; of equal ones the smaller term ids.
     dtype : "native" is bfloat16 where the device multiplies it in hardware, else float32.
     progress : called with (texts done, texts in all) after every batch.
     """
@@ -46,11 +47,14 @@ def native_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     """The torch dtype a `Dtype` means on a device."""
     if dtype != "native":
         return torch.float32 if dtype == "float32" else torch.bfloat16
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 products in hardware; where it emulates them they cost several times float32's."""
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class InferenceCopies:
@@ -86,31 +90,17 @@ def run_tower(
     options: EncodeOptions,
     num_terms: int,
 ) -> SparseVectors:
-    """One row of weights per row of token ids, in the order given.
-
-    Texts are sorted by length inside, so that a batch holds little padding. A row without tokens is an empty row.
-    """
-    device = next((p.device for p in tower.parameters()), torch.device("cpu"))
-    order = sorted((i for i in range(len(rows)) if rows[i]), key=lambda i: len(rows[i]))
+    """One row of weights per row of token ids, in the order given; a row without tokens is an empty row."""
     terms: list[np.ndarray] = [np.zeros(0, np.uint32)] * len(rows)
     weights: list[np.ndarray] = [np.zeros(0, np.float32)] * len(rows)
-    training = tower.training
-    tower.eval()
-    try:
-        on_cpu = device.type == "cpu"
-        lengths = [min(padded_length(len(rows[i])) if on_cpu else len(rows[i]), options.max_length) for i in order]
-        limit = _CPU_TOKENS if on_cpu else None
-        for start, end in token_batches(lengths, most_texts=options.batch_size, most_tokens=limit):
-            chosen = order[start:end]
-            batch = pad([rows[i] for i in chosen], lengths[end - 1])
-            features = {name: x.to(device) for name, x in batch.items()}
-            output = tower(features).float()
-            for i, row in zip(chosen, output, strict=True):
+    done, total = 0, sum(1 for row in rows if row)
+    with evaluating(tower):
+        for chosen, features in feature_batches(tower, rows, pad, options):
+            for i, row in zip(chosen, tower(features).float(), strict=True):
                 terms[i], weights[i] = _active(row, options.max_active_dims)
+            done += len(chosen)
             if options.progress is not None:
-                options.progress(end, len(order))
-    finally:
-        tower.train(training)
+                options.progress(done, total)
     indptr = np.concatenate([[0], np.cumsum([len(t) for t in terms])]).astype(np.int64)
     empty = [np.zeros(0, np.uint32)]
     return SparseVectors(
@@ -119,6 +109,41 @@ def run_tower(
         np.concatenate(weights or [np.zeros(0, np.float32)]),
         num_terms,
     )
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode (no dropout) within the block; afterwards each part has the mode it had before.
+
+    The parts differ: transformers hands out networks in evaluation mode, inside of towers that are in training mode.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def feature_batches(
+    tower: nn.Module,
+    rows: Sequence[Sequence[Any]],
+    pad: Callable[[Sequence[Sequence[Any]], int], dict[str, Tensor]],
+    options: EncodeOptions,
+) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """The batches texts are encoded in: places of the rows, and their features on the tower's device.
+
+    Rows come by rising length, so that a batch holds little padding; those without tokens are left out.
+    """
+    device = next((p.device for p in tower.parameters()), torch.device("cpu"))
+    on_cpu = device.type == "cpu"
+    order = sorted((i for i in range(len(rows)) if rows[i]), key=lambda i: len(rows[i]))
+    lengths = [min(padded_length(len(rows[i])) if on_cpu else len(rows[i]), options.max_length) for i in order]
+    limit = _CPU_TOKENS if on_cpu else None
+    for start, end in token_batches(lengths, most_texts=options.batch_size, most_tokens=limit):
+        batch = pad([rows[i] for i in order[start:end]], lengths[end - 1])
+        yield order[start:end], {name: x.to(device) for name, x in batch.items()}
 
 
 def padded_length(tokens: int) -> int:

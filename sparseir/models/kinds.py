@@ -1,4 +1,4 @@
-"""From a ModelConfig to an encoder of its kind."""
+"""From a ModelConfig to the parts of an encoder of its kind."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sparseir.models.backbone import Backbone, load_backbone
 from sparseir.models.coil import CoilTower
 from sparseir.models.context import load_context_encoder
 from sparseir.models.csr import CsrTower, DenseEncoder, SparseAutoencoder
-from sparseir.models.encoder import SparseEncoder
 from sparseir.models.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
+from sparseir.models.parts import EncoderParts
 from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower, Tower
@@ -30,15 +30,15 @@ LEXICAL_HEAD_FILE = "sparse_linear.pt"
 """Beside BAAI's BGE-M3 network: the layer that weighs its tokens."""
 
 
-def build_encoder(config: ModelConfig, folder: Path | None = None) -> SparseEncoder:
-    """A fresh encoder over the base weights, read from `folder` where given.
+def build_parts(config: ModelConfig, folder: Path | None = None) -> EncoderParts:
+    """The parts of a fresh encoder over the base weights, read from `folder` where given.
 
     Raises
     ------
     ConfigError
         The base cannot be found or does not fit the kind.
     """
-    return _BUILDERS[config.kind](config, folder or resolve_source(config.base))
+    return BUILDERS[config.kind](config, folder or resolve_source(config.base))
 
 
 def masked_lm_tower(config: ModelConfig, backbone: Backbone, tokenizer: TextTokenizer, *, query: bool) -> MaskedLMTower:
@@ -63,26 +63,25 @@ def _backbone(config: ModelConfig, folder: Path) -> tuple[Backbone, TextTokenize
     return backbone, TextTokenizer.load(folder, backbone.num_terms)
 
 
-def _splade(config: ModelConfig, folder: Path) -> SparseEncoder:
+def _splade(config: ModelConfig, folder: Path) -> EncoderParts:
     backbone, tokenizer = _backbone(config, folder)
     document = masked_lm_tower(config, backbone, tokenizer, query=False)
     # One tower can stand on both sides when nothing but the side differs.
     same = config.activation == "log1p" and config.top_k_query == config.top_k_document and not config.lexical_residual
     if config.shared_towers and same:
-        return SparseEncoder(config, tokenizer, document, document)
+        return EncoderParts(config, tokenizer, document, document)
     own = backbone if config.shared_towers else copy.deepcopy(backbone)
-    return SparseEncoder(config, tokenizer, document, masked_lm_tower(config, own, tokenizer, query=True))
+    return EncoderParts(config, tokenizer, document, masked_lm_tower(config, own, tokenizer, query=True))
 
 
-def _static_queries(config: ModelConfig, folder: Path) -> SparseEncoder:
+def _static_queries(config: ModelConfig, folder: Path) -> EncoderParts:
     backbone, tokenizer = _backbone(config, folder)
     document = masked_lm_tower(config, backbone, tokenizer, query=False)
-    trainable = config.kind == "inference_free" and config.trainable_idf
-    query = StaticQueryTower(torch.ones(backbone.num_terms), tokenizer.special_ids, trainable=trainable)
-    return SparseEncoder(config, tokenizer, document, query)
+    query = StaticQueryTower(torch.ones(backbone.num_terms), tokenizer.special_ids, trainable=config.trainable_idf)
+    return EncoderParts(config, tokenizer, document, query)
 
 
-def _own_tokens(config: ModelConfig, folder: Path) -> SparseEncoder:
+def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
     context = load_context_encoder(folder)
     tokenizer = TextTokenizer.load(folder, context.num_terms)
     specials = tokenizer.special_ids if config.zero_specials else ()
@@ -98,7 +97,7 @@ def _own_tokens(config: ModelConfig, folder: Path) -> SparseEncoder:
         query = StaticQueryTower(torch.ones(context.num_terms), tokenizer.special_ids)
     elif not config.shared_towers:
         query = copy.deepcopy(document)
-    return SparseEncoder(config, tokenizer, document, query)
+    return EncoderParts(config, tokenizer, document, query)
 
 
 def _read_lexical_head(layer: torch.nn.Linear, path: Path) -> None:
@@ -111,21 +110,21 @@ def _read_lexical_head(layer: torch.nn.Linear, path: Path) -> None:
         ) from error
 
 
-def _deep_impact(config: ModelConfig, folder: Path) -> SparseEncoder:
+def _deep_impact(config: ModelConfig, folder: Path) -> EncoderParts:
     listed = folder / WORDS_FILE
     words = listed.read_text(encoding="utf-8").split("\n")[:-1] if listed.is_file() else None
-    return deep_impact_encoder(config, folder, words)
+    return deep_impact_parts(config, folder, words)
 
 
-def deep_impact_encoder(config: ModelConfig, folder: Path, words: Sequence[str] | None) -> SparseEncoder:
-    """A DeepImpact encoder over a word vocabulary; None: the whole words of the tokenizer's."""
+def deep_impact_parts(config: ModelConfig, folder: Path, words: Sequence[str] | None) -> EncoderParts:
+    """DeepImpact over a word vocabulary; None: the whole words of the tokenizer's."""
     context = load_context_encoder(folder)
     tokenizer = WordTokenizer(TextTokenizer.load(folder, context.num_terms), words)
     document = DeepImpactTower(context, len(tokenizer.words), top_k=config.top_k_document)
-    return SparseEncoder(config, tokenizer, document, WordQueryTower(len(tokenizer.words)))
+    return EncoderParts(config, tokenizer, document, WordQueryTower(len(tokenizer.words)))
 
 
-def _csr(config: ModelConfig, folder: Path) -> SparseEncoder:
+def _csr(config: ModelConfig, folder: Path) -> EncoderParts:
     context = load_context_encoder(folder)
     tokenizer = TextTokenizer.load(folder, context.num_terms)
     pooling, normalise = _dense_pooling(folder)
@@ -137,7 +136,7 @@ def _csr(config: ModelConfig, folder: Path) -> SparseEncoder:
         dead_after=config.csr_dead_after,
     )
     tower = CsrTower(dense, autoencoder)
-    return SparseEncoder(config, tokenizer, tower, tower)
+    return EncoderParts(config, tokenizer, tower, tower)
 
 
 def _dense_pooling(folder: Path) -> tuple[Literal["mean", "cls"], bool]:
@@ -156,7 +155,7 @@ def _dense_pooling(folder: Path) -> tuple[Literal["mean", "cls"], bool]:
     return pooling, "Normalize" in names
 
 
-_BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], SparseEncoder]] = {
+BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {
     "splade": _splade,
     "splade_doc": _static_queries,
     "inference_free": _static_queries,
@@ -167,3 +166,4 @@ _BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], SparseEncoder]] = {
     "deepimpact": _deep_impact,
     "csr": _csr,
 }
+"""By `model.kind`."""

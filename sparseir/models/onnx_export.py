@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from sparseir.errors import ConfigError, MissingExtraError
 from sparseir.models.encoder import SparseEncoder
+from sparseir.models.inference import evaluating
+from sparseir.models.own_tokens import WordTokenizer
 from sparseir.models.towers import MaskedLMTower, Tower
 
 OPSET = 18
@@ -28,8 +30,10 @@ def export_onnx(encoder: SparseEncoder, path: str | Path) -> Path:
     MissingExtraError
         onnx or onnxscript is not installed.
     """
-    if encoder.kind == "deepimpact":
-        raise ConfigError("a deepimpact encoder also reads word numbers and cannot be exported; encode with sparseir")
+    if isinstance(encoder.tokenizer, WordTokenizer):
+        raise ConfigError(
+            f"a {encoder.kind} encoder also reads word numbers and cannot be exported; encode with sparseir"
+        )
     for package in ("onnx", "onnxscript"):
         try:
             __import__(package)
@@ -38,12 +42,12 @@ def export_onnx(encoder: SparseEncoder, path: str | Path) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     ids = torch.tensor([[5, 6, 7, 8], [5, 6, 7, 8]])
-    training, device = encoder.document_tower.training, encoder.device
-    graph = _PlainTower(encoder.document_tower.cpu().eval())
+    device = encoder.device
+    graph = _PlainTower(encoder.document_tower.cpu())
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
     shape = {0: batch, 1: tokens}
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), evaluating(graph), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             torch.onnx.export(
                 graph,
@@ -58,7 +62,7 @@ def export_onnx(encoder: SparseEncoder, path: str | Path) -> Path:
                 verbose=False,
             )
     finally:
-        encoder.document_tower.to(device).train(training)
+        encoder.document_tower.to(device)
     return target
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -89,7 +88,7 @@ class WordTokenizer(TextTokenizer):
         return list(self.words)
 
     def words_of(self, text: str) -> list[str]:
-        """The normalised whole words of a text, in order; a special token that stands in it is one of them."""
+        """The normalised whole words of a text, in order; a special token in it is one of them."""
         backend = self.tokenizer.backend_tokenizer
         words: list[str] = []
         for place, piece in enumerate(self._added.split(text) if self._added is not None else [text]):
@@ -178,11 +177,3 @@ class WordQueryTower(StaticQueryTower):
     def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
         words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
         return super().forward(words, terms)
-
-
-def collect_words(tokenizer: WordTokenizer, texts: Iterable[str], limit: int) -> list[str]:
-    """The `limit` words most texts hold, ties alphabetical: a vocabulary for DeepImpact from a collection."""
-    df: Counter[str] = Counter()
-    for text in texts:
-        df.update(set(tokenizer.words_of(text)))
-    return [word for word, _ in sorted(df.items(), key=lambda item: (-item[1], item[0]))[:limit]]

@@ -24,8 +24,7 @@ DESCRIPTION_FILE = "query.json"
 class QueryTable:
     """weight of term v in a query = weights[v] if v is one of the query's tokens, else 0.
 
-    Presence, not counts (encoders.md: 1[v ∈ q]·idf[v]); special tokens weigh 0; no token is cut off, however long
-    the query. An empty query is a legal empty row.
+    Presence, not counts; special tokens weigh 0; no token is cut off, however long the query. An empty query is a legal empty row.
 
     Parameters
     ----------

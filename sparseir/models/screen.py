@@ -14,7 +14,7 @@ from sparseir.models.fused_head import max_logits, token_groups
 _TOKENS = 256
 _TERMS = 4096  # 256 × 4096 sums of 32 bits are 4 MiB: half of them stay in the second-level cache. Measured best of 6.
 _ROWS, _PIECE = 16, 256
-"""Exact products are of a multiple of so many tokens with exactly so many terms."""
+"""Exact products are of a multiple of 16 tokens with exactly 256 terms."""
 _WORTHWHILE = 0.3
 """Share of the vocabulary above which candidates cost more than they save; a text beyond it takes the plain product."""
 

@@ -14,8 +14,8 @@ from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError
 from sparseir.models.backbone import load_backbone
 from sparseir.models.csr import CsrTower
-from sparseir.models.encoder import SparseEncoder
-from sparseir.models.kinds import build_encoder, masked_lm_tower
+from sparseir.models.kinds import build_parts, masked_lm_tower
+from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence_layout import ACTIVATIONS, TOWER_WEIGHTS, Module, read_json, read_routes
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import MaskedLMTower, StaticQueryTower, Tower
@@ -28,8 +28,8 @@ def is_sparse_layout(folder: Path) -> bool:
     return any(m.name in _SPARSE for route in read_routes(folder).values() for m in route)
 
 
-def read_sentence_layout(folder: Path, config: ModelConfig | None, *, base: str) -> SparseEncoder:
-    """An encoder from the layout; without our own description (`config`) the modules say what it is.
+def read_sentence_layout(folder: Path, config: ModelConfig | None, *, base: str) -> EncoderParts:
+    """The parts of an encoder from the layout; without our own description (`config`) the modules say what it is.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _max_length(folder: Path) -> int:
     return 512
 
 
-def _read_masked_lm(query_route: list[Module], route: list[Module], config: ModelConfig) -> SparseEncoder:
+def _read_masked_lm(query_route: list[Module], route: list[Module], config: ModelConfig) -> EncoderParts:
     backbone = load_backbone(route[0].folder, fresh_head_bias=config.fresh_head_bias)
     tokenizer = TextTokenizer.load(route[0].folder, backbone.num_terms)
     document = masked_lm_tower(config, backbone, tokenizer, query=False)
@@ -113,7 +113,7 @@ def _read_masked_lm(query_route: list[Module], route: list[Module], config: Mode
         stated = read_json(query_route[1].folder / "config.json")
         query.activation = "double_log1p" if stated.get("activation_function") == "log1p_relu" else "log1p"
         query.pooling = stated.get("pooling_strategy", "max")
-    return SparseEncoder(config, tokenizer, document, query)
+    return EncoderParts(config, tokenizer, document, query)
 
 
 def _read_static(folder: Path, config: ModelConfig, tokenizer: TextTokenizer) -> StaticQueryTower:
@@ -130,13 +130,12 @@ def _read_static(folder: Path, config: ModelConfig, tokenizer: TextTokenizer) ->
                 table[vocabulary[token]] = weight
     if len(table) < tokenizer.num_terms:
         table = nn.functional.pad(table, (0, tokenizer.num_terms - len(table)))
-    trainable = config.kind == "inference_free" and config.trainable_idf
-    return StaticQueryTower(table, tokenizer.special_ids, trainable=trainable)
+    return StaticQueryTower(table, tokenizer.special_ids, trainable=config.trainable_idf)
 
 
-def _read_csr(folder: Path, route: list[Module], config: ModelConfig) -> SparseEncoder:
-    encoder = build_encoder(config, folder)
-    tower = encoder.document_tower
+def _read_csr(folder: Path, route: list[Module], config: ModelConfig) -> EncoderParts:
+    parts = build_parts(config, folder)
+    tower = parts.document_tower
     assert isinstance(tower, CsrTower)
     state = load_file(str(route[-1].folder / "model.safetensors"))
     weight = state.get("encoder.weight", state.get("decoder.linear.weight"))
@@ -148,21 +147,21 @@ def _read_csr(folder: Path, route: list[Module], config: ModelConfig) -> SparseE
         tower.autoencoder.latent_bias.copy_(state["latent_bias"])
         if "stats_last_nonzero" in state:
             tower.autoencoder.since_active.copy_(state["stats_last_nonzero"])
-    return encoder
+    return parts
 
 
-def _read_own(query: list[Module], document: list[Module], config: ModelConfig) -> SparseEncoder:
+def _read_own(query: list[Module], document: list[Module], config: ModelConfig) -> EncoderParts:
     # The head of the network was written with it: nothing is left to scale.
-    encoder = build_encoder(replace(config, head_scale=1.0), document[0].folder)
-    encoder.config = config
-    _load_tower(encoder.document_tower, document[0].folder)
+    written = replace(config, head_scale=1.0)
+    parts = replace(build_parts(written, document[0].folder), config=config)
+    _load_tower(parts.document_tower, document[0].folder)
     if query[0].name == "SparseStaticEmbedding":
-        encoder.query_tower = _read_static(query[0].folder, config, encoder.tokenizer)
-    elif query != document:
-        if not isinstance(encoder.query_tower, StaticQueryTower):
-            encoder.query_tower = build_encoder(replace(config, head_scale=1.0), query[0].folder).query_tower
-        _load_tower(encoder.query_tower, query[0].folder)
-    return encoder
+        return replace(parts, query_tower=_read_static(query[0].folder, config, parts.tokenizer))
+    if query != document:
+        if not parts.query_tower.looked_up:
+            parts = replace(parts, query_tower=build_parts(written, query[0].folder).query_tower)
+        _load_tower(parts.query_tower, query[0].folder)
+    return parts
 
 
 def _load_tower(tower: Tower, folder: Path) -> None:

@@ -14,25 +14,25 @@ from sparseir.models import sentence_layout as layout
 from sparseir.models.backbone import Backbone, quiet_transformers
 from sparseir.models.context import ContextEncoder
 from sparseir.models.csr import CsrTower
-from sparseir.models.encoder import SparseEncoder
 from sparseir.models.kinds import WORDS_FILE
 from sparseir.models.own_tokens import WordQueryTower, WordTokenizer
+from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence_layout import write_json
 from sparseir.models.towers import MaskedLMTower, StaticQueryTower, Tower
 
 
-def write_sentence_layout(encoder: SparseEncoder, folder: Path) -> None:
+def write_sentence_layout(parts: EncoderParts, folder: Path) -> None:
     """Write both towers, each as the modules sentence-transformers expects, or as ours."""
-    document, query = encoder.document_tower, encoder.query_tower
+    document, query = parts.document_tower, parts.query_tower
     # Both networks as ours where one needs it: the reader then finds one layout.
     own = _is_own(document) or _is_own(query)
     if document is query and not own:
-        modules = _write_route(encoder, document, folder, "", own=False)
+        modules = _write_route(parts, document, folder, "", own=False)
         listed = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)]
     else:
-        routes = {"document": _write_route(encoder, document, folder, "document", own=own)}
+        routes = {"document": _write_route(parts, document, folder, "document", own=own)}
         routes["query"] = (
-            routes["document"] if document is query else _write_route(encoder, query, folder, "query", own=own)
+            routes["document"] if document is query else _write_route(parts, query, folder, "query", own=own)
         )
         router = {
             "types": {name: kind for route in routes.values() for name, kind in route},
@@ -62,33 +62,33 @@ def _is_own(tower: Tower) -> bool:
     return not isinstance(tower, (StaticQueryTower, CsrTower))
 
 
-def _write_route(encoder: SparseEncoder, tower: Tower, folder: Path, side: str, *, own: bool) -> list[tuple[str, str]]:
+def _write_route(parts: EncoderParts, tower: Tower, folder: Path, side: str, *, own: bool) -> list[tuple[str, str]]:
     """Write one tower; its (module folder, type) in order. side '' puts the transformer into the root."""
     if type(tower) is StaticQueryTower:
-        return _write_static(encoder, tower, folder, side)
+        return _write_static(parts, tower, folder, side)
     if own:
         name = f"{side}_0_TowerModule"
-        write_own_module(encoder, tower, folder / name, query=side == "query")
+        write_own_module(parts, tower, folder / name, query=side == "query")
         return [(name, layout.TOWER)]
     if isinstance(tower, MaskedLMTower):
-        return _write_masked_lm(encoder, tower, folder, side)
+        return _write_masked_lm(parts, tower, folder, side)
     assert isinstance(tower, CsrTower)
-    return _write_csr(encoder, tower, folder, side)
+    return _write_csr(parts, tower, folder, side)
 
 
-def _write_static(encoder: SparseEncoder, tower: StaticQueryTower, folder: Path, side: str) -> list[tuple[str, str]]:
+def _write_static(parts: EncoderParts, tower: StaticQueryTower, folder: Path, side: str) -> list[tuple[str, str]]:
     name = f"{side}_0_SparseStaticEmbedding"
-    _write_tokenizer(encoder, folder / name, num_tokens=tower.num_terms)
+    _write_tokenizer(parts, folder / name, num_tokens=tower.num_terms)
     save_file({"weight": _plain(tower.table())}, str(folder / name / "model.safetensors"))
     write_json(folder / name / "config.json", {"frozen": not tower.weight.requires_grad})
     return [(name, layout.STATIC)]
 
 
-def _write_masked_lm(encoder: SparseEncoder, tower: MaskedLMTower, folder: Path, side: str) -> list[tuple[str, str]]:
+def _write_masked_lm(parts: EncoderParts, tower: MaskedLMTower, folder: Path, side: str) -> list[tuple[str, str]]:
     transformer = f"{side}_0_MLMTransformer" if side else ""
     pooling = f"{side}_1_SpladePooling" if side else "1_SpladePooling"
     tower.silence_specials()
-    _write_network(encoder, tower, folder / transformer, side)
+    _write_network(parts, tower, folder / transformer, side)
     (folder / pooling).mkdir(exist_ok=True)
     write_json(
         folder / pooling / "config.json",
@@ -101,9 +101,9 @@ def _write_masked_lm(encoder: SparseEncoder, tower: MaskedLMTower, folder: Path,
     return [(transformer, layout.MLM), (pooling, layout.SPLADE_POOLING)]
 
 
-def _write_csr(encoder: SparseEncoder, tower: CsrTower, folder: Path, side: str) -> list[tuple[str, str]]:
+def _write_csr(parts: EncoderParts, tower: CsrTower, folder: Path, side: str) -> list[tuple[str, str]]:
     dense, autoencoder = tower.dense, tower.autoencoder
-    _write_network(encoder, tower, folder, side)
+    _write_network(parts, tower, folder, side)
     size = dense.context.hidden_size
     modules = [("", layout.TRANSFORMER), ("1_Pooling", layout.POOLING)]
     (folder / "1_Pooling").mkdir(exist_ok=True)
@@ -145,35 +145,35 @@ def _write_csr(encoder: SparseEncoder, tower: CsrTower, folder: Path, side: str)
     return [*modules, (last, layout.AUTOENCODER)]
 
 
-def write_own_module(encoder: SparseEncoder, tower: Tower, folder: Path, *, query: bool) -> None:
+def write_own_module(parts: EncoderParts, tower: Tower, folder: Path, *, query: bool) -> None:
     """Our module into `folder`: the network as transformers saves it, the tower's other weights beside it."""
     if isinstance(tower, WordQueryTower):
-        _write_tokenizer(encoder, folder)
+        _write_tokenizer(parts, folder)
     else:
         if isinstance(tower, MaskedLMTower):
             tower.silence_specials()
-        _write_network(encoder, tower, folder, "query" if query else "document")
+        _write_network(parts, tower, folder, "query" if query else "document")
     state = {key: _plain(x) for key, x in tower.state_dict().items() if not key.startswith(("backbone.", "context."))}
     save_file(state, str(folder / layout.TOWER_WEIGHTS))
-    if isinstance(encoder.tokenizer, WordTokenizer):
-        (folder / WORDS_FILE).write_text("".join(f"{w}\n" for w in encoder.tokenizer.words), encoding="utf-8")
+    if isinstance(parts.tokenizer, WordTokenizer):
+        (folder / WORDS_FILE).write_text("".join(f"{w}\n" for w in parts.tokenizer.words), encoding="utf-8")
 
 
-def _write_network(encoder: SparseEncoder, tower: Tower, folder: Path, side: str) -> None:
+def _write_network(parts: EncoderParts, tower: Tower, folder: Path, side: str) -> None:
     network = next((m.model for m in tower.modules() if isinstance(m, (Backbone, ContextEncoder))), None)
     if network is None:
         raise ConfigError(f"a {type(tower).__name__} holds no network to write")
-    _write_tokenizer(encoder, folder)
+    _write_tokenizer(parts, folder)
     with quiet_transformers():
         network.save_pretrained(str(folder))
-    length = encoder.query_length() if side == "query" else encoder.document_length()
+    length = parts.query_length() if side == "query" else parts.document_length()
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
 
 
-def _write_tokenizer(encoder: SparseEncoder, folder: Path, *, num_tokens: int = 0) -> None:
+def _write_tokenizer(parts: EncoderParts, folder: Path, *, num_tokens: int = 0) -> None:
     """The tokenizer, filled up to `num_tokens` with names no text holds: loaders take its size for the vectors'."""
     folder.mkdir(exist_ok=True)
-    tokenizer = encoder.tokenizer.tokenizer
+    tokenizer = parts.tokenizer.tokenizer
     if num_tokens > len(tokenizer):
         tokenizer = copy.deepcopy(tokenizer)
         tokenizer.add_tokens([f"<|unused_{i}|>" for i in range(len(tokenizer), num_tokens)])
@@ -181,5 +181,5 @@ def _write_tokenizer(encoder: SparseEncoder, folder: Path, *, num_tokens: int = 
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Safetensors wants memory of its own behind every name."""
+    """A copy: safetensors refuses tensors that share memory."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

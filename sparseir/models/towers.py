@@ -22,11 +22,23 @@ SPECIAL_BIAS = -1e4
 class Tower(nn.Module):
     """What all towers share: `forward(features) -> (B, V)`, float32 weights ≥ 0, differentiable.
 
-    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them. The masked-LM and the
-    lookup tower also take terms, int64 (n,), and compute only those columns: (B, n).
+    features holds input_ids and attention_mask, int64 (B, L), as `TextTokenizer` makes them. Where
+    `takes_terms`, terms, int64 (n,), may follow, and only those columns are computed: (B, n).
     """
 
     num_terms: int
+
+    looked_up = False
+    """Whether weights come from a table, and no network reads the text."""
+
+    takes_terms = False
+    """Whether `forward` can compute chosen columns alone."""
+
+    needs_rerank = False
+    """Whether the index holds bounds, and hits are to be scored again by `coil.coil_scores`."""
+
+    latent = False
+    """Whether the terms are latents, which no text holds."""
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward pass")
@@ -52,7 +64,7 @@ def in_chunks(
 ) -> list[Tensor]:
     """What `run` gives for each chunk of texts; its activations are computed again in the backward pass.
 
-    A chunk is without the columns in which all of its texts are padding.
+    A chunk is cut to its own longest text.
     """
     lengths = features["attention_mask"].sum(1).tolist()
     parts = ({n: x[start:end, : max(lengths[start:end])] for n, x in features.items()} for start, end in chunks)
@@ -76,6 +88,8 @@ class MaskedLMTower(Tower):
 
     Source: Formal et al. 2021 (arXiv:2107.05720 eq. 1, sum; arXiv:2109.10086 eq. 6, max); arXiv:2504.14839 (log1p twice).
     """
+
+    takes_terms = True
 
     def __init__(
         self,
@@ -263,6 +277,7 @@ class StaticQueryTower(Tower):
     trainable : whether the weights learn; they are used as relu(weight), so that a step cannot make one negative.
     """
 
+    looked_up = takes_terms = True
     counts: Tensor
 
     def __init__(self, weight: Tensor, special_ids: Sequence[int], *, trainable: bool = False) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
+from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
 from sparseir.search.calibration import Calibration, Calibrator, Sample, lower_bound
 from sparseir.search.calibration_file import CalibrationFile
-from sparseir.search.cpu import Allowed, CpuEngine, Knobs
+from sparseir.search.cpu import CpuEngine, Knobs, needs_blocks
+from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
 from sparseir.search.pseudo_queries import LONG_FROM, SEED, pseudo_queries, shape_of
+from sparseir.search.results import Ranking
 
 MAX_FACTOR = 1000.0
 GIVEN, PSEUDO = "given queries", "pseudo-queries"
@@ -30,7 +35,7 @@ class ApproximateConfig:
     ----------
     recall_target : mean recall at k to calibrate for, in (0, 1].
     bound_factor : a knob given instead of a target, at least 1 (exact); 0 calibrates.
-    bound_mass : beside a given bound_factor: share of what a query's terms may score whose terms, heaviest first, are in
+    bound_mass : with a given bound_factor: share of what a query's terms may score whose terms, heaviest first, are in
         the bounds, in (0, 1].
     max_blocks : blocks of 32 documents scored at most a segment, best bounds first; 0 for no limit. A calibration measures
         with it, and searches exactly where the target cannot be reached.
@@ -40,6 +45,8 @@ class ApproximateConfig:
     ------
     ConfigError : values out of range, together.
     """
+
+    engine: ClassVar[str] = "approximate"
 
     recall_target: float = 0.95
     bound_factor: float = 0.0
@@ -61,11 +68,17 @@ class ApproximateConfig:
             raise ConfigError("approximate: " + "; ".join(faults))
 
 
-class ApproximateEngine:
+def open_engine(choice: str | EngineConfig, index: Index, native: NativeIndex, num_threads: int) -> ApproximateEngine:
+    """As `engines.open_engine`."""
+    config = choice if isinstance(choice, ApproximateConfig) else ApproximateConfig()
+    return ApproximateEngine(index, CpuEngine(native, num_threads=num_threads), config)
+
+
+class ApproximateEngine(Engine):
     """The block filter with knobs, which the first search with each k calibrates.
 
-    Searches under a filter, at a k where nothing faster keeps the promise, and in an index without maxima of blocks are
-    exact.
+    Restricted searches, searches with a k at which nothing faster keeps the promise, and searches of an index without
+    maxima of blocks are exact.
 
     Attributes
     ----------
@@ -73,29 +86,43 @@ class ApproximateEngine:
         both long and short); empty where the knobs were given.
     """
 
+    name = "approximate"
+    takes_views = True
+
     def __init__(self, index: Index, cpu: CpuEngine, config: ApproximateConfig) -> None:
         self._index, self._config, self._cpu = index, config, cpu
         self._file = CalibrationFile(index, write=config.keep)
         self._found: dict[tuple[int, str], Calibration] = {}
-        self._ready: dict[
-            tuple[int, bool], Knobs | None
-        ] = {}  # by k and whether a query is short: looked up by every query
+        self._ready: dict[tuple[int, bool], Knobs | None] = {}  # by k and whether a query is short
+        self._tuning = threading.Lock()  # calibrations measure time, so they run one after another
         self._given = Knobs(
             bound_factor=config.bound_factor, bound_mass=config.bound_mass, max_blocks=config.max_blocks
         )
-        if config.bound_factor:
-            cpu.need_blocks("approximate", "block_filter" not in cpu.native.engines)
-        cpu.knobs = self._knobs
+        if config.bound_factor and "block_filter" not in cpu.native.engines:
+            raise needs_blocks(self.name, cpu.native)
 
     @property
     def calibrations(self) -> list[Calibration]:
         return list(self._found.values())
 
-    def search_vectors(
-        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Allowed
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ordinals and scores (Q, k); the scores of what is found are exact."""
-        return self._cpu.search_vectors(vectors, k, doc_scale, allowed)
+    def search_terms(
+        self, term_ids: NDArray[np.uint32], weights: NDArray[np.float32], k: int, allowed: Allowed
+    ) -> Ranking:
+        """As `Engine.search_terms`; the scores of what is found are exact."""
+        return self._cpu.search_terms(term_ids, weights, k, allowed, self._knobs(k, len(term_ids), allowed))
+
+    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed) -> Ranking:
+        """As `Engine.search_vectors`; one choice of knobs, for the mean length, serves the batch."""
+        mean_terms = len(vectors.term_ids) / max(1, len(vectors))
+        return self._cpu.search_vectors(vectors, k, allowed, self._knobs(k, mean_terms, allowed))
+
+    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
+        """As `Engine.impacts`."""
+        return self._cpu.impacts(term_ids, document)
+
+    def stats(self) -> dict[str, int]:
+        """As `CpuEngine.stats`."""
+        return self._cpu.stats()
 
     def calibrate(self, queries: SparseVectors, k: int) -> Calibration:
         """Calibrate for k on real queries, at most 1,024 of them; takes the place of a calibration on pseudo-queries.
@@ -110,16 +137,25 @@ class ApproximateEngine:
             )
         order = np.random.default_rng(SEED).permutation(len(queries))[:_MOST_GIVEN]
         chosen = SparseVectors.concatenate([queries.slice(i, i + 1) for i in order.tolist()] or [queries])
-        found = self._calibrate(chosen, k, GIVEN)
-        self._found[k, GIVEN] = found
-        self._ready = {key: knobs for key, knobs in self._ready.items() if key[0] != k}
-        self._file.put(found, self._config.max_blocks)
+        with self._tuning:
+            found = self._calibrate(chosen, k, GIVEN)
+            self._found[k, GIVEN] = found
+            for key in (k, False), (k, True):
+                self._ready[key] = found.knobs
+            self._file.put(found, self._config.max_blocks)
         return found
 
-    def _knobs(self, k: int, num_terms: float) -> Knobs | None:
+    def _knobs(self, k: int, num_terms: float, allowed: Allowed) -> Knobs | None:
+        """None, which searches exactly, under a restriction: the knobs were measured on all documents."""
+        if allowed is not None:
+            return None
+        if self._config.bound_factor:
+            return self._given
         key = (k, num_terms < LONG_FROM)
         if key not in self._ready:
-            self._ready[key] = self._given if self._config.bound_factor else self._calibrated(k, num_terms).knobs
+            with self._tuning:
+                if key not in self._ready:
+                    self._ready[key] = self._calibrated(k, num_terms).knobs
         return self._ready[key]
 
     def _calibrated(self, k: int, num_terms: float) -> Calibration:
@@ -143,11 +179,8 @@ class ApproximateEngine:
     def _calibrate(self, queries: SparseVectors, k: int, source: str) -> Calibration:
         native, config, middle, found = self._cpu.native, self._config, len(queries) // _TUNING_SHARE, None
         if "block_filter" in native.engines and middle:
-            exact, tried = CpuEngine(native), CpuEngine(native)
-            samples = [
-                Sample(exact, tried, part, k)
-                for part in (queries.slice(0, middle), queries.slice(middle, len(queries)))
-            ]
+            parts = queries.slice(0, middle), queries.slice(middle, len(queries))
+            samples = [Sample(CpuEngine(native), part, k) for part in parts]
             found = Calibrator(*samples, target=config.recall_target, max_blocks=config.max_blocks).run()
         knobs, values, ratio = found or (None, np.ones(1), 1.0)
         return Calibration(

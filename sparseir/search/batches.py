@@ -19,7 +19,7 @@ _HITS_BYTES = 256 << 20
 
 
 def rows_for(k: int) -> int:
-    """Queries a batch: BATCH, or so many that their hits, an ordinal and a score each, take 256 MB."""
+    """Queries a batch: BATCH, or fewer where their hits, an ordinal and a score each, would take more than 256 MB."""
     return max(1, min(BATCH, _HITS_BYTES // (12 * k)))
 
 
@@ -42,9 +42,9 @@ def vector_batches(searcher: Searcher, path: Path, rows: int = BATCH) -> Iterato
     """
 
     def vocabulary() -> Vocabulary:
-        return Vocabulary.of_index(searcher.index.query_side, searcher.num_terms, ignore_unknown=True)
+        return Vocabulary.of_index(searcher.index.query_side, searcher.index.num_terms, ignore_unknown=True)
 
     row = 0
     for batch in open_vectors_of(path, vocabulary, limits=BatchLimits(rows=rows)):
-        yield batch.docnos or [str(i) for i in range(row, row + len(batch))], batch.vectors
+        yield list(batch.docnos or map(str, range(row, row + len(batch)))), batch.vectors
         row += len(batch)

@@ -36,7 +36,7 @@ class Calibration:
 
     Parameters
     ----------
-    target, k : recall asked for at so many hits.
+    target : recall asked for. k : number of hits at which it is measured.
     knobs : what searches run with; None: exactly, because nothing faster was shown to reach the target.
     recall, recall_bound : mean recall over the checking queries, and its one-sided 95% lower bound; 1 where exact.
     num_queries : checking queries. num_tuned : queries of the tuning.
@@ -84,27 +84,25 @@ class Sample:
 
     Parameters
     ----------
-    exact : answers exactly. tried : answers with the knobs `measure` is given.
+    engine : answers, exactly and with the knobs to be measured.
     """
 
-    def __init__(self, exact: CpuEngine, tried: CpuEngine, queries: SparseVectors, k: int) -> None:
-        self.queries, self._exact, self._tried, self._k = queries, exact, tried, k
-        self._truth = exact.search_vectors(queries, k, 1.0, None)[1]
+    def __init__(self, engine: CpuEngine, queries: SparseVectors, k: int) -> None:
+        self.queries, self._engine, self._k = queries, engine, k
+        self._truth = engine.search_vectors(queries, k, None).scores
 
     def measure(self, knobs: Knobs) -> NDArray[np.float64]:
         """Recall of each query."""
-        self._tried.knobs = lambda k, num_terms: knobs
-        return recalls(self._truth, self._tried.search_vectors(self.queries, self._k, 1.0, None)[1])
+        return recalls(self._truth, self._engine.search_vectors(self.queries, self._k, None, knobs).scores)
 
     def time_ratio(self, knobs: Knobs) -> float:
         """Time with the knobs / time of exact search; each the best of rounds taken in turns."""
         part = self.queries.slice(0, min(_TIMED, len(self.queries)))
-        self._tried.knobs = lambda k, num_terms: knobs
         best = [np.inf, np.inf]
         for _ in range(_TIMED_ROUNDS):
-            for i, engine in enumerate((self._tried, self._exact)):
+            for i, tried in enumerate((knobs, None)):
                 start = time.perf_counter()
-                engine.search_vectors(part, self._k, 1.0, None)
+                self._engine.search_vectors(part, self._k, None, tried)
                 best[i] = min(best[i], time.perf_counter() - start)
         return best[0] / best[1]
 

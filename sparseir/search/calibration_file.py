@@ -21,7 +21,7 @@ class CalibrationFile:
     """The file `NAME.calibrations.json` beside an index folder NAME.
 
     It holds calibrations of one committed state of the index: after an add, a delete or a compaction they are void. A file
-    that cannot be read is taken for empty, and one that cannot be written is left: the next search calibrates anew.
+    that cannot be read counts as empty, and one that cannot be written is left as it is: the next process calibrates again.
     """
 
     def __init__(self, index: Index, *, write: bool = True) -> None:

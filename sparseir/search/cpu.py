@@ -1,24 +1,24 @@
-"""The CPU engines behind one interface: scratch for each thread, single queries, threaded batches."""
+"""The exact CPU engines: scratch for each thread, single queries, threaded batches."""
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import SparseVectors
+from indexer import Index, SparseVectors
 from indexer.native.engine import APPROXIMATE, ENGINES, Batch, NativeIndex, Scratch
-from sparseir.errors import ConfigError, DataError
+from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig, no_such_engine
+from sparseir.search.results import Ranking
 
-Allowed = list[NDArray[np.uint64]] | NativeIndex | None
-"""Bitmap of the documents that may be hits, one a segment, or an index in memory that holds them alone; None: all."""
-
-MAX_K = 2**30
+_COUNTERS = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
+_LEAST_TERMS = 64
+"""Query terms that scratch is made for at least, so that most queries find it large enough."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,133 +37,99 @@ class Knobs:
     max_blocks: int = 0
 
 
-class CpuEngine:
-    """Runs searches in an opened index.
+def open_native(index: Index) -> NativeIndex:
+    """The segments of an index, opened by the C library."""
+    for segment in index.segments:
+        segment.read_dictionary_ahead()
+    return NativeIndex(
+        [segment.data for segment in index.segments],
+        doc_scale=index.doc_scale,
+        deleted=[segment.deleted for segment in index.segments],
+        ordinal_end=index.manifest.next_ordinal,
+    )
+
+
+def open_engine(choice: str | EngineConfig, index: Index, native: NativeIndex, num_threads: int) -> CpuEngine:
+    """As `engines.open_engine`."""
+    return CpuEngine(native, engine=str(choice), num_threads=num_threads)
+
+
+class CpuEngine(Engine):
+    """Runs searches in opened segments.
 
     Parameters
     ----------
-    native : the opened segments.
-    engine : one of `indexer.native.engine.ENGINES`.
+    native : the segments.
+    engine : one of `indexer.native.engine.ENGINES`; all give the same hits.
     num_threads : threads of a batch.
-
-    Attributes
-    ----------
-    knobs : None for exact search, else the knobs of approximate search by k and the queries' number of terms; they are None where
-        it is exact.
 
     Raises
     ------
-    ConfigError : an engine or a number of threads that does not exist.
+    ConfigError : no such engine or number of threads, or the index lacks what the engine needs.
     """
+
+    takes_views = True
 
     def __init__(self, native: NativeIndex, *, engine: str = "auto", num_threads: int = 1) -> None:
         if num_threads < 1:
             raise ConfigError(f"num_threads is {num_threads}; it must be at least 1")
-        self.native = native
-        self.choose(engine)
-        self.num_threads = num_threads
-        self.knobs: Callable[[int, float], Knobs | None] | None = None
-        self._idle: list[Scratch] = []
-
-    def choose(self, engine: str) -> None:
-        """Answer with another exact engine from now on."""
         if engine not in ENGINES:
-            raise ConfigError(
-                f"engine {engine!r} does not exist here; there are: {', '.join(ENGINES)}; and for an index folder: "
-                "approximate, exact_float, gpu"
-            )
-        self.need_blocks(engine, engine not in self.native.engines)
-        self.engine = engine
+            raise no_such_engine(engine)
+        if engine not in native.engines:
+            raise needs_blocks(engine, native)
+        self.name, self.native, self.num_threads = engine, native, num_threads
+        self._number = ENGINES[engine]
+        self._made: list[_Lent] = []
+        self._idle: list[_Lent] = []
 
-    def need_blocks(self, engine: str, missing: bool) -> None:
-        """Refuse an engine whose maxima of blocks are missing in the index.
+    def scratch(self, k: int, num_terms: int, allowed: Allowed = None, knobs: Knobs | None = None) -> _Lent:
+        """What one thread needs to search; `with` gives it back and lifts the restriction.
 
-        Raises
-        ------
-        ConfigError : they are missing.
+        Parameters
+        ----------
+        num_terms : of the longest query.
+        knobs : None for exact search.
         """
-        if missing:
-            raise ConfigError(
-                f"engine {engine!r} needs maxima of blocks, which a compact index lacks; it has: "
-                f"{', '.join(self.native.engines)}; 'sparseir index compact --layout standard' makes them"
-            )
-
-    def take(self, k: int, num_terms: int, mean_terms: float = 0) -> Scratch:
-        """A scratch that no other thread uses, large enough for queries of up to num_terms terms; `give` returns it.
-
-        mean_terms is their mean number of terms, where it differs.
-        """
-        if type(k) is not int or not 1 <= k <= MAX_K:
-            k = checked_k(k)
         try:
-            scratch = self._idle.pop()
+            lent = self._idle.pop()
         except IndexError:
-            scratch = None
-        if scratch is None or scratch.max_k < k or scratch.max_terms < num_terms:
-            largest_k = max(k, 0 if scratch is None else scratch.max_k)
-            largest_terms = max(num_terms, 64 if scratch is None else scratch.max_terms)
-            stats = None if scratch is None else scratch.stats
-            scratch = Scratch(self.native, largest_k, largest_terms)
-            if stats is not None:
-                scratch.add_stats(stats)
-        request = scratch.request
+            lent = self._make(k, max(num_terms, _LEAST_TERMS))
+        if lent.max_k < k or lent.max_terms < num_terms:
+            lent = self._replace(lent, k, num_terms)
+        request = lent.request
         request.k = k
-        knobs = None if self.knobs is None else self.knobs(k, mean_terms or num_terms)
         if knobs is None:
-            request.engine = ENGINES[self.engine]
+            request.engine = self._number
         else:
             request.engine = APPROXIMATE
             request.bound_factor, request.bound_mass = knobs.bound_factor, knobs.bound_mass
             request.max_blocks = knobs.max_blocks
-        return scratch
+        if allowed is not None:
+            lent.restrict(allowed)
+        lent.home = self._idle
+        return lent
 
-    def give(self, scratch: Scratch) -> None:
-        self._idle.append(scratch)
+    def search_terms(
+        self,
+        term_ids: NDArray[np.uint32],
+        weights: NDArray[np.float32],
+        k: int,
+        allowed: Allowed,
+        knobs: Knobs | None = None,
+    ) -> Ranking:
+        """As `Engine.search_terms`."""
+        n = len(term_ids)
+        with self.scratch(k, n, allowed, knobs) as scratch:
+            scratch.term_ids[:n] = term_ids
+            scratch.weights[:n] = weights
+            try:
+                scratch.search(n)
+            except SparseIRError as error:
+                raise DataError(str(error)) from None
+            return Ranking(scratch.ordinals[:k].copy(), scratch.scores[:k].copy())
 
-    def restrict(self, scratch: Scratch, allowed: Allowed) -> None:
-        """Let only these documents be hits of the scratch's next searches."""
-        if not isinstance(allowed, NativeIndex):
-            scratch.search_in(self.native)
-            scratch.allow(allowed)
-            return
-        scratch.search_in(allowed)
-        if (
-            scratch.request.engine == APPROXIMATE
-        ):  # its knobs were measured on all documents: filtered searches are exact
-            scratch.request.engine = ENGINES["auto"]
-
-    def search_restricted(self, scratch: Scratch, num_terms: int, allowed: Allowed) -> None:
-        """Search what stands in the scratch among these documents."""
-        self.restrict(scratch, allowed)
-        scratch.search(num_terms)
-
-    def stats(self) -> dict[str, int]:
-        """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored."""
-        names = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
-        return {name: sum(int(getattr(scratch.stats, name)) for scratch in self._idle) for name in names}
-
-    def search_integers(
-        self, term_ids: NDArray[np.uint32], query_weights: NDArray[np.uint32], k: int, allowed: Allowed = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ordinals and integer scores of one query of integer weights, padded with -1 and 0."""
-        scratch = self.take(k, len(term_ids))
-        try:
-            self.restrict(scratch, allowed)
-            scratch.term_ids[: len(term_ids)] = term_ids
-            scores = scratch.search_quantized(query_weights, len(term_ids))
-            return scratch.ordinals[:k].copy(), scores.astype(np.int64)
-        finally:
-            self.restrict(scratch, None)
-            self.give(scratch)
-
-    def search_vectors(
-        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Allowed
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ordinals (Q, k) and scores (Q, k) of a batch, over threads that run without the interpreter's lock.
-
-        doc_scale is the index's, which the native handle knows: it stands here because other engines need it.
-        """
-        k = checked_k(k)  # before so much memory is asked for
+    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed, knobs: Knobs | None = None) -> Ranking:
+        """As `Engine.search_vectors`, over threads that run without the interpreter's lock."""
         ordinals = np.full((len(vectors), k), -1, np.int64)
         scores = np.full((len(vectors), k), -np.inf, np.float32)
         taken = np.zeros(1, np.int64)
@@ -179,48 +145,101 @@ class CpuEngine:
             ordinals.ctypes.data,
             scores.ctypes.data,
         )
-        longest, mean = int(np.diff(vectors.indptr).max(initial=0)), len(vectors.term_ids) / max(1, len(vectors))
-        workers = [self.take(k, longest, mean) for _ in range(max(1, min(self.num_threads, len(vectors))))]
-        for scratch in workers:
-            self.restrict(scratch, allowed)
-        try:
-            _work_together(batch, workers)
-        finally:
-            for scratch in workers:
-                self.restrict(scratch, None)
-                self.give(scratch)
-        return ordinals, scores
+        longest = int(np.diff(vectors.indptr).max(initial=0))
+
+        def work() -> None:
+            with self.scratch(k, longest, allowed, knobs) as scratch:
+                scratch.search_batch(batch)
+
+        _in_threads(work, max(1, min(self.num_threads, len(vectors))))
+        return Ranking(ordinals, scores)
+
+    def search_integers(
+        self, term_ids: NDArray[np.uint32], query_weights: NDArray[np.uint32], k: int, allowed: Allowed = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ordinals and integer scores of one query of integer weights, padded with -1 and 0."""
+        with self.scratch(k, len(term_ids), allowed) as scratch:
+            scratch.term_ids[: len(term_ids)] = term_ids
+            scores = scratch.search_quantized(query_weights, len(term_ids))
+            return scratch.ordinals[:k].copy(), scores.astype(np.int64)
+
+    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
+        """As `Engine.impacts`."""
+        one = np.ones(1, np.uint32)
+        scores = [self.search_integers(term_ids[i : i + 1], one, 1, document)[1] for i in range(len(term_ids))]
+        return np.concatenate([np.zeros(0, np.int64), *scores])
+
+    def stats(self) -> dict[str, int]:
+        """Postings scored, bounds computed, blocks visited and documents scored by all searches so far."""
+        return {name: sum(int(getattr(scratch.stats, name)) for scratch in self._made) for name in _COUNTERS}
+
+    def _make(self, k: int, num_terms: int) -> _Lent:
+        made = _Lent(self.native, k, num_terms)
+        self._made.append(made)
+        return made
+
+    def _replace(self, small: _Lent, k: int, num_terms: int) -> _Lent:
+        """A scratch for larger requests, which goes on with the counts of the one it replaces."""
+        self._made.remove(small)
+        made = self._make(max(k, small.max_k), max(num_terms, small.max_terms))
+        made.add_stats(small.stats)
+        return made
 
 
-def checked_k(k: Any) -> int:
-    """The number of hits asked for.
+class _Lent(Scratch):
+    """A scratch that is put back among the idle ones, without a restriction, at the end of a `with`."""
 
-    Raises
-    ------
-    DataError : it is no whole number, or outside 1..MAX_K.
-    """
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if not 1 <= number <= MAX_K:
-        raise DataError(f"k is {k!r}; it must be a whole number, 1..{MAX_K}")
-    return number
+    def __init__(self, native: NativeIndex, k: int, num_terms: int) -> None:
+        super().__init__(native, k, num_terms)
+        self.home: list[_Lent] | None = None
+        """The idle ones it returns to; None among them, where a reference to their list would be a cycle."""
+        self._native, self._restricted = native, False
+
+    def restrict(self, allowed: Allowed) -> None:
+        """Let only these documents be hits until it is put back."""
+        self._restricted = True
+        if isinstance(allowed, NativeIndex):
+            self.search_in(allowed)
+        else:
+            self.allow(allowed)
+
+    def __enter__(self) -> _Lent:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._restricted:
+            self._restricted = False
+            self.search_in(self._native)
+            self.allow(None)
+        home, self.home = self.home, None
+        if home is not None:
+            home.append(self)
 
 
-def _work_together(batch: Any, workers: list[Scratch]) -> None:
+def needs_blocks(engine: str, native: NativeIndex) -> ConfigError:
+    """The refusal of an engine whose maxima of blocks the index lacks."""
+    return ConfigError(
+        f"engine {engine!r} needs maxima of blocks, which a compact index lacks; it has: "
+        f"{', '.join(native.engines)}; 'sparseir index compact --layout standard' makes them"
+    )
+
+
+def _in_threads(work: Callable[[], None], count: int) -> None:
+    """Run it in `count` threads, this one included; the first failure is raised when all have ended."""
     failures: list[BaseException] = []
 
-    def work(scratch: Scratch) -> None:
+    def caught() -> None:
         try:
-            scratch.search_batch(batch)
+            work()
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(scratch,)) for scratch in workers[1:]]
+    threads = [threading.Thread(target=caught) for _ in range(count - 1)]
     for thread in threads:
         thread.start()
-    work(workers[0])
+    caught()
     for thread in threads:
         thread.join()
     if failures:

@@ -1,49 +1,138 @@
-"""Engines that an index folder offers beside the exact ones: gpu, exact_float, approximate."""
+"""What an engine is, and the engines there are.
+
+An engine answers queries over one committed state of an index. It knows that state's scale and segments from when it is
+made, so that a call brings the query alone. Everything around it, checking arguments, encoding texts, evaluating filters,
+naming hits, is the searcher's (`searcher.py`) and the same for all engines.
+
+To add one: a module with a subclass of `Engine` and a function `open_engine` (see `open_engine` here), and its line in
+`_MODULES`. The module is imported when somebody asks for the engine, so that it may need packages that searching
+otherwise does not.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import importlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
-from sparseir.search.approximate import ApproximateConfig, ApproximateEngine
-from sparseir.search.cpu import CpuEngine
-from sparseir.search.exact_float import FloatEngine
+from indexer.native.engine import ENGINES, NativeIndex
+from indexer.vectors import MAX_TERM_ID
+from sparseir.errors import ConfigError
+from sparseir.search.results import Ranking
 
 if TYPE_CHECKING:
-    from sparseir.search.gpu import GpuConfig
+    from sparseir.search.calibration import Calibration
+
+Bitmaps = list[NDArray[np.uint64]]
+"""Which documents may be hits, one array a segment: bit d mod 64 of word d // 64 is doc_id d."""
+Allowed = Bitmaps | NativeIndex | None
+"""The restriction of a search: bitmaps, a view (an index in memory of the allowed documents alone), or None for all."""
+
+_MODULES = {
+    **dict.fromkeys(ENGINES, "sparseir.search.cpu"),
+    "approximate": "sparseir.search.approximate",
+    "exact_float": "sparseir.search.exact_float",
+    "gpu": "sparseir.search.gpu.engine",
+}
+"""The module of each engine, by the name users give."""
 
 
-class OtherEngine(Protocol):
-    """What every engine answers; `allowed` is a `cpu.Allowed`, but for the gpu engine, which takes bitmaps alone."""
+class Engine(ABC):
+    """Finds the k best documents of queries.
 
-    def search_vectors(
-        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Any
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+    What every engine promises:
+
+    - Hits come by (score descending, ordinal ascending); only documents that score above 0 are hits, and the places
+      that are left are padded with ordinal -1 and score -inf. Exact engines agree with `tests/oracle.py` to the bit.
+    - Deleted documents are never hits, and nothing outside `allowed` is.
+    - Terms that the index does not hold match nothing.
+    - Searches may run in several threads at once.
+
+    What it may rely on: k is an int in 1..MAX_K (`searcher.py`), and `allowed` belongs to the same state of the index.
+
+    Attributes
+    ----------
+    name : what users call it.
+    takes_views : it searches views as well as bitmaps; see `filter_views`.
+    """
+
+    name: str
+    takes_views: ClassVar[bool] = False
+
+    @abstractmethod
+    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed) -> Ranking:
+        """Rankings of a batch: ordinals and scores (Q, k)."""
+
+    def search_terms(
+        self, term_ids: NDArray[np.uint32], weights: NDArray[np.float32], k: int, allowed: Allowed
+    ) -> Ranking:
+        """The ranking of one query, whose terms come in any order: a batch of one unless the engine has a shorter way.
+
+        Raises
+        ------
+        DataError : a weight that is negative, infinite or not a number; a term given twice.
+        """
+        row = SparseVectors.from_arrays([0, len(term_ids)], term_ids, weights, MAX_TERM_ID + 1, source="query")
+        ordinals, scores = self.search_vectors(row, k, allowed)
+        return Ranking(ordinals[0], scores[0])
+
+    @abstractmethod
+    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
+        """Stored impact of each term in one document, the only one of the bitmaps; 0 where it does not hold the term."""
+
+    def stats(self) -> dict[str, int]:
+        """Work of all searches so far by its name, as far as the engine counts any."""
+        return {}
+
+    @property
+    def calibrations(self) -> list[Calibration]:
+        """What was tuned so far, one entry for each k."""
+        return []
+
+    def calibrate(self, queries: SparseVectors, k: int) -> Calibration:
+        """Tune for k on queries like those to come.
+
+        Raises
+        ------
+        ConfigError : the engine has nothing to tune.
+        """
+        raise ConfigError(
+            f"engine {self.name!r} has nothing to calibrate; open the searcher with an ApproximateConfig to search approximately"
+        )
 
 
-def open_engine(index: Index, cpu: CpuEngine, engine: str | GpuConfig | ApproximateConfig) -> OtherEngine:
-    """The engine of that name or config.
+class EngineConfig(Protocol):
+    """Options of an engine: a frozen dataclass that names it."""
+
+    engine: ClassVar[str]
+
+
+def open_engine(choice: str | EngineConfig, index: Index, native: NativeIndex, num_threads: int = 1) -> Engine:
+    """The engine of a name, or of options for it.
+
+    The module of the engine makes it in a function of the same name and parameters.
+
+    Parameters
+    ----------
+    choice : one of the names in `_MODULES`, or e.g. a GpuConfig.
+    index : what is searched. native : its segments, opened.
+    num_threads : threads of a batch, for engines that run on the CPU.
 
     Raises
     ------
-    ConfigError : no such engine, or the index lacks what it needs.
+    ConfigError : no such engine, or the index or the machine lacks what it needs.
     """
-    if engine == "exact_float":
-        return FloatEngine(index, cpu)
-    if engine == "approximate":
-        engine = ApproximateConfig()
-    if isinstance(engine, ApproximateConfig):
-        return ApproximateEngine(index, cpu, engine)
-    if isinstance(engine, str) and engine != "gpu":
-        CpuEngine(cpu.native, engine=engine)  # refuses it, naming those there are
-    return _open_gpu(index, engine)
+    name = choice if isinstance(choice, str) else choice.engine
+    if name not in _MODULES:
+        raise no_such_engine(name)
+    module: Any = importlib.import_module(_MODULES[name])
+    engine: Engine = module.open_engine(choice, index, native, num_threads)
+    return engine
 
 
-def _open_gpu(index: Index, engine: Any) -> OtherEngine:
-    """Loaded here, because nothing else of a search needs it."""
-    from sparseir.search.gpu import GpuConfig, GpuEngine
-
-    return GpuEngine.open(index, engine if isinstance(engine, GpuConfig) else GpuConfig())
+def no_such_engine(name: str) -> ConfigError:
+    return ConfigError(f"engine {name!r} does not exist; there are: {', '.join(_MODULES)}")

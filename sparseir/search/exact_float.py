@@ -17,22 +17,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
+from indexer.native.engine import NativeIndex
+from indexer.native.queries import quantize_queries
 from sparseir.errors import ConfigError
-from sparseir.search.cpu import Allowed, CpuEngine
-from sparseir.search.gpu.batch import quantize_queries
+from sparseir.search.cpu import CpuEngine
+from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
+from sparseir.search.results import Ranking
 
 _CLIPPED = 255
 _HALF_RELATIVE, _HALF_ABSOLUTE = 2.0**-11, 2.0**-24
 """Rounding to 16 bits: relative to a weight, and of the smallest ones."""
 
 
-class FloatEngine:
+def open_engine(choice: str | EngineConfig, index: Index, native: NativeIndex, num_threads: int) -> FloatEngine:
+    """As `engines.open_engine`."""
+    return FloatEngine(index, CpuEngine(native, num_threads=num_threads))
+
+
+class FloatEngine(Engine):
     """Chooses and rescores candidates in one index.
 
     Raises
     ------
     ConfigError : the index stores no weights.
     """
+
+    name = "exact_float"
+    takes_views = True
 
     def __init__(self, index: Index, cpu: CpuEngine) -> None:
         for segment in index.segments:
@@ -45,35 +56,40 @@ class FloatEngine:
         self._cpu = cpu
         self._largest: dict[int, float] = {}
 
-    def search_vectors(
-        self, vectors: SparseVectors, k: int, doc_scale: float, allowed: Allowed
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ordinals and float32 scores (Q, k): the ranking by float64 scores over the stored weights."""
+    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed) -> Ranking:
+        """As `Engine.search_vectors`: the ranking by float64 scores over the stored weights."""
         ordinals = np.full((len(vectors), k), -1, np.int64)
         scores = np.full((len(vectors), k), -np.inf, np.float32)
         for i in range(len(vectors)):
-            ordinals[i], scores[i] = self._rank(*vectors.row(i), k, allowed)
-        return ordinals, scores
+            self._rank(*vectors.row(i), Ranking(ordinals[i], scores[i]), allowed)
+        return Ranking(ordinals, scores)
+
+    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
+        """As `Engine.impacts`."""
+        return self._cpu.impacts(term_ids, document)
+
+    def stats(self) -> dict[str, int]:
+        """As `CpuEngine.stats`, of the search for candidates."""
+        return self._cpu.stats()
 
     def _rank(
-        self, term_ids: NDArray[np.uint32], weights: NDArray[np.float32], k: int, allowed: Allowed
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        self, term_ids: NDArray[np.uint32], weights: NDArray[np.float32], into: Ranking, allowed: Allowed
+    ) -> None:
+        """Write the hits of one query over the beginning of a row of padding."""
         order = np.argsort(term_ids, kind="stable")
         order = order[weights[order] > 0]
         terms, values = np.ascontiguousarray(term_ids[order]), np.ascontiguousarray(weights[order])
         query = SparseVectors(np.array([0, len(terms)]), terms, values, self.index.num_terms)
-        batch, scale = quantize_queries(query)
-        integers = batch.weights.astype(np.uint32)
-        slack = self._slack(terms, integers.astype(np.float64), float(scale[0]) if len(scale) else 0.0)
+        quantized = quantize_queries(query)[0].weights
+        integers, k = quantized.astype(np.uint32), len(into.ordinals)
+        slack = self._slack(terms, integers.astype(np.float64))
         candidates = self._candidates(terms, integers, k, slack, allowed)
         scores = self._rescore(candidates, terms, values)
         best = np.lexsort((candidates, -scores))[:k]
         best = best[scores[best] > 0]
-        ordinals, shown = np.full(k, -1, np.int64), np.full(k, -np.inf, np.float32)
-        ordinals[: len(best)], shown[: len(best)] = candidates[best], scores[best].astype(np.float32)
-        return ordinals, shown
+        into.ordinals[: len(best)], into.scores[: len(best)] = candidates[best], scores[best]
 
-    def _slack(self, terms: NDArray[np.uint32], q: NDArray[np.float64], query_scale: float) -> float:
+    def _slack(self, terms: NDArray[np.uint32], q: NDArray[np.float64]) -> float:
         """upper + lower of the module's text, in integer score units."""
         if not len(terms):
             return 0.0
@@ -118,7 +134,7 @@ class FloatEngine:
         self, terms: NDArray[np.uint32], integers: NDArray[np.uint32], k: int, slack: float, allowed: Allowed
     ) -> NDArray[np.int64]:
         """Ordinals of all documents whose integer score is within the slack of the k-th."""
-        wanted = 2 * k + 50
+        wanted = min(2 * k + 50, self.index.num_docs + 1)
         while True:
             ordinals, scores = self._cpu.search_integers(terms, integers, wanted, allowed)
             found = int((ordinals >= 0).sum())

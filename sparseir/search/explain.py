@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer import Index
+from indexer.native.queries import quantize_queries
 from sparseir.errors import DataError
-from sparseir.search.filters import allowed_documents
-from sparseir.search.gpu.batch import quantize_queries
+from sparseir.search.engines import Engine
+from sparseir.search.filter_expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
 
 
@@ -20,7 +19,8 @@ from sparseir.search.query_encoder import QueryEncoder
 class ExplainedTerm:
     """One matched term.
 
-    token : its string. channel : "learned" or "lexical". term_id : its id. query_weight : integer, 1..4095. impact : stored weight, 1..255.
+    token : its string. channel : "learned" or "lexical". term_id : its id.
+    query_weight : integer, 1..4095. impact : stored weight, 1..255.
     product : query_weight · impact. share : of the score, 0..1.
     """
 
@@ -55,11 +55,7 @@ class Explanation:
         return asdict(self)
 
 
-Product = Callable[[int, int, list[NDArray[np.uint64]]], int]
-"""(term id, integer query weight, the one document allowed) → query weight · impact, as the engine computes it."""
-
-
-def explain_document(index: Index, encoder: QueryEncoder, product: Product, text: str, docno: str) -> Explanation:
+def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: str, docno: str) -> Explanation:
     """Take the score of one document apart. A document that matches nothing has score 0 and no terms.
 
     Raises
@@ -69,17 +65,29 @@ def explain_document(index: Index, encoder: QueryEncoder, product: Product, text
     ordinal = int(index.ordinals([docno])[0])
     if ordinal < 0:
         raise DataError(f"index {index.path.name!r} holds no document named {docno!r}")
-    batch, scales = quantize_queries(encoder.encode_batch([text]))
-    allowed = allowed_documents(index, np.array([ordinal]))
-    query = list(zip(batch.ids.tolist(), batch.weights.tolist(), strict=True))
-    found = [(term_id, weight, product(term_id, weight, allowed)) for term_id, weight in query]
-    total = sum(p for _, _, p in found)
-    terms = tuple(
-        ExplainedTerm(encoder.token(term_id), encoder.channel(term_id), term_id, weight, p // weight, p, p / total)
-        for term_id, weight, p in sorted(found, key=lambda f: (-f[2], f[0]))
-        if p
+    query = encoder.encode_batch([text])
+    quantized, scales = quantize_queries(query)
+    weights = quantized.weights
+    impacts = engine.impacts(query.term_ids, allowed_documents(index, np.array([ordinal])))
+    total, scale = int((weights * impacts).sum()), float(scales[0])
+    found = [
+        ExplainedTerm(
+            token=encoder.token(term_id),
+            channel=encoder.channel(term_id),
+            term_id=term_id,
+            query_weight=weight,
+            impact=impact,
+            product=weight * impact,
+            share=weight * impact / max(1, total),
+        )
+        for term_id, weight, impact in zip(query.term_ids.tolist(), weights.tolist(), impacts.tolist(), strict=True)
+    ]
+    return Explanation(
+        docno=docno,
+        score=float(np.float32(total * index.doc_scale * scale)),
+        integer_score=total,
+        doc_scale=index.doc_scale,
+        query_scale=scale,
+        terms=tuple(sorted((t for t in found if t.product), key=lambda t: (-t.product, t.term_id))),
+        unmatched=tuple(t.token for t in found if not t.product),
     )
-    unmatched = tuple(encoder.token(term_id) for term_id, _, p in found if not p)
-    scale = float(scales[0])
-    shown = float(np.float32(total * index.doc_scale * scale))
-    return Explanation(docno, shown, total, index.doc_scale, scale, terms, unmatched)

@@ -1,9 +1,10 @@
 """Views: small indexes in memory of the documents that a filter allows, made for filters that are used again.
 
-Searching everything under a bitmap cannot be cheap for scattered documents: bounds are those of 32 documents of which one
-counts, and no threshold is known beforehand. A view has maxima and initial thresholds of its own. It costs a pass over the
-index, so that a filter must earn it: a view is made once the filter's searches have taken as long as making it would, which
-is at most twice the cost of knowing the future (ski rental; Karlin et al. 1988). A batch counts the queries it brings.
+Searching everything under a bitmap is never cheap where the allowed documents are scattered: each bound covers a block of 32
+documents of which perhaps one is allowed, and no initial threshold is known. A view has bounds and initial thresholds of its
+own. Making it costs a pass over the index, so a filter must earn it: a view is made once the filter's searches have taken as
+long as making it would. That costs at most twice what knowing the future would (ski rental; Karlin et al. 1988). For a batch
+the searches to come are known, and counted.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +24,67 @@ from indexer import Index, SparseVectors
 from indexer.merge.subset import subset_segment
 from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
-from sparseir.search.cpu import Allowed
-from sparseir.search.filters import FilterUse, PreparedFilter
+from sparseir.search.engines import Allowed
+from sparseir.search.results import Ranking
 
 _READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
-"""Making a view: a posting in windows with allowed documents, one of theirs, a term; fitted to a million documents."""
+"""Making a view takes: per posting in windows that hold an allowed document, per posting kept, per term; fitted on a million
+documents."""
 _WINDOW_WORDS = 1024
-"""Words of a bitmap for a window of 65,536 documents; windows without an allowed one are passed over."""
+"""Words of a bitmap for a window of 65,536 documents; windows without an allowed document are skipped."""
 _KEPT_BYTES, _TERM_BYTES = 4.7, 70
-"""Size of a view, rather too large: a posting of an allowed document, a term."""
+"""Size of a view, an overestimate: per posting kept, per term."""
 _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
 """What the smallest view takes."""
 _PILOT = 32
-"""Queries of a batch that tell what the others will cost."""
+"""First queries of a batch, whose time tells what the others will cost."""
 
-T = TypeVar("T")
-Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+@dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
+class FilterUse:
+    """What a filter's searches have cost so far, and its view; see `filter_views`.
+
+    Parameters
+    ----------
+    wanted : a view may be made.
+    searches, seconds : searches under the bitmaps, and the time they took.
+    price, view_bytes : what making the view would take in seconds, and its size; 0 until they are needed.
+    view : an index in memory of the documents allowed, or None.
+    last_used : larger than those of filters used before.
+    """
+
+    wanted: bool = True
+    searches: int = 0
+    seconds: float = 0.0
+    price: float = 0.0
+    view_bytes: int = 0
+    view: NativeIndex | None = None
+    last_used: int = 0
+
+    def charge(self, seconds: float, searches: int) -> None:
+        """Count searches under the bitmaps."""
+        self.seconds += seconds
+        self.searches += searches
+
+    def drop(self) -> None:
+        """Free the view; its filter starts to earn another one from nothing."""
+        self.view, self.searches, self.seconds = None, 0, 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFilter:
+    """A filter evaluated once, for many searches of the same snapshot.
+
+    Parameters
+    ----------
+    index : the snapshot it belongs to.
+    bitmaps : as `allowed_documents` makes them.
+    use : what its searches did so far.
+    """
+
+    index: Index
+    bitmaps: list[NDArray[np.uint64]]
+    use: FilterUse = field(default_factory=FilterUse, repr=False)
 
 
 class FilterViews:
@@ -61,7 +107,7 @@ class FilterViews:
         self._kept: weakref.WeakSet[FilterUse] = weakref.WeakSet()  # changed under the lock
         self._clock = count(1)
 
-    def search(self, run: Callable[[Allowed], T], prepared: PreparedFilter, queries: int = 1) -> T:
+    def search(self, run: Callable[[Allowed], Ranking], prepared: PreparedFilter, queries: int = 1) -> Ranking:
         """What `run` answers to some queries under a filter: in its view, made now where it pays, or under its bitmaps."""
         allowed = self._restriction(prepared, queries)
         start = time.perf_counter()
@@ -71,8 +117,8 @@ class FilterViews:
         return answer
 
     def search_batch(
-        self, run: Callable[[SparseVectors, Allowed], Answers], vectors: SparseVectors, prepared: PreparedFilter
-    ) -> Answers:
+        self, run: Callable[[SparseVectors, Allowed], Ranking], vectors: SparseVectors, prepared: PreparedFilter
+    ) -> Ranking:
         """As `search`, for a batch; where the filter is new, the first queries tell what the others would cost."""
         use, size = prepared.use, len(vectors)
         pilot = min(_PILOT, size) if use.wanted and use.view is None and not use.searches else size
@@ -80,7 +126,7 @@ class FilterViews:
         if pilot == size:
             return first
         others = self.search(partial(run, vectors.slice(pilot, size)), prepared, size - pilot)
-        return np.concatenate([first[0], others[0]]), np.concatenate([first[1], others[1]])
+        return Ranking(np.concatenate([first.ordinals, others.ordinals]), np.concatenate([first.scores, others.scores]))
 
     def make(self, prepared: PreparedFilter) -> None:
         """Make the filter's view now, if it has none.

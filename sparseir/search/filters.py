@@ -1,86 +1,20 @@
-"""Filters: which documents may be hits, as one bitmap a segment.
-
-    field=value   field in (a, b)   field>=number   field>number   field<=number   field<number
-
-joined by `and`. A document without the field matches nothing. Values with spaces, commas or parentheses are quoted:
-author="de la Cruz".
-"""
+"""The filters of a searcher: evaluated once, remembered, and searched in views where that pays."""
 
 from __future__ import annotations
 
-import difflib
-import operator
-import re
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index
-from indexer.format.stored import Column
-from indexer.index import Segment
-from indexer.native.engine import NativeIndex
-from sparseir.errors import DataError
-
-_TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(>=|<=|=|<|>|\(|\)|,)|([^\s=<>(),"']+))""")
-_ORDER: dict[str, Callable[[Any, Any], Any]] = {
-    ">=": operator.ge,
-    ">": operator.gt,
-    "<=": operator.le,
-    "<": operator.lt,
-}
-
-
-@dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
-class FilterUse:
-    """What a filter's searches have cost so far, and its view; see `filter_views`.
-
-    Parameters
-    ----------
-    wanted : a view may be made.
-    searches, seconds : searches under the bitmaps, and the time they took.
-    price, view_bytes : what making the view would take in seconds, and its size; 0 until they are needed.
-    view : an index in memory of the documents allowed, or None.
-    last_used : larger than those of filters used before.
-    """
-
-    wanted: bool = True
-    searches: int = 0
-    seconds: float = 0.0
-    price: float = 0.0
-    view_bytes: int = 0
-    view: NativeIndex | None = None
-    last_used: int = 0
-
-    def charge(self, seconds: float, searches: int) -> None:
-        """Count searches under the bitmaps."""
-        self.seconds += seconds
-        self.searches += searches
-
-    def drop(self) -> None:
-        """Give the view's memory back; the filter must earn another one anew."""
-        self.view, self.searches, self.seconds = None, 0, 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedFilter:
-    """A filter evaluated once, for many searches of the same snapshot.
-
-    Parameters
-    ----------
-    index : the snapshot it belongs to.
-    bitmaps : as `allowed_documents` makes them.
-    use : what its searches did so far.
-    """
-
-    index: Index
-    bitmaps: list[NDArray[np.uint64]]
-    use: FilterUse = field(default_factory=FilterUse, repr=False)
-
+from indexer import Index, SparseVectors
+from sparseir.errors import ConfigError, DataError
+from sparseir.search.engines import Allowed
+from sparseir.search.filter_expressions import allowed_documents
+from sparseir.search.filter_views import FilterUse, FilterViews, PreparedFilter
+from sparseir.search.results import Ranking
 
 Filter = str | Sequence[str] | NDArray[np.integer[Any]] | PreparedFilter
 """An expression, docnos, ordinals, or one of these prepared."""
@@ -89,206 +23,49 @@ _REMEMBERED = 64
 
 
 class Filters:
-    """Filters over one snapshot; the last expressions are kept with their bitmaps (N/8 bytes each)."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._expression = lru_cache(maxsize=_REMEMBERED)(self._evaluate)
-
-    def prepare(self, filter: Filter) -> PreparedFilter:
-        """The filter evaluated; see `allowed_documents`.
-
-        Raises
-        ------
-        DataError : as there; or it was prepared for another snapshot.
-        """
-        if isinstance(filter, PreparedFilter):
-            if filter.index is not self._index:
-                raise DataError(
-                    "filter: it was prepared for another snapshot of an index; prepare it with this searcher"
-                )
-            return filter
-        return self._expression(filter) if isinstance(filter, str) else self._evaluate(filter)
-
-    def _evaluate(self, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
-        return PreparedFilter(self._index, allowed_documents(self._index, filter))
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """field op values; op is "in" (also for =) or an order relation with one value."""
-
-    field: str
-    op: str
-    values: tuple[str, ...]
-
-
-def parse_filter(text: str) -> list[Predicate]:
-    """The predicates of an expression, all of which must hold.
-
-    Raises
-    ------
-    DataError : the text is no filter; what was expected and where is said.
-    """
-    tokens = _tokens(text)
-    predicates, at = [], 0
-    while True:
-        predicate, at = _predicate(text, tokens, at)
-        predicates.append(predicate)
-        if at == len(tokens):
-            return predicates
-        if tokens[at][0].lower() != "and" or tokens[at][1]:
-            raise _fault(text, f"expected 'and' before {tokens[at][0]!r}")
-        at += 1
-
-
-def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> list[NDArray[np.uint64]]:
-    """Bit d mod 64 of word d // 64 set where doc_id d passes and is not deleted, one bitmap a segment.
+    """Filters over one snapshot; the last expressions are kept with their bitmaps (N/8 bytes each).
 
     Parameters
     ----------
-    filter : an expression, an integer array of ordinals, or a list of docnos. Ordinals and docnos the index does not
-        hold are ignored: there is nothing to allow.
-
-    Raises
-    ------
-    DataError : not a filter, a field the index cannot filter by, a value of another kind than the field's.
+    index : the snapshot.
+    views : makes and keeps views of its filters.
     """
-    if isinstance(filter, str):
-        predicates = parse_filter(filter)
-        _check_fields(index, predicates)
-        return [_pack(segment.live & _matching(segment, predicates)) for segment in index.segments]
-    if isinstance(filter, np.ndarray):
-        if filter.ndim != 1 or filter.dtype.kind not in "iu":
-            raise DataError(
-                f"filter: expected a one-dimensional integer array of ordinals, not {filter.dtype}{filter.shape}"
-            )
-        ordinals = filter.astype(np.int64)
-    elif all(isinstance(name, str) for name in filter):
-        ordinals = index.ordinals(list(filter))
-    else:
-        raise DataError("filter: expected an expression, an integer array of ordinals, or a list of docnos")
-    where, doc_ids = index.locate(ordinals)
-    bitmaps = []
-    for number, segment in enumerate(index.segments):
-        allowed = np.zeros(segment.num_docs, bool)
-        allowed[doc_ids[where == number]] = True
-        bitmaps.append(_pack(allowed))
-    return bitmaps
+
+    def __init__(self, index: Index, views: FilterViews) -> None:
+        self.views = views
+        self._index = index
+        self._expression = lru_cache(maxsize=_REMEMBERED)(partial(_evaluate, index))
+
+    def prepare(self, filter: Filter, view: str = "auto") -> PreparedFilter:
+        """The filter evaluated; see `Searcher.prepare_filter`."""
+        if view not in ("auto", "now", "never"):
+            raise ConfigError(f"view is {view!r}; there are: auto, now, never")
+        prepared = self._prepared(filter)
+        if view == "never":
+            return PreparedFilter(prepared.index, prepared.bitmaps, FilterUse(wanted=False))
+        if view == "now":
+            self.views.make(prepared)
+        return prepared
+
+    def search(self, run: Callable[[Allowed], Ranking], filter: Filter, *, views: bool) -> Ranking:
+        """What `run` answers to one query under a filter; its argument may be a view only where `views` is set."""
+        prepared = self._prepared(filter)
+        return self.views.search(run, prepared) if views else run(prepared.bitmaps)
+
+    def search_batch(
+        self, run: Callable[[SparseVectors, Allowed], Ranking], vectors: SparseVectors, filter: Filter, *, views: bool
+    ) -> Ranking:
+        """As `search`, for a batch."""
+        prepared = self._prepared(filter)
+        return self.views.search_batch(run, vectors, prepared) if views else run(vectors, prepared.bitmaps)
+
+    def _prepared(self, filter: Filter) -> PreparedFilter:
+        if not isinstance(filter, PreparedFilter):
+            return self._expression(filter) if isinstance(filter, str) else _evaluate(self._index, filter)
+        if filter.index is not self._index:
+            raise DataError("filter: it was prepared for another snapshot of an index; prepare it with this searcher")
+        return filter
 
 
-def _tokens(text: str) -> list[tuple[str, bool]]:
-    """(token, whether it was quoted)."""
-    out, at = [], 0
-    stripped = text.rstrip()
-    while at < len(stripped):
-        match = _TOKEN.match(stripped, at)
-        if match is None:
-            raise _fault(text, f"unfinished quotation at {stripped[at:].strip()!r}")
-        quoted, symbol, word = match.groups()
-        out.append((re.sub(r"\\(.)", r"\1", quoted[1:-1]), True) if quoted else (symbol or word, False))
-        at = match.end()
-    return out
-
-
-def _predicate(text: str, tokens: list[tuple[str, bool]], at: int) -> tuple[Predicate, int]:
-    def take(what: str) -> tuple[str, bool]:
-        nonlocal at
-        if at == len(tokens):
-            raise _fault(text, f"expected {what} at the end")
-        at += 1
-        return tokens[at - 1]
-
-    def value() -> str:
-        token, quoted = take("a value")
-        if not quoted and token in ("=", "<", ">", ">=", "<=", "(", ")", ","):
-            raise _fault(text, f"expected a value, found {token!r}")
-        return token
-
-    field, quoted = take("a field")
-    if not quoted and not re.fullmatch(r"[^=<>(),]+", field):
-        raise _fault(text, f"expected a field, found {field!r}")
-    op, quoted = take("=, in, >=, >, <= or <")
-    if quoted or (op not in _ORDER and op not in ("=", "in")):
-        raise _fault(text, f"expected =, in, >=, >, <= or < after {field!r}, found {op!r}")
-    if op != "in":
-        return Predicate(field, "in" if op == "=" else op, (value(),)), at
-    if take("(")[0] != "(":
-        raise _fault(text, "expected ( after in")
-    values = [value()]
-    while (separator := take(", or )")[0]) == ",":
-        values.append(value())
-    if separator != ")":
-        raise _fault(text, f"expected , or ) in the list, found {separator!r}")
-    return Predicate(field, "in", tuple(values)), at
-
-
-def _fault(text: str, what: str) -> DataError:
-    return DataError(f"filter {text!r}: {what}; write for example: lang=en and year>=2000 and topic in (law, tax)")
-
-
-def _check_fields(index: Index, predicates: list[Predicate]) -> None:
-    kinds = index.field_kinds
-    for predicate in predicates:
-        if predicate.field not in kinds:
-            known = ", ".join(sorted(kinds)) or "none"
-            near = difflib.get_close_matches(predicate.field, list(kinds), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DataError(
-                f"this index cannot filter by {predicate.field!r} (it can by: {known}){hint}; fields to filter by are "
-                "named when an index is built"
-            )
-        if predicate.op in _ORDER and kinds[predicate.field] not in ("int", "float"):
-            raise DataError(f"field {predicate.field!r} holds no numbers, so {predicate.op} cannot apply to it")
-        for value in predicate.values:
-            _parsed(predicate.field, value, kinds[predicate.field])
-
-
-def _parsed(field: str, value: str, kind: str) -> Any:
-    if kind == "str":
-        return value
-    if kind == "bool":
-        if value.lower() not in ("true", "false"):
-            raise DataError(f"field {field!r} is true or false; {value!r} is neither")
-        return value.lower() == "true"
-    try:
-        return int(value)
-    except ValueError:
-        pass
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if number != number:
-        raise DataError(f"field {field!r} holds numbers; {value!r} is none")
-    return number
-
-
-def _matching(segment: Segment, predicates: list[Predicate]) -> NDArray[np.bool_]:
-    allowed = np.ones(segment.num_docs, bool)
-    for predicate in predicates:
-        column = segment.column(predicate.field)
-        if column is None:
-            return np.zeros(segment.num_docs, bool)
-        allowed &= column.valid & _holds(column, predicate)
-    return allowed
-
-
-def _holds(column: Column, predicate: Predicate) -> NDArray[np.bool_]:
-    wanted = [_parsed(predicate.field, value, column.kind) for value in predicate.values]
-    if predicate.op in _ORDER:
-        return np.asarray(_ORDER[predicate.op](column.values, wanted[0]), bool)
-    if column.kind == "str":
-        known = column.categories
-        codes = [(bisect_left(known, w), w) for w in wanted]
-        wanted = [code for code, w in codes if code < len(known) and known[code] == w]
-    matches = np.zeros(len(column.values), bool)
-    for value in wanted:  # one comparison each: isin would round integers beyond 2^53 to floats
-        matches |= column.values == value
-    return matches
-
-
-def _pack(allowed: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    padded = np.zeros(-(-len(allowed) // 64) * 64, bool)
-    padded[: len(allowed)] = allowed
-    return np.packbits(padded, bitorder="little").view(np.uint64)
+def _evaluate(index: Index, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
+    return PreparedFilter(index, allowed_documents(index, filter))

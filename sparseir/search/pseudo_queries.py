@@ -40,7 +40,7 @@ _KINDS = {
 
 
 def shape_of(index: Index, num_terms: float) -> str:
-    """Shape of an index's queries: that of its encoder's kind, and of other kinds what queries of so many terms are."""
+    """Shape of an index's queries: that of its encoder's kind; where the kind is unknown, by their number of terms."""
     return _KINDS.get(index.encoder.kind if index.encoder else "", SHAPES[num_terms < LONG_FROM])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
-from sparseir.lexical.queries import LexicalQueryEncoder, check_alpha
+from sparseir.lexical.queries import LexicalQueryEncoder, checked_alpha
 from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class QueryEncoder(Protocol):
 class ModelQueryEncoder:
     """The query tower of an encoder (needs torch)."""
 
-    def __init__(self, encoder: SparseEncoder) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: SparseEncoder, *, name: str = "the given model") -> None:
+        self.encoder, self.name = encoder, name
         self._terms = encoder.terms()
         self.fingerprint: str = encoder.fingerprint
 
@@ -47,7 +48,7 @@ class ModelQueryEncoder:
         """Load a model folder or hub id."""
         from sparseir.models.encoder import SparseEncoder
 
-        return cls(SparseEncoder.load(source, device=device))
+        return cls(SparseEncoder.load(source, device=device), name=str(source))
 
     @property
     def num_terms(self) -> int:
@@ -70,39 +71,52 @@ class ModelQueryEncoder:
         return "learned"
 
 
+class QuerySide:
+    """The query encoder of a searcher, opened at the first text: vectors need none, and a model takes seconds to load."""
+
+    def __init__(self, open: Callable[[], QueryEncoder]) -> None:
+        self._open, self._lock = open, threading.Lock()
+        self._opened: QueryEncoder | None = None
+
+    @property
+    def encoder(self) -> QueryEncoder:
+        """What turns texts into weighted terms.
+
+        Raises
+        ------
+        SparseIRError : as `open_query_encoder`.
+        """
+        if self._opened is None:
+            with self._lock:
+                if self._opened is None:
+                    self._opened = self._open()
+        return self._opened
+
+
 def open_query_encoder(
     index: Index,
+    model: str | Path | ModelQueryEncoder | None = None,
     *,
-    model: str | Path | None = None,
     any_model: bool = False,
     alpha: float | None = None,
 ) -> QueryEncoder:
-    """The query side to search an index with.
+    """The query encoder to search an index with: learned terms, its lexical channel, or one beside the other.
 
     Parameters
     ----------
-    model : a model to use in place of the table the index carries; needed where it carries none.
-    any_model : accept a model whose fingerprint is not the index's (scores then mean little).
+    model : a model, or one already loaded, to use in place of the table that the index carries; needed where it carries none.
+    any_model : accept a model other than the one whose vectors the index holds (scores then mean little).
     alpha : what the scores of the index's lexical channel count; None for what it was built with.
 
     Raises
     ------
     SparseIRError
-        Neither a table nor a model; the model is not the one the index was made with; an alpha below 0, or one for an
-        index without a lexical channel.
+        Neither a table nor a model; the model is not the one the index was made with; or as `check_alpha`.
     """
     if alpha is not None:
-        check_alpha(alpha)
-    if alpha is not None and not has_channel(index.query_side):
-        raise SparseIRError(
-            f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
-        )
+        check_alpha(index, alpha)
     of_words = index.encoder is not None and index.encoder.kind == BM25_KIND and model is None
-    return beside_channel(index, None if of_words else _learned(index, model, any_model), alpha=alpha)
-
-
-def beside_channel(index: Index, learned: QueryEncoder | None, *, alpha: float | None = None) -> QueryEncoder:
-    """The lexical channel of the index with `learned` before it; `learned` itself where the index has none."""
+    learned = None if of_words else _learned(index, model, any_model)
     side = index.query_side
     if side is not None and (learned is None or has_channel(side)):
         return LexicalQueryEncoder(LexicalChannel.load(side), index, learned=learned, alpha=alpha)
@@ -110,22 +124,36 @@ def beside_channel(index: Index, learned: QueryEncoder | None, *, alpha: float |
     return learned
 
 
-def _learned(index: Index, model: str | Path | None, any_model: bool) -> QueryEncoder:
-    """The table the index carries, or a model."""
-    side, name = index.query_side, index.path.name
+def check_alpha(index: Index, alpha: float) -> None:
+    """Refuse an alpha that searches of the index cannot use.
+
+    Raises
+    ------
+    ConfigError : it is no number of at least 0.
+    SparseIRError : the index has no lexical channel.
+    """
+    checked_alpha(alpha)
+    if not has_channel(index.query_side):
+        raise SparseIRError(
+            f"index {index.path.name!r} has no lexical channel for alpha to weigh; build it with --lexical or --bm25"
+        )
+
+
+def _learned(index: Index, model: str | Path | ModelQueryEncoder | None, any_model: bool) -> QueryEncoder:
+    """The table that the index carries, or a model."""
     if model is None:
-        if side is None or not (side / DESCRIPTION_FILE).is_file():
+        if index.query_side is None or not (index.query_side / DESCRIPTION_FILE).is_file():
             raise SparseIRError(
-                f"index {name!r} carries no query side (its encoder runs a model on queries, or it was built "
+                f"index {index.path.name!r} carries no query side (its encoder runs a model on queries, or it was built "
                 "from vectors): name the model with --model, or search with --query-vectors"
             )
-        return QueryTable.load(side)
-    encoder = ModelQueryEncoder.load(model)
-    expected = None if index.encoder is None else index.encoder.fingerprint
-    if expected is not None and encoder.fingerprint != expected and not any_model:
+        return QueryTable.load(index.query_side)
+    encoder = model if isinstance(model, ModelQueryEncoder) else ModelQueryEncoder.load(model)
+    built_by = index.encoder and index.encoder.fingerprint
+    if built_by is not None and encoder.fingerprint != built_by and not any_model:
         raise DataError(
-            f"index {name!r} was built by another encoder (fingerprint {expected}) than {str(model)!r} "
-            f"({encoder.fingerprint}); search with the model it was built with, rebuild the index with this one, "
-            "or say --any-model to search all the same"
+            f"index {index.path.name!r} was built by another encoder (fingerprint {built_by}) than "
+            f"{encoder.name!r} ({encoder.fingerprint}); search with the model it was built with, rebuild the index "
+            "with this one, or say --any-model to search all the same"
         )
     return encoder

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
     from sparseir.search.filters import Filter
     from sparseir.search.query_encoder import QueryEncoder
-    from sparseir.search.searcher import Hits, Searcher
+    from sparseir.search.results import Hits
+    from sparseir.search.searcher import Searcher
 
 DEPTH = 100
 """Hits that are scored exactly unless told."""
@@ -114,21 +115,17 @@ class CoilReranker:
         import torch
 
         from sparseir.models.coil import CoilTower
+        from sparseir.models.inference import evaluating
 
         encoder = self._encoder
         tower = encoder.query_tower if query else encoder.document_tower
         assert isinstance(tower, CoilTower)
         tokenize = encoder.tokenize_queries if query else encoder.tokenize_documents
         out = []
-        training = tower.training
-        tower.eval()
-        try:
-            with torch.inference_mode():
-                for text in texts:  # one at a time: the vectors do not depend on what else is asked for
-                    features = {name: value.to(encoder.device) for name, value in tokenize([text]).items()}
-                    out.append(tower.counted(tower.vectors(features), features))
-        finally:
-            tower.train(training)
+        with torch.inference_mode(), evaluating(tower):
+            for text in texts:  # one at a time: the vectors do not depend on what else is asked for
+                features = {name: value.to(encoder.device) for name, value in tokenize([text]).items()}
+                out.append(tower.counted(tower.vectors(features), features))
         return out
 
 

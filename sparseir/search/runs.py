@@ -8,7 +8,6 @@ from types import TracebackType
 
 import numpy as np
 
-from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
 
 Run = dict[str, dict[str, float]]
@@ -45,7 +44,7 @@ def run_lines(qid: str, docnos: Sequence[str], scores: Sequence[float], *, tag: 
 
 
 class RunWriter:
-    """Writes a run beside its name and renames it when complete, so that no half run is ever found.
+    """Writes a run under a temporary name and renames it when complete, so that no half run is ever found.
 
     Use as a context manager; leaving it by an exception removes what was written.
     """
@@ -86,34 +85,6 @@ class RunWriter:
             self.close()
         else:
             self.discard()
-
-
-def read_run(path: str | Path) -> Run:
-    """A TREC run file, plain or .gz.
-
-    Raises
-    ------
-    DataError
-        No such file, or one that is not UTF-8; a line that is not six columns, or whose score is not a number; a
-        document given twice for one query.
-    """
-    path = Path(path)
-    run: Run = {}
-    for number, line in LineSource(path).lines():
-        columns = line.split()
-        if len(columns) != 6:
-            raise DataError(
-                f"expected six columns (qid Q0 docno rank score tag), found {len(columns)}", path=path, line=number
-            )
-        try:
-            score = float(columns[4])
-        except ValueError:
-            raise DataError(f"the score {columns[4]!r} is not a number", path=path, line=number) from None
-        hits = run.setdefault(columns[0], {})
-        if columns[2] in hits:
-            raise DataError(f"document {columns[2]!r} stands twice under query {columns[0]!r}", path=path, line=number)
-        hits[columns[2]] = score
-    return run
 
 
 def run_of(qids: Iterable[str], docnos: Iterable[Sequence[str]], scores: Iterable[Sequence[float]]) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,36 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from sparseir.config.data import DataConfig
-from sparseir.config.loss import LossConfig
-from sparseir.losses.ensemble import ensemble_scores
-from sparseir.train.collection import TrainingQuery, TrainingSet
-from sparseir.train.negatives import Negatives
-from sparseir.train.teachers import DenseTeacher, Teacher
+from sparseir.config.train import TrainConfig
 
 
-@dataclass(slots=True)
-class RankingBatch:
-    """Queries and their candidates.
+class Batches(Protocol):
+    """What a task trains on: batch k for the k-th forward pass of the run."""
 
-    Parameters
-    ----------
-    number : of the batch; seeds what is drawn for it.
-    queries : Q texts.
-    documents : Q·C texts, C for each query, its positive first.
-    known : bool (Q, Q·C), true where a document answers a query, whoever brought it.
-    teacher : float32 (Q, Q·C) or (Q, C), as loss.in_batch says; None without teachers.
-    """
+    @property
+    def texts(self) -> Sequence[str]:
+        """Every document batches are made of."""
+        ...
 
-    number: int
-    queries: list[str]
-    documents: list[str]
-    known: Tensor
-    teacher: Tensor | None
+    def __len__(self) -> int: ...
 
-    def describe(self) -> dict[str, Any]:
-        """What a failed run saves of it."""
-        return {"number": self.number, "queries": self.queries, "documents": self.documents}
+    def __getitem__(self, number: int) -> Any: ...
 
 
 @dataclass(slots=True)
@@ -77,113 +61,6 @@ class Shuffle:
         return int(self._order[place])
 
 
-class RankingBatches(TorchDataset[RankingBatch]):
-    """Queries with a positive and hard negatives, scored by the teachers.
-
-    Parameters
-    ----------
-    teachers : of `loss.teachers`, in order.
-    neighbours : embeds the queries for `data.neighbour_batches`.
-    """
-
-    def __init__(
-        self,
-        training: TrainingSet,
-        data: DataConfig,
-        loss: LossConfig,
-        *,
-        batch_size: int,
-        num_batches: int,
-        seed: int,
-        teachers: Sequence[Teacher] = (),
-        negatives: Negatives | None = None,
-        neighbours: DenseTeacher | None = None,
-    ) -> None:
-        self._training = training
-        self._data = data
-        self._loss = loss
-        self._num_batches = num_batches
-        self._seed = seed
-        self._teachers = teachers
-        self._negatives = negatives or Negatives(training, data)
-        titles = round(batch_size * data.title_queries) if training.title_queries else 0
-        if not training.queries:
-            titles = batch_size
-        self._sources = [
-            _Source(pool, count, seed + 1 + number, neighbours)
-            for number, (pool, count) in enumerate(
-                ((training.queries, batch_size - titles), (training.title_queries, titles))
-            )
-            if count
-        ]
-
-    @property
-    def texts(self) -> Sequence[str]:
-        """Every document of the training set."""
-        return self._training.texts
-
-    def __len__(self) -> int:
-        return self._num_batches
-
-    def __getitem__(self, number: int) -> RankingBatch:
-        rng = np.random.default_rng([self._seed, number])
-        queries = [query for source in self._sources for query in source.take(number)]
-        places: list[int] = []
-        for query in queries:
-            positive = query.positives[int(rng.integers(len(query.positives)))]
-            places += [positive, *self._negatives.draw(query, rng)]
-        answers = [frozenset(query.positives) for query in queries]
-        known = torch.tensor([[place in own for place in places] for own in answers])
-        return RankingBatch(
-            number,
-            [query.text for query in queries],
-            [self._training.texts[place] for place in places],
-            known,
-            self._teach(queries, places),
-        )
-
-    def _teach(self, queries: list[TrainingQuery], places: list[int]) -> Tensor | None:
-        if not self._teachers:
-            return None
-        each = len(places) // len(queries)
-        parts = []
-        for teacher in self._teachers:
-            if self._loss.in_batch:
-                scores = teacher.scores(queries, places)
-            else:
-                scores = np.concatenate(
-                    [teacher.scores([q], places[i * each : (i + 1) * each]) for i, q in enumerate(queries)]
-                )
-            parts.append(torch.from_numpy(scores))
-        if not self._loss.teacher_normalise:
-            return parts[0].float()
-        weights = self._loss.teacher_weights or None
-        return ensemble_scores(parts, scale=self._loss.teacher_scale, weights=weights)
-
-
-class _Source:
-    """Queries of one pool for each batch: shuffled, or a few shuffled seeds with their nearest neighbours."""
-
-    _NEIGHBOURS = 8
-
-    def __init__(self, pool: list[TrainingQuery], count: int, seed: int, neighbours: DenseTeacher | None) -> None:
-        self._pool = pool
-        self._count = min(count, len(pool))
-        self._shuffle = Shuffle(len(pool), seed)
-        self._vectors = None if neighbours is None else neighbours.query_vectors([q.text for q in pool])
-
-    def take(self, number: int) -> list[TrainingQuery]:
-        if self._vectors is None:
-            chosen = self._shuffle.take(number * self._count, self._count)
-            return [self._pool[i] for i in dict.fromkeys(chosen)]
-        chosen = []
-        seeds = -(-self._count // self._NEIGHBOURS)
-        for seed in self._shuffle.take(number * seeds, seeds):
-            near = np.argsort(-(self._vectors @ self._vectors[seed]), kind="stable")[: 2 * self._NEIGHBOURS]
-            chosen += [seed, *[int(i) for i in near if i != seed][: self._NEIGHBOURS - 1]]
-        return [self._pool[i] for i in list(dict.fromkeys(chosen))[: self._count]]
-
-
 class TextBatches(TorchDataset[TextBatch]):
     """Texts alone, or with the sparse vectors of a teacher.
 
@@ -195,19 +72,17 @@ class TextBatches(TorchDataset[TextBatch]):
     def __init__(
         self,
         texts: Sequence[str],
+        config: TrainConfig,
         *,
-        batch_size: int,
-        num_batches: int,
-        seed: int,
         vectors: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]] | None = None,
         num_terms: int = 0,
     ) -> None:
         self.texts = texts
         self._vectors = vectors
         self._num_terms = num_terms
-        self._num_batches = num_batches
-        self._batch_size = min(batch_size, len(texts))
-        self._shuffle = Shuffle(len(texts), seed)
+        self._num_batches = config.num_batches
+        self._batch_size = min(config.batch_size, len(texts))
+        self._shuffle = Shuffle(len(texts), config.seed)
 
     def __len__(self) -> int:
         return self._num_batches

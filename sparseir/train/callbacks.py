@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from indexer.progress import Progress
 from sparseir.config.train import TrainConfig
 from sparseir.train.dev import DevSet
-from sparseir.train.objectives import Objective
+from sparseir.train.objective import Objective
 from sparseir.train.served import ServedSample
 from sparseir.train.sparsity import CollapseWatch
 
@@ -50,7 +50,7 @@ class RunLog:
 
 
 class Steps(TrainerCallback):
-    """After each step: log, progress, collapse watch, time limit, and the specials' bias put back in its place."""
+    """After each step: λ, log, progress, collapse watch, time limit, and the specials' bias put back in its place."""
 
     def __init__(self, objective: Objective, config: TrainConfig, log: RunLog, progress: Progress) -> None:
         self._objective = objective
@@ -68,6 +68,7 @@ class Steps(TrainerCallback):
             silence = getattr(tower, "silence_specials", None)
             if silence is not None:
                 silence()
+        self._objective.end_step()
         figures = self._objective.figures
         if "active_dims" in figures:
             self._watch.look(figures["active_dims"])
@@ -105,7 +106,7 @@ class ServedSparsity(TrainerCallback):
 
 
 class DevEvaluation(TrainerCallback):
-    """nDCG@10, active dims and FLOPS on the dev set every so many steps; the best weights are kept in best.pt."""
+    """nDCG@10, active dims and FLOPS on the dev set every `evaluate_every` steps; the best weights are kept in best.pt."""
 
     def __init__(self, objective: Objective, config: TrainConfig, dev: DevSet, log: RunLog, output: Path) -> None:
         self._objective = objective

@@ -37,9 +37,9 @@ class DevSet:
         """nDCG@10, mean terms of documents and queries, and FLOPS."""
         documents = encoder.encode_documents(self._texts, dtype="native")
         queries = encoder.encode_queries([q.text for q in self.queries], dtype="native")
-        depth = 10 if encoder.kind != "coil_tok" else _RERANKED
+        depth = _RERANKED if encoder.document_tower.needs_rerank else 10
         hits = [_best(documents, queries.row(row), depth) for row in range(len(self.queries))]
-        if encoder.kind == "coil_tok":
+        if encoder.document_tower.needs_rerank:
             hits = self._reranked(encoder, hits)
         run = {
             query.qid: {self.docnos[i]: score for i, score in found[:10]}

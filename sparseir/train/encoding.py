@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparseir.models.coil import CoilTower
-from sparseir.models.inference import token_batches
+from sparseir.models.inference import multiplies_bfloat16, token_batches
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import MaskedLMTower, Tower, in_chunks
 from sparseir.train.parallel import gather_rows, own_share
@@ -25,7 +25,7 @@ class BatchEncoder:
     ----------
     chunk_size : most texts whose activations are in memory at a time; see `Tower.forward_in_chunks`. 0: all activations
         are kept for the backward pass. None: chunks of `_CPU_TOKENS` tokens on a CPU, 0 elsewhere.
-    bf16 : autocast the network; weights come out in float32 all the same.
+    bf16 : autocast the network where the device has bfloat16; weights come out in float32 all the same.
     """
 
     def __init__(self, tokenizer: TextTokenizer, *, chunk_size: int | None, bf16: bool) -> None:
@@ -98,7 +98,7 @@ class BatchEncoder:
             groups = length_groups(lengths, self._chunk_size or 0)
         back = torch.empty(len(order), dtype=torch.int64, device=device)
         back[torch.tensor(order, device=device)] = torch.arange(len(order), device=device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16 and multiplies_bfloat16(device)):
             if by_tokens or self._chunk_size:
                 output = chunked(self._features([rows[i] for i in order], device), groups)
             else:

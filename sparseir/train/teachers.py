@@ -15,6 +15,9 @@ from sparseir.config.loss import LossConfig
 from sparseir.data.pairs import read_scores
 from sparseir.errors import DataError, MissingExtraError
 from sparseir.lexical.memory import BM25
+from sparseir.models.dense import DenseEmbedder
+from sparseir.models.encoder import SparseEncoder
+from sparseir.models.sources import resolve_source
 from sparseir.train.collection import TrainingQuery, TrainingSet
 from sparseir.train.parallel import world
 
@@ -62,8 +65,6 @@ class DenseTeacher:
     """
 
     def __init__(self, training: TrainingSet, model: str, *, device: str = "cpu", max_length: int = 256) -> None:
-        from sparseir.models.dense import DenseEmbedder
-
         self._embedder = DenseEmbedder(model, max_length=max_length, device=device, bf16=True)
         self._texts = training.texts
         self._documents: dict[int, Scores] = {}
@@ -96,8 +97,6 @@ class SparseTeacher:
     """Inner products of another sparse encoder's vectors, computed when first asked for and kept."""
 
     def __init__(self, training: TrainingSet, model: str, *, device: str = "auto") -> None:
-        from sparseir.models.encoder import SparseEncoder
-
         self._encoder = SparseEncoder.load(model, device=device)
         self._texts = training.texts
         self._rows: dict[tuple[bool, str], tuple[Any, Any]] = {}
@@ -134,8 +133,6 @@ class CrossEncoderTeacher:
             from sentence_transformers import CrossEncoder
         except ImportError:
             raise MissingExtraError("sentence-transformers", "train", "a cross-encoder teacher") from None
-        from sparseir.models.sources import resolve_source
-
         self._model = CrossEncoder(str(resolve_source(model)), device=device)
         self._name = model
         self._texts = training.texts

@@ -17,9 +17,16 @@ from sparseir.config.recipe import Recipe
 from sparseir.config.train import TrainConfig
 from sparseir.errors import SparseIRError
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower
-from sparseir.train.objectives import Objective
+from sparseir.train.batches import Batches
+from sparseir.train.objective import Objective
 
 _STATE = "state.pt"
+_WEIGHT_DECAY = 0.01
+"""On matrices; biases and normalisations take none."""
+
+_MAX_GRAD_NORM = 1.0
+"""Gradients are clipped at this norm."""
+
 _OOM_ADVICE = (
     "out of memory on the device: set train.chunk_size (GradCache, for example 16), lower data.max_document_length or "
     "train.batch_size and raise train.accumulate instead"
@@ -30,7 +37,7 @@ class SparseTrainer(Trainer):
     """Runs an `Objective`. Batches come whole to every process; the objective splits and gathers them."""
 
     def __init__(
-        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Any, callbacks: list[Any]
+        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Batches, callbacks: list[Any]
     ) -> None:
         self.objective = objective
         self.recipe = recipe
@@ -96,7 +103,7 @@ class SparseTrainer(Trainer):
         return self.optimizer
 
     def progress(self, step: int) -> float:
-        """Share of the run that is over after so many optimiser steps, at most 1: by steps or by time, whichever is more."""
+        """Share of the run that is over after a number of optimiser steps, at most 1: by steps or by time, whichever is more."""
         config = self.recipe.train
         share = step / config.steps
         if config.max_minutes is not None:
@@ -133,7 +140,7 @@ def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:
         max_steps=config.steps,
         per_device_train_batch_size=1,
         gradient_accumulation_steps=config.accumulate,
-        max_grad_norm=config.max_grad_norm,
+        max_grad_norm=_MAX_GRAD_NORM,
         save_strategy="steps" if config.save_every else "no",
         save_steps=config.save_every or 500,
         save_total_limit=config.keep_checkpoints,
@@ -177,7 +184,7 @@ def parameter_groups(objective: Objective, config: TrainConfig) -> list[dict[str
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            decay = _WEIGHT_DECAY if parameter.ndim > 1 else 0.0
             groups.setdefault((rates.get(id(parameter), config.learning_rate), decay), []).append(parameter)
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 

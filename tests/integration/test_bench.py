@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-RUNNER = Path(__file__).resolve().parents[2] / "bench" / "compare.py"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _save(path: Path, rows: list[list[tuple[int, float]]]) -> None:
@@ -31,10 +31,11 @@ def test_exact_peer_has_full_recall_and_absent_ones_are_marked(tmp_path: Path) -
     data.mkdir()
     _save(data / "docs.npz", [[(0, 3.0)], [(0, 1.0), (1, 1.0)], [(0, 2.0)], [(2, 1.0)]])
     _save(data / "queries.npz", [[(0, 1.0), (1, 1.0)], [(3, 1.0)]])
-    command = [sys.executable, str(RUNNER), "--data", str(data), "--k", "2", "--peers", "scipy,kannolo"]
+    command = [sys.executable, "-m", "bench.compare", "--data", str(data), "--k", "2", "--peers", "scipy,kannolo"]
     command += ["--baseline", "scipy", "--rounds", "1", "--cache", str(tmp_path / "cache")]
     result = tmp_path / "result.json"
-    done = subprocess.run([*command, "--json", str(result)], capture_output=True, text=True, timeout=120, check=False)
+    command += ["--json", str(result)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     rows = {row["system"].split()[0]: row for row in json.loads(result.read_text())["rows"]}
     assert rows["scipy"]["recall"] == 1.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer import SparseVectors
-from indexer.interchange import VectorBatch, Vocabulary, write_vectors
+from indexer import Documents, SparseVectors
+from indexer.interchange import Vocabulary, write_vectors
 from sparseir.search.batches import rows_for
 from tests.integration.conftest import VECTORS, write_jsonl
 
@@ -167,12 +167,16 @@ def test_a_recall_target_reports_what_was_measured_and_on_what(run, tmp_path, ve
     refused = run("search", tmp_path / "index", "--query-vectors", queries, "--calibrate-on", queries)
     assert refused.code == 2
     assert "--recall-target" in refused.err
+    other = run(*target, "--engine", "exact_float")
+    assert (other.code, "excludes --engine exact_float" in other.err) == (2, True)
+    unstored = run("search", tmp_path / "index", "--query-vectors", queries, "--engine", "exact_float")
+    assert (unstored.code, "build it with stored_weights" in unstored.err) == (1, True)
 
 
 def matrix(path: Path, terms: list[str], rows: list[list[int]]) -> Path:
     """A matrix with named columns, the row's terms weighing 1."""
     ids = [SparseVectors.from_arrays([0, len(r)], r, [1.0] * len(r), len(terms)) for r in rows]
-    batch = VectorBatch(SparseVectors.concatenate(ids), [f"{path.stem}{i}" for i in range(len(rows))])
+    batch = Documents(SparseVectors.concatenate(ids), [f"{path.stem}{i}" for i in range(len(rows))])
     write_vectors(path, [batch], vocabulary=Vocabulary.fixed(terms))
     return path
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange import BatchLimits, VectorBatch, Vocabulary, open_vectors, write_vectors
+from indexer.interchange import BatchLimits, Vocabulary, open_vectors, write_vectors
 from indexer.vectors import SparseVectors
 
 FORMATS = [".jsonl", ".jsonl.gz", ".npz", ".csr", ".ciff", ".ciff.gz"]
@@ -36,7 +37,7 @@ def collections(draw, whole: bool):
 
 def batches(vectors, docnos, cuts):
     edges = sorted({0, len(vectors), *(c for c in cuts if c <= len(vectors))})
-    return [VectorBatch(vectors.slice(a, b), docnos[a:b]) for a, b in itertools.pairwise(edges)]
+    return [Documents(vectors.slice(a, b), docnos[a:b]) for a, b in itertools.pairwise(edges)]
 
 
 def joined(source):
@@ -84,7 +85,7 @@ def test_a_growing_vocabulary_keeps_the_meaning(data):
     with tempfile.TemporaryDirectory() as folder:
         for suffix in (".jsonl", ".ciff"):
             path = Path(folder) / f"v{suffix}"
-            write_vectors(path, [VectorBatch(vectors, docnos)], vocabulary=vocabulary)
+            write_vectors(path, [Documents(vectors, docnos)], vocabulary=vocabulary)
             source = open_vectors(path)
             back, _ = joined(source)
             term = source.vocabulary.term
@@ -102,7 +103,7 @@ def _sample(folder: Path, suffix: str) -> bytes:
     path = folder / f"sample{suffix}"
     docnos = [f"doc-{i}" for i in range(60)]
     write_vectors(
-        path, [VectorBatch(SparseVectors.from_rows(rows, 40), docnos)], vocabulary=Vocabulary.fixed(map(str, range(40)))
+        path, [Documents(SparseVectors.from_rows(rows, 40), docnos)], vocabulary=Vocabulary.fixed(map(str, range(40)))
     )
     return path.read_bytes()
 

@@ -134,7 +134,7 @@ def test_updates_keep_documents_findable_and_idf_exact(texts, steps):
         for word in [*WORDS[1:-1], *UNKNOWN]:
             stem = stems(word)[0]
             df = sum(stem in stems(text) for text in stored)
-            assert searcher.query_encoder.encode(word)[1].tolist() == (
+            assert searcher.queries.encoder.encode(word)[1].tolist() == (
                 [pytest.approx(idf(df, len(stored)))] if df else []
             )
             found = {d for d, text in live.items() if stem in stems(text)}

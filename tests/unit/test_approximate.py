@@ -12,7 +12,7 @@ from sparseir.errors import ConfigError
 from sparseir.search import calibration
 from sparseir.search.approximate import ApproximateConfig
 from sparseir.search.calibration import FACTORS, Calibrator, lower_bound, recalls
-from sparseir.search.cpu import Knobs
+from sparseir.search.cpu import Knobs, open_native
 from sparseir.search.pseudo_queries import pseudo_queries, shape_of
 from sparseir.search.searcher import Searcher
 
@@ -173,14 +173,15 @@ def test_short_and_long_queries_of_an_unknown_encoder_are_calibrated_apart(folde
 
 def test_pseudo_queries_have_the_shape_of_their_encoder(folder):
     searcher = Searcher.open(folder)
+    native = open_native(searcher.index)
     assert shape_of(searcher.index, 5) == "inference-free"
     for shape in ("siamese", "inference-free"):
-        made = pseudo_queries(searcher.index, searcher._cpu.native, shape, 50)
+        made = pseudo_queries(searcher.index, native, shape, 50)
         assert len(made) == 50
         sizes = np.diff(made.indptr)
         assert sizes.min() >= 1
         assert sizes.max() <= 24  # two documents have no more terms
-        again = pseudo_queries(searcher.index, searcher._cpu.native, shape, 50)
+        again = pseudo_queries(searcher.index, native, shape, 50)
         np.testing.assert_array_equal(made.term_ids, again.term_ids)
         np.testing.assert_array_equal(made.weights, again.weights)
 

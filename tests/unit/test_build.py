@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from indexer import IndexConfig, SparseVectors, build_index, open_index
+from indexer import Documents, IndexConfig, SparseVectors, build_index, open_index
 from indexer.errors import ConfigError, DataError, IndexFormatError
 from indexer.format.segment import SegmentFile
 from tests import oracle, segment_reference
@@ -223,14 +223,12 @@ def test_a_build_within_a_budget_gives_the_same_segment(tmp_path, config, monkey
     fields = [{"year": i % 5} for i in range(4000)]
     whole = build_index(tmp_path / "whole", vectors, docnos=names, fields=fields, config=config)
     cuts = [0, 1, 1500, 1500, 4000]
-    batches = (vectors.slice(a, b) for a, b in pairwise(cuts))
+    batches = (Documents(vectors.slice(a, b), names[a:b], fields[a:b]) for a, b in pairwise(cuts))
     built = {
         "sliced": build_index(
             tmp_path / "a", vectors, docnos=names, fields=fields, config=config, memory_budget=1, num_threads=2
         ),
-        "batches": build_index(
-            tmp_path / "b", batches, docnos=iter(names), fields=iter(fields), config=config, memory_budget=1
-        ),
+        "batches": build_index(tmp_path / "b", batches, config=config, memory_budget=1),
     }
     for how, index in built.items():
         assert index.doc_scale == whole.doc_scale
@@ -252,5 +250,5 @@ def test_a_docno_given_twice_in_different_runs(tmp_path, monkeypatch):
 def test_names_and_fields_must_be_one_a_row(tmp_path):
     vectors = SparseVectors.empty(3, 1)
     for names in (["a", "b"], ["a", "b", "c", "d"]):
-        with pytest.raises(DataError, match="rows of vectors beside"):
+        with pytest.raises(DataError, match="rows beside"):
             build_index(tmp_path / "i", vectors, docnos=names)

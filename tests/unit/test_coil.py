@@ -84,9 +84,9 @@ def test_a_pair_scores_the_same_alone_and_in_any_batch(encoder: SparseEncoder) -
 
 @pytest.mark.parametrize("in_batch", [True, False])
 def test_the_score_that_is_trained_is_the_score_that_is_served(encoder: SparseEncoder, in_batch: bool) -> None:
-    from sparseir.train.batches import RankingBatch
-    from sparseir.train.objectives import TokenRanking
-    from sparseir.train.sparsity import Columns
+    from sparseir.train.columns import Columns
+    from sparseir.train.tasks.ranking import TokenRanking
+    from sparseir.train.tasks.ranking_batches import RankingBatch
 
     recipe = Recipe(model=encoder.config)
     train = replace(recipe.train, bf16=False, dropout=False, chunk_size=2)
@@ -119,7 +119,7 @@ def test_hits_are_reranked_to_the_depth_asked_for(encoder: SparseEncoder, tmp_pa
     documents = [Document(f"d{i}", text, title="the") for i, text in enumerate(TEXTS)]
     index_documents(tmp_path / "index", encoder, documents)
     searcher = Searcher.open(tmp_path / "index", query_encoder=ModelQueryEncoder(encoder))
-    reranker = CoilReranker.of(searcher.query_encoder)
+    reranker = CoilReranker.of(searcher.queries.encoder)
     query = "the cats and dogs of the park"
     whole = reranker.search(searcher, query, k=10)
     exact = dict(zip([d.docno for d in documents], reranker.scores(query, [d.content for d in documents]), strict=True))

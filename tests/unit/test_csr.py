@@ -93,3 +93,12 @@ def test_training_lowers_the_reconstruction_error() -> None:
         optimiser.step()
     assert nmse() < 0.2 * before
     assert int((model.encode(x) > 0).sum(1).max()) <= 4
+
+
+def test_latents_age_by_optimiser_steps_not_by_forward_passes() -> None:
+    model = autoencoder(4, 8, k=1, dead_after=2)
+    x = torch.eye(4)[:1]
+    for new_step in (True, False, False, True):
+        model.codes(x, new_step=new_step)
+    active = int(model.encode(x)[0].argmax())
+    assert model.since_active.tolist() == [0 if latent == active else 2 for latent in range(8)]

@@ -66,3 +66,6 @@ def test_keys_of_recipes_and_files_that_a_page_names_exist(page):
         r"(?:configs|docs|bench|tests|native|sparseir|indexer)/[\w./-]+\.(?:md|py|yaml|c|h|json)\b", text
     ):
         assert (ROOT / name).is_file(), name
+    for name in re.findall(r"\bpython -m ((?:bench|tests|sparseir)[\w.]*\w)", text):
+        module = ROOT / name.replace(".", "/")
+        assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), name

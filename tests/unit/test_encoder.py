@@ -111,6 +111,14 @@ def test_a_tokenizer_of_another_model_is_refused_or_told(
     assert "may not match the model: it has 41 tokens, the model scores 30522" in caplog.text
 
 
+def test_encoding_leaves_every_part_in_the_mode_it_had(base: Path) -> None:
+    encoder = SparseEncoder.from_config(config_for(base))
+    modes = [part.training for part in encoder.module.modules()]
+    assert set(modes) == {True, False}  # the towers are made for training, the network comes for evaluation
+    encoder.encode_documents(TEXTS)
+    assert [part.training for part in encoder.module.modules()] == modes
+
+
 def test_double_log_and_top_k(base: Path) -> None:
     plain = dense(SparseEncoder.from_config(config_for(base)).encode_documents(TEXTS))
     double = dense(SparseEncoder.from_config(config_for(base, activation="double_log1p")).encode_documents(TEXTS))

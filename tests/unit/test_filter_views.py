@@ -114,7 +114,7 @@ def test_work_in_a_view_is_counted(searcher):
 def test_views_not_used_for_longest_make_room(searcher):
     first, second, third = (searcher.prepare_filter(f"part={i}", view="now") for i in range(3))
     hits(searcher, first)
-    searcher._views.budget = first.use.view_bytes + third.use.view_bytes + 3 * second.use.view_bytes // 2
+    searcher.filters.views.budget = first.use.view_bytes + third.use.view_bytes + 3 * second.use.view_bytes // 2
     fourth = searcher.prepare_filter("part=3", view="now")
     assert second.use.view is None
     assert second.use.searches == 0, "the next view must be earned anew"
@@ -140,10 +140,10 @@ def test_what_does_not_fit_is_not_made(path):
 
 def test_a_view_goes_with_its_filter(searcher):
     prepared = searcher.prepare_filter(np.arange(9), view="now")
-    assert len(searcher._views._kept) == 1
+    assert len(searcher.filters.views._kept) == 1
     del prepared
     gc.collect()
-    assert len(searcher._views._kept) == 0
+    assert len(searcher.filters.views._kept) == 0
 
 
 @pytest.mark.parametrize("filter", [np.arange(0), np.arange(NUM_DOCS), ["7"]])

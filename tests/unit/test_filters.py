@@ -5,7 +5,7 @@ import pytest
 
 from indexer import IndexConfig, SparseVectors, build_index, compact_index, delete_documents, open_index
 from sparseir.errors import DataError
-from sparseir.search.filters import Predicate, allowed_documents, parse_filter
+from sparseir.search.filter_expressions import Predicate, allowed_documents, parse_filter
 from sparseir.search.searcher import Searcher
 from tests import oracle
 

@@ -11,10 +11,10 @@ pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from indexer import SparseVectors, build_index, open_index
 from indexer.config import IndexConfig
+from indexer.native.queries import quantize_queries
 from indexer.update import add_documents, delete_documents
 from sparseir.errors import ConfigError, NativeError
 from sparseir.search.gpu import GpuConfig, GpuEngine, backends
-from sparseir.search.gpu.batch import quantize_queries
 from sparseir.search.gpu.driver import Driver
 from sparseir.search.gpu.index_source import layout_folder, segment_postings
 from sparseir.search.gpu.postings import SegmentPostings

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from indexer.native.queries import QueryBatch, initial_thresholds
 from sparseir.errors import ConfigError, IndexFormatError
-from sparseir.search.gpu.batch import QueryBatch, initial_thresholds, pack_bits
+from sparseir.search.gpu.batch import pack_bits
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 from tests.gpu_cases import Case, make_case

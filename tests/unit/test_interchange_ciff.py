@@ -8,8 +8,9 @@ import struct
 import numpy as np
 import pytest
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange import BatchLimits, VectorBatch, Vocabulary, open_vectors, write_vectors
+from indexer.interchange import BatchLimits, Vocabulary, open_vectors, write_vectors
 from indexer.interchange.postings_codec import decode_postings, encode_postings, encoded_size
 from indexer.interchange.transpose import Transposer
 from indexer.vectors import SparseVectors
@@ -56,7 +57,7 @@ def test_written_bytes_are_as_by_hand(tmp_path):
     """Rows {a: 5}, {}, {a: 7, b: 1}: total weight 13, mean 13/3; lists in order of terms, though b has id 0."""
     path = tmp_path / "v.ciff"
     rows = SparseVectors.from_rows([{1: 5}, {}, {0: 1, 1: 7}], 2)
-    write_vectors(path, [VectorBatch(rows, ["x", "y", "z"])], vocabulary=Vocabulary.fixed(["b", "a"]), description="hi")
+    write_vectors(path, [Documents(rows, ["x", "y", "z"])], vocabulary=Vocabulary.fixed(["b", "a"]), description="hi")
     head = b"\x08\x01\x10\x02\x18\x03\x20\x02\x28\x03\x30\x0d\x39" + struct.pack("<d", 13 / 3) + b"\x42\x02hi"
     lists = delimited(b"\x0a\x01a\x10\x02\x18\x0c\x22\x02\x10\x05\x22\x04\x08\x02\x10\x07") + delimited(
         b"\x0a\x01b\x10\x01\x18\x01\x22\x04\x08\x02\x10\x01"

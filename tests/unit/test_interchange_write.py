@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange import VectorBatch, Vocabulary, open_vectors, write_vectors
+from indexer.interchange import Vocabulary, open_vectors, write_vectors
 from indexer.interchange.output import replacing
 from indexer.vectors import SparseVectors
 
@@ -25,7 +26,7 @@ def write(path, scale=None):
     """ROWS in two batches; whole numbers for CIFF."""
     scale = 0.1 if path.suffix == ".ciff" and scale is None else scale
     return write_vectors(
-        path, [VectorBatch(ROWS.slice(0, 1), NAMES[:1]), VectorBatch(ROWS.slice(1, 3), NAMES[1:])], scale=scale
+        path, [Documents(ROWS.slice(0, 1), NAMES[:1]), Documents(ROWS.slice(1, 3), NAMES[1:])], scale=scale
     )
 
 
@@ -86,7 +87,7 @@ def test_bigann_bytes(tmp_path):
 
 def test_bigann_keeps_names_beside_and_drops_old_ones(tmp_path):
     path = tmp_path / "v.csr"
-    batch = VectorBatch(ROWS, NAMES)
+    batch = Documents(ROWS, NAMES)
     write_vectors(path, [batch], vocabulary=Vocabulary.fixed(list("abcd")))
     source = open_vectors(path)
     assert source.vocabulary.terms == list("abcd")
@@ -102,7 +103,7 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path, name):
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
     def broken():
-        yield VectorBatch(SparseVectors.from_rows([{0: 1.0}], 4), ["new"])
+        yield Documents(SparseVectors.from_rows([{0: 1.0}], 4), ["new"])
         raise RuntimeError("the source failed")
 
     with pytest.raises(RuntimeError, match="the source failed"):
@@ -127,9 +128,9 @@ def test_refusals(tmp_path):
         with pytest.raises(DataError, match="expected a positive number"):
             write_vectors(path, ROWS, scale=scale)
     with pytest.raises(DataError, match="3 rows beside 2 docnos"):
-        write_vectors(path, VectorBatch(ROWS, NAMES[:2]), scale=1.0)
+        write_vectors(path, Documents(ROWS, NAMES[:2]), scale=1.0)
     with pytest.raises(DataError, match="give all or none"):
-        write_vectors(path, [VectorBatch(ROWS, NAMES), ROWS], scale=1.0)
+        write_vectors(path, [Documents(ROWS, NAMES), ROWS], scale=1.0)
     with pytest.raises(DataError, match="unknown ending"):
         write_vectors(tmp_path / "v.txt", ROWS)
     with pytest.raises(DataError, match="does not exist"):

@@ -16,8 +16,7 @@ from indexer import SparseVectors  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.kinds import deep_impact_encoder  # noqa: E402
-from sparseir.models.own_tokens import collect_words  # noqa: E402
+from sparseir.models.kinds import deep_impact_parts  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
 
 KINDS = ["splade", "splade_doc", "inference_free", "unicoil", "bge_m3", "deepct", "deepimpact", "coil_tok", "csr"]
@@ -112,9 +111,7 @@ def test_a_damaged_lexical_head_is_named(base: Path, tmp_path: Path, content: by
 def test_deep_impact_weighs_first_pieces_of_whole_words(base: Path, tmp_path: Path) -> None:
     """'parks' is park + ##s: its weight is read at park; 'jumped' is not in the vocabulary and weighs nothing."""
     plain = make(base, kind="deepimpact")
-    words = collect_words(plain.tokenizer, ["the parks", "parks and cats", "the cats"], limit=3)
-    assert words == ["cats", "parks", "the"]
-    encoder = deep_impact_encoder(plain.config, base, words)
+    encoder = SparseEncoder(deep_impact_parts(plain.config, base, ["cats", "parks", "the"]))
     assert encoder.terms() == ["cats", "parks", "the", "[UNK]"]
     got = dense(encoder.encode_documents(["The parks jumped"]))[0]
     assert got[0] == 0

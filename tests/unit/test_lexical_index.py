@@ -89,7 +89,7 @@ def test_batches_are_single_queries(both):
     queries = ["cats running", "zebra", "", "dose of weather weather"]
     batch = searcher.encode_queries(queries)
     for i, query in enumerate(queries):
-        terms, weights = searcher.query_encoder.encode(query)
+        terms, weights = searcher.queries.encoder.encode(query)
         assert (terms.tolist(), weights.tolist()) == tuple(x.tolist() for x in batch.row(i))
 
 
@@ -134,13 +134,13 @@ def test_the_average_length_stays_and_the_statistics_go_on(bm25):
 def test_replaced_and_deleted_documents_count_until_compaction(bm25):
     add(bm25, ["zebra"], start=0, mode="replace")
     delete_documents(bm25, ["d1"])
-    weight = Searcher.open(bm25).query_encoder.encode("weather")[1]
+    weight = Searcher.open(bm25).queries.encoder.encode("weather")[1]
     assert weight == pytest.approx([idf(2, 6)])
     compact_index(bm25)
     verify_index(bm25)
     searcher = Searcher.open(bm25)
-    assert searcher.query_encoder.encode("weather")[1] == pytest.approx([idf(1, 4)])
-    assert searcher.query_encoder.encode("run")[1].tolist() == []  # no document is left that has it
+    assert searcher.queries.encoder.encode("weather")[1] == pytest.approx([idf(1, 4)])
+    assert searcher.queries.encoder.encode("run")[1].tolist() == []  # no document is left that has it
     assert searcher.search("zebra").docnos == ["d0"]
 
 
@@ -207,9 +207,9 @@ def test_a_build_with_little_memory_answers_the_same(tmp_path):
 
 def test_the_corpus_idf_of_learned_terms_stays_when_documents_are_added(tmp_path):
     build(tmp_path / "i", encoder=TableEncoder(), lexical=LexicalConfig(), corpus_idf=True)
-    before = Searcher.open(tmp_path / "i", alpha=0).query_encoder.encode("cats")[1]
+    before = Searcher.open(tmp_path / "i", alpha=0).queries.encoder.encode("cats")[1]
     add(tmp_path / "i", ["cats"], start=5, encoder=TableEncoder())
-    assert Searcher.open(tmp_path / "i", alpha=0).query_encoder.encode("cats")[1] == before
+    assert Searcher.open(tmp_path / "i", alpha=0).queries.encoder.encode("cats")[1] == before
 
 
 @pytest.mark.parametrize("setting", [{"prune_terms": 4}, {"prune_mass": 0.5}, {"prune_postings": 9}])

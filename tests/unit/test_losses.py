@@ -23,7 +23,7 @@ def test_flops_and_l1_referee_values() -> None:
 
 def test_l0_mask_keeps_masked_rows_in_the_mean() -> None:
     assert regularisers.flops(D).item() == pytest.approx(1.005)
-    assert regularisers.flops(regularisers.l0_masked(D, 2)).item() == pytest.approx(0.435)
+    assert regularisers.flops(regularisers.l0_masked(D, (D > 0).sum(-1), 2)).item() == pytest.approx(0.435)
 
 
 def test_groupings_differ_as_named() -> None:
@@ -127,8 +127,6 @@ def test_kl_is_zero_for_equal_distributions_and_positive_else() -> None:
     assert ranking.kl_divergence(scores, scores + 7).item() == pytest.approx(0, abs=1e-6)
     expected = sum(p * math.log(p / q) for p, q in zip(torch.softmax(scores[0], 0).tolist(), [1 / 3] * 3, strict=True))
     assert ranking.kl_divergence(torch.zeros(1, 3), scores).item() == pytest.approx(expected, rel=1e-5)
-    mix = ranking.listwise_mix(torch.zeros(1, 3), scores)
-    assert mix.item() == pytest.approx(0.99 * expected + 0.05 * 2.0, rel=1e-5)
 
 
 def test_ensemble_normalises_each_query_and_averages() -> None:
@@ -138,7 +136,7 @@ def test_ensemble_normalises_each_query_and_averages() -> None:
     got = ensemble.ensemble_scores([first, second], scale=30)
     want = torch.tensor([[15.0, 22.5, 15.0], [0.0, 7.5, 15.0]])
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-3)
-    alone = ensemble.ensemble_scores([first, second], scale=1, weights=[1, 0])
+    alone = ensemble.ensemble_scores([first], scale=1)
     torch.testing.assert_close(alone[0], torch.tensor([0.0, 0.5, 1.0]), rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="at least one"):
         ensemble.ensemble_scores([], scale=1)

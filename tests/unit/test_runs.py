@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sparseir.errors import DataError
-from sparseir.search.runs import RunWriter, read_run, strictly_decreasing
+from sparseir.search.runs import RunWriter, strictly_decreasing
+from tests.trec_runs import read_run
 
 
 def test_ties_fall_by_the_smallest_step_and_the_rest_stays():
@@ -41,20 +42,3 @@ def test_an_interrupted_run_leaves_nothing(tmp_path):
 def test_names_the_format_cannot_hold_are_refused(tmp_path, name):
     with pytest.raises(DataError, match="white space"), RunWriter(tmp_path / "run.trec") as run:
         run.write("q", [name], [1.0])
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [("q Q0 d 1 0.5", "six columns"), ("q Q0 d 1 high tag", "not a number"), ("q Q0 a 2 0.1 t", "stands twice")],
-)
-def test_malformed_lines_are_named(tmp_path, line, message):
-    path = tmp_path / "run.trec"
-    path.write_text(f"q Q0 a 1 0.9 t\n{line}\n")
-    with pytest.raises(DataError, match=f"run.trec:2: .*{message}"):
-        read_run(path)
-
-
-def test_a_run_that_is_not_text_is_named(tmp_path):
-    (tmp_path / "run.trec").write_bytes(b"q Q0 a 1 0.9 t\nq Q0 \xff 2 0.8 t\n")
-    with pytest.raises(DataError, match=r"run.trec:2: not UTF-8"):
-        read_run(tmp_path / "run.trec")

@@ -9,13 +9,14 @@ from indexer import SparseVectors
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.searcher import Searcher
 from tests import oracle
+from tests.bare_segments import searcher_of
 from tests.segment_reference import build_segment
 
 
 def small(**options) -> Searcher:
     """Three documents: {0: 2, 1: 3}, {1: 3}, {}; weights are impacts, doc_scale 1."""
     data = build_segment([0, 2, 3, 3], [0, 1, 1], [2, 3, 3])
-    return Searcher.from_segments([data], num_terms=4, doc_scale=1.0, **options)
+    return searcher_of([data], num_terms=4, **options)
 
 
 def test_scores_ties_and_padding():
@@ -85,5 +86,5 @@ def test_what_is_no_sparse_matrix_is_refused():
 
 
 def test_engines_that_are_not_there_are_refused_by_the_library():
-    searcher = Searcher.from_segments([], num_terms=3, doc_scale=1.0)
+    searcher = searcher_of([], num_terms=3)
     assert searcher.search_terms([1], [1.0], k=2).ordinals.tolist() == [-1, -1]

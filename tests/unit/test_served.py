@@ -40,6 +40,19 @@ def test_a_sample_is_brought_to_the_target_as_it_is_encoded(
         assert fit.after == pytest.approx(target, abs=0.2)  # one term of one of 8 texts is .125
 
 
+def test_the_count_is_that_of_encoding_even_where_dropout_is_on(base: Path, collection: Path) -> None:  # noqa: F811
+    """In float32 the fit counts exactly the terms that encoding gives, in whatever mode training left the network."""
+    encoder = encoder_of(base, collection)
+    sample = ServedSample(encoder, DOCUMENTS, size=100, seed=0)
+    encoder.inference_tower = lambda tower, dtype: tower  # type: ignore[method-assign]  # float32 on every processor
+    encoder.module.train()
+    for target in (20.0, 9.0):
+        fit = sample.fit_bias(target)
+        assert fit is not None
+        assert fit.after == encoder.encode_documents(DOCUMENTS).nnz / len(DOCUMENTS)
+    assert all(module.training for module in encoder.module.modules())
+
+
 def test_the_bias_of_special_tokens_stays(base: Path, collection: Path) -> None:  # noqa: F811
     encoder = encoder_of(base, collection)
     special = list(encoder.tokenizer.special_ids)
@@ -54,8 +67,9 @@ def test_the_bias_of_special_tokens_stays(base: Path, collection: Path) -> None:
 def test_masks_of_the_largest_weights_count(base: Path, collection: Path) -> None:  # noqa: F811
     encoder = encoder_of(base, collection, model__top_k_document=7)
     assert ServedSample(encoder, DOCUMENTS, size=100, seed=0).active_dims() <= 7
-    assert ServedSample(encoder, DOCUMENTS, size=100, seed=0, max_active_dims=3).active_dims() <= 3
-    fit = ServedSample(encoder, DOCUMENTS, size=100, seed=0, max_active_dims=3).fit_bias(2.0)
+    encoder = encoder_of(base, collection, model__top_k_document=3)
+    assert ServedSample(encoder, DOCUMENTS, size=100, seed=0).active_dims() <= 3
+    fit = ServedSample(encoder, DOCUMENTS, size=100, seed=0).fit_bias(2.0)
     assert fit is not None
     assert fit.before <= 3
     assert fit.after == pytest.approx(2.0, abs=0.3)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,9 @@ pytest.importorskip("accelerate")
 
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
+from sparseir.config.regulariser import RegulariserKind  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
+from sparseir.losses.regularisers import PENALTIES  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection, write_vectors  # noqa: E402
@@ -147,6 +149,12 @@ def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, co
     saved = tmp_path / "m" / "recipe.yaml"  # of a version that had no fit_bias
     saved.write_text(saved.read_text().replace("  fit_bias: true\n", ""))
     assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
+    # of a version whose recipes held weight_decay, which now is a constant
+    saved.write_text(saved.read_text().replace("train:\n", "train:\n  weight_decay: 0.01\n"))
+    assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
+    saved.write_text(saved.read_text().replace("weight_decay: 0.01", "weight_decay: 0.5"))
+    with pytest.raises(ConfigError, match=r"train\.weight_decay: 0\.5 → 0\.01"):
+        train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True)
 
 
 @pytest.mark.parametrize("dropout", [False, True])
@@ -179,7 +187,39 @@ def test_gradcache_equals_kept_activations(
             assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(replayed, other, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["flops", "l1", "idf_flops", "df_flops", "none"])
+def test_bfloat16_only_where_the_device_has_it(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulated products cost several times float32's: without hardware, asking for bfloat16 changes no bit."""
+    from sparseir.config.model import ModelConfig
+    from sparseir.train import encoding
+
+    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind="splade", max_document_length=32))
+    encoder.module.eval()
+
+    def vectors(bf16: bool, hardware: bool) -> torch.Tensor:
+        monkeypatch.setattr(encoding, "multiplies_bfloat16", lambda device: hardware)
+        encode = encoding.BatchEncoder(encoder.tokenizer, chunk_size=0, bf16=bf16)
+        with torch.no_grad():
+            return encode(encoder.document_tower, DOCUMENTS, 32)
+
+    exact = vectors(False, True)
+    assert torch.equal(vectors(True, False), exact)
+    assert not torch.equal(vectors(True, True), exact)
+
+
+def test_what_a_recipe_may_name_is_what_there_is() -> None:
+    """The names are listed once more in the config, which is checked without torch."""
+    from sparseir.config import loss, model
+    from sparseir.models.kinds import BUILDERS
+    from sparseir.train.tasks import TASKS
+    from sparseir.train.tasks.ranking import LOSSES
+
+    assert set(PENALTIES) == set(get_args(RegulariserKind))
+    assert set(TASKS) == set(get_args(loss.TaskName))
+    assert tuple(LOSSES) == loss.RANKING_LOSSES
+    assert set(BUILDERS) == set(get_args(model.EncoderKind))
+
+
+@pytest.mark.parametrize("kind", get_args(RegulariserKind))
 def test_every_regulariser_runs(base: Path, collection: Path, tmp_path: Path, kind: str) -> None:
     result = train(recipe_of(base, collection, regulariser__kind=kind, train__steps=2), tmp_path / "m")
     assert math.isfinite(result.figures["penalty"])
@@ -243,7 +283,7 @@ def test_masked_lm_then_vectors_then_ranking(base: Path, collection: Path, tmp_p
 
 def test_masked_lm_in_chunks_equals_the_whole_batch(base: Path, collection: Path) -> None:
     from sparseir.train.batches import TextBatch
-    from sparseir.train.objectives import MaskedLM
+    from sparseir.train.tasks.masked_lm import MaskedLM
 
     def loss_and_gradients(chunk_size: int) -> tuple[float, list[Any]]:
         recipe = recipe_of(base, collection, loss__objective="masked_lm", train__chunk_size=chunk_size)
@@ -320,9 +360,9 @@ def test_triples_with_scores(base: Path, collection: Path, tmp_path: Path) -> No
 def test_a_loss_that_is_not_finite_stops_with_its_batch(
     base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sparseir.train import objectives
+    from sparseir.train.tasks import ranking
 
-    monkeypatch.setattr(objectives, "info_nce", lambda scores, target, temperature: scores.sum() * float("nan"))
+    monkeypatch.setattr(ranking, "info_nce", lambda scores, target, temperature: scores.sum() * float("nan"))
     with pytest.raises(SparseIRError, match=r"loss of step 1 is not finite; the batch is in .*failed_batch\.json"):
         train(recipe_of(base, collection), tmp_path / "m")
     assert len(json.loads((tmp_path / "m" / "failed_batch.json").read_text())["queries"]) == 3
@@ -344,14 +384,14 @@ class _Full(torch.autograd.Function):
 def test_no_memory_left_gives_advice(
     base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direction: str
 ) -> None:
-    from sparseir.train import objectives
+    from sparseir.train.tasks import ranking
 
     def full(scores: Any, target: Any, temperature: float) -> Any:
         if direction == "backward":
             return _Full.apply(scores)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(objectives, "info_nce", full)
+    monkeypatch.setattr(ranking, "info_nce", full)
     with pytest.raises(SparseIRError, match=r"train\.chunk_size"):
         train(recipe_of(base, collection), tmp_path / "m")
 
@@ -383,10 +423,46 @@ def test_lambda_rises_by_optimiser_steps_not_by_forward_passes(base: Path, colle
     assert [line["lambda_document"] for line in lines] == pytest.approx([0.01, 0.04, 0.09, 0.16, 0.16])
 
 
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_the_controller_moves_once_an_optimiser_step(
+    base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
+) -> None:
+    """λ of a step is that of all its passes; the controller then sees their mean, whatever their number."""
+    from sparseir.losses.schedule import TargetSparsity
+    from sparseir.train.sparsity import Sparsity
+
+    passes: list[tuple[int, float, float]] = []  # step, λ and active dims of each forward pass
+    moves: list[tuple[float, float]] = []
+    documents, update = Sparsity.documents, TargetSparsity.update
+
+    def record_pass(self: Sparsity, weights: Any, step: int, columns: Any) -> Any:
+        penalty = documents(self, weights, step, columns)
+        passes.append((step, self.lambda_document(step), self.active_dims))
+        return penalty
+
+    def record_move(self: TargetSparsity, active_dims: float, progress: float) -> float:
+        moves.append((active_dims, progress))
+        return update(self, active_dims, progress)
+
+    monkeypatch.setattr(Sparsity, "documents", record_pass)
+    monkeypatch.setattr(TargetSparsity, "update", record_move)
+    recipe = recipe_of(
+        base, collection, train__steps=5, train__accumulate=accumulate, regulariser__target_active_dims=10.0,
+        regulariser__ramp_steps=0,
+    )  # fmt: skip
+    train(recipe, tmp_path / "m")
+    assert [step for step, _, _ in passes] == [s for s in range(1, 6) for _ in range(accumulate)]
+    assert [progress for _, progress in moves] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
+    for step, (seen, _) in enumerate(moves, 1):
+        own = [(strength, dims) for s, strength, dims in passes if s == step]
+        assert len({strength for strength, _ in own}) == 1
+        assert seen == pytest.approx(sum(dims for _, dims in own) / accumulate)
+
+
 def test_a_run_that_collapses_says_so(
     base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from sparseir.train.sparsity import Columns
+    from sparseir.train.columns import Columns
 
     monkeypatch.setattr(Columns, "active_dims", lambda self, weights: 0.2)
     train(recipe_of(base, collection, train__steps=20), tmp_path / "m")
@@ -395,24 +471,26 @@ def test_a_run_that_collapses_says_so(
 
 def test_document_frequencies_are_estimated_anew_every_so_many_steps() -> None:
     """Every 2 steps, two passes each: the first batch, then the mean since the last estimate; a sample counts for itself."""
-    from sparseir.config.regulariser import RegulariserConfig
-    from sparseir.train.sparsity import Columns, Sparsity
+    from sparseir.train.columns import Columns
+    from sparseir.train.sparsity import DocumentFrequency
 
-    sparsity = Sparsity(RegulariserConfig(kind="df_flops", df_every=2), idf=None, num_terms=3)
+    frequency = DocumentFrequency(3)
     whole = Columns(None, 3, 3)
 
     def estimate(step: int, *rows: list[float], columns: Columns = whole) -> list[float]:
-        return sparsity._document_frequency(torch.tensor(rows), columns, step).tolist()
+        penalised = frequency.of(torch.tensor(rows), columns, step, every=2)
+        assert penalised.tolist() == columns.of(frequency._frequency).tolist()
+        return frequency._frequency.tolist()
 
     assert estimate(1, [1.0, 0.0, 0.0], [2.0, 3.0, 0.0]) == [1.0, 0.5, 0.0]
     assert estimate(1, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]) == [1.0, 0.5, 0.0]
     assert estimate(2, [0.0, 0.0, 4.0], [0.0, 0.0, 4.0]) == [1.0, 0.5, 0.0]
     assert estimate(3, [0.0, 0.0, 4.0], [0.0, 0.0, 4.0]) == [0.25, 0.125, 0.5]
-    again = Sparsity(sparsity.config, idf=None, num_terms=3)
-    again.load_state_dict(sparsity.state_dict())
+    again = DocumentFrequency(3)
+    again.load_state_dict(frequency.state_dict())
     sampled = Columns(torch.tensor([1, 2]), 1, 3)  # term 1 exact, term 2 stands for the others
-    for state in (sparsity, again):
-        sparsity = state
+    for state in (frequency, again):
+        frequency = state
         assert estimate(4, [5.0], columns=sampled) == [0.25, 0.125, 0.5]
         assert estimate(5, [0.0], columns=sampled) == [0.25, 0.125, 0.5]
 
@@ -469,7 +547,7 @@ def test_collapse_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_sample_of_terms_estimates_the_whole() -> None:
     """4 exact columns and 2 of the 8 others: each sampled one stands for 4. 1·2 + 1·4 = 6 active dims."""
-    from sparseir.train.sparsity import Columns
+    from sparseir.train.columns import Columns
 
     columns = Columns(torch.tensor([0, 1, 2, 3, 7, 9]), 4, 12)
     weights = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0, 0.0]])

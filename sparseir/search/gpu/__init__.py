@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from indexer.native.queries import QueryBatch
 from sparseir.search.gpu.backends import GpuConfig
-from sparseir.search.gpu.batch import QueryBatch
 from sparseir.search.gpu.engine import GpuEngine
 from sparseir.search.gpu.postings import SegmentPostings
 

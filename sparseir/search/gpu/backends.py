@@ -8,13 +8,13 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.native.queries import QueryBatch
 from sparseir.errors import ConfigError, MissingExtraError, NativeError
-from sparseir.search.gpu.batch import QueryBatch
 from sparseir.search.gpu.head import split_head
 from sparseir.search.gpu.layout import DEFAULT_WINDOW_SHIFT, DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
@@ -42,6 +42,8 @@ class GpuConfig:
     head_terms : the most frequent terms go through tensor cores as a dense matrix (cuda only; rounded up to a multiple of
         32). 0 is none, and the default until bench/gpu/run.py has shown a gain on the device at hand.
     """
+
+    engine: ClassVar[str] = "gpu"
 
     backend: BackendName = "auto"
     device: str = "auto"

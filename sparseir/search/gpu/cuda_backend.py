@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.native.queries import QueryBatch
 from sparseir.errors import ConfigError
-from sparseir.search.gpu.batch import ORDINAL_MASK, QueryBatch, bin_shifts, pack_bits, score_bounds
+from sparseir.search.gpu.batch import ORDINAL_MASK, bin_shifts, pack_bits, score_bounds
 from sparseir.search.gpu.compiler import compiled_kernels
 from sparseir.search.gpu.cuda_task import BINS, Task
 from sparseir.search.gpu.driver import MAX_GRID, DeviceBuffer, Driver

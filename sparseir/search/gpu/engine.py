@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.index import Index
+from indexer.native.engine import NativeIndex
+from indexer.native.queries import QueryBatch, initial_thresholds, quantize_queries
 from sparseir.errors import ConfigError
+from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
 from sparseir.search.gpu.backends import Backend, GpuConfig, OpenBackend, open_backend_of
-from sparseir.search.gpu.batch import QueryBatch, decode_keys, initial_thresholds, quantize_queries
+from sparseir.search.gpu.batch import decode_keys
 from sparseir.search.gpu.index_source import cached_layout, remove_stale_layouts, segment_postings
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 from sparseir.search.gpu.windows import share_memory
-
-Allowed = Sequence[NDArray[np.bool_]]
+from sparseir.search.results import Ranking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,26 +30,36 @@ class _Segment:
     backend: Backend
 
 
-class GpuEngine:
+def open_engine(choice: str | EngineConfig, index: Index, native: NativeIndex, num_threads: int) -> GpuEngine:
+    """As `engines.open_engine`; the segments are read from their files."""
+    return GpuEngine.open(index, choice if isinstance(choice, GpuConfig) else GpuConfig())
+
+
+class GpuEngine(Engine):
     """Exact search of query batches; ordinals and scores equal the CPU engines' to the bit.
 
     Parameters
     ----------
     segments : the posting lists of each segment of the index.
     config : backend, device, memory.
+    doc_scale : weight of one impact unit.
     layouts : their device layouts, where they are built already.
     open_backend : what makes the backend of a segment; None is the choice of `config`.
     """
+
+    name = "gpu"
 
     def __init__(
         self,
         segments: Sequence[SegmentPostings],
         config: GpuConfig | None = None,
         *,
+        doc_scale: float = 1.0,
         layouts: Sequence[DeviceLayout] | None = None,
         open_backend: OpenBackend | None = None,
     ) -> None:
-        self.config = config or GpuConfig()
+        self.config, self._doc_scale = config or GpuConfig(), doc_scale
+        self._lock = threading.Lock()  # a backend has room for one batch at a time
         opener = open_backend or open_backend_of
         if layouts is None:
             layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
@@ -68,32 +81,33 @@ class GpuEngine:
             cached_layout(index, s, p, config.window_shift) for s, p in zip(index.segments, segments, strict=True)
         ]
         remove_stale_layouts(index)
-        return cls(segments, config, layouts=layouts, open_backend=open_backend)
+        return cls(segments, config, doc_scale=index.doc_scale, layouts=layouts, open_backend=open_backend)
 
-    def search_vectors(
-        self,
-        queries: SparseVectors,
-        k: int,
-        doc_scale: float,
-        allowed: Sequence[NDArray[np.uint64]] | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """As `search`, with weights as they come: (ordinals, scores as users see them, -inf where there is no hit).
+    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed = None) -> Ranking:
+        """As `Engine.search_vectors`: score = float32(float64(integer score) · doc_scale · query_scale)."""
+        batch, scales = quantize_queries(vectors)
+        ordinals, integers = self.search(batch, k, self._flags(allowed))
+        scores = (integers.astype(np.float64) * self._doc_scale * scales[:, None]).astype(np.float32)
+        return Ranking(ordinals, np.where(integers > 0, scores, np.float32(-np.inf)))
 
-        allowed : one bitmap a segment by doc_id, as `filters.allowed_documents` makes them.
-        score = float32(float64(integer score) · doc_scale · query_scale), as of every engine.
-        """
-        batch, scales = quantize_queries(queries)
-        flags = None if allowed is None else [self._flags(i, bitmap) for i, bitmap in enumerate(allowed)]
-        ordinals, integers = self.search(batch, k, flags)
-        scores = (integers.astype(np.float64) * doc_scale * scales[:, None]).astype(np.float32)
-        return ordinals, np.where(integers > 0, scores, np.float32(-np.inf))
+    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
+        """As `Engine.impacts`: scores of one query of weight 1 a term."""
+        count = len(term_ids)
+        batch = QueryBatch(indptr=np.arange(count + 1), ids=term_ids, weights=np.ones(count, np.int32))
+        return self.search(batch, 1, self._flags(document))[1][:, 0]
 
-    def _flags(self, segment: int, bitmap: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        num_docs = self._segments[segment].postings.num_docs
-        return np.unpackbits(bitmap.view(np.uint8), count=num_docs, bitorder="little").astype(np.bool_)
+    def _flags(self, allowed: Allowed) -> list[NDArray[np.bool_]] | None:
+        """Bitmaps as the backends take them, one bool a document."""
+        if allowed is None:
+            return None
+        assert isinstance(allowed, list), "the gpu engine takes no views"
+        return [
+            np.unpackbits(bitmap.view(np.uint8), count=s.postings.num_docs, bitorder="little").astype(np.bool_)
+            for s, bitmap in zip(self._segments, allowed, strict=True)
+        ]
 
     def search(
-        self, queries: QueryBatch, k: int, allowed: Allowed | None = None
+        self, queries: QueryBatch, k: int, allowed: Sequence[NDArray[np.bool_]] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The k best documents of every query by (score descending, ordinal ascending); only scores > 0 are hits.
 
@@ -136,7 +150,8 @@ class GpuEngine:
         if allowed is None:
             num_deleted = 0 if postings.deleted is None else len(postings.deleted)
             thresholds = np.maximum(thresholds, initial_thresholds(rows, postings.ladder, k, num_deleted))
-        return segment.backend.search(rows, k, thresholds, _live(postings, allowed))
+        with self._lock:
+            return segment.backend.search(rows, k, thresholds, _live(postings, allowed))
 
 
 def _best_of(

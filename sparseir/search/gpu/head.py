@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseir.search.gpu.batch import QueryBatch
+from indexer.native.queries import QueryBatch
 from sparseir.search.gpu.postings import SegmentPostings
 
 HEAD_QUERIES = 8

@@ -43,7 +43,7 @@ def layout_folder(index: Index) -> Path:
 def cached_layout(index: Index, segment: Segment, postings: SegmentPostings, window_shift: int) -> DeviceLayout:
     """The layout of a segment: mapped where an earlier start kept it, else built and kept.
 
-    A segment never changes, and its header checksum stands in the name. A folder that cannot be written costs the
+    A segment never changes, and the name holds its header checksum. A folder that cannot be written costs the
     build at every start and nothing else.
     """
     folder = layout_folder(index)

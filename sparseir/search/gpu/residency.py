@@ -129,7 +129,7 @@ class LayoutOnDevice:
         task.first_posting = int(self._layout.window_posting[first])
 
     def leave(self, number: int) -> None:
-        """The launches so far are the last that read this group: its buffer may be filled again behind them."""
+        """The launches so far are the last that read this group: its buffer may be filled again once they have ended."""
         if self.streamed:
             self._driver.call("cuEventRecord", self._done[number % 2], _DEFAULT_STREAM)
 

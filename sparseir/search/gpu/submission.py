@@ -8,40 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.native.library import library
+from indexer.native.device import LAUNCH, submit
+from indexer.native.header import DeviceBatch
 from sparseir.search.gpu.cuda_task import Task
 from sparseir.search.gpu.driver import Driver
 
 _CALLS = ("cuMemcpyHtoD_v2", "cuMemsetD8_v2", "cuLaunchKernel", "cuMemcpyDtoH_v2")
-_LAUNCH = np.dtype(
-    [
-        ("kernel", "<u8"),
-        ("blocks", "<u4"),
-        ("threads", "<u4"),
-        ("shared_bytes", "<u4"),
-        ("first_window", "<u4"),
-        ("num_windows", "<u4"),
-        ("clear", "<u4"),
-    ]
-)
-"""sir_device_launch of native/include/sparseir.h."""
-
-
-class _Batch(ctypes.Structure):
-    """sir_device_batch."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in (
-            *("queries", "queries_at", "queries_bytes", "clear_at", "clear_bytes"),
-            *("task", "first_window", "num_windows", "clear", "launches", "num_launches"),
-            *("answer", "answer_at", "answer_bytes"),
-        )
-    )
-
-
-library.sir_device_submit.restype = ctypes.c_int32
-library.sir_device_submit.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
 
 
 class Submission:
@@ -56,7 +28,7 @@ class Submission:
         self._driver, self._task, place = driver, task, ctypes.addressof(task)
         self._launches: list[tuple[int, int, int, int, int, int, int]] = []
         self._held: list[NDArray[Any]] = []
-        self._batch = _Batch(task=place)
+        self._batch = DeviceBatch(task=place)
         for name in ("first_window", "num_windows", "clear"):
             setattr(self._batch, name, place + getattr(Task, name).offset)
 
@@ -89,11 +61,11 @@ class Submission:
         NativeError : a driver call failed.
         """
         batch = self._batch
-        launches = np.array(self._launches, _LAUNCH)
+        launches = np.array(self._launches, LAUNCH)
         batch.launches, batch.num_launches = launches.ctypes.data, len(launches)
         if answer is not None:
             batch.answer, batch.answer_at, batch.answer_bytes = answer.ctypes.data, address, answer.nbytes
-        status = library.sir_device_submit(self._driver.calls(_CALLS), ctypes.addressof(batch))
+        status = submit(self._driver.calls(_CALLS), batch)
         self._driver.check(status, "a batch on the device")
         self._launches.clear()
         batch.queries_bytes = batch.clear_bytes = 0

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseir.search.gpu.batch import ORDINAL_MASK, QueryBatch
+from indexer.native.queries import QueryBatch
+from sparseir.search.gpu.batch import ORDINAL_MASK
 
 BYTES_PER_SCORE = 32
 """Working memory of one (query, document) cell: the score, its key, masks, and what topk copies."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseir.search.gpu.batch import QueryBatch
+from indexer.native.queries import QueryBatch
 from sparseir.search.gpu.tensor_search import TensorBackend
 from sparseir.search.gpu.windows import plan_groups
 

@@ -13,8 +13,8 @@ import torch
 import triton
 import triton.language as tl
 
+from indexer.native.queries import QueryBatch
 from sparseir.errors import ConfigError
-from sparseir.search.gpu.batch import QueryBatch
 from sparseir.search.gpu.forward_index import build_forward_index
 from sparseir.search.gpu.tensor_search import TensorBackend
 

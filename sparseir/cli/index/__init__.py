@@ -1,0 +1,16 @@
+"""`sparseir index …`: build, change and look at an index."""
+
+from __future__ import annotations
+
+import typer
+
+from sparseir.cli.index import build, change, look
+
+app = typer.Typer(help="Build, change and look at an index.", no_args_is_help=True)
+app.command("build")(build.build_command)
+app.command("add")(change.add_command)
+app.command("delete")(change.delete_command)
+app.command("compact")(change.compact_command)
+app.command("verify")(look.verify_command)
+app.command("inspect")(look.inspect_command)
+app.command("export")(look.export_command)

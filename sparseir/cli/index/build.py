@@ -1,0 +1,103 @@
+"""`sparseir index build`: an index out of encoded documents or of text."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from sparseir.cli.index.source import (
+    Corpus,
+    DataDir,
+    Device,
+    IndexPath,
+    Json,
+    MaxActiveDims,
+    Model,
+    Source,
+    Threads,
+    Vectors,
+    size,
+    summary,
+)
+
+
+def build_command(
+    index: IndexPath,
+    vectors: Vectors = None,
+    model: Model = None,
+    corpus: Corpus = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input or lexical.b=0.75; repeatable."
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="standard; packed: two thirds of the bytes; compact: half, no engine that bounds blocks."),
+    ] = None,
+    metadata: Annotated[str | None, typer.Option(help="Comma-separated fields that searches can filter by.")] = None,
+    memory_budget: Annotated[str | None, typer.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,
+    threads: Threads = 2,
+    max_active_dims: MaxActiveDims = None,
+    idf: Annotated[
+        str, typer.Option(help="Query weights of an inference-free model: 'model', or 'corpus' to count them here.")
+    ] = "model",
+    lexical: Annotated[
+        bool, typer.Option("--lexical", help="Add a BM25 channel of stemmed words to the model's terms.")
+    ] = False,
+    bm25: Annotated[bool, typer.Option("--bm25", help="Index the BM25 channel alone: texts, no model.")] = False,
+    language: Annotated[
+        str | None, typer.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
+    json: Json = False,
+) -> None:
+    """Build an index from encoded documents (--vectors) or from text (--corpus, with --model or --bm25)."""
+    from sparseir.cli.console import counted, emit_json
+    from sparseir.cli.outputs import parse_bytes
+
+    source = Source(vectors, model, corpus, data_dir, device)
+    source.check(max_active_dims, bm25=bm25)
+    if lexical and (bm25 or corpus is None):
+        raise typer.BadParameter(
+            "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
+        )
+    if idf not in ("model", "corpus"):
+        raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
+    if idf == "corpus" and corpus is None:
+        raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
+    from indexer.build import check_target
+    from sparseir.cli.index.settings import index_settings
+    from sparseir.encode.indexing import IndexingOptions
+
+    config, channel = index_settings(_settings(settings, metadata, layout), language, wanted=lexical or bm25)
+    options = IndexingOptions(
+        config=config,
+        lexical=channel,
+        max_active_dims=max_active_dims,
+        num_threads=threads,
+        memory_budget=parse_bytes(memory_budget) or 0,
+        overwrite=overwrite,
+        corpus_idf=idf == "corpus",
+    )
+    check_target(index, overwrite)  # before minutes of encoding, not after
+    built = source.fill(index, options)
+    if json:
+        emit_json(summary(built))
+    else:
+        sizes = f"{counted(built.num_docs, 'document')}, {counted(built.num_postings, 'posting')}"
+        print(f"{index}: {sizes}, {size(built) / 1e6:.1f} MB")
+
+
+def _settings(settings: list[str] | None, metadata: str | None, layout: str | None) -> list[str]:
+    named = [] if metadata is None else [f"metadata=[{metadata}]"]
+    named += [] if layout is None else [f"layout={layout}"]
+    for text in settings or ():
+        if not re.match(r"\s*(lexical\.)?\w+\s*=", text):
+            raise typer.BadParameter(f"--set takes KEY=VALUE with a setting of the index, not {text!r}")
+    return [text if text.lstrip().startswith("lexical.") else f"index.{text}" for text in [*(settings or ()), *named]]

@@ -1,0 +1,112 @@
+"""`sparseir index add | delete | compact`: changing an index that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparseir.cli.index.source import (
+    Corpus,
+    DataDir,
+    Device,
+    IndexPath,
+    Json,
+    MaxActiveDims,
+    Model,
+    Source,
+    Threads,
+    Vectors,
+    summary,
+)
+
+
+def add_command(
+    index: IndexPath,
+    vectors: Vectors = None,
+    model: Model = None,
+    corpus: Corpus = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace documents whose name the index has already.")
+    ] = False,
+    max_active_dims: MaxActiveDims = None,
+    threads: Threads = 2,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Add documents to an index, as one atomic commit."""
+    from indexer import open_index
+    from sparseir.cli.console import counted, emit_json
+    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.lexical.channel import BM25_KIND
+
+    opened = open_index(index)
+    before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
+    source = Source(vectors, model, corpus, data_dir, device)
+    source.check(max_active_dims, bm25=of_words)
+    options = IndexingOptions(
+        max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
+    )
+    built = source.fill(index, options)
+    if json:
+        emit_json(summary(built))
+    else:
+        print(f"{index}: {before:,} → {built.num_docs:,} documents in {counted(len(built.segments), 'segment')}")
+
+
+def delete_command(
+    index: IndexPath,
+    ids: Annotated[Path, typer.Option(help="File with one document name a line.")],
+    json: Json = False,
+) -> None:
+    """Delete documents by name; their space comes back with `compact`."""
+    from indexer import delete_documents
+    from sparseir.cli.console import counted, emit_json, note
+    from sparseir.data.lines import LineSource
+
+    report = delete_documents(index, [name for _, name in LineSource(ids).lines()])
+    if report.missing:
+        shown = ", ".join(map(str, report.missing[:5]))
+        note(
+            f"not in the index: {counted(len(report.missing), 'name')} ({shown}{' …' if len(report.missing) > 5 else ''})"
+        )
+    if json:
+        emit_json({"deleted": report.deleted, "missing": list(report.missing)})
+    else:
+        print(f"{index}: {counted(report.deleted, 'document')} deleted")
+
+
+def compact_command(
+    index: IndexPath,
+    layout: Annotated[
+        str | None, typer.Option(help="standard, packed or compact, from now on; without it the layout stays.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the merge.")] = 2,
+    memory_budget: Annotated[str | None, typer.Option(help="Working memory, e.g. 2GB.")] = None,
+    json: Json = False,
+) -> None:
+    """Merge all segments into one and give the space of deleted documents back."""
+    from dataclasses import asdict
+
+    from indexer import compact_index
+    from sparseir.cli.console import counted, emit_json, progress_bars
+    from sparseir.cli.outputs import parse_bytes
+
+    with progress_bars() as progress:
+        report = compact_index(
+            index,
+            layout=layout,
+            num_threads=threads,
+            memory_budget=parse_bytes(memory_budget) or 0,
+            progress=progress,
+        )
+    if json:
+        emit_json(asdict(report))
+    else:
+        print(
+            f"{index}: {counted(report.segments_before, 'segment')} → 1, "
+            f"{counted(report.documents_dropped, 'deleted document')} dropped, "
+            f"{report.bytes_before / 1e6:.1f} → {report.bytes_after / 1e6:.1f} MB"
+        )

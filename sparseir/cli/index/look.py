@@ -1,0 +1,132 @@
+"""`sparseir index verify | inspect | export`: looking at an index, and taking its vectors elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparseir.cli.index.source import IndexPath, Json
+
+ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
+"""Of the files export writes."""
+
+
+def verify_command(index: IndexPath, json: Json = False) -> None:
+    """Check every checksum and invariant of an index."""
+    from dataclasses import asdict
+
+    from indexer import verify_index
+    from sparseir.cli.console import counted, emit_json, progress_bars
+
+    with progress_bars() as progress:
+        report = verify_index(index, progress=progress)
+    if json:
+        emit_json(asdict(report))
+    else:
+        print(
+            f"{index}: sound; {len(report.checks)} checks over {counted(report.segments, 'segment')}, "
+            f"{counted(report.documents, 'document')}, {counted(report.postings, 'posting')}, {report.bytes / 1e6:.1f} MB"
+        )
+
+
+def inspect_command(index: IndexPath, json: Json = False) -> None:
+    """Show sizes by section, histograms, segments, deletions and origin of an index."""
+    from dataclasses import asdict
+
+    from indexer.inspect import inspect_index
+    from sparseir.cli.console import counted, emit_json, print_table, progress_bars
+
+    with progress_bars() as progress:
+        report = inspect_index(index, progress=progress)
+    if json:
+        emit_json(asdict(report))
+        return
+    print(
+        f"{index}: {counted(report.documents, 'document')} ({report.deleted:,} deleted), "
+        f"{counted(report.postings, 'posting')}, {report.bytes / 1e6:.1f} MB, {report.bits_per_posting:.1f} bits a posting, "
+        f"{counted(report.clipped, 'impact')} cut to 255"
+    )
+    origin = f"{report.encoder.name} ({report.encoder.fingerprint})" if report.encoder else "not recorded"
+    print(f"commit {report.generation}, sparseir {report.sparseir_version}, encoder {origin}")
+    sections = [
+        [name, f"{size:,}", f"{size / max(1, report.bytes):.1%}"] for name, size in report.section_bytes.items()
+    ]
+    print_table("\nsections", ["section", "bytes", "share"], sections)
+    segments = [
+        [
+            s.file,
+            f"{s.documents:,}",
+            f"{s.deleted:,}",
+            f"{s.postings:,}",
+            f"{s.bytes:,}",
+            "yes" if s.reordered else "no",
+        ]
+        for s in report.segments
+    ]
+    print_table("\nsegments", ["file", "documents", "deleted", "postings", "bytes", "reordered"], segments)
+    for title, rows in (
+        ("terms a document", report.terms_per_document),
+        ("postings a term", report.postings_per_term),
+        ("impacts", report.impacts),
+    ):
+        print_table(f"\n{title}", ["at least", "count"], [[str(low), f"{count:,}"] for low, count in rows])
+
+
+def export_command(
+    index: IndexPath,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; its ending says the format. Left out: INDEX.FORMAT.")
+    ] = None,
+    form: Annotated[str | None, typer.Option("--format", help=f"One of {', '.join(ENDINGS)}.")] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="impact: the integers 1..255 an index scores with, as Lucene and PISA need. scaled: times doc_scale. "
+            "stored: the float weights of an index built with stored_weights."
+        ),
+    ] = "impact",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that stands there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the documents of an index as vectors: Anserini JSONL, scipy .npz, Big-ANN .csr or CIFF."""
+    from typing import cast, get_args
+
+    from indexer import open_index
+    from indexer.interchange.export import Weights, export_index
+    from sparseir.cli.console import emit_json, progress_bars
+    from sparseir.cli.outputs import check_output
+
+    target = _target(index, output, form)
+    if weights not in get_args(Weights):
+        raise typer.BadParameter(f"--weights is {weights!r}; expected one of {', '.join(get_args(Weights))}")
+    check_output(target, overwrite=overwrite)
+    opened = open_index(index)
+    with progress_bars() as progress:
+        written = export_index(opened, target, weights=cast(Weights, weights), progress=progress)
+    if json:
+        emit_json(
+            {
+                "output": str(target),
+                "documents": written.num_rows,
+                "postings": written.nnz,
+                "weights": weights,
+                "doc_scale": opened.doc_scale,
+            }
+        )
+    else:
+        scale = f"; weight = impact * {opened.doc_scale!r}" if weights == "impact" else ""
+        print(f"{target}: {written.num_rows:,} documents, {written.nnz:,} postings{scale}")
+
+
+def _target(index: Path, output: Path | None, form: str | None) -> Path:
+    if form is not None and form not in ENDINGS:
+        raise typer.BadParameter(f"--format is {form!r}; expected one of {', '.join(ENDINGS)}")
+    if output is None:
+        if form is None:
+            raise typer.BadParameter("give --output FILE or --format FORMAT")
+        return index.with_name(f"{index.resolve().name}.{form}")
+    if not output.name.lower().endswith(tuple(f".{e}" for e in ((form,) if form else ENDINGS))):
+        raise typer.BadParameter(f"{output} does not end in {f'.{form}' if form else ', '.join(ENDINGS)}")
+    return output

@@ -1,0 +1,104 @@
+"""Where the documents of `build` and `add` come from: encoded ones, or text and the model that encodes it, if any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from indexer import Index
+    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.models.encoder import SparseEncoder
+
+IndexPath = Annotated[Path, typer.Argument(help="Folder of the index.")]
+Vectors = Annotated[Path | None, typer.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
+Model = Annotated[str | None, typer.Option(help="Encoder of the documents: model folder or hub id.")]
+Corpus = Annotated[
+    str | None, typer.Option(help="Documents to encode: BEIR folder, zip or name, or corpus.jsonl[.gz].")
+]
+MaxActiveDims = Annotated[int | None, typer.Option(min=1, help="Keep the heaviest terms of each document.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the build.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda, for encoding.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was given of --vectors, --model, --corpus and their companions."""
+
+    vectors: Path | None
+    model: str | None
+    corpus: str | None
+    data_dir: Path | None
+    device: str
+
+    def check(self, max_active_dims: int | None, *, bm25: bool) -> None:
+        """Refuse what names no source, or two.
+
+        Parameters
+        ----------
+        bm25 : the index is one of words alone.
+
+        Raises
+        ------
+        typer.BadParameter
+        """
+        given = self.vectors is not None, self.corpus is not None
+        if bm25 and (self.model is not None or not given[1] or max_active_dims is not None):
+            raise typer.BadParameter(
+                "a BM25 index is made of texts alone: give --corpus INPUT, and no --model, --vectors or --max-active-dims"
+            )
+        if given[0] == given[1] or (given[1] and self.model is None and not bm25):
+            raise typer.BadParameter(
+                "give --vectors FILE (with --model MODEL to take its query side along), --model MODEL and --corpus INPUT, "
+                "or --bm25 and --corpus INPUT"
+            )
+        if given[0] and max_active_dims is not None:
+            raise typer.BadParameter(
+                "--max-active-dims is for encoding; of vectors, build keeps N terms by --set prune_terms=N"
+            )
+
+    def fill(self, index: Path, options: IndexingOptions) -> Index:
+        """Write the documents into an index, with a progress bar; what the index has to say goes to stderr."""
+        from sparseir.cli.console import note, progress_bars
+        from sparseir.encode.indexing import index_documents, index_vectors
+
+        encoder = self._encoder()
+        with progress_bars() as progress:
+            if self.vectors is not None:
+                built = index_vectors(index, self.vectors, options=options, encoder=encoder, progress=progress)
+            else:
+                from sparseir.data import read_corpus
+
+                assert self.corpus is not None
+                documents = read_corpus(self.corpus, self.data_dir)
+                built = index_documents(index, encoder, documents, options=options, progress=progress).index
+        for line in built.notes:
+            note(line)
+        return built
+
+    def _encoder(self) -> SparseEncoder | None:
+        if self.model is None:
+            return None
+        from sparseir.models.encoder import SparseEncoder
+
+        return SparseEncoder.load(self.model, device=self.device)
+
+
+def summary(built: Index) -> dict[str, object]:
+    """What --json prints of an index that was written."""
+    return {
+        "index": str(built.path),
+        "documents": built.num_docs,
+        "postings": built.num_postings,
+        "bytes": size(built),
+    }
+
+
+def size(built: Index) -> int:
+    """Bytes of all files of an index."""
+    return sum(f.stat().st_size for f in built.path.rglob("*") if f.is_file())

@@ -1,0 +1,67 @@
+"""`sparseir serve`: indexes behind HTTP, and the page that shows why a hit is a hit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve_command(
+    indexes: Annotated[list[str], typer.Argument(metavar="INDEX…", help="Folders of indexes, or NAME=FOLDER.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of searches.")] = 2,
+    engine: Annotated[str, typer.Option(help="Engine of requests that name none.")] = "auto",
+    model: Annotated[
+        str | None, typer.Option(help="Encodes queries where an index carries no query side, and new documents.")
+    ] = None,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Let clients add, replace and delete documents.")
+    ] = False,
+    api_key_file: Annotated[Path | None, typer.Option(help="API keys, one a line.")] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve other machines without API keys; with keys, leave it out.")
+    ] = False,
+    origins: Annotated[
+        list[str] | None, typer.Option("--cors", metavar="ORIGIN", help="Let pages of this origin call; repeatable.")
+    ] = None,
+    request_log: Annotated[str | None, typer.Option(help="File for one JSON object a request; - for stdout.")] = None,
+    log_queries: Annotated[bool, typer.Option("--log-queries", help="With the texts of queries.")] = False,
+    max_k: Annotated[int, typer.Option(min=1, help="Hits a query, at most.")] = 1000,
+    max_in_flight: Annotated[int, typer.Option(min=1, help="Searches that wait or run, at most.")] = 64,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a search may take.")] = 10.0,
+    reload_seconds: Annotated[float, typer.Option(min=0.01, help="Between looks for new commits.")] = 1.0,
+) -> None:
+    """Serve indexes over HTTP: search, explanations, documents, metrics, and a page at /."""
+    import os
+
+    from sparseir.cli.console import note
+    from sparseir.errors import ConfigError
+    from sparseir.serve.settings import KEY_VARIABLE, Limits, ServeSettings, named_folders, read_keys
+
+    keys, warnings = read_keys(api_key_file, os.environ.get(KEY_VARIABLE))
+    if no_auth and keys:
+        raise ConfigError("--no-auth serves everybody, and API keys are set; give one of them")
+    for line in warnings:
+        note(f"warning: {line}")
+    settings = ServeSettings(
+        indexes=named_folders(indexes),
+        host=host,
+        port=port,
+        threads=threads,
+        engine=engine,
+        model=model,
+        writable=writable,
+        keys=keys,
+        open_to_all=no_auth,
+        origins=tuple(origins or ()),
+        request_log=request_log,
+        log_queries=log_queries,
+        reload_seconds=reload_seconds,
+        limits=Limits(k=max_k, in_flight=max_in_flight, seconds=timeout),
+    )
+    from sparseir.serve.server import serve
+
+    serve(settings, announce=lambda address: note(f"serving {', '.join(settings.indexes)} at {address}"))

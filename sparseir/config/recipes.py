@@ -1,0 +1,52 @@
+"""The recipes that ship, by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from sparseir.errors import ConfigError
+
+RECIPE_FILE = "recipe.yaml"
+"""What a model folder calls the recipe it was trained by."""
+
+
+def recipe_names() -> list[str]:
+    """What `sparseir train` and `load_recipe` take in place of a path."""
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
+
+
+def describe(name: str) -> str:
+    """The first sentence of a recipe's opening comment."""
+    comment = re.match(r"(#.*\n)*", (_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+    text = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", text)[0]
+
+
+def recipe_path(given: str | Path) -> Path:
+    """The file of a recipe: of a name, a file, or a model folder.
+
+    What ends in .yaml or holds a slash is a path, anything else the name of a recipe that ships, whatever files the
+    current folder has: `scifact` means the same everywhere, and `./scifact` is the file.
+
+    Raises
+    ------
+    ConfigError : no recipe has this name; the message lists those there are.
+    """
+    text, path = str(given), Path(given)
+    if isinstance(given, str) and "/" not in text and not text.endswith((".yaml", ".yml")):
+        names = recipe_names()
+        if text not in names:
+            close = difflib.get_close_matches(text, names, n=1)
+            hint = f"; did you mean {close[0]!r}" if close else ""
+            hint = f"; for what is here under this name say ./{text}" if path.exists() else hint
+            raise ConfigError(f"no recipe {text!r}; there are {', '.join(names)}{hint}")
+        return _folder() / f"{text}.yaml"
+    return path / RECIPE_FILE if path.is_dir() else path
+
+
+def _folder() -> Path:
+    """Inside the package where it was installed from a wheel, at the top of a checkout."""
+    installed = Path(__file__).parents[1] / "configs"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "configs"

@@ -1,0 +1,58 @@
+"""What an encoder of any kind is made of: what builds, reads or writes one needs nothing that encodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparseir.config.model import ModelConfig
+from sparseir.models.backbone import max_tokens
+from sparseir.models.query_table import QueryTable
+from sparseir.models.tokenize import TextTokenizer
+from sparseir.models.towers import StaticQueryTower, Tower
+
+NO_LIMIT = 1 << 20
+"""Tokens of a text nobody cuts."""
+
+
+@dataclass(eq=False)
+class EncoderParts:
+    """Two towers and the tokenizer of both.
+
+    Parameters
+    ----------
+    config : what it is.
+    tokenizer : of both sides.
+    document_tower, query_tower : (B, V) weights from token features, one object where the sides share it; see
+        `towers.Tower`.
+    """
+
+    config: ModelConfig
+    tokenizer: TextTokenizer
+    document_tower: Tower
+    query_tower: Tower
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind
+
+    @property
+    def num_terms(self) -> int:
+        """Size of the vocabulary of the vectors."""
+        return self.document_tower.num_terms
+
+    @property
+    def query_table(self) -> QueryTable | None:
+        """The query side without torch, for encoders whose queries are looked up; None where a network reads them."""
+        if not isinstance(self.query_tower, StaticQueryTower):
+            return None
+        return QueryTable(self.tokenizer.uncut(), self.query_tower.table().detach().cpu().numpy())
+
+    def document_length(self, asked: int | None = None) -> int:
+        """Tokens of a document that are read: `asked` or `config.max_document_length`, as far as the network reaches."""
+        return min(asked or self.config.max_document_length, max_tokens(self.document_tower) or NO_LIMIT)
+
+    def query_length(self, asked: int | None = None) -> int:
+        """Tokens of a query that are read; without `asked`, all of them where queries are looked up in a table."""
+        if self.query_tower.looked_up:
+            return asked or NO_LIMIT
+        return min(asked or self.config.max_query_length, max_tokens(self.query_tower) or NO_LIMIT)

@@ -1,0 +1,100 @@
+"""What the routes of a running service share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from sparseir.serve.indexes import Catalogue, ServedIndex
+from sparseir.serve.journal import Journal
+from sparseir.serve.metrics import Metrics
+from sparseir.serve.settings import ServeSettings
+from sparseir.serve.workers import Workers
+from sparseir.serve.writing import Writer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """A running service.
+
+    Attributes
+    ----------
+    searches, writes : threads for either; writes have one.
+    ready : requests are welcome: after the start, until the stop.
+    """
+
+    settings: ServeSettings
+    catalogue: Catalogue
+    writer: Writer
+    journal: Journal
+    metrics: Metrics
+    searches: Workers
+    writes: Workers
+    ready: bool = False
+
+    @classmethod
+    def open(cls, settings: ServeSettings) -> Service:
+        """Open every index, and the model where documents are to be encoded.
+
+        Raises
+        ------
+        SparseIRError : an index, a model or the request log that cannot be opened.
+        """
+        opened = {
+            name: ServedIndex(name, path, engine=settings.engine, threads=settings.threads, model=settings.model)
+            for name, path in settings.indexes.items()
+        }
+        encoder = None
+        if settings.writable and settings.model is not None:
+            from sparseir.models.encoder import SparseEncoder
+
+            encoder = SparseEncoder.load(settings.model)
+        limits = settings.limits
+        return cls(
+            settings=settings,
+            catalogue=Catalogue(opened),
+            writer=Writer(encoder),
+            journal=Journal(settings.request_log, queries=settings.log_queries),
+            metrics=Metrics(),
+            searches=Workers(settings.threads, waiting=limits.in_flight, seconds=limits.seconds, what="search"),
+            writes=Workers(1, waiting=limits.writes, seconds=None, what="write"),
+        )
+
+    async def watch(self) -> None:
+        """Take new commits of other processes as they come."""
+        while True:
+            await asyncio.sleep(self.settings.reload_seconds)
+            for served in self.catalogue.indexes.values():
+                await asyncio.to_thread(self._refresh, served)
+
+    @staticmethod
+    def _refresh(served: ServedIndex) -> None:
+        try:
+            if served.refresh():
+                logger.info("index %s: commit %d", served.name, served.current.generation)
+        except Exception:  # the commit before goes on answering; the next look may find a sound one
+            logger.exception("index %s: its new commit cannot be opened", served.name)
+
+    @contextlib.asynccontextmanager
+    async def running(self):  # type: ignore[no-untyped-def]
+        """From the start to the stop, which waits for every write that was accepted."""
+        watch = asyncio.create_task(self.watch())
+        self.ready = True
+        try:
+            yield
+        finally:
+            self.ready = False
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+            await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Finish what was accepted."""
+        self.writes.close()
+        self.searches.close()
+        self.journal.__exit__(None, None, None)

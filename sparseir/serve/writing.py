@@ -1,0 +1,124 @@
+"""Documents in and out of served indexes: one write at a time, durable before it is acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexer import SparseVectors, add_documents, delete_documents
+from sparseir.data.records import Document
+from sparseir.serve.faults import ApiError, bad_request
+from sparseir.serve.indexes import ServedIndex
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDocument:
+    """A document of a write: its text, for the model to encode, or its vector.
+
+    Parameters
+    ----------
+    docno : outside name. title, text, fields : stored.
+    term_ids, weights : the vector; both None where the text is to be encoded.
+    """
+
+    docno: str
+    title: str = ""
+    text: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    term_ids: list[int] | None = None
+    weights: list[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did; `generation` is of the commit that answers from now on."""
+
+    generation: int
+    documents: int
+    missing: tuple[str, ...] = ()
+
+
+class Writer:
+    """Writes for the service. Its methods run on the one thread of the writer.
+
+    Parameters
+    ----------
+    encoder : encodes texts, or None.
+    """
+
+    def __init__(self, encoder: SparseEncoder | None) -> None:
+        self._encoder = encoder
+
+    def put(self, served: ServedIndex, documents: Sequence[NewDocument], *, replace: bool) -> Written:
+        """Add documents as one commit, all or none of them.
+
+        Raises
+        ------
+        ApiError : 409, a name is taken and nothing was said of replacing; 400, documents that cannot be indexed.
+        """
+        self._check(served, documents, replace=replace)
+        vectors = self._vectors(served, documents)
+        from sparseir.encode.indexing import encoder_entry, stored_fields
+
+        records = [Document(d.docno, d.text, d.title, d.fields) for d in documents]
+        index = add_documents(
+            served.path,
+            vectors,
+            docnos=[r.docno for r in records],
+            fields=[stored_fields(r) for r in records],
+            replace_existing=replace,
+            encoder=None
+            if self._encoder is None or documents[0].term_ids is not None
+            else encoder_entry(self._encoder),
+        )
+        served.refresh()
+        return Written(index.generation, len(documents))
+
+    def delete(self, served: ServedIndex, docnos: Sequence[str]) -> Written:
+        """Delete documents by name; those that are not there are named."""
+        report = delete_documents(served.path, list(docnos))
+        served.refresh()
+        return Written(served.current.generation, report.deleted, tuple(map(str, report.missing)))
+
+    def _check(self, served: ServedIndex, documents: Sequence[NewDocument], *, replace: bool) -> None:
+        names: dict[str, int] = {}
+        for number, document in enumerate(documents):
+            if document.docno in names:
+                first = names[document.docno]
+                raise bad_request("documents", f"{first} and {number} are both named {document.docno[:200]!r}")
+            names[document.docno] = number
+        if len({d.term_ids is None for d in documents}) > 1:
+            raise bad_request("documents", "some have vectors and some do not; send them in two requests")
+        if replace:
+            return
+        served.refresh()
+        taken = np.flatnonzero(served.current.main.index.ordinals(list(names)) >= 0)
+        if len(taken):
+            name = documents[int(taken[0])].docno
+            raise ApiError(
+                409, "exists", f"documents: {name[:200]!r} is in the index already; send 'replace': true", field="docno"
+            )
+
+    def _vectors(self, served: ServedIndex, documents: Sequence[NewDocument]) -> SparseVectors:
+        num_terms = served.current.main.index.num_terms
+        if documents[0].term_ids is not None:
+            for number, document in enumerate(documents):
+                largest = max(document.term_ids or (), default=0)
+                if largest >= num_terms:
+                    raise bad_request("documents", f"{number}: term id {largest}; the vocabulary is 0..{num_terms - 1}")
+            ids = [t for d in documents for t in d.term_ids or ()]
+            weights = [w for d in documents for w in d.weights or ()]
+            indptr = np.concatenate([[0], np.cumsum([len(d.term_ids or ()) for d in documents])])
+            arrays = np.array(ids, np.uint32), np.array(weights, np.float32)
+            return SparseVectors.from_arrays(indptr, *arrays, num_terms, source="documents")
+        if self._encoder is None:
+            raise ApiError(
+                400, "no_encoder", "documents: the service was started without --model; send a 'vector' for each"
+            )
+        return self._encoder.encode_documents([Document(d.docno, d.text, d.title).content for d in documents])

@@ -1,0 +1,225 @@
+"""Ranking: queries against their candidates, scored by their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from indexer.progress import Progress
+from sparseir.config.recipe import Recipe
+from sparseir.errors import ConfigError, DataError
+from sparseir.losses.csr import reconstruction
+from sparseir.losses.ranking import info_nce, kl_divergence, margin_mse, triplet
+from sparseir.models.coil import CoilTower, coil_scores
+from sparseir.models.csr import CsrTower
+from sparseir.models.encoder import SparseEncoder
+from sparseir.models.parts import NO_LIMIT
+from sparseir.train.collection import TrainingSet
+from sparseir.train.columns import Columns
+from sparseir.train.idf import corpus_idf
+from sparseir.train.negatives import Negatives
+from sparseir.train.objective import Objective
+from sparseir.train.parallel import gather_rows, own_share, world
+from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
+from sparseir.train.teachers import BM25Teacher, DenseTeacher, load_teacher
+
+_EXCLUDED = -1e4  # the score of a candidate that does not count; finite, so that softmax rows stay finite
+
+
+def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[Objective, RankingBatches]:
+    """The objective and its batches.
+
+    Raises
+    ------
+    ConfigError : keys that do not fit the encoder.
+    DataError : no query to learn from, or faults in the data.
+    """
+    training = TrainingSet.read(recipe.data)
+    idf = corpus_idf(recipe, encoder, training.texts)
+    chosen = encoder.query_tower.looked_up and encoder.document_tower.takes_terms
+    if recipe.train.sampled_terms is not None and not chosen:
+        raise ConfigError("train.sampled_terms: needs queries that are looked up (inference_free, splade_doc)")
+    objective = TokenRanking if encoder.document_tower.needs_rerank else Ranking
+    return objective(encoder, recipe, idf), _batches(recipe, training, encoder, progress)
+
+
+def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
+    if not training.queries and not training.title_queries:
+        raise DataError("data: no query to learn from; give data.split judgements, data.triples or title_queries")
+    progress("teachers", 0, None)
+    device = str(encoder.device)
+    names = {*recipe.loss.teachers, *(("bm25",) if "bm25" in recipe.data.negatives else ())}
+    teachers = {name: load_teacher(name, training, recipe.loss, device=device) for name in sorted(names)}
+    dense = next((t for t in teachers.values() if isinstance(t, DenseTeacher)), None)
+    if dense is None and ("dense" in recipe.data.negatives or recipe.data.neighbour_batches):
+        dense = DenseTeacher(training, recipe.model.base, device=device, max_length=recipe.loss.teacher_length)
+    bm25 = teachers.get("bm25") if "bm25" in recipe.data.negatives else None
+    assert bm25 is None or isinstance(bm25, BM25Teacher)
+    return RankingBatches(
+        training,
+        recipe,
+        teachers=[teachers[name] for name in recipe.loss.teachers],
+        negatives=Negatives(
+            training, recipe.data, bm25=bm25, dense=dense if "dense" in recipe.data.negatives else None
+        ),
+        neighbours=dense if recipe.data.neighbour_batches else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Scores of the documents each query is held against.
+
+    Parameters
+    ----------
+    scores : (Q, N), of every document of the batch, or of the query's own C alone.
+    teacher : (Q, N), or None without teachers.
+    known : bool (Q, N), true where a document answers the query.
+    target : int64 (Q,), the column of each query's positive.
+    own : int64 (Q, C), the columns of the query's own documents, its positive first.
+    """
+
+    scores: Tensor
+    teacher: Tensor | None
+    known: Tensor
+    target: Tensor
+    own: Tensor
+
+    @property
+    def taught(self) -> Tensor:
+        assert self.teacher is not None  # LossConfig sees to it
+        return self.teacher
+
+    def negatives(self, margin: float) -> Tensor:
+        """bool (Q, N): each query's target, and what may be called negative: no judged positive, no likely one.
+
+        A document is a likely positive when its teacher score reaches `margin` times the target's.
+        """
+        rows = torch.arange(len(self.target), device=self.target.device)
+        allowed = ~self.known
+        if self.teacher is not None:
+            allowed &= self.teacher < self.teacher[rows, self.target].unsqueeze(1) * margin
+        allowed[rows, self.target] = True
+        return allowed
+
+
+def _candidates(scores: Tensor, batch: RankingBatch, each: int, *, in_batch: bool) -> Candidates:
+    device = scores.device
+    known = batch.known.to(device)
+    teacher = None if batch.teacher is None else batch.teacher.to(device)
+    first = torch.arange(len(scores), device=device) * each
+    own = torch.arange(each, device=device) + first[:, None]
+    if in_batch:
+        return Candidates(scores, teacher, known, first, own)
+    return Candidates(scores, teacher, known.gather(1, own), torch.zeros_like(first), own - first[:, None])
+
+
+def _info_nce(candidates: Candidates, recipe: Recipe) -> Tensor:
+    allowed = candidates.negatives(recipe.data.false_negative_margin)
+    scores = candidates.scores.masked_fill(~allowed, _EXCLUDED)
+    return info_nce(scores, candidates.target, temperature=recipe.loss.temperature)
+
+
+def _kl(candidates: Candidates, recipe: Recipe) -> Tensor:
+    return kl_divergence(candidates.scores, candidates.taught)
+
+
+def _margin_mse(candidates: Candidates, recipe: Recipe) -> Tensor:
+    ours, theirs = (scores.gather(1, candidates.own) for scores in (candidates.scores, candidates.taught))
+    return margin_mse(ours, theirs, all_pairs=recipe.loss.margin_mse_all_pairs)
+
+
+def _triplet(candidates: Candidates, recipe: Recipe) -> Tensor:
+    own = candidates.scores.gather(1, candidates.own)
+    return triplet(own[:, :1], own[:, 1:])
+
+
+LOSSES: dict[str, Callable[[Candidates, Recipe], Tensor]] = {
+    "info_nce": _info_nce,
+    "kl": _kl,
+    "margin_mse": _margin_mse,
+    "triplet": _triplet,
+}
+"""By the key of the `loss` section that holds their weight; a loss of weight 0 is not computed."""
+
+
+class Ranking(Objective):
+    """Queries against their candidates: InfoNCE, KL, MarginMSE and triplet, by weight, plus sparsity on both sides."""
+
+    _counted = 0
+    """The step the latents of csr have been counted for."""
+
+    def forward(self, batch: RankingBatch) -> Tensor:
+        columns = self._columns(self._query_terms(batch), batch.number)
+        queries, documents, scores = self._score(batch, columns)
+        grouped = documents.view(len(batch.queries), -1, documents.shape[-1])
+        ranking = self._ranking(scores, batch, grouped.shape[1])
+        if self.recipe.loss.reconstruction:
+            ranking = ranking + self._reconstruction(batch)
+        read = None if self.encoder.query_tower.looked_up else queries
+        return self._with_penalty(ranking, grouped, columns, read)
+
+    def _score(self, batch: RankingBatch, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of queries and of documents, and scores: (Q, Q·C) in the batch, else (Q, C)."""
+        queries = self._queries(batch.queries, columns.terms)
+        documents = self._documents(batch.documents, columns.terms)
+        if self.recipe.loss.in_batch:
+            return queries, documents, queries @ documents.T
+        grouped = documents.view(len(queries), -1, documents.shape[-1])
+        return queries, documents, torch.einsum("qv,qcv->qc", queries, grouped)
+
+    def _query_terms(self, batch: RankingBatch) -> NDArray[np.int64]:
+        if self.recipe.train.sampled_terms is None:
+            return np.zeros(0, np.int64)
+        return np.unique(np.concatenate([[0], *self.encoder.tokenizer.rows(batch.queries, NO_LIMIT)]).astype(np.int64))
+
+    def _ranking(self, scores: Tensor, batch: RankingBatch, each: int) -> Tensor:
+        candidates = _candidates(scores, batch, each, in_batch=self.recipe.loss.in_batch)
+        parts = {
+            name: weight * loss(candidates, self.recipe)
+            for name, loss in LOSSES.items()
+            if (weight := getattr(self.recipe.loss, name))
+        }
+        self.figures = {name: float(part.detach()) for name, part in parts.items()}
+        return torch.stack(list(parts.values())).sum()
+
+    def _reconstruction(self, batch: RankingBatch) -> Tensor:
+        """What a sparse autoencoder's codes leave of the dense embeddings of the batch's documents."""
+        tower = self.encoder.document_tower
+        if not isinstance(tower, CsrTower):
+            raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
+        texts = batch.documents[own_share(len(batch.documents))]
+        features = self.encoder.tokenizer(texts, self._document_length)
+        dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
+        # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
+        codes = tower.autoencoder.codes(gather_rows(dense, len(batch.documents)), new_step=self.step != self._counted)
+        self._counted = self.step
+        loss = self.recipe.loss.reconstruction * reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
+        self.figures["reconstruction"] = float(loss.detach())
+        return loss / world()[1]
+
+
+class TokenRanking(Ranking):
+    """`Ranking` by the exact score of COIL's token vectors; sparsity is that of their norms, which the index holds."""
+
+    def _score(self, batch: RankingBatch, columns: Columns) -> tuple[Tensor, Tensor, Tensor]:
+        sides = (
+            (self.encoder.query_tower, batch.queries, self.encoder.query_length()),
+            (self.encoder.document_tower, batch.documents, self._document_length),
+        )
+        norms, tokens = [], []
+        for tower, texts, length in sides:
+            assert isinstance(tower, CoilTower)
+            vectors, features = self._encode.token_vectors(tower, texts, length)
+            norms.append(tower.norms(vectors, features))
+            tokens.append(tower.counted(vectors, features))
+        scores = coil_scores(*tokens)
+        if not self.recipe.loss.in_batch:
+            each = len(batch.documents) // len(batch.queries)
+            scores = torch.stack([row[i * each : (i + 1) * each] for i, row in enumerate(scores)])
+        return norms[0], norms[1], scores

@@ -1,0 +1,145 @@
+"""Batches of queries and their candidates; a batch is a function of the seed and its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from sparseir.config.recipe import Recipe
+from sparseir.losses.ensemble import ensemble_scores
+from sparseir.train.batches import Shuffle
+from sparseir.train.collection import TrainingQuery, TrainingSet
+from sparseir.train.negatives import Negatives
+from sparseir.train.teachers import DenseTeacher, Teacher
+
+
+@dataclass(slots=True)
+class RankingBatch:
+    """Queries and their candidates.
+
+    Parameters
+    ----------
+    number : of the batch; seeds what is drawn for it.
+    queries : Q texts.
+    documents : Q·C texts, C for each query, its positive first.
+    known : bool (Q, Q·C), true where a document answers a query, whoever brought it.
+    teacher : float32 (Q, Q·C) or (Q, C), as loss.in_batch says; None without teachers.
+    """
+
+    number: int
+    queries: list[str]
+    documents: list[str]
+    known: Tensor
+    teacher: Tensor | None
+
+    def describe(self) -> dict[str, Any]:
+        """What a failed run saves of it."""
+        return {"number": self.number, "queries": self.queries, "documents": self.documents}
+
+
+class RankingBatches(TorchDataset[RankingBatch]):
+    """Queries with a positive and hard negatives, scored by the teachers.
+
+    Parameters
+    ----------
+    teachers : of `loss.teachers`, in order.
+    neighbours : embeds the queries for `data.neighbour_batches`.
+    """
+
+    def __init__(
+        self,
+        training: TrainingSet,
+        recipe: Recipe,
+        *,
+        teachers: Sequence[Teacher] = (),
+        negatives: Negatives | None = None,
+        neighbours: DenseTeacher | None = None,
+    ) -> None:
+        self._training = training
+        self._loss = recipe.loss
+        self._num_batches = recipe.train.num_batches
+        self._seed = recipe.train.seed
+        self._teachers = teachers
+        self._negatives = negatives or Negatives(training, recipe.data)
+        batch_size = recipe.train.batch_size
+        titles = round(batch_size * recipe.data.title_queries) if training.title_queries else 0
+        if not training.queries:
+            titles = batch_size
+        self._sources = [
+            _Source(pool, count, self._seed + 1 + number, neighbours)
+            for number, (pool, count) in enumerate(
+                ((training.queries, batch_size - titles), (training.title_queries, titles))
+            )
+            if count
+        ]
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Every document of the training set."""
+        return self._training.texts
+
+    def __len__(self) -> int:
+        return self._num_batches
+
+    def __getitem__(self, number: int) -> RankingBatch:
+        rng = np.random.default_rng([self._seed, number])
+        queries = [query for source in self._sources for query in source.take(number)]
+        places: list[int] = []
+        for query in queries:
+            positive = query.positives[int(rng.integers(len(query.positives)))]
+            places += [positive, *self._negatives.draw(query, rng)]
+        answers = [frozenset(query.positives) for query in queries]
+        known = torch.tensor([[place in own for place in places] for own in answers])
+        return RankingBatch(
+            number,
+            [query.text for query in queries],
+            [self._training.texts[place] for place in places],
+            known,
+            self._teach(queries, places),
+        )
+
+    def _teach(self, queries: list[TrainingQuery], places: list[int]) -> Tensor | None:
+        if not self._teachers:
+            return None
+        each = len(places) // len(queries)
+        parts = []
+        for teacher in self._teachers:
+            if self._loss.in_batch:
+                scores = teacher.scores(queries, places)
+            else:
+                scores = np.concatenate(
+                    [teacher.scores([q], places[i * each : (i + 1) * each]) for i, q in enumerate(queries)]
+                )
+            parts.append(torch.from_numpy(scores))
+        if not self._loss.teacher_normalise:
+            return parts[0].float()
+        return ensemble_scores(parts, scale=self._loss.teacher_scale)
+
+
+class _Source:
+    """Queries of one pool for each batch: shuffled, or a few shuffled seeds with their nearest neighbours."""
+
+    _NEIGHBOURS = 8
+
+    def __init__(self, pool: list[TrainingQuery], count: int, seed: int, neighbours: DenseTeacher | None) -> None:
+        self._pool = pool
+        self._count = min(count, len(pool))
+        self._shuffle = Shuffle(len(pool), seed)
+        self._vectors = None if neighbours is None else neighbours.query_vectors([q.text for q in pool])
+
+    def take(self, number: int) -> list[TrainingQuery]:
+        if self._vectors is None:
+            chosen = self._shuffle.take(number * self._count, self._count)
+            return [self._pool[i] for i in dict.fromkeys(chosen)]
+        chosen = []
+        seeds = -(-self._count // self._NEIGHBOURS)
+        for seed in self._shuffle.take(number * seeds, seeds):
+            near = np.argsort(-(self._vectors @ self._vectors[seed]), kind="stable")[: 2 * self._NEIGHBOURS]
+            chosen += [seed, *[int(i) for i in near if i != seed][: self._NEIGHBOURS - 1]]
+        return [self._pool[i] for i in list(dict.fromkeys(chosen))[: self._count]]
