@@ -61,6 +61,10 @@ class Analyzer:
             return _WORD.findall(text)
         return [word for word in marked_word.findall(text) if len(word) > 1]
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where the words are in a text as it is written, (start, end) each; `words` of such a piece says which."""
+        return [match.span() for match in _marks()[1].finditer(text) if match.end() > match.start() + 1]
+
     def stem(self, word: str) -> str | None:
         """What a word is counted as; None for a stop word."""
         if word in self.stop_words:

@@ -40,19 +40,63 @@ class LengthStatistics:
 
     documents, words : of all documents ever added; deletions are not taken off.
     average : that weights are made with; fixed by the first documents.
+    current : what the average of all documents ever added is.
     """
 
     documents: int = 0
     words: int = 0
     average: float = 0.0
 
+    @property
+    def current(self) -> float:
+        return self.words / self.documents if self.words else 0.0
+
     def with_lengths(self, documents: int, words: int) -> LengthStatistics:
         return LengthStatistics(documents=self.documents + documents, words=self.words + words, average=self.average)
 
     def fixed(self) -> LengthStatistics:
         """With the average of now, where there is none yet."""
-        average = self.average or (self.words / self.documents if self.words else 0.0)
-        return LengthStatistics(documents=self.documents, words=self.words, average=average)
+        return LengthStatistics(documents=self.documents, words=self.words, average=self.average or self.current)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelState:
+    """What lexical.json says of a channel.
+
+    config : as it was built, the stop words of its language spelt out. first_term : id of stem 0. num_stems : known stems.
+    full_weight : weight of a factor of 1 in a document. lengths : statistics so far.
+    """
+
+    config: LexicalConfig
+    first_term: int
+    num_stems: int
+    full_weight: float
+    lengths: LengthStatistics
+
+    @classmethod
+    def load(cls, folder: Path) -> ChannelState:
+        """Read the file in a query side.
+
+        Raises
+        ------
+        DataError : it is missing or damaged.
+        """
+        try:
+            content = json.loads((folder / CHANNEL_FILE).read_text(encoding="utf-8"))
+            if content["format"] != _FORMAT or content["version"] != _VERSION:
+                raise DataError(
+                    f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"
+                )
+            names = ("language", "stop_words", "k1", "b", "alpha")
+            return cls(
+                config=LexicalConfig(**{**{n: content[n] for n in names}, "stop_words": tuple(content["stop_words"])}),
+                first_term=content["first_term"],
+                num_stems=content["num_stems"],
+                full_weight=float(content["full_weight"]),
+                lengths=LengthStatistics(**content["lengths"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            raise DataError(f"the lexical channel is damaged: {error!r}", path=folder / CHANNEL_FILE) from error
 
 
 class LexicalChannel:
@@ -117,6 +161,12 @@ class LexicalChannel:
         weights = (factors * self.full_weight).astype(np.float32)
         return _side_by_side(learned, SparseVectors(words.indptr, terms, weights, self.num_terms))
 
+    def terms_of(self, text: str) -> set[int]:
+        """The channel's terms in a text; words that no document had give none."""
+        stems = (self.analyzer.stem(word) for word in self.analyzer.words(text))
+        numbers = {self.table.find(stem) for stem in stems if stem is not None}
+        return {self.first_term + number for number in numbers if number >= 0}
+
     def token(self, term_id: int) -> str:
         """The stem of one of the channel's terms."""
         number = int(term_id) - self.first_term
@@ -148,28 +198,17 @@ class LexicalChannel:
         DataError : a file is missing or damaged, or the two do not belong together.
         """
         folder = Path(folder)
-        terms = Vocabulary.load(folder / TERMS_FILE).terms or []
-        try:
-            content = json.loads((folder / CHANNEL_FILE).read_text(encoding="utf-8"))
-            if content["format"] != _FORMAT or content["version"] != _VERSION:
-                raise DataError(
-                    f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"
-                )
-            names = ("language", "stop_words", "k1", "b", "alpha")
-            config = LexicalConfig(**{**{n: content[n] for n in names}, "stop_words": tuple(content["stop_words"])})
-            first, stems = content["first_term"], content["num_stems"]
-            lengths, full_weight = LengthStatistics(**content["lengths"]), float(content["full_weight"])
-        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-            raise DataError(f"the lexical channel is damaged: {error!r}", path=folder / CHANNEL_FILE) from error
+        terms, state = Vocabulary.load(folder / TERMS_FILE).terms or [], ChannelState.load(folder)
+        first, stems = state.first_term, state.num_stems
         if len(terms) != first + stems:
             raise DataError(f"{TERMS_FILE} holds {len(terms)} terms, {CHANNEL_FILE} {first} + {stems}", path=folder)
         mark = len(STEM_MARK) if first else 0
         return cls(
-            config,
+            state.config,
             learned_terms=terms[:first],
             stems=[term[mark:] for term in terms[first:]],
-            full_weight=full_weight,
-            lengths=lengths,
+            full_weight=state.full_weight,
+            lengths=state.lengths,
         )
 
 

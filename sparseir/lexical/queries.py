@@ -42,6 +42,10 @@ class LexicalQueryEncoder:
     learned : encoder of the terms before the channel's; None for a BM25 index.
     alpha : what BM25 counts; None for the channel's own.
 
+    Attributes
+    ----------
+    lexical, learned : the channel, and the encoder of the other terms.
+
     Raises
     ------
     ConfigError : alpha below 0.
@@ -57,7 +61,7 @@ class LexicalQueryEncoder:
     ) -> None:
         self.alpha = channel.config.alpha if alpha is None else checked_alpha(alpha)
         self.num_terms = index.num_terms
-        self._channel, self._index, self._learned = channel, index, learned
+        self.lexical, self.learned, self._index = channel, learned, index
         self._num_docs = sum(segment.num_docs for segment in index.segments)
         self._words: dict[str, tuple[int, float]] = {}
 
@@ -69,16 +73,16 @@ class LexicalQueryEncoder:
         DataError : no text.
         """
         stems = self._stems(text)
-        if self._learned is None:
+        if self.learned is None:
             return stems
-        learned = self._learned.encode(text)
+        learned = self.learned.encode(text)
         return np.concatenate([learned[0], stems[0]]), np.concatenate([learned[1], stems[1]])
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
         rows = [self._stems(text) for text in texts]
-        if self._learned is not None:
-            learned = self._learned.encode_batch(texts)
+        if self.learned is not None:
+            learned = self.learned.encode_batch(texts)
             rows = [
                 (np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]]))
                 for a, b in zip((learned.row(i) for i in range(len(rows))), rows, strict=True)
@@ -90,19 +94,19 @@ class LexicalQueryEncoder:
 
     def token(self, term_id: int) -> str:
         """The string of a term: a stem, or what the learned encoder calls it."""
-        if term_id >= self._channel.first_term or self._learned is None:
-            return self._channel.token(term_id)
-        return self._learned.token(term_id)
+        if term_id >= self.lexical.first_term or self.learned is None:
+            return self.lexical.token(term_id)
+        return self.learned.token(term_id)
 
     def channel(self, term_id: int) -> str:
         """ "lexical" or "learned"."""
-        return "lexical" if term_id >= self._channel.first_term else "learned"
+        return "lexical" if term_id >= self.lexical.first_term else "learned"
 
     def _stems(self, text: str) -> Encoded:
         if not isinstance(text, str):
             raise DataError(f"a query is {type(text).__name__}; expected text")
         found: dict[int, float] = {}
-        for word in self._channel.analyzer.words(text) if self.alpha else ():
+        for word in self.lexical.analyzer.words(text) if self.alpha else ():
             term, weight = self._words.get(word) or self._look_up(word)
             if weight:
                 found[term] = found.get(term, 0.0) + weight
@@ -111,11 +115,11 @@ class LexicalQueryEncoder:
 
     def _look_up(self, word: str) -> tuple[int, float]:
         """Term and weight of a word of a query; weight 0 for a stop word and for one that no document holds."""
-        stem = self._channel.analyzer.stem(word)
-        number = -1 if stem is None else self._channel.table.find(stem)
-        term = self._channel.first_term + number
+        stem = self.lexical.analyzer.stem(word)
+        number = -1 if stem is None else self.lexical.table.find(stem)
+        term = self.lexical.first_term + number
         frequency = 0 if number < 0 else document_frequency(self._index, term)
-        weight = self.alpha * idf(frequency, self._num_docs) / self._channel.full_weight if frequency else 0.0
+        weight = self.alpha * idf(frequency, self._num_docs) / self.lexical.full_weight if frequency else 0.0
         if len(self._words) >= _MOST_WORDS:
             self._words.clear()
         self._words[word] = term, weight

@@ -97,9 +97,9 @@ def _add_evidence(
         if request.snippet:
             shares = {term["term_id"]: term["share"] for term in explanation["terms"]}
             title, text = fields.get("title"), fields.get("text")
-            tokenizer = snapshot.names.tokenizer
-            hit["title"] = marked(tokenizer, title, shares) if isinstance(title, str) and title else []
-            hit["snippet"] = snippet(tokenizer, content({"text": text}), shares)
+            words = snapshot.terms.texts.words
+            hit["title"] = marked(words, title, shares) if isinstance(title, str) and title else []
+            hit["snippet"] = snippet(words, content({"text": text}), shares)
 
 
 def _batch(snapshot: Snapshot, searcher: Searcher, request: SearchRequest) -> list[list[dict[str, Any]]]:
@@ -158,7 +158,7 @@ def _arrays(weights: dict[int, float]) -> tuple[NDArray[np.uint32], NDArray[np.f
 def _by_id(snapshot: Snapshot, weights: dict[str, float], field: str) -> dict[int, float]:
     by_id = {}
     for name, weight in weights.items():
-        term_id = snapshot.names.id(name, snapshot.main.index.num_terms)
+        term_id = snapshot.terms.id(name)
         if term_id < 0:
             raise bad_request(field, f"the vocabulary has no term {name[:60]!r}")
         by_id[term_id] = weight

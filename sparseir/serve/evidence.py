@@ -39,23 +39,18 @@ def describe_terms(snapshot: Snapshot, query: WeightedQuery) -> list[dict[str, A
     """The query's terms, heaviest as encoded first, those that a request switched off included with weight 0."""
     used = dict(zip(query.term_ids.tolist(), query.weights.tolist(), strict=True))
     encoded = dict(zip(query.encoded[0].tolist(), query.encoded[1].tolist(), strict=True))
-    own = terms_of(snapshot, query.text)
+    own = snapshot.terms.texts.of(query.text)
     return [
         {
-            "term": snapshot.names.name(term_id),
+            "term": snapshot.terms.name(term_id),
             "term_id": term_id,
+            "channel": snapshot.terms.channel(term_id),
             "weight": used.get(term_id, 0.0),
             "encoded": encoded.get(term_id, 0.0),
             "in_query": None if own is None or not query.text else term_id in own,
         }
         for term_id in sorted({*used, *encoded}, key=lambda t: (-encoded.get(t, 0.0), t))
     ]
-
-
-def terms_of(snapshot: Snapshot, text: str) -> set[int] | None:
-    """Terms whose word pieces a text holds; None where no tokenizer says."""
-    tokenizer = snapshot.names.tokenizer
-    return None if tokenizer is None else set(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def explain_hits(
@@ -74,12 +69,12 @@ def explain_hits(
     )
     integers, scales = quantize_queries(rows)
     impacts = _impacts(snapshot.main, integers.ids, ordinals)
-    own = terms_of(snapshot, query.text) if query.text else None
+    own = snapshot.terms.texts.of(query.text) if query.text else None
     doc_scale, scale = snapshot.main.index.doc_scale, float(scales[0])
     explained = []
     for column, text in enumerate(texts):
         products = integers.weights.astype(np.int64) * impacts[:, column]
-        total, said = int(products.sum()), terms_of(snapshot, text)
+        total, said = int(products.sum()), snapshot.terms.texts.of(text)
         terms = []
         for place in sorted(np.flatnonzero(products).tolist(), key=lambda p: (-products[p], integers.ids[p])):
             term_id, product = int(integers.ids[place]), int(products[place])
@@ -87,9 +82,9 @@ def explain_hits(
             in_document = None if said is None else term_id in said
             terms.append(
                 {
-                    "term": snapshot.names.name(term_id),
+                    "term": snapshot.terms.name(term_id),
                     "term_id": term_id,
-                    "kind": _kind(in_query, in_document),
+                    "kind": _kind(snapshot.terms.channel(term_id), in_query, in_document),
                     "in_query": in_query,
                     "in_document": in_document,
                     "query_weight": int(integers.weights[place]),
@@ -105,14 +100,16 @@ def explain_hits(
                 "doc_scale": doc_scale,
                 "query_scale": scale,
                 "terms": terms,
-                "unmatched": [snapshot.names.name(int(integers.ids[p])) for p in np.flatnonzero(products == 0)],
+                "unmatched": [snapshot.terms.name(int(integers.ids[p])) for p in np.flatnonzero(products == 0)],
             }
         )
     return explained
 
 
-def _kind(in_query: bool | None, in_document: bool | None) -> str | None:
-    """'literal': the words of both hold it; 'expansion': an encoder added it to one of them or both."""
+def _kind(channel: str, in_query: bool | None, in_document: bool | None) -> str | None:
+    """'lexical': a stem; 'literal': the words of both hold it; 'expansion': an encoder added it to one of them or both."""
+    if channel == "lexical":
+        return "lexical"
     if in_query is None and in_document is None:
         return None
     return "literal" if in_query is not False and in_document is not False else "expansion"
@@ -140,10 +137,10 @@ def _impacts(searcher: Searcher, term_ids: NDArray[np.uint32], ordinals: NDArray
 def document_vector(snapshot: Snapshot, ordinal: int, text: str) -> list[dict[str, Any]]:
     """All terms of a document, heaviest first."""
     term_ids, impacts = snapshot.document_terms(ordinal)
-    said, scale = terms_of(snapshot, text), snapshot.main.index.doc_scale
+    said, scale = snapshot.terms.texts.of(text), snapshot.main.index.doc_scale
     return [
         {
-            "term": snapshot.names.name(term_id),
+            "term": snapshot.terms.name(term_id),
             "term_id": term_id,
             "impact": impact,
             "weight": impact * scale,

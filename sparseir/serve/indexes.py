@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.interchange import Vocabulary
+from indexer import Index
 from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.errors import DataError, SparseIRError
-from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder
+from sparseir.lexical.channel import has_channel
+from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder, open_query_encoder
 from sparseir.search.searcher import Searcher
 from sparseir.serve.faults import ApiError, bad_request
+from sparseir.serve.terms import Terms
 
 OFFERED = (*ENGINES, "exact_float", "approximate")
 """Engines a request may name; the gpu engine is chosen for the whole service or not at all."""
@@ -36,52 +38,19 @@ class StaleSnapshotError(Exception):
     """The index was committed to between two openings; the caller refreshes and tries again."""
 
 
-class TermNames:
-    """Strings of terms, both ways.
-
-    Parameters
-    ----------
-    encoder : the query side, or None where texts cannot be encoded.
-    vocabulary : the strings an index of vectors carries.
-    """
-
-    def __init__(self, encoder: QueryEncoder | None, vocabulary: Vocabulary) -> None:
-        self._encoder = encoder
-        self._vocabulary = vocabulary
-        self._ids: dict[str, int] | None = None
-        self.tokenizer = _tokenizer(encoder)
-
-    def name(self, term_id: int) -> str:
-        """String of a term."""
-        return self._encoder.token(term_id) if self._encoder is not None else self._vocabulary.term(term_id)
-
-    def id(self, name: str, num_terms: int) -> int:
-        """Id of a term; -1 for an unknown one."""
-        if self._ids is None:
-            self._ids = {self.name(term_id): term_id for term_id in range(num_terms)}
-        return self._ids.get(name, -1)
-
-
-def _tokenizer(encoder: QueryEncoder | None) -> Any:
-    """The `tokenizers.Tokenizer` of a query side, which says where in a text its terms are; None without one."""
-    if isinstance(encoder, ModelQueryEncoder):
-        return encoder.encoder.tokenizer.uncut()
-    return getattr(encoder, "tokenizer", None)  # a table's
-
-
 class Snapshot:
     """One committed state of an index, with a searcher for each engine asked of it so far.
 
     Attributes
     ----------
     name : of the index in the service. main : the searcher that explanations use; exact whatever the service's engine.
-    names : strings of terms. encoder : what turns texts into terms, or None.
+    terms : their strings and places. encoder : what turns texts into terms, or None.
     """
 
-    def __init__(self, source: ServedIndex, main: Searcher, side: tuple[QueryEncoder | None, TermNames]) -> None:
+    def __init__(self, source: ServedIndex, main: Searcher, side: tuple[QueryEncoder | None, Terms]) -> None:
         self.name = source.name
         self.main = main
-        self.encoder, self.names = side
+        self.encoder, self.terms = side
         self.opened = time.time()
         self._source = source
         self._searchers: dict[str, Searcher] = {"auto": main}
@@ -122,7 +91,7 @@ class Snapshot:
     @property
     def quick(self) -> bool:
         """Whether a plain search of one text is short enough for the event loop."""
-        return self._seconds < _QUICK_SECONDS and self.names.tokenizer is getattr(self.encoder, "tokenizer", self)
+        return self._seconds < _QUICK_SECONDS and self._source.table
 
     def took(self, seconds: float) -> None:
         """Note what a plain search took of the processor: a moving average over about the last 30.
@@ -179,19 +148,15 @@ class ServedIndex:
         self.name, self.path, self.engine = name, path, engine
         self.reloads = self.failures = 0
         self.table = False
-        self._threads, self._model = threads, model
+        self._threads = threads
+        self._model: str | ModelQueryEncoder | None = model
         self._refreshing = threading.Lock()
-        self._side: tuple[Any, QueryEncoder | None, TermNames] | None = None
+        self._side: tuple[Any, QueryEncoder | None, Terms] | None = None
         self.current = self._whole_snapshot()
 
     def open(self, engine: str) -> Searcher:
         """A searcher at the last commit."""
-        return Searcher.open(
-            self.path,
-            engine=engine,
-            num_threads=self._threads,
-            query_encoder=None if self._side is None else self._side[1],
-        )
+        return Searcher.open(self.path, engine=engine, num_threads=self._threads)
 
     def refresh(self) -> bool:
         """Take the newest commit, where there is one; whether there was.
@@ -227,24 +192,26 @@ class ServedIndex:
     def _snapshot(self) -> Snapshot:
         main = self.open("auto")
         index = main.index
-        # The query side travels with an index from its build on: no commit changes it, and a model is slow to load.
-        key = (index.query_side, index.manifest.created)
+        # A learned query side is the same from the build on; words and their document frequencies change with commits.
+        commit = index.generation if has_channel(index.query_side) else None
+        key = (index.query_side, index.manifest.created, commit)
         if self._side is None or self._side[0] != key:
-            encoder = self._query_encoder(main)
-            vocabulary = Vocabulary.of_index(index.query_side, index.num_terms)
-            self._side = (key, encoder, TermNames(encoder, vocabulary))
+            encoder = self._query_encoder(index)
+            self._side = (key, encoder, Terms(index, encoder))
         return Snapshot(self, main, self._side[1:])
 
-    def _query_encoder(self, main: Searcher) -> QueryEncoder | None:
+    def _query_encoder(self, index: Index) -> QueryEncoder | None:
         self.table = False
         try:
-            encoder = main.queries.encoder
+            encoder = open_query_encoder(index)
         except DataError:
             raise
         except SparseIRError:  # no query side
             if self._model is None:
                 return None
-            return Searcher.open(self.path, model=self._model).queries.encoder
+            if isinstance(self._model, str):
+                self._model = ModelQueryEncoder.load(self._model)  # once: it takes seconds
+            return open_query_encoder(index, self._model)
         self.table = True
         return encoder
 

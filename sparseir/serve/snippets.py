@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from sparseir.serve.terms import Word
+
+Words = Callable[[str], list[Word]]
+"""Finds the words of a text and their terms."""
 
 _WIDTH = 280
 """Characters of a passage."""
@@ -11,15 +16,15 @@ _LEAD = 60
 """Characters before the first matched word, at most."""
 
 
-def marked(tokenizer: Any, text: str, shares: Mapping[int, float]) -> list[dict[str, Any]]:
+def marked(words: Words, text: str, shares: Mapping[int, float]) -> list[dict[str, Any]]:
     """The text in parts: {"text"} between, and {"text", "share", "terms"} for each word that holds matched terms.
 
-    A word is what the tokenizer splits into pieces; its share is the sum over its matched pieces, each counted once.
+    A word's share is the sum over its matched terms, each counted once.
     Joined, the parts are the text.
     """
     parts: list[dict[str, Any]] = []
     at = 0
-    for start, end, terms in _matched(tokenizer, text, shares):
+    for start, end, terms in _matched(words, text, shares):
         if start > at:
             parts.append({"text": text[at:start]})
         share = sum(shares[term] for term in terms)
@@ -30,13 +35,13 @@ def marked(tokenizer: Any, text: str, shares: Mapping[int, float]) -> list[dict[
     return parts
 
 
-def snippet(tokenizer: Any, text: str, shares: Mapping[int, float]) -> list[dict[str, Any]]:
+def snippet(words: Words, text: str, shares: Mapping[int, float]) -> list[dict[str, Any]]:
     """The passage whose words hold the largest share of the score, marked as by `marked`; the beginning where none does."""
-    words = _matched(tokenizer, text, shares)
+    matched = _matched(words, text, shares)
     best, start = -1.0, 0
-    for i, (begin, _, _) in enumerate(words):
+    for i, (begin, _, _) in enumerate(matched):
         held: set[int] = set()
-        for _, end, terms in words[i:]:
+        for _, end, terms in matched[i:]:
             if end > begin + _WIDTH - _LEAD:
                 break
             held |= terms
@@ -45,7 +50,7 @@ def snippet(tokenizer: Any, text: str, shares: Mapping[int, float]) -> list[dict
             best, start = value, begin
     begin = _boundary(text, max(0, start - _LEAD), start)
     end = _end(text, begin + _WIDTH)
-    parts = marked(tokenizer, " ".join(text[begin:end].split()), shares)
+    parts = marked(words, " ".join(text[begin:end].split()), shares)
     if begin > 0:
         parts.insert(0, {"text": "… "})
     if end < len(text):
@@ -53,20 +58,12 @@ def snippet(tokenizer: Any, text: str, shares: Mapping[int, float]) -> list[dict
     return parts
 
 
-def _matched(tokenizer: Any, text: str, shares: Mapping[int, float]) -> list[tuple[int, int, set[int]]]:
-    """(start, end, terms) of each word that holds a matched term."""
-    if tokenizer is None or not shares or not text:
+def _matched(words: Words, text: str, shares: Mapping[int, float]) -> list[Word]:
+    """The words that hold a matched term, with those terms alone."""
+    if not shares or not text:
         return []
-    encoding = tokenizer.encode(text, add_special_tokens=False)
-    words: dict[int, tuple[int, int, set[int]]] = {}
-    for number, term_id, (start, end) in zip(encoding.word_ids, encoding.ids, encoding.offsets, strict=True):
-        if number is None:
-            continue
-        begin, last, terms = words.get(number, (start, end, set()))
-        if term_id in shares:
-            terms.add(term_id)
-        words[number] = (min(begin, start), max(last, end), terms)
-    return [word for word in words.values() if word[2] and word[1] > word[0]]
+    found = ((start, end, {term for term in terms if term in shares}) for start, end, terms in words(text))
+    return [word for word in found if word[2]]
 
 
 def _boundary(text: str, low: int, high: int) -> int:

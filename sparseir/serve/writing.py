@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer import SparseVectors, add_documents, delete_documents
+from indexer import Index, SparseVectors, add_documents, delete_documents
 from sparseir.data.records import Document
+from sparseir.lexical.channel import BM25_KIND, has_channel
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.indexes import ServedIndex
 
@@ -63,20 +64,19 @@ class Writer:
         ApiError : 409, a name is taken and nothing was said of replacing; 400, documents that cannot be indexed.
         """
         self._check(served, documents, replace=replace)
-        vectors = self._vectors(served, documents)
-        from sparseir.encode.indexing import encoder_entry, stored_fields
-
         records = [Document(d.docno, d.text, d.title, d.fields) for d in documents]
-        index = add_documents(
-            served.path,
-            vectors,
-            docnos=[r.docno for r in records],
-            fields=[stored_fields(r) for r in records],
-            replace_existing=replace,
-            encoder=None
-            if self._encoder is None or documents[0].term_ids is not None
-            else encoder_entry(self._encoder),
-        )
+        if documents[0].term_ids is None:
+            index = self._put_texts(served, records, replace=replace)
+        else:
+            from sparseir.encode.indexing import stored_fields
+
+            index = add_documents(
+                served.path,
+                self._vectors(served, documents),
+                docnos=[r.docno for r in records],
+                fields=[stored_fields(r) for r in records],
+                replace_existing=replace,
+            )
         served.refresh()
         return Written(index.generation, len(documents))
 
@@ -105,20 +105,31 @@ class Writer:
                 409, "exists", f"documents: {name[:200]!r} is in the index already; send 'replace': true", field="docno"
             )
 
-    def _vectors(self, served: ServedIndex, documents: Sequence[NewDocument]) -> SparseVectors:
-        num_terms = served.current.main.index.num_terms
-        if documents[0].term_ids is not None:
-            for number, document in enumerate(documents):
-                largest = max(document.term_ids or (), default=0)
-                if largest >= num_terms:
-                    raise bad_request("documents", f"{number}: term id {largest}; the vocabulary is 0..{num_terms - 1}")
-            ids = [t for d in documents for t in d.term_ids or ()]
-            weights = [w for d in documents for w in d.weights or ()]
-            indptr = np.concatenate([[0], np.cumsum([len(d.term_ids or ()) for d in documents])])
-            arrays = np.array(ids, np.uint32), np.array(weights, np.float32)
-            return SparseVectors.from_arrays(indptr, *arrays, num_terms, source="documents")
-        if self._encoder is None:
+    def _put_texts(self, served: ServedIndex, records: Sequence[Document], *, replace: bool) -> Index:
+        """Texts go through the model, the lexical channel of the index, or both."""
+        from sparseir.encode.indexing import IndexingOptions, index_documents
+
+        entry = served.current.main.index.encoder
+        of_words = entry is not None and entry.kind == BM25_KIND
+        if self._encoder is None and not of_words:
             raise ApiError(
                 400, "no_encoder", "documents: the service was started without --model; send a 'vector' for each"
             )
-        return self._encoder.encode_documents([Document(d.docno, d.text, d.title).content for d in documents])
+        options = IndexingOptions(mode="replace" if replace else "add", dtype="float32")
+        return index_documents(served.path, None if of_words else self._encoder, records, options=options).index
+
+    def _vectors(self, served: ServedIndex, documents: Sequence[NewDocument]) -> SparseVectors:
+        index = served.current.main.index
+        if has_channel(index.query_side):
+            raise bad_request("documents", "the index has a lexical channel, which vectors cannot fill; send texts")
+        for number, document in enumerate(documents):
+            largest = max(document.term_ids or (), default=0)
+            if largest >= index.num_terms:
+                raise bad_request(
+                    "documents", f"{number}: term id {largest}; the vocabulary is 0..{index.num_terms - 1}"
+                )
+        ids = [t for d in documents for t in d.term_ids or ()]
+        weights = [w for d in documents for w in d.weights or ()]
+        indptr = np.concatenate([[0], np.cumsum([len(d.term_ids or ()) for d in documents])])
+        arrays = np.array(ids, np.uint32), np.array(weights, np.float32)
+        return SparseVectors.from_arrays(indptr, *arrays, index.num_terms, source="documents")

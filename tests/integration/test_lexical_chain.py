@@ -57,6 +57,12 @@ def test_added_texts_are_found_by_new_words(bm25, tmp_path):
     more = write_jsonl(tmp_path / "more.jsonl", [{"_id": "n", "title": "", "text": "zebras, weather"}])
     sparseir("index", "add", bm25, "--corpus", more)
     assert docnos(sparseir("search", bm25, "zebra", "--json")) == ["n"]
+    state = json.loads(sparseir("index", "inspect", bm25, "--json").stdout)["lexical"]
+    assert (state["config"]["alpha"], state["config"]["language"]) == (2, "english")
+    line = next(s for s in sparseir("index", "inspect", bm25).stdout.splitlines() if s.startswith("lexical channel: "))
+    assert "language english, 33 stop words, k1 0.9, b 0.4, alpha 2; average length" in line
+    moved = state["lengths"]["words"] / state["lengths"]["documents"] / state["lengths"]["average"]
+    assert line.endswith(f"ever added, {moved:.2f} times that")
     sparseir("index", "compact", bm25)
     sparseir("index", "verify", bm25)
     assert docnos(sparseir("search", bm25, "zebra", "--json")) == ["n"]

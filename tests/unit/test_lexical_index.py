@@ -8,7 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
-from indexer import IndexConfig, compact_index, delete_documents, open_index, verify_index
+from indexer import (
+    IndexConfig,
+    SparseVectors,
+    add_documents,
+    build_index,
+    compact_index,
+    delete_documents,
+    open_index,
+    verify_index,
+)
 from indexer.interchange.export import export_index
 from indexer.interchange.vocabulary import Vocabulary
 from sparseir.config.lexical import LexicalConfig
@@ -162,6 +171,19 @@ def test_an_emptied_index_takes_new_words_into_a_folder_of_their_own(bm25):
     index = add(bm25, ["zebra"], start=5)
     assert index.query_side.name > before.name
     assert Searcher.open(bm25).search("zebra").docnos == ["d5"]
+
+
+def test_a_grown_query_side_replaces_one_that_is_there(bm25, tmp_path):
+    side = shutil.copytree(open_index(bm25).query_side, tmp_path / "side")
+    rows = SparseVectors.from_rows([{9: 0.5}], 10)
+    with pytest.raises(DataError, match="term id 9; the index has a vocabulary of 7 terms"):
+        add_documents(bm25, rows, docnos=["x"])
+    grown = add_documents(bm25, rows, docnos=["x"], grown_query_side=side)
+    assert (grown.num_terms, grown.generation) == (10, 2)
+    bare = build_index(tmp_path / "bare", rows).path
+    with pytest.raises(ConfigError, match="grown_query_side replaces the query side of an index; this one carries"):
+        add_documents(bare, rows, grown_query_side=side)
+    assert open_index(bare).generation == 1
 
 
 def test_words_are_read_under_the_write_lock(bm25, monkeypatch):

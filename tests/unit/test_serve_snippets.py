@@ -5,16 +5,17 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from sparseir.serve.snippets import marked, snippet
+from sparseir.serve.terms import TextTerms
 from tests.unit.test_query_table import make_tokenizer
 
 WHAT, THE, WEATHER, PIECE = 3, 5, 6, 7
 
 
-def tokenizer():
+def words():
     made = make_tokenizer()
     made.no_truncation()
     made.no_padding()
-    return made
+    return TextTerms(made).words
 
 
 def text(parts):
@@ -24,7 +25,7 @@ def text(parts):
 def test_the_parts_are_the_text_and_words_carry_the_sum_of_their_pieces():
     """'weathers' is weather + ##s: .5 + .25."""
     shares = {WEATHER: 0.5, PIECE: 0.25, WHAT: 0.25}
-    parts = marked(tokenizer(), "what? the weathers", shares)
+    parts = marked(words(), "what? the weathers", shares)
     assert text(parts) == "what? the weathers"
     found = {part["text"]: part["share"] for part in parts if "share" in part}
     assert found["what"] == 0.25
@@ -32,14 +33,14 @@ def test_the_parts_are_the_text_and_words_carry_the_sum_of_their_pieces():
 
 
 def test_a_text_without_matches_is_one_part():
-    assert marked(tokenizer(), "the the", {WEATHER: 1.0}) == [{"text": "the the"}]
-    assert marked(tokenizer(), "", {WEATHER: 1.0}) == [{"text": ""}]
-    assert marked(None, "weather", {WEATHER: 1.0}) == [{"text": "weather"}]
+    assert marked(words(), "the the", {WEATHER: 1.0}) == [{"text": "the the"}]
+    assert marked(words(), "", {WEATHER: 1.0}) == [{"text": ""}]
+    assert marked(TextTerms().words, "weather", {WEATHER: 1.0}) == [{"text": "weather"}]
 
 
 def test_the_passage_is_the_one_that_holds_most_of_the_score():
     long = "the " * 300 + "what the weather is. " + "the " * 300
-    parts = snippet(tokenizer(), long, {WEATHER: 0.7, WHAT: 0.3})
+    parts = snippet(words(), long, {WEATHER: 0.7, WHAT: 0.3})
     assert [part["text"] for part in parts if "share" in part] == ["what", "weather"]
     assert text(parts).startswith("… the")
     assert text(parts).endswith(" …")
@@ -47,6 +48,6 @@ def test_the_passage_is_the_one_that_holds_most_of_the_score():
 
 
 def test_without_a_match_the_passage_is_the_beginning():
-    parts = snippet(tokenizer(), "is " * 200, {WEATHER: 1.0})
+    parts = snippet(words(), "is " * 200, {WEATHER: 1.0})
     assert text(parts).startswith("is is")
     assert text(parts).endswith(" …")

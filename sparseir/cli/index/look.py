@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparseir.cli.index.source import IndexPath, Json
+
+if TYPE_CHECKING:
+    from sparseir.lexical.channel import ChannelState
 
 ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
 """Of the files export writes."""
@@ -35,13 +38,17 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
     """Show sizes by section, histograms, segments, deletions and origin of an index."""
     from dataclasses import asdict
 
+    from indexer import open_index
     from indexer.inspect import inspect_index
     from sparseir.cli.console import counted, emit_json, print_table, progress_bars
+    from sparseir.lexical.channel import ChannelState, has_channel
 
     with progress_bars() as progress:
         report = inspect_index(index, progress=progress)
+    side = open_index(index).query_side
+    channel = ChannelState.load(side) if side is not None and has_channel(side) else None
     if json:
-        emit_json(asdict(report))
+        emit_json({**asdict(report), "lexical": None if channel is None else asdict(channel)})
         return
     print(
         f"{index}: {counted(report.documents, 'document')} ({report.deleted:,} deleted), "
@@ -50,6 +57,8 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
     )
     origin = f"{report.encoder.name} ({report.encoder.fingerprint})" if report.encoder else "not recorded"
     print(f"commit {report.generation}, sparseir {report.sparseir_version}, encoder {origin}")
+    if channel is not None:
+        print(_channel(channel))
     sections = [
         [name, f"{size:,}", f"{size / max(1, report.bytes):.1%}"] for name, size in report.section_bytes.items()
     ]
@@ -72,6 +81,17 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
         ("impacts", report.impacts),
     ):
         print_table(f"\n{title}", ["at least", "count"], [[str(low), f"{count:,}"] for low, count in rows])
+
+
+def _channel(state: ChannelState) -> str:
+    """The settings of a lexical channel, and how far the average length has moved from the one in its weights."""
+    config, lengths = state.config, state.lengths
+    moved = f", {lengths.current / lengths.average:.2f} times that" if lengths.average else ""
+    return (
+        f"lexical channel: {state.num_stems:,} stems, language {config.language}, {len(config.stop_words)} stop words, "
+        f"k1 {config.k1:g}, b {config.b:g}, alpha {config.alpha:g}; average length {lengths.average:.4g} in the weights, "
+        f"{lengths.current:.4g} over the {lengths.documents:,} documents ever added{moved}"
+    )
 
 
 def export_command(

@@ -20,7 +20,10 @@ export const counted = (number, noun) => `${count(number)} ${noun}${number === 1
 export const percent = (share) => (share >= 0.0995 ? `${Math.round(share * 100)}%` : `${(share * 100).toFixed(1)}%`);
 export const decimal = (number) => Number(number.toPrecision(4)).toString();
 
-// A word piece continues a word: "##son" is shown with its marks dimmed.
+// What a term's string begins with is shown dimmed: "##son" continues a word, "stem:run" is of the lexical channel.
+const MARKS = { "##": "continues a word", "stem:": "a stemmed word" };
+
 export function termName(term) {
-  return term.startsWith("##") ? [el("span", { class: "piece", title: "continues a word" }, "##"), term.slice(2)] : [term];
+  const mark = Object.keys(MARKS).find((start) => term.startsWith(start));
+  return mark ? [el("span", { class: "piece", title: MARKS[mark] }, mark), term.slice(mark.length)] : [term];
 }

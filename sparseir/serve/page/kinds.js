@@ -1,4 +1,4 @@
-// Where a matched term comes from. A channel of stemmed words, scored as BM25 does, would be the third.
+// Where a matched term comes from. The third is a channel of stemmed words, scored as BM25 does.
 
 import { el } from "./dom.js";
 

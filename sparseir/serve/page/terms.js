@@ -28,7 +28,7 @@ function chip(term, weight, heaviest, change) {
     type: "checkbox", checked: weight > 0, "aria-label": `Search for ${term.term}`,
     onchange: () => change(term.term, box.checked ? null : 0),
   });
-  const kind = term.in_query === false ? "expansion" : "literal";
+  const kind = term.channel === "lexical" ? "lexical" : term.in_query === false ? "expansion" : "literal";
   const origin = term.in_query === false ? "the encoder added it to the query" : "the query says it";
   return el(
     "li",
