@@ -38,7 +38,7 @@ def evaluate_encoder(
 
     Parameters
     ----------
-    index_path : the index is built here and stays; what stands there is replaced.
+    index_path : the index is built here and kept; an existing one is replaced.
     options : depth, measures, and where an inference-free encoder's query weights come from.
 
     Returns
