@@ -6,10 +6,10 @@ Allowed sets are random documents, runs of neighbours in the index's own order (
 expressions given allow. Figures are CPU milliseconds a query of one thread, the call from Python included, medians over
 rounds of the mean; `x` is against the unfiltered search of the same k by `auto` in the same rounds: by the engines named
 under the filter's bitmap, and by `auto` in the filter's view. `bitmap` is the time in milliseconds from the list or
-expression to its bitmap, `view` that of making the view, and its megabytes; `pays after` so many queries of `auto` it has
-saved what it cost. The first queries of each set are compared with the unfiltered ranking of all documents, restricted to
-the set, both under the bitmap and in the view. `--repeat 1000` shows instead what many searches under one filter cost when
-the view is made once it is earned.
+expression to its bitmap, `view` that of making the view, and its megabytes; `pays after` is the number of queries of
+`auto` after which it has saved what it cost. The first queries of each set are compared with the unfiltered ranking of
+all documents, restricted to the set, both under the bitmap and in the view. `--repeat 1000` shows instead what many
+searches under one filter cost when the view is made once they have taken as long as making it takes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m bench.report docs/benchmarks.md bench/results/*.json
 
-replaces what stands between `<!-- table DATASET k=K -->` and `<!-- end -->`.
+replaces the tables between `<!-- table DATASET k=K -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations

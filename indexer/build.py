@@ -80,7 +80,7 @@ def build_index(
 
 
 def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built:
-    """The new segment: in memory where no budget forbids it, otherwise from spilled runs."""
+    """The new segment: made in memory without a budget, otherwise from runs spilled to disk."""
     config, memory = plan.config, plan.options.memory_budget
     if memory and not whole:
         return build_streamed(batches, plan)

@@ -1,4 +1,4 @@
-"""Documents on their way: what readers yield, what an index is built from, what exports and writers pass on."""
+"""Batches of documents: what readers and exports yield, and what builders and writers take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from indexer.vectors import SparseVectors
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Documents:
-    """Some consecutive rows of a collection, with what travels beside them.
+    """Some consecutive rows of a collection, with their names and stored fields.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ def _as_documents(batch: Any, source: str) -> Documents:
 
 def _checked(vectors: Any, source: str) -> SparseVectors:
     if isinstance(vectors, SparseVectors):
-        # A plainly constructed one is trusted nowhere: what it holds decides where the C library writes.
+        # Checked even if it is one already: the plain constructor checks nothing, and ids decide where the C library
+        # writes.
         return SparseVectors.from_arrays(
             vectors.indptr, vectors.term_ids, vectors.weights, vectors.num_terms, source=source
         )

@@ -1,7 +1,7 @@
 """The one tree of errors.
 
-Both halves raise these classes, so they live where both may import them; `sparseir.errors` offers them again under
-the name users import. A message says what was given, what was expected and what to do.
+Both halves raise these classes, so they live where both may import them; `sparseir.errors` exports them under the name
+that users import. A message says what was given, what was expected and what to do.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class InspectReport:
 
     Parameters
     ----------
-    path, generation, created, sparseir_version : which index, which commit, whose.
+    path, generation, created, sparseir_version : which index, which commit, made when and by which version.
     documents, deleted, num_terms, postings, clipped : counts; documents are the live ones.
     doc_scale : weight of one impact step.
     bytes : of all segment files.

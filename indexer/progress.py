@@ -1,4 +1,4 @@
-"""How long work tells its caller how far it is. Libraries call it; only the command line draws."""
+"""How long-running work reports its progress. The library calls what it is given; only the command line prints."""
 
 from __future__ import annotations
 

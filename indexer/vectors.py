@@ -1,4 +1,4 @@
-"""Sparse vectors: the one type at which the two halves meet."""
+"""Sparse vectors: the one type that both halves, indexer and sparseir, exchange."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _check_indptr(indptr: NDArray[Any], nnz: int, source: _Place) -> NDArray[np.
 
 
 def _clean(indptr: NDArray[np.int64], term_ids: NDArray[Any], weights: NDArray[Any], num_terms: int) -> bool:
-    """Whether the arrays can be taken as they are: one pass in C. A negative id reads as one beyond the vocabulary."""
+    """Whether the arrays can be used unchanged: one pass in C, to which negative ids are beyond the vocabulary."""
     if term_ids.dtype not in (np.dtype("<u4"), np.dtype("<i4")) or weights.dtype != np.dtype("<f4"):
         return False
     if not (term_ids.flags.c_contiguous and weights.flags.c_contiguous):
@@ -211,7 +211,7 @@ def _sorted(
         rises[inner - 1] = True  # the first term of a row may be anything
         if not rises.all():
             rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.uint64), np.diff(indptr))
-            # One 64-bit sort, which numpy has in vector instructions, is several times faster than lexsort.
+            # One 64-bit sort, for which numpy uses vector instructions, is several times faster than lexsort.
             order = np.argsort(rows << np.uint64(32) | term_ids)
             term_ids, weights = term_ids[order], weights[order]
             equal = (term_ids[1:] == term_ids[:-1]) & (rows[1:] == rows[:-1])

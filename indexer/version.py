@@ -1,3 +1,3 @@
-"""The version of the project. It is written here alone: pyproject.toml, the command line and new indexes read it."""
+"""The version of the project. It is written only here; pyproject.toml, the command line and new indexes read it."""
 
 __version__ = "0.1.0"

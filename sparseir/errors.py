@@ -12,7 +12,7 @@ from indexer.errors import (
     SparseIRError,
 )
 
-# Extras of pyproject.toml, by the modules they bring; those that name themselves where they are used are not listed.
+# Extras of pyproject.toml, by the modules they install; where a module is used with its own message, it is not listed.
 _EXTRAS = {
     "train": ("torch", "transformers", "accelerate", "tensorboard"),
     "index": ("numba", "scipy"),

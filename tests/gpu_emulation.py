@@ -1,4 +1,4 @@
-"""The kernel sources compiled for the CPU behind an emulated driver: what stands in for a GPU in the tests."""
+"""The kernel sources compiled for the CPU behind an emulated driver: what replaces a GPU in the tests."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Adapter(ABC):
     """One index of one peer. Made twice: once in the process that builds, once in the process that answers.
 
     Only `search` is timed. Turning a query into what the peer takes and its answer into row numbers is this
-    benchmark's business, so `prepare` and `ids` stand outside the clock.
+    benchmark's business, so `prepare` and `ids` are not timed.
     """
 
     def __init__(self, folder: Path, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Every change an index makes to the file system goes through here: short, so that tests can stop a writer at each step.
+"""Every change an index makes to the file system goes through here, so that tests can stop a writer at each step.
 
 Order of a commit: write the new files, fsync each, fsync the folder; write the new manifest beside the old one, fsync
 it, rename it over the old one, fsync the folder. A crash before the rename leaves the old manifest, whose files are

@@ -78,7 +78,7 @@ class Manifest:
 
 
 def _crc(body: dict[str, Any]) -> int:
-    """CRC-32 of the canonical JSON: sorted keys, no spaces. Shortest-digits floats come back bit-equal."""
+    """CRC-32 of the canonical JSON: sorted keys, no spaces. Floats in their shortest digits are read back bit-equal."""
     return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 

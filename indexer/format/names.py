@@ -105,7 +105,7 @@ def refuse_duplicates(
 
 
 class NameTable:
-    """Names of one segment, read where they lie.
+    """Names of one segment, read from the mapped file.
 
     A segment without names calls each document by its ordinal.
     """

@@ -139,7 +139,7 @@ class SegmentFile:
 
 
 def _open(path: Path) -> tuple[bytes, mmap.mmap]:
-    """(its first bytes, the whole file mapped). A first touch of a map may read megabytes around it; a read does not."""
+    """(its first bytes, the whole file mapped). They are read because touching a map may read megabytes around them."""
     with path.open("rb", buffering=0) as file:
         head = file.read(_LARGEST_HEAD)
         if not head:

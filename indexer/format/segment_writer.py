@@ -1,4 +1,4 @@
-"""Writing a segment: section by section into a file or into memory, the header last."""
+"""Writing a segment: section by section into a file or into memory, the header last, so that a torn file has none."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def segment_in_memory(header: SegmentHeader, sections: Mapping[str, NDArray[Any]
     """The bytes of a segment file, for searches of this process alone: sections have no checksums."""
     size = HEADER.size + ENTRY.size * len(sections) + sum(payload.nbytes for payload in sections.values())
     room = np.zeros(size + 2 * ALIGNMENT * (len(sections) + 2), np.uint8)
-    data = room[-room.ctypes.data % ALIGNMENT :]  # begins as a file's map does
+    data = room[-room.ctypes.data % ALIGNMENT :]  # aligned like the beginning of a mapped file
 
     def write(raw: Any, offset: int) -> None:
         data[offset : offset + len(raw)] = np.frombuffer(raw, np.uint8)

@@ -32,7 +32,7 @@ class _FileColumn:
         return values
 
     def finish(self) -> None:
-        """Nothing is left to see: the size was compared with the header before the first row."""
+        """Nothing is left to check: the size was compared with the header before the first row."""
 
 
 class BigAnnSource(MatrixSource):

@@ -41,9 +41,9 @@ class CiffHeader:
 class CiffSource(VectorSource):
     """A CIFF file as rows: tf is the weight, docid the row, collection_docid the name.
 
-    The file is inverted, so rows need it turned round: postings go through runs in a temporary folder (12 bytes each;
-    TMPDIR says where) once they are more than a piece holds. Memory is bounded by the longest posting list (its bytes and
-    16 bytes a posting), a piece of the runs, one batch, and 8 bytes a document for the check of names.
+    The file holds posting lists, so they are transposed to give rows: postings that are more than one piece holds go
+    through runs in a temporary folder (12 bytes each; TMPDIR says where). Memory is bounded by the longest posting list
+    (its bytes and 16 bytes a posting), a piece of the runs, one batch, and 8 bytes a document for the check of names.
 
     Lists may come in any order of terms; documents must come in order of docid, as every exporter writes them.
     """
@@ -148,7 +148,7 @@ def _parse_list(data: bytes, num_docs: int) -> tuple[str, NDArray[np.uint32], ND
 
     Raises
     ------
-    WireError : it breaks the format, df lies, a docid does not rise or is no document, a tf is no positive int32.
+    WireError : the format is broken, df is wrong, a docid does not rise or is no document, a tf is no positive int32.
     """
     term, df = "", 0
     pairs: list[Pair] = []
@@ -177,7 +177,7 @@ def _parse_list(data: bytes, num_docs: int) -> tuple[str, NDArray[np.uint32], ND
 
 
 def _other_fields(data: bytes, pairs: list[Pair]) -> Iterator[tuple[int, Value]]:
-    """Fields of a PostingsList one by one, save the regular run of postings, which goes to `pairs` as arrays."""
+    """Fields of a PostingsList one by one, except the regular run of postings, which is added to `pairs` as arrays."""
     for field, start, value, _ in read_fields(data):
         if field == POSTING_FIELD:
             regular, rest = decode_postings(data, start)

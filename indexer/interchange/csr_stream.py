@@ -115,7 +115,7 @@ class CsrStream:
 
     def _next_bounds(self, count: int) -> NDArray[np.int64]:
         bounds = self.indptr.take(count)
-        # Entries beyond int64 would come back negative: falling, so refused below.
+        # Entries beyond int64 become negative here, so indptr falls and is refused below.
         return bounds.astype(np.int64, copy=False)
 
     def _check_bounds(self, bounds: NDArray[np.int64], first_row: int) -> None:
@@ -153,7 +153,7 @@ def cuts(bounds: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
 
 
 def wider(columns: int, num_terms: int | None, path: Path) -> int:
-    """Vocabulary size: what the file says, or the larger one its reader asks for.
+    """Vocabulary size: that of the file, or the larger one that the reader asks for.
 
     Raises
     ------

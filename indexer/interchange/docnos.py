@@ -1,4 +1,4 @@
-"""Names of rows: seen twice, and lists of them beside formats that hold none."""
+"""Names of rows: finding duplicates, and the lists that hold names beside formats without a place for them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Place = tuple[Path, int]
 class DuplicateCheck:
     """Refuses a name seen before, in 8 bytes a name.
 
-    It keeps hashes, in sorted arrays of growing size. A hash met twice is looked into by reading the input once
-    more, so a collision refuses nothing and the message can name both places.
+    It keeps hashes, in sorted arrays of growing size. When a hash occurs twice the input is read once more, so that the
+    message can name both places and a mere collision of hashes is not refused.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Files as they are read: plain or gzip, every fault of them a DataError."""
+"""Opening files to read, plain or gzip; every fault becomes a DataError."""
 
 from __future__ import annotations
 

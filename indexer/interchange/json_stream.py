@@ -14,10 +14,11 @@ from indexer.interchange.input import READ_FAULTS, opened
 
 CHUNK = 1 << 20
 LARGEST_OBJECT = 1 << 28
-"""Characters of the longest object read; without a limit an unclosed bracket would draw in the whole file."""
+"""Characters of the longest object read; without a limit an unclosed bracket would read the whole file into memory."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-# An error this close to the end of the buffer may come from the cut; the longest literal, "-Infinity", is shorter.
+# An error this close to the end of the buffer may only mean that more text is needed; the longest literal, "-Infinity",
+# is shorter.
 _CUT_MARGIN = 16
 
 
@@ -120,7 +121,7 @@ class _Scanner:
             self._refill()
 
     def _refill(self) -> None:
-        """Drop what is consumed and read as much again as is left, so that a long object is parsed few times."""
+        """Drop what is consumed and double the rest by reading, so that a long object is parsed few times."""
         self._line_at(self._pos)
         rest = self._buffer[self._pos :]
         try:

@@ -175,4 +175,4 @@ class _Pending:
             for name, (file, line) in zip(self.docnos, self._places, strict=True):
                 if any("\ud800" <= char <= "\udfff" for char in name):
                     raise DataError(f"docno {name!r} is not valid Unicode", path=file, line=line) from None
-            # A pair of halves may only arise where two names meet; each alone would have been caught above.
+            # Joining two names may form a pair of surrogate halves; each half alone would have been caught above.

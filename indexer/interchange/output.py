@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, and what is spooled beside them.
 
-Unfinished files and folders are called .NAME.….partial and locked while their writer lives: what a killed one left is
-found by that and removed by the next.
+Unfinished files and folders are called .NAME.….partial and locked while their writer lives: what a killed writer left
+is not locked, and the next writer removes it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Inside a posting list each posting is `22 LENGTH 08 GAP 10 TF`, where LENGTH, GAP and TF are varints; the two tags and
 their lengths are varints too, so a run of postings is one long row of varints, six to a posting. That row is split
-where a byte is below 0x80, and checked; whatever does not look so (fields in another order, left out, unknown) is
-taken by the generic reader.
+after each byte below 0x80, and checked. What has another form (fields in another order, left out or unknown) is read by
+the generic reader.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 def decode_postings(data: bytes, start: int) -> tuple[list[Pair], int]:
     """Gaps and tfs of the postings from `start` on, and where the regular ones end.
 
-    Bytes from there on, if any, are the generic reader's. Transient memory: about 30 bytes a byte of a piece of 512 KiB.
+    Bytes from there on, if any, are left to the generic reader. Transient memory: about 30 bytes a byte of a piece of
+    512 KiB.
     """
     pairs: list[Pair] = []
     first, start = _first_posting(data, start)

@@ -51,7 +51,7 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def signed(value: int) -> int:
-    """The int32 or int64 a varint stands for: negative numbers are written as 64-bit two's complement."""
+    """The int32 or int64 that a varint encodes: negative numbers are written as 64-bit two's complement."""
     return value - (1 << 64) if value >> 63 else value
 
 
@@ -113,7 +113,7 @@ class MessageReader:
         """
         size = self._length(what)
         pieces = []
-        while size:  # in pieces, so that a length that lies costs no more memory than the file has bytes
+        while size:  # in pieces, so that a wrong length takes no more memory than the file has bytes
             piece = self._read(min(size, _PIECE), what)
             if not piece:
                 raise DataError(f"{what} is cut: {size} bytes are missing", path=self._path)

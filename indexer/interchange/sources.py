@@ -24,7 +24,7 @@ _NUMBER_FORMATS = ("npz", "bigann")
 
 
 def format_of(path: Path) -> str | None:
-    """Format a file name stands for, by its ending; None for any other name."""
+    """Format that the ending of a file name means; None for any other name."""
     name = path.name.lower()
     return next((found for suffix, found in SUFFIXES.items() if name.endswith(suffix)), None)
 
@@ -41,7 +41,7 @@ def open_vectors(
     Parameters
     ----------
     path : Anserini JSON vectors (.jsonl, .json, either with .gz), scipy CSR .npz, Big-ANN .csr, CIFF (.ciff[.gz]).
-    num_terms : vocabulary size to state; must hold every term id. Left out, the file or the vocabulary says.
+    num_terms : vocabulary size, above every term id. Left out, that of the file or the vocabulary.
     vocabulary : what term strings mean, in the formats that hold strings (JSON, CIFF). Left out, terms take ids in the
         order they are first seen, and `source.vocabulary` holds them after one pass. Refused for .npz and .csr, whose
         terms are numbers.

@@ -33,9 +33,9 @@ class Group:
 class Transposer:
     """Takes (key, other, value) triples in any order and gives them back by ascending key.
 
-    What comes is sorted in pieces; each full piece is a run on disk, mapped, and a group gathers its range of keys
-    from every run. Anonymous memory: about 70 bytes × spill (sorting one piece), and the group handed out, which is
-    `most` triples, some thousands more, or one key's triples if they are more. Disk: 12 bytes a triple.
+    Triples are sorted in pieces. Each full piece becomes a run on disk, which is mapped, and a group gathers its range
+    of keys from all runs. Anonymous memory: about 70 bytes × spill (sorting one piece), and the group handed out, which
+    is `most` triples, some thousands more, or one key's triples if they are more. Disk: 12 bytes a triple.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def by_key(parts: list[Triples]) -> Triples:
         none = np.zeros(0, np.uint32)
         return none, none, none
     keys, others, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    # One 64-bit sort of both numbers: numpy has it in vector instructions, which a stable sort of the keys has not.
+    # One 64-bit sort of both numbers: numpy sorts them with vector instructions, but not when a sort must be stable.
     both = keys.astype(np.uint64) << np.uint64(32) | others
     order = np.argsort(both)
     both = both[order]

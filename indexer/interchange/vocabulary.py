@@ -1,4 +1,4 @@
-"""Term strings and the ids they stand for."""
+"""Term strings and their ids."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Vocabulary:
         return self._terms[term_id] if term_id < len(self._terms) else f"[{term_id}]"
 
     def check_same_ids(self, other: Vocabulary, path: Path) -> None:
-        """Refuse strings that `other` has at other ids; where one of both has no strings, or fewer, nothing is known.
+        """Refuse strings that have other ids in `other`. Ids for which one of the two has no string are not compared.
 
         Raises
         ------

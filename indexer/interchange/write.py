@@ -31,7 +31,7 @@ class _Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a file came to hold.
+    """What was written to a file.
 
     Parameters
     ----------

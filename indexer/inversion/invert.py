@@ -87,7 +87,7 @@ def _spans(num_docs: int, num_threads: int) -> list[tuple[int, int]]:
 
 
 def run_parallel(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-    """`work` of each item, one thread an item; the C calls inside let go of the interpreter lock."""
+    """`work` of each item, one thread an item; the C calls inside release the interpreter's lock."""
     if len(items) <= 1:
         return [work(item) for item in items]
     with ThreadPoolExecutor(len(items)) as pool:

@@ -1,4 +1,4 @@
-"""Static pruning: fewer postings before they are made. Approximate by intent; off unless asked for."""
+"""Static pruning: the lightest postings are left out. It changes results by intent, and is off by default."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pruned(documents: Documents, config: IndexConfig) -> Documents:
 def prune(vectors: SparseVectors, config: IndexConfig) -> SparseVectors:
     """Rows cut as the config says: mass share and number of terms of a document first, then the cap of each term.
 
-    Ties are kept by smaller term id (documents) and smaller row (terms), so that the same input is always cut alike.
+    Ties are kept by smaller term id (documents) and smaller row (terms), so that the same input always keeps the same.
     """
     if config.prune_mass < 1 or config.prune_terms:
         vectors = _kept(vectors, _keep_in_rows(vectors, config.prune_mass, config.prune_terms))
@@ -44,7 +44,7 @@ def _keep_in_rows(vectors: SparseVectors, mass: float, terms: int) -> NDArray[np
         running = np.concatenate([[0.0], np.cumsum(weights)])
         before = running[:-1] - np.repeat(running[part.indptr[:-1]], lengths)
         total = np.repeat(running[part.indptr[1:]] - running[part.indptr[:-1]], lengths)
-        # A term stays while the heavier ones do not yet hold the share; float slack must not keep one more.
+        # A term is kept while the heavier terms do not yet hold the share; rounding of floats must not keep one more.
         good = (before < mass * total * (1 - 1e-12)) | (rank == 0)
         if terms:
             good &= rank < terms

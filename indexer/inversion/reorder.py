@@ -23,7 +23,7 @@ from indexer.inversion.invert import number_slots, run_parallel
 from indexer.vectors import SparseVectors
 
 AUTO_FROM = 65_536
-"""Documents from which "auto" orders: below, a query takes microseconds anyway and the compiler's start would show."""
+"""Documents from which "auto" orders: below, a query takes microseconds anyway and compiling would be noticed."""
 
 BUDGET_WIDTH = 24
 """Terms of a document that orders are made from within a memory budget."""
@@ -60,7 +60,7 @@ class ForwardRows:
 
 
 def wanted_order(order: str, num_docs: int) -> tuple[str, tuple[str, ...]]:
-    """What an order from the config comes to: ("input", "clusters" or "bisection", notes for a person)."""
+    """The order that the config's means here: ("input", "clusters" or "bisection", notes for a person)."""
     if order == "auto":
         order = "clusters" if num_docs >= AUTO_FROM else "input"
     if order != "input" and importlib.util.find_spec("numba") is None:
@@ -119,7 +119,7 @@ def fill_forward(
 def offer_lists(
     rows: ForwardRows, lists: TermLists, new_ids: NDArray[np.int64], idf: NDArray[np.float32], counts: NDArray[np.int64]
 ) -> None:
-    """Offer posting lists to forward rows: the way back from an index. new_ids: row of each doc_id, −1 for none."""
+    """Fill forward rows from the posting lists of an existing index. new_ids: row of each doc_id, −1 for none."""
     span = slice(int(lists.start[0]), int(lists.start[-1]))
     slots = np.repeat(lists.term_ids, np.diff(lists.start).astype(np.int64))
     levels = lists.impacts[span] * (idf / max(float(idf.max()), 1e-9))[slots]
@@ -159,7 +159,7 @@ def order_rows(rows: ForwardRows, kind: str, threads: int) -> NDArray[np.uint32]
 
 
 def _number_of_clusters(num_docs: int) -> int:
-    """4·√N, and up to twice that where a million's 4,000 are not exceeded: small segments then prune almost as well."""
+    """4·√N, and up to twice that for small segments, which then prune almost as well; never over a million's 4,000."""
     root = num_docs**0.5
     return max(1, min(num_docs, int(max(4 * root, min(8 * root, 4000)))))
 

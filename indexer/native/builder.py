@@ -90,7 +90,7 @@ class KeyLists:
 
 
 def first_bad_row(rows: Rows, num_terms: int) -> int:
-    """Number of the first row that cannot be indexed as it stands, or -1."""
+    """Number of the first row that cannot be indexed unchanged, or -1."""
     found = ctypes.c_int64(-1)
     struct = rows._struct()
     library.sir_check_rows(ctypes.byref(struct), len(rows.indptr) - 1, num_terms, ctypes.byref(found))
@@ -134,7 +134,7 @@ def first_bad_list(arrays: dict[str, NDArray[Any]], num_docs: int) -> int:
 
 
 def unpack_lists(arrays: dict[str, NDArray[Any]], num_docs: int, docs: NDArray[np.uint16]) -> int:
-    """Fill `docs` with the doc_ids (low halves) of packed lists; number of the first whose directory they belie, or -1."""
+    """Fill `docs` with the doc_ids (low halves) of packed lists; the first that contradicts its directory, or -1."""
     struct = header.TermTables(num_docs=num_docs, **{name: _address(array) for name, array in arrays.items()})
     num_terms = len(arrays["start"]) - 1
     found = ctypes.c_uint32(0)

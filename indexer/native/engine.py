@@ -91,7 +91,7 @@ class NativeIndex:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Exact engines that every segment has what they need for."""
+        """Exact engines that can run: every segment has what they need."""
         mask = library.sir_index_engines(self.handle)
         return tuple(name for name, number in ENGINES.items() if mask >> number & 1)
 
@@ -130,7 +130,7 @@ class NativeIndex:
         allowed : bit d mod 64 of word d // 64 set where doc_id d is wanted, ⌈num_docs / 64⌉ words.
         doc_base : new doc_id of the first of them; the others follow in their order.
         df : length of each of the segment's lists.
-        span : the first term and one behind the last; disjoint ones may be read in parallel.
+        span : the first term and one past the last; disjoint spans may be read in parallel.
         """
         words = np.zeros(-(-self.segment_docs[segment] >> 16) << 10, np.uint64)
         words[: len(allowed)] = allowed
@@ -172,7 +172,7 @@ class Scratch:
         self.weights = np.zeros(num_terms, np.float32)
         self.ordinals = np.zeros(k, np.int64)
         self.scores = np.zeros(k, np.float32)
-        # Lines of its own: counters that two threads' scratches share a cache line for are fought over at every addition.
+        # On cache lines of its own: where two threads share one, every addition takes the line from the other thread.
         lines = aligned(-(-ctypes.sizeof(Stats) // _LINES) * _LINES, _LINES)
         lines[:] = 0
         self.stats = Stats.from_buffer(lines.data)
@@ -183,7 +183,7 @@ class Scratch:
         self._tail = (pointer(self.ordinals), pointer(self.scores), ctypes.byref(self.error))
 
     def search_in(self, index: NativeIndex) -> None:
-        """Search another index from now on: one that needs no more scratch, as any subset of this one's documents."""
+        """Search another index from now on, which needs no more scratch: any subset of this one's documents does not."""
         self.index = index
 
     def add_stats(self, stats: Stats) -> None:
@@ -196,7 +196,7 @@ class Scratch:
     def allow(self, bitmaps: Sequence[NDArray[np.uint64]] | None) -> None:
         """Let only documents of these bitmaps, one a segment, be hits of the searches to come; None lifts it.
 
-        Bit d mod 64 of word d // 64 stands for doc_id d; each bitmap has ⌈num_docs / 64⌉ words.
+        Bit d mod 64 of word d // 64 is doc_id d; each bitmap has ⌈num_docs / 64⌉ words.
         """
         if bitmaps is None:
             self._allowed: tuple[Any, ...] = ()
@@ -207,7 +207,7 @@ class Scratch:
         self.request.allowed = addresses.ctypes.data
 
     def search(self, num_terms: int) -> None:
-        """Search what stands in `term_ids` and `weights`; the answer is in `ordinals` and `scores`."""
+        """Search the query in `term_ids` and `weights`; the answer is in `ordinals` and `scores`."""
         status = library.sir_search(self.index.handle, *self._inputs, ctypes.c_uint32(num_terms), *self._tail)
         if status:
             check(status, self.error)

@@ -1,7 +1,7 @@
 """native/include/sparseir.h for ctypes: its structs and the types of its functions, in its order.
 
-`indexer.native.library` compares versions and layouts with those of the library it loads, and a test holds everything here to
-the header. A struct is named as in C, without the prefix; every pointer is a plain address.
+`indexer.native.library` compares versions and layouts with those of the library it loads, and a test compares
+everything here with the header. A struct is named as in C, without the prefix; every pointer is a plain address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The C library: loaded at the first call, held to the binding's idea of it, its errors turned into ours."""
+"""The C library: loaded at the first call, checked against the binding's declarations, its errors raised as ours."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class QueryBatch:
         if largest > 32 * len(self.ids):
             ids, at = np.unique(self.ids, return_inverse=True)
             return ids, at.astype(np.int64)
-        occurs = np.zeros(largest + 1, np.bool_)  # a table of the ids is quicker than sorting many of them
+        occurs = np.zeros(largest + 1, np.bool_)  # for many ids a table is quicker than sorting
         occurs[self.ids] = True
         return np.flatnonzero(occurs).astype(np.uint32), (np.cumsum(occurs) - 1)[self.ids]
 

@@ -21,7 +21,7 @@ from sparseir.errors import ConfigError
 T = TypeVar("T")
 
 _LISTED = 10
-"""Names an error lists where none is near; more would bury it."""
+"""Most names that an error lists when none is near; more would hide the error."""
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

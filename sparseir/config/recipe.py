@@ -22,7 +22,7 @@ _FORMER: dict[str, dict[str, Any]] = {
 }
 """Keys that recipes of earlier versions held, with the only value they have now."""
 _FORMER_SECTIONS = {"encode", "evaluate"}
-"""Sections they held as well; no training depended on them."""
+"""Sections that they held; no training depended on them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

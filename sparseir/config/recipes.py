@@ -9,7 +9,7 @@ from pathlib import Path
 from sparseir.errors import ConfigError
 
 RECIPE_FILE = "recipe.yaml"
-"""What a model folder calls the recipe it was trained by."""
+"""Name of the recipe in the folder of a model that was trained with it."""
 
 
 def recipe_names() -> list[str]:
@@ -27,7 +27,7 @@ def describe(name: str) -> str:
 def recipe_path(given: str | Path) -> Path:
     """The file of a recipe: of a name, a file, or a model folder.
 
-    What ends in .yaml or holds a slash is a path, anything else the name of a recipe that ships, whatever files the
+    What ends in .yaml or contains a slash is a path. Anything else is the name of a shipped recipe, whatever files the
     current folder has: `scifact` means the same everywhere, and `./scifact` is the file.
 
     Raises

@@ -10,13 +10,19 @@ from pathlib import Path
 class EvaluationOptions:
     """What to measure and what to keep.
 
-    split : which judgements, the file qrels/<split>.tsv of a BEIR folder. k : depth of the run; measures that look deeper see
-        nothing below it. measures : in the notation of ir-measures; a query without hits counts 0. baselines : systems run on
-        the same queries, of bm25, dense and hybrid.
-    corpus_idf : an inference-free model's query weights are counted anew on each collection.
+    Parameters
+    ----------
+    split : which judgements, the file qrels/<split>.tsv of a BEIR folder.
+    k : depth of the run; measures of a larger depth find nothing below it.
+    measures : in the notation of ir-measures; a query without hits counts 0.
+    baselines : systems run on the same queries, of bm25, dense and hybrid.
+    corpus_idf : an inference-free model's query weights are counted again on each collection.
     lexical : a BM25 channel of stemmed words is indexed beside the model's terms.
-    data_dir : where BEIR names are looked for. runs, indexes : folders to keep run files and indexes in.
-    dense_model, dense_length : of the dense baseline, and tokens of a text it reads. device : "auto", "cpu" or "cuda". overwrite : replace kept results.
+    data_dir : where BEIR names are looked for.
+    runs, indexes : folders to keep run files and indexes in.
+    dense_model, dense_length : of the dense baseline, and tokens of a text it reads.
+    device : "auto", "cpu" or "cuda".
+    overwrite : replace kept results.
     """
 
     split: str = "test"

@@ -41,9 +41,9 @@ def evaluate_encoder(
     Parameters
     ----------
     encoder : None for BM25, an index of the lexical channel alone.
-    index_path : the index is built here and stays; what stands there is replaced.
+    index_path : the index is built here and kept; an existing one is replaced.
     options : depth, measures, where an inference-free encoder's query weights come from, and whether a lexical channel
-        stands beside its terms.
+        is indexed beside its terms.
 
     Returns
     -------

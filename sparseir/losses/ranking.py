@@ -63,8 +63,8 @@ def vector_distillation(weights: Tensor, target: Tensor, *, absent: float = 1.0)
     """Mean over texts of Σ_v c_v (weights[v] − target[v])²: a text's vector learnt from a teacher's.
 
     c_v is 1 where the teacher's weight is not 0, else `absent`. A term the teacher holds with probability p and weight m
-    is best guessed as m·p / (p + absent·(1 − p)): at 1 hardly any but a text's own terms stay above zero, and terms
-    below zero get no gradient to come back by.
+    is best predicted as m·p / (p + absent·(1 − p)): at 1 hardly any terms but a text's own stay above zero, and terms
+    below zero get no gradient by which they could return.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def quadratic_ramp(step: int, ramp_steps: int) -> float:
 
 
 class TargetSparsity:
-    """Finds the λ that gives a wanted number of active dims: control of log λ by the distance to a band that narrows.
+    """Finds the λ that gives a wanted number of active dims: controls log λ by the distance to a band that narrows.
 
         log ceiling(p) = log target + max(0, log(first / target)) · (1 + cos(π · min(1, p / approach))) / 2
         ahead = level + lead · trend
@@ -31,14 +31,14 @@ class TargetSparsity:
     level and trend are those of log active dims after Holt's double exponential smoothing, p is the share of the run that
     is over, in which the learning rate falls to 0, and Δp the share a step takes. Why so:
 
-    - Terms that are switched off get little gradient or none: falling past the target is not undone. Vectors are
-      therefore led down by a ceiling that sinks from what the first batch had, slowly at both ends, and λ brakes them when
-      they are about to pass the target. Between the two it stays: there is nothing to correct.
-    - What a λ brings about comes at the pace of the learning rate: the ceiling is the target from `approach` on, while
-      there is rate left to settle with.
-    - Vectors answer λ about `lead` steps late, the optimiser's momentum and the averages: without looking ahead λ goes on
-      rising while they already fall.
-    - As the ranking loss falls, it holds fewer terms against the same λ: the sum follows, to the end.
+    - Terms that are switched off get little gradient or none, so vectors that fall below the target do not recover.
+      Therefore a ceiling falls from what the first batch had to the target, slowly at both ends, and λ decreases when
+      the vectors are about to pass the target. Between ceiling and target λ is kept: there is nothing to correct.
+    - How fast λ takes effect depends on the learning rate. So the ceiling reaches the target at `approach`, while the
+      learning rate is still large enough for vectors to settle.
+    - Vectors respond to λ about `lead` steps late, because of the optimiser's momentum and the averages. Without
+      looking ahead λ would still rise while they already fall.
+    - As the ranking loss falls, it keeps fewer terms against the same λ. The sum corrects that until the end.
     - λ and the sum stay within `REACH` of the start, so that the sum does not grow without an effect.
 
     The gains come from a simulation with such a delay, noise and shocks. Runs of 200 steps of 16 documents end 3 to 16% below
@@ -109,7 +109,7 @@ class TargetSparsity:
         return self.lambda_value
 
     def calibrate(self, served: float) -> None:
-        """Hold to the target what texts have as they are encoded: `served` active dims in a sample, now.
+        """Correct for what batches and encoded texts differ by: a sample has `served` active dims now.
 
         Batches differ: they are cut shorter, hold other documents and run with dropout. Half of the correction is taken at
         a time, since both numbers are noisy.
@@ -122,7 +122,7 @@ class TargetSparsity:
         return {name: getattr(self, name) for name in _STATE}
 
     def load_state_dict(self, state: dict[str, float | None]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         for name in _STATE:
             setattr(self, name, state[name])
 

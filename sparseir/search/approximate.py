@@ -23,7 +23,7 @@ MAX_FACTOR = 1000.0
 GIVEN, PSEUDO = "given queries", "pseudo-queries"
 _NUM_PSEUDO = 384
 _TUNING_SHARE = 3
-"""One query of three tunes; two check."""
+"""Of three queries one tunes and two check."""
 _MOST_GIVEN = 1024
 
 
@@ -35,10 +35,10 @@ class ApproximateConfig:
     ----------
     recall_target : mean recall at k to calibrate for, in (0, 1].
     bound_factor : a knob given instead of a target, at least 1 (exact); 0 calibrates.
-    bound_mass : with a given bound_factor: share of what a query's terms may score whose terms, heaviest first, are in
-        the bounds, in (0, 1].
-    max_blocks : blocks of 32 documents scored at most a segment, best bounds first; 0 for no limit. A calibration measures
-        with it, and searches exactly where the target cannot be reached.
+    bound_mass : with a given bound_factor: only the query's heaviest terms, which hold this share of what all may
+        score, are in the bounds; in (0, 1].
+    max_blocks : blocks of 32 documents scored at most a segment, best bounds first; 0 for no limit. A calibration
+        measures with this limit, and searches are exact if the target cannot be reached with it.
     keep : keep calibrations in a file beside the index, and use those kept there.
 
     Raises
@@ -146,7 +146,7 @@ class ApproximateEngine(Engine):
         return found
 
     def _knobs(self, k: int, num_terms: float, allowed: Allowed) -> Knobs | None:
-        """None, which searches exactly, under a restriction: the knobs were measured on all documents."""
+        """Under a restriction None, that is exact search, because the knobs were measured on all documents."""
         if allowed is not None:
             return None
         if self._config.bound_factor:

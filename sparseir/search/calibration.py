@@ -1,4 +1,4 @@
-"""Calibration of approximate search: the fastest knobs whose recall keeps a promise, or exact search.
+"""Calibration of approximate search: the fastest knobs that keep a promised recall, or exact search.
 
 A third of a sample tunes, the rest checks. Tuning finds, for each share of terms in the bounds, how much the bounds may be
 discounted, and takes the fastest. Checking goes from careful towards tuned knobs and stops at the first whose recall is not
@@ -37,7 +37,7 @@ class Calibration:
     Parameters
     ----------
     target : recall asked for. k : number of hits at which it is measured.
-    knobs : what searches run with; None: exactly, because nothing faster was shown to reach the target.
+    knobs : what searches run with; None: searches are exact, because nothing faster was shown to reach the target.
     recall, recall_bound : mean recall over the checking queries, and its one-sided 95% lower bound; 1 where exact.
     num_queries : checking queries. num_tuned : queries of the tuning.
     source : "given queries", or "siamese pseudo-queries" or "inference-free pseudo-queries" (`pseudo_queries`).
@@ -56,7 +56,7 @@ class Calibration:
 
 
 def recalls(exact: NDArray[np.float32], approximate: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Share of each query's exact hits whose places hold as good a hit: ties with the k-th score count.
+    """Share of each query's exact hits in whose place there is a hit as good: ties with the k-th score count.
 
     Both are scores (queries, k), best first, padded with -inf. Queries without hits are left out.
     """
@@ -145,7 +145,7 @@ class Calibrator:
             ratio = self._tuning.time_ratio(self._knobs(step, mass))
             if ratio < best_ratio:
                 best, best_ratio = (step, mass), ratio
-            if ratio > _HOPELESS:  # other shares change little: such a k is exact search's
+            if ratio > _HOPELESS:  # other shares change little, so exact search is right for such a k
                 break
         return best if best_ratio <= _WORTH else None
 

@@ -18,7 +18,7 @@ from sparseir.search.results import Ranking
 
 _COUNTERS = ("postings_scored", "bounds_computed", "blocks_visited", "documents_scored")
 _LEAST_TERMS = 64
-"""Query terms that scratch is made for at least, so that most queries find it large enough."""
+"""Scratch is made for at least this many query terms, so that it is large enough for most queries."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Knobs:
     Parameters
     ----------
     bound_factor : bounds of blocks are divided by it; 1 is exact search, whatever bound_mass says.
-    bound_mass : share of what a query's terms may score whose terms, heaviest first, are in the bounds.
+    bound_mass : only the query's heaviest terms, which hold this share of what all may score, are in the bounds.
     max_blocks : blocks of 32 documents scored at most a segment, best bounds first; 0 for no limit.
     """
 
@@ -179,7 +179,7 @@ class CpuEngine(Engine):
         return made
 
     def _replace(self, small: _Lent, k: int, num_terms: int) -> _Lent:
-        """A scratch for larger requests, which goes on with the counts of the one it replaces."""
+        """A scratch for larger requests; it takes over the counters of the one it replaces."""
         self._made.remove(small)
         made = self._make(max(k, small.max_k), max(num_terms, small.max_terms))
         made.add_stats(small.stats)
@@ -192,11 +192,11 @@ class _Lent(Scratch):
     def __init__(self, native: NativeIndex, k: int, num_terms: int) -> None:
         super().__init__(native, k, num_terms)
         self.home: list[_Lent] | None = None
-        """The idle ones it returns to; None among them, where a reference to their list would be a cycle."""
+        """The list of idle ones that it returns to; None while it is in that list, since that would be a cycle."""
         self._native, self._restricted = native, False
 
     def restrict(self, allowed: Allowed) -> None:
-        """Let only these documents be hits until it is put back."""
+        """Let only these documents be hits until the scratch is put back."""
         self._restricted = True
         if isinstance(allowed, NativeIndex):
             self.search_in(allowed)
@@ -219,7 +219,7 @@ class _Lent(Scratch):
 
 
 def needs_blocks(engine: str, native: NativeIndex) -> ConfigError:
-    """The refusal of an engine whose maxima of blocks the index lacks."""
+    """The error for an engine that needs block maxima, which the index lacks."""
     return ConfigError(
         f"engine {engine!r} needs maxima of blocks, which a compact index lacks; it has: "
         f"{', '.join(native.engines)}; 'sparseir index compact --layout standard' makes them"

@@ -1,8 +1,8 @@
 """What an engine is, and the engines there are.
 
-An engine answers queries over one committed state of an index. It knows that state's scale and segments from when it is
-made, so that a call brings the query alone. Everything around it, checking arguments, encoding texts, evaluating filters,
-naming hits, is the searcher's (`searcher.py`) and the same for all engines.
+An engine answers queries over one committed state of an index. It gets that state's scale and segments when it is made,
+so that a call passes only the query. Everything else (checking arguments, encoding texts, evaluating filters, naming
+hits) is done by the searcher (`searcher.py`) and is the same for all engines.
 
 To add one: a module with a subclass of `Engine` and a function `open_engine` (see `open_engine` here), and its line in
 `_MODULES`. The module is imported when somebody asks for the engine, so that it may need packages that searching
@@ -82,10 +82,10 @@ class Engine(ABC):
 
     @abstractmethod
     def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
-        """Stored impact of each term in one document, the only one of the bitmaps; 0 where it does not hold the term."""
+        """Stored impact of each term in the one document that the bitmaps allow; 0 where it lacks the term."""
 
     def stats(self) -> dict[str, int]:
-        """Work of all searches so far by its name, as far as the engine counts any."""
+        """Counters of the work of all searches so far, by name; empty if the engine counts nothing."""
         return {}
 
     @property

@@ -1,7 +1,7 @@
 """Float-faithful search: the ranking of the weights themselves, not of their 8-bit impacts.
 
 With q the integer query weights, i the impacts, u = doc_scale · query_scale, a document's float score is
-u · Σ (q + e)(i + f) where e and f are what rounding took away. Each lies within 1/2 (within 1 downwards, where a small
+u · Σ (q + e)(i + f) where e and f are the rounding errors. Each lies within 1/2 (within 1 downwards, where a small
 weight was raised to 1; upwards without a limit, where an impact was clipped at 255), so that
 
     integer score − lower ≤ float score / u ≤ integer score + upper

@@ -1,10 +1,10 @@
 """Views: small indexes in memory of the documents that a filter allows, made for filters that are used again.
 
-Searching everything under a bitmap is never cheap where the allowed documents are scattered: each bound covers a block of 32
-documents of which perhaps one is allowed, and no initial threshold is known. A view has bounds and initial thresholds of its
-own. Making it costs a pass over the index, so a filter must earn it: a view is made once the filter's searches have taken as
-long as making it would. That costs at most twice what knowing the future would (ski rental; Karlin et al. 1988). For a batch
-the searches to come are known, and counted.
+Searching the whole index under a bitmap is slow where the allowed documents are scattered: each bound covers a block of
+32 documents of which perhaps one is allowed, and no initial threshold is known. A view has bounds and initial
+thresholds of its own. Making it costs a pass over the index, so it is made only when the filter's searches have taken
+as long as making it would. That costs at most twice the best choice in hindsight (ski rental; Karlin et al. 1988). Of a
+batch the remaining searches are known, and are counted in advance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READ_NS, _KEPT_NS, _TERM_NS = 0.5, 18.0, 700.0
 """Making a view takes: per posting in windows that hold an allowed document, per posting kept, per term; fitted on a million
 documents."""
 _WINDOW_WORDS = 1024
-"""Words of a bitmap for a window of 65,536 documents; windows without an allowed document are skipped."""
+"""Words of a bitmap in a window of 65,536 documents; windows without an allowed document are skipped."""
 _KEPT_BYTES, _TERM_BYTES = 4.7, 70
 """Size of a view, an overestimate: per posting kept, per term."""
 _LEAST_SECONDS, _LEAST_BYTES = 1e-3, 2048
@@ -50,7 +50,7 @@ class FilterUse:
     searches, seconds : searches under the bitmaps, and the time they took.
     price, view_bytes : what making the view would take in seconds, and its size; 0 until they are needed.
     view : an index in memory of the documents allowed, or None.
-    last_used : larger than those of filters used before.
+    last_used : a counter: the filter used last has the largest.
     """
 
     wanted: bool = True
@@ -67,7 +67,7 @@ class FilterUse:
         self.searches += searches
 
     def drop(self) -> None:
-        """Free the view; its filter starts to earn another one from nothing."""
+        """Free the view; another is made only when later searches have paid for it."""
         self.view, self.searches, self.seconds = None, 0, 0.0
 
 
@@ -154,9 +154,9 @@ class FilterViews:
         if use.view is None and use.wanted and use.searches:
             self._appraise(prepared)
             if use.seconds * (1 + queries / use.searches) >= use.price and self._lock.acquire(blocking=False):
-                try:  # one view is made at a time; who comes meanwhile goes on with the bitmaps
+                try:  # one view is made at a time; other threads search with the bitmaps meanwhile
                     self._make(prepared)
-                except MemoryError:  # the bitmaps answer as well
+                except MemoryError:  # searching with the bitmaps is correct too
                     use.wanted = False
                 finally:
                     self._lock.release()
@@ -188,7 +188,7 @@ class FilterViews:
             self._kept.add(use)
 
     def _make_room(self, new: FilterUse) -> bool:
-        """Drop the views that were not used for longest until another fits; False where it never will."""
+        """Drop the least recently used views until another fits; False if it cannot fit at all."""
         if new.view_bytes > self.budget:
             new.wanted = False
             return False

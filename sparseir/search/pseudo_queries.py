@@ -1,9 +1,9 @@
 """Queries made from documents of an index, shaped like an encoder's, for calibrating without real ones.
 
 Terms are drawn from one document with probabilities proportional to its impacts, weights are the query side's own: real
-queries share only some of their best documents' heavy terms, and weight them differently. (Queries of a document's heaviest
-terms with the document's weights agree with their best documents so well that bounds seem tighter than they are: calibrated
-for a recall of .98, real queries reached .92.)
+queries share only some of their best documents' heavy terms, and weight them differently. (Queries made of a document's
+heaviest terms with the document's weights fit their best documents too well, so that bounds seem tighter than they are:
+calibrated on them for a recall of .98, real queries reached .92.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Postings = tuple[NDArray[np.uint32], NDArray[np.float64], NDArray[np.float64]]
 
 SHAPES = ("siamese", "inference-free")
 LONG_FROM = 16
-"""Terms from which a query of an unknown encoder is taken for a siamese one's."""
+"""A query of an unknown encoder with at least this many terms is taken for a siamese encoder's."""
 _KINDS = {
     "siamese": "siamese",
     "splade": "siamese",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class QueryEncoder(Protocol):
-    """What a searcher needs of a query side."""
+    """What a searcher needs from a query side."""
 
     @property
     def num_terms(self) -> int: ...
@@ -72,7 +72,7 @@ class ModelQueryEncoder:
 
 
 class QuerySide:
-    """The query encoder of a searcher, opened at the first text: vectors need none, and a model takes seconds to load."""
+    """The query encoder of a searcher, opened at the first text: loading a model takes seconds, and vectors need none."""
 
     def __init__(self, open: Callable[[], QueryEncoder]) -> None:
         self._open, self._lock = open, threading.Lock()

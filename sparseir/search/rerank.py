@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sparseir.search.searcher import Searcher
 
 DEPTH = 100
-"""Hits that are scored exactly unless told."""
+"""Hits that are scored exactly by default."""
 
 _KEPT = 20_000
 """Documents whose token vectors are kept: about 25 kB each at 200 tokens of 32 dimensions."""
@@ -88,8 +88,8 @@ class CoilReranker:
     ) -> Hits:
         """The k best of the first `depth` hits by falling exact score, ties in the order they had.
 
-        For k > depth the hits beyond follow as they are, their scores lowered by one constant where they would reach
-        above the reranked ones.
+        For k > depth the other hits follow in their order; if their scores would exceed the reranked ones, all are
+        lowered by one constant.
 
         Raises
         ------

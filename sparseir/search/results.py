@@ -1,4 +1,4 @@
-"""What searches give back: rankings of ordinals, and hits with their names."""
+"""What searches return: rankings of ordinals, and hits with their names."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class RunWriter:
 
 
 def run_of(qids: Iterable[str], docnos: Iterable[Sequence[str]], scores: Iterable[Sequence[float]]) -> Run:
-    """The run as a mapping, with the same strictly decreasing scores a run file would hold."""
+    """The run as a mapping, with the same strictly decreasing scores as in a run file."""
     return {
         qid: dict(zip(names, map(float, strictly_decreasing(values)), strict=True))
         for qid, names, values in zip(qids, docnos, scores, strict=True)

@@ -60,7 +60,7 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 
 def error_response(request: Request, error: ApiError) -> Response:
-    """The one shape of errors."""
+    """The form that all errors have."""
     body = error.body(request.scope.get("sparseir.request_id", ""))
     return Response(body, error.status, error.headers, media_type="application/json")
 
@@ -88,7 +88,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        """Sent before the error goes on to the front, which logs it."""
+        """Sent before the error is raised again for the front, which logs it."""
         return error_response(request, from_error(error))
 
 

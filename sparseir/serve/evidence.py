@@ -1,4 +1,4 @@
-"""Why hits are hits: the terms of each, whose products add up to its score, and where they stand in its text."""
+"""Why hits are hits: the terms of each, whose products add up to its score, and where they are in its text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WeightedQuery:
     ----------
     text : where it came as text, else "".
     term_ids, weights : uint32 and float32, without zeros.
-    encoded : what the encoder said, before a request changed it; the same where it did not.
+    encoded : the encoder's weights, before the request changed them; equal to the others if it did not.
     """
 
     text: str

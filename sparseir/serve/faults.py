@@ -1,4 +1,4 @@
-"""Errors of the service: one shape for all of them, and nothing internal in it."""
+"""Errors of the service: all have one form, which reveals nothing internal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front of the service, as plain ASGI: what holds for every request, and the short way of searches by GET.
+"""The front of the service, as plain ASGI: what every request needs, and searches by GET, which are answered directly.
 
 A GET /search of one text takes some tens of microseconds of work. The routes' framework would add several times that, so
 such a request is answered here; its parameters are listed in one table, which reads them and documents them.
@@ -60,14 +60,14 @@ class GetSearch:
         return await self._answer(False, lambda: answers.anserini_candidates(served, text, hits))
 
     async def _answer(self, at_once: bool, call: Callable[[], Any]) -> bytes:
-        """On the event loop where the search is shorter than the way to a thread and back, else on a thread."""
+        """On the event loop if the search takes less time than handing it to a thread and back, else on a thread."""
         if at_once:
             return to_json(call(), inf_nan_mode="null")
         return await self._service.searches.run(lambda: to_json(call(), inf_nan_mode="null"))
 
 
 class Front:
-    """Request ids, keys, bodies within their limits, counters, the log; then the short way or the routes.
+    """Handles request ids, keys, limits of bodies, counters and the log; then answers itself or calls the routes.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Front:
         await self._app(scope, _replay(body, receive), answer.send)
 
     def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
-        """Refuse who may not ask.
+        """Refuse requests that are not allowed.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Front:
             scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
             given = token.strip() if scheme.lower() == b"bearer" else b""
         digest = hashlib.sha256(given).digest()
-        # Digests are compared, and every one, so that the time taken tells nothing of a key that was nearly right.
+        # Digests are compared, and all of them, so that the time taken reveals nothing about a nearly right key.
         if not sum(hmac.compare_digest(digest, key) for key in self._keys):
             what = "the API key is not known" if given else "this service needs an API key"
             message = f"{what}; send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
@@ -159,7 +159,7 @@ class Front:
 
         Raises
         ------
-        ApiError : 413, 415, or 408 where it does not come.
+        ApiError : 413, 415, or 408 if it does not arrive.
         """
         limits = self._service.settings.limits
         writes = scope["path"].startswith("/documents") and scope["method"] != "GET"
@@ -185,7 +185,7 @@ class Front:
             message_text = f"the body did not come within {limits.receive_seconds:g} s"
             raise ApiError(408, "slow_request", message_text, headers={"connection": "close"}) from None
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        # A page of another origin can send forms and plain text without asking; JSON it cannot.
+        # A page of another origin can send forms and plain text without the browser asking first, but not JSON.
         if size and kind != b"application/json":
             raise ApiError(415, "unsupported_media_type", "send the body as Content-Type: application/json")
         return b"".join(parts)
@@ -238,7 +238,7 @@ class _Answer:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives the body read already, then what comes after it."""
+    """A `receive` that returns the body already read, then what follows it."""
     given = False
 
     async def again() -> Message:
@@ -252,7 +252,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _route(scope: Scope) -> str:
-    """The pattern of the address, so that documents' names make no counters of their own."""
+    """The pattern of the address, so that each document's name does not get a counter of its own."""
     if scope["path"] == "/search":
         return "/search"
     route = scope.get("route")

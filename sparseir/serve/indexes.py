@@ -1,7 +1,7 @@
 """Served indexes: a name, a folder, and the snapshot that answers now.
 
-A request takes the current snapshot once and keeps it to its end; a new commit puts another in its place, and the old one
-closes when the last request that holds it is done. This module alone opens searchers.
+A request takes the current snapshot once and keeps it to its end; a new commit replaces it, and the old one is closed
+when the last request that holds it is done. This module alone opens searchers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _QUICK_SECONDS = 0.0005
 
 
 ATTEMPTS = 5
-"""To open two searchers at one commit, while another process may be committing."""
+"""Attempts to open two searchers at the same commit while another process may be committing."""
 
 
 class StaleSnapshotError(Exception):
@@ -76,7 +76,7 @@ class Snapshot:
         return found if found is not None else self._open(engine, self._searchers)
 
     def measured(self, engine: str) -> tuple[Searcher, threading.Lock]:
-        """A searcher that only requests which ask for its counters use, one at a time under the lock."""
+        """A searcher used only by requests that ask for its counters, one at a time under the lock."""
         found = self._measured.get(engine)
         return (found if found is not None else self._open(engine, self._measured)), self._lock
 
@@ -94,9 +94,9 @@ class Snapshot:
         return self._seconds < _QUICK_SECONDS and self._source.table
 
     def took(self, seconds: float) -> None:
-        """Note what a plain search took of the processor: a moving average over about the last 30.
+        """Record the processor time of a plain search: a moving average over about the last 30.
 
-        Not by the clock: on a busy machine that would call every search long, and send it the longer way.
+        Not wall time: on a busy machine every search would then seem long and be handed to a thread.
         """
         self._seconds += (seconds - self._seconds) / 32
 

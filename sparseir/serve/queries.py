@@ -21,7 +21,7 @@ class SearchRequest:
     index : name, or None for the first.
     texts : queries as text. vectors : queries as term ids and weights, in place of texts. many : a list was asked.
     terms : one query as term strings and weights, in place of both.
-    weights : for a single text: weights that take the encoder's place, by term; 0 takes a term out.
+    weights : for a single text: weights that replace the encoder's, by term; 0 removes a term.
     k, engine, filter : of the search; engine None for the service's.
     fields : stored fields to send with hits; None for none, () for all.
     snippet, explain, stats : what else to send.
@@ -63,7 +63,7 @@ class SearchRequest:
         return self.explain or self.snippet
 
     def checked(self, limits: Limits) -> SearchRequest:
-        """This request, when it is within the limits.
+        """This request, if it is within the limits.
 
         Raises
         ------

@@ -65,7 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP with a limit on the bytes of a request's line and headers, and on the time they take.
 
-    Errors below the routes have the shape of all others.
+    Errors found here have the same form as all others.
     """
 
     limits = Limits()
@@ -83,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._head_timer is not None:
             self._head_bytes += len(data)
-            # One read may bring the head and some of the body, so the bound is checked loosely first.
+            # One read may contain the head and part of the body, so the bound is first checked loosely.
             if self._head_bytes > self.limits.header + (1 << 18):
                 self._refuse(431, "too_large", f"more than {self.limits.header} bytes of headers")
                 return

@@ -96,8 +96,8 @@ class ServeSettings:
     def hosts(self) -> frozenset[str] | None:
         """Names a request may address; None for any.
 
-        Without keys the only guard is that the address is this machine's own. A web page could get around it by giving
-        its own domain this machine's address, so its name is not answered to.
+        Without keys the only protection is that the address is this machine's own. A web page could get around it by
+        pointing its own domain at this machine, so requests for other names are refused.
         """
         return None if self.keys or self.open_to_all else frozenset({"localhost", "127.0.0.1", "[::1]", self.host})
 
@@ -113,7 +113,7 @@ def is_loopback(host: str) -> bool:
 
 
 def named_folders(arguments: Sequence[str]) -> dict[str, Path]:
-    """'name=folder' or 'folder', which is then named as its last part, in the order given.
+    """'name=folder', or 'folder', whose name is then its last part; in the order given.
 
     Raises
     ------

@@ -65,7 +65,7 @@ class Service:
         )
 
     async def watch(self) -> None:
-        """Take new commits of other processes as they come."""
+        """Open new commits of other processes as they are made."""
         while True:
             await asyncio.sleep(self.settings.reload_seconds)
             for served in self.catalogue.indexes.values():
@@ -76,7 +76,7 @@ class Service:
         try:
             if served.refresh():
                 logger.info("index %s: commit %d", served.name, served.current.generation)
-        except Exception:  # the commit before goes on answering; the next look may find a sound one
+        except Exception:  # the previous commit continues to answer; the next look may find a sound one
             logger.exception("index %s: its new commit cannot be opened", served.name)
 
     @contextlib.asynccontextmanager

@@ -32,7 +32,8 @@ class Workers:
     async def run(self, call: Callable[[], T]) -> T:
         """The result of a call on one of the threads.
 
-        A call that takes too long is answered for, but not stopped: C code cannot be. It counts until it has ended.
+        A call that takes too long is answered with an error but not stopped, since C code cannot be. It counts until it
+        ends.
 
         Raises
         ------
@@ -55,7 +56,7 @@ class Workers:
         def count() -> None:
             self._pending -= 1
             if not future.cancelled():
-                future.exception()  # looked at, whether or not somebody still waits
+                future.exception()  # retrieved even if nobody waits: asyncio would warn about it
 
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody counts any more
             loop.call_soon_threadsafe(count)

@@ -61,7 +61,7 @@ class Writer:
 
         Raises
         ------
-        ApiError : 409, a name is taken and nothing was said of replacing; 400, documents that cannot be indexed.
+        ApiError : 409, a name exists and `replace` was not given; 400, documents that cannot be indexed.
         """
         self._check(served, documents, replace=replace)
         records = [Document(d.docno, d.text, d.title, d.fields) for d in documents]

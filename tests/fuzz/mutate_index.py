@@ -3,7 +3,7 @@
     python -m tests.fuzz.mutate_index --count 20000 --seed 1
 
 Half of the mutations are blind (bit flips, truncations, splices); the other half edit a field or a section and repair
-every checksum above it, so that they reach the code behind the checksums. Segments are searched from heap copies of
+every checksum above it, so that they reach the code after the checksums. Segments are searched from heap copies of
 exactly their length, so that AddressSanitizer sees a read past the end.
 """
 

@@ -53,7 +53,7 @@ def write(url: str, docno: str) -> bool:
 
 
 def write_until_refused(url: str, *, enough: int, then) -> list[str]:
-    """Two clients write until they are refused; after so many acknowledged writes `then` is called."""
+    """Two clients write until they are refused; after a number of acknowledged writes `then` is called."""
     acknowledged: list[str] = []
     reached = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A writer stopped at every step: the index stands at its last commit, nothing committed is missing.
+"""A writer stopped at every step: the index is at its last or its new commit, nothing committed is missing.
 
 Three ways to die before each create, write, fsync, rename and unlink: at once, after half of a write, and with every
 file that was not yet synced found empty afterwards (a loss of power). After its death the writer changes nothing more.
@@ -159,7 +159,7 @@ def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, change, 
         manifest = open_index(path).manifest
         named = {s.file for s in manifest.segments} | {s.deletes.file for s in manifest.segments if s.deletes}
         assert {p.name for p in path.iterdir()} == named | {"manifest.json", "write.lock"}
-    assert reached == {before[0], after[0]}  # the last points lie behind the commit
+    assert reached == {before[0], after[0]}  # the last points come after the commit
 
 
 def test_there_are_enough_points(tmp_path, monkeypatch):

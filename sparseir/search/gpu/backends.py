@@ -1,4 +1,4 @@
-"""How the gpu engine is asked to run, and the choice of what scores a segment."""
+"""The options of the gpu engine, and the choice of the backend that scores a segment."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ OpenBackend = Callable[[DeviceLayout, SegmentPostings, GpuConfig], Backend]
 
 @functools.cache
 def _driver(ordinal: int) -> Driver:
-    """One device, once a process: segments and engines share its working memory."""
+    """The driver of a device, made once per process: segments and engines share its working memory."""
     from sparseir.search.gpu.driver import Driver
 
     return Driver(ordinal=ordinal)

@@ -1,4 +1,4 @@
-"""The compiled kernels: thresholds primed by a sample of windows, scores in shared memory, selection on the device."""
+"""The compiled kernels: first thresholds from a sample of windows, scores in shared memory, selection on the device."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ class CudaLimits:
     ----------
     memory : bytes on the device, layout included; a layout that does not fit goes through in groups of windows.
     threads : of a scoring block, a multiple of 32 up to 512.
-    capacity : candidates kept for one query; None is 32·k and at least 8,192. More than fit are counted, and the query is
-        searched again from the threshold the count gives, so this decides time and never the answer.
+    capacity : candidates kept for one query; None is 32·k and at least 8,192. If there are more, they are still
+        counted, and the query is searched again from the threshold that the counts give, so this affects the time and
+        never the answer.
     """
 
     memory: int
@@ -183,7 +184,8 @@ class CudaBackend:
         if len(over) and again:
             keys[over] = self._search_all_scores(rows.take(over), k)
         elif len(over):
-            # Every candidate was counted, so the thresholds now are safe and close; few pass them a second time.
+            # Every candidate was counted, so the thresholds are now safe and close, and few candidates pass them the
+            # second time.
             risen = np.empty(len(rows), np.int32)
             prepared.submission.flush(risen, prepared.task.threshold)
             keys[over] = self._search_chunk(rows.take(over), k, risen[over], again=True)
@@ -232,7 +234,7 @@ class CudaBackend:
         )
 
     def _enter(self, number: int, prepared: _Prepared) -> None:
-        """Go on with a group of windows; the launches so far read the one before."""
+        """Continue with a group of windows; the launches so far may still read the previous one."""
         if number:
             prepared.submission.flush()
             self._parts.leave(number - 1)

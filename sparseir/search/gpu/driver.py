@@ -126,7 +126,7 @@ class Driver:
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
-        """Make the context current and put back what was: torch, on another device of this thread, reads it too."""
+        """Make the context current, then restore the previous one: torch in this thread may use another device."""
         self.call("cuCtxPushCurrent_v2", self._context)
         try:
             yield
@@ -146,7 +146,7 @@ class Driver:
     def scratch(self, role: str, nbytes: int) -> DeviceBuffer:
         """Memory for one role, kept from call to call and grown when needed: allocation waits for the device.
 
-        Whoever uses it holds `lock`. What it contains is left over from the last use.
+        Its user must hold `lock`. It contains what the last use left.
         """
         kept = self._scratch.get(role)
         if kept is None or kept.nbytes < nbytes:

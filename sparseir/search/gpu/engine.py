@@ -59,7 +59,7 @@ class GpuEngine(Engine):
         open_backend: OpenBackend | None = None,
     ) -> None:
         self.config, self._doc_scale = config or GpuConfig(), doc_scale
-        self._lock = threading.Lock()  # a backend has room for one batch at a time
+        self._lock = threading.Lock()  # a backend has memory for one batch at a time
         opener = open_backend or open_backend_of
         if layouts is None:
             layouts = [build_layout(s, window_shift=self.config.window_shift) for s in segments]
@@ -127,7 +127,7 @@ class GpuEngine(Engine):
         for number, segment in enumerate(self._segments):
             mask = None if allowed is None else allowed[number]
             found, found_scores = decode_keys(self._search_segment(segment, queries, k, mask, scores[:, k - 1]))
-            # Keys hold 32 bits of an ordinal, counted from the segment's first; those of an index may need all 62.
+            # Keys hold an ordinal in 32 bits, counted from the segment's base; ordinals of an index may need 62.
             found[found_scores > 0] += segment.postings.ordinal_base
             if number == 0:
                 ordinals, scores = found, found_scores
@@ -145,7 +145,8 @@ class GpuEngine(Engine):
     ) -> NDArray[np.uint64]:
         postings = segment.postings
         rows = queries.resolve(postings.term_ids)
-        # The k-th hit of the segments before stays a safe threshold: a tie with it is kept and decided by the merge.
+        # The k-th score of the previous segments is a safe threshold: documents that tie with it are kept, and the
+        # merge decides.
         thresholds = np.maximum(kth, 1).astype(np.int32)
         if allowed is None:
             num_deleted = 0 if postings.deleted is None else len(postings.deleted)

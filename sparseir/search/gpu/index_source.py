@@ -18,11 +18,11 @@ _ARRAYS = ("window_entry", "window_posting", "entry_row", "entry_start", "local"
 
 
 def segment_postings(segment: Segment) -> SegmentPostings:
-    """The posting lists of a segment. Docs and impacts stay views of the mapped file; a compact segment's are unpacked.
+    """The posting lists of a segment. Docs and impacts are views of the mapped file; packed docs are unpacked.
 
     Raises
     ------
-    IndexFormatError : records, directories or lists that cannot be.
+    IndexFormatError : impossible records, directories or lists.
     """
     records, ordinals = segment.section("TREC"), segment.section("ORDN")
     lists = read_lists(segment, 0, segment.header.num_terms)
@@ -43,8 +43,8 @@ def layout_folder(index: Index) -> Path:
 def cached_layout(index: Index, segment: Segment, postings: SegmentPostings, window_shift: int) -> DeviceLayout:
     """The layout of a segment: mapped where an earlier start kept it, else built and kept.
 
-    A segment never changes, and the name holds its header checksum. A folder that cannot be written costs the
-    build at every start and nothing else.
+    A segment never changes, and the name holds its header checksum. If the folder cannot be written, the layout is
+    built at every start; nothing else changes.
     """
     folder = layout_folder(index)
     place = folder / f"{segment.entry.file}-{segment.header_crc32:08x}-w{window_shift}"

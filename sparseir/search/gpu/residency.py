@@ -28,7 +28,8 @@ _DEFAULT_STREAM = ctypes.c_void_p()
 class PinnedMemory:
     """A page-locked copy of some arrays, which the device reads without the driver's own staging.
 
-    Where the operating system allows none, the arrays stay where they are; copies are then slower and hold the host up.
+    If the operating system allows none, the arrays are not copied; transfers to the device are then slower and block
+    the host.
     """
 
     def __init__(self, driver: Driver, arrays: dict[str, NDArray[Any]]) -> None:
@@ -129,7 +130,7 @@ class LayoutOnDevice:
         task.first_posting = int(self._layout.window_posting[first])
 
     def leave(self, number: int) -> None:
-        """The launches so far are the last that read this group: its buffer may be filled again once they have ended."""
+        """No later launch reads this group: its buffer may be filled again once the launches so far have ended."""
         if self.streamed:
             self._driver.call("cuEventRecord", self._done[number % 2], _DEFAULT_STREAM)
 

@@ -60,7 +60,7 @@ class TorchBackend(TensorBackend):
             key,
             places[windows] - places[first] + start,
             layout.entry_start[entries + 1].astype(np.int64) - start,
-            layout.local[inside].view(np.int16),  # torch indexes int16 everywhere, uint16 not
+            layout.local[inside].view(np.int16),  # torch can index with int16 on every device, but not with uint16
             layout.impact[inside],
         )
         return tuple(torch.from_numpy(np.require(a, requirements=["C", "W"])) for a in arrays)

@@ -104,6 +104,6 @@ class TritonBackend(TensorBackend):
             self._num_rows,
             DOCS=BLOCK_DOCS,
             TERMS=BLOCK_TERMS,
-            enable_fp_fusion=True,  # integers alone; Triton 3.9 warns where it is not said
+            enable_fp_fusion=True,  # the kernel has integers only; Triton 3.9 warns unless this is given
         )
         return scores

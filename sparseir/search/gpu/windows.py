@@ -14,7 +14,7 @@ from sparseir.errors import ConfigError
 SAMPLE_SHARE = 64
 FIRST_WAVE_SHARE = 8
 _RESERVE = 256 << 20
-"""What a resident layout leaves for the queries at least, or an eighth of the memory where that is less."""
+"""A resident layout must leave at least this for the queries, or an eighth of the memory if that is less."""
 
 
 def reserved(memory: int) -> int:
@@ -25,8 +25,8 @@ def reserved(memory: int) -> int:
 def share_memory(sizes: Sequence[int], memory: int) -> list[int]:
     """What each segment's backend may take of the device, its own layout included.
 
-    Segments are searched one after another, so layouts add up and working memory does not. Where they do not fit together,
-    the smallest stay while half of the memory lasts, and the others go through what is left.
+    Segments are searched one after another, so layouts add up and working memory does not. If they do not fit together,
+    the smallest are kept on the device, up to half of the memory, and the others are streamed through the rest.
     """
     total = sum(sizes)
     if total <= memory - reserved(memory):
