@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic_core import to_json
@@ -169,9 +169,14 @@ def _add_searches(app: FastAPI, service: Service, get_search: GetSearch) -> None
 def _add_documents(app: FastAPI, service: Service) -> None:
     limits, catalogue = service.settings.limits, service.catalogue
 
-    async def write(call: Callable[[], Written]) -> Written:
+    def writable() -> None:
         if not service.settings.writable:
             raise ApiError(403, "read_only", "this service is read-only; start it with --writable")
+
+    # A dependency is asked before the body is looked at: what the body says is beside the point here.
+    only_writable = [Depends(writable)]
+
+    async def write(call: Callable[[], Written]) -> Written:
         done = await service.writes.run(call)
         service.metrics.writes += 1
         return done
@@ -181,7 +186,13 @@ def _add_documents(app: FastAPI, service: Service) -> None:
         done = await write(lambda: service.writer.put(served, documents, replace=replace))
         return json_response({"index": served.name, "generation": done.generation, "written": done.documents}, 201)
 
-    @app.post("/documents", status_code=201, summary="Add or replace documents", tags=["documents"])
+    @app.post(
+        "/documents",
+        status_code=201,
+        summary="Add or replace documents",
+        tags=["documents"],
+        dependencies=only_writable,
+    )
     async def post_documents(body: DocumentsBody) -> Response:
         if len(body.documents) > limits.documents:
             raise ApiError(
@@ -193,12 +204,18 @@ def _add_documents(app: FastAPI, service: Service) -> None:
         named = [d.named(f"documents.{i}.") for i, d in enumerate(body.documents)]
         return await put(body.index, named, replace=body.replace)
 
-    @app.put("/documents/{docno:path}", status_code=201, summary="Add or replace a document", tags=["documents"])
+    @app.put(
+        "/documents/{docno:path}",
+        status_code=201,
+        summary="Add or replace a document",
+        tags=["documents"],
+        dependencies=only_writable,
+    )
     async def put_document(docno: Docno, body: DocumentBody, index: IndexName = None) -> Response:
         document = body.document(docno, "")
         return await put(index, [document], replace=True)
 
-    @app.delete("/documents/{docno:path}", summary="Delete a document", tags=["documents"])
+    @app.delete("/documents/{docno:path}", summary="Delete a document", tags=["documents"], dependencies=only_writable)
     async def delete_document(docno: Docno, index: IndexName = None) -> Response:
         served = catalogue.get(index)
         done = await write(lambda: service.writer.delete(served, [docno]))
@@ -208,7 +225,7 @@ def _add_documents(app: FastAPI, service: Service) -> None:
             )
         return json_response({"index": served.name, "generation": done.generation, "deleted": 1})
 
-    @app.post("/documents/delete", summary="Delete documents", tags=["documents"])
+    @app.post("/documents/delete", summary="Delete documents", tags=["documents"], dependencies=only_writable)
     async def delete_documents(body: DeleteBody) -> Response:
         served = catalogue.get(body.index)
         done = await write(lambda: service.writer.delete(served, body.docnos))

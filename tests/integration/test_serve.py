@@ -300,6 +300,7 @@ def test_request_ids_come_back(server):
 def test_a_read_only_service_writes_nothing(server):
     for answer in (
         server.post("/documents", {"documents": [{"docno": "n", "text": "x"}]}),
+        server.post("/documents", {"documents": []}),  # said before the body is judged
         server.client.put("/documents/n", json={"text": "x"}),
         server.client.delete("/documents/a"),
         server.post("/documents/delete", {"docnos": ["a"]}),
