@@ -28,6 +28,7 @@ from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.native.builder import DROPPED
 from indexer.progress import Progress, silent
+from indexer.soundness import check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
 _NARROWEST = 8
@@ -95,6 +96,7 @@ def compact_index(
             rules=rules,
         )
         segments: tuple[SegmentEntry, ...] = ()
+        check_to_copy(index)
         if index.num_docs:
             clipped = sum(s.entry.num_clipped for s in index.segments)
             sources = _renumbered(index)

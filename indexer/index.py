@@ -137,6 +137,13 @@ def _read_deletes(folder: Path, entry: SegmentEntry) -> NDArray[np.uint8] | None
     raw = np.frombuffer(path.read_bytes(), np.uint8)
     if len(raw) != -(-entry.num_docs // 64) * 8 or zlib.crc32(raw.data) != entry.deletes.crc32:
         raise IndexFormatError(f"deletions '{path}' are damaged; restore the file or rebuild", invariant="deletes-crc")
+    bits = int.from_bytes(raw.data, "little")
+    if bits.bit_count() != entry.deletes.count or bits.bit_length() > entry.num_docs:
+        raise IndexFormatError(
+            f"deletions '{path}' are not the {entry.deletes.count} of {entry.num_docs} documents that the manifest counts; "
+            "restore the index or rebuild",
+            invariant="deletes-count",
+        )
     return raw
 
 

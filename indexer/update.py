@@ -24,6 +24,7 @@ from indexer.inversion.invert import choose_scale
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
+from indexer.soundness import check_to_extend
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,14 @@ def add_documents(
     TypeError : an option that WriteOptions does not have.
     DataError : input that cannot be indexed, a term outside the vocabulary, a docno that exists.
     ConfigError : vectors of another encoder.
+    IndexFormatError : damage in the names or ordinals that are looked up.
     LockedError : another writer holds the index.
     """
     chosen, folder = WriteOptions.of("add_documents", options), Path(path)
     read_manifest(folder)  # no index there: said before a lock file is made
     with write_lock(folder):
         index = open_index(folder)
+        check_to_extend(index)
         manifest = index.manifest
         _check_encoder(manifest, chosen.encoder)
         config = IndexConfig.from_dict(manifest.config)
@@ -117,6 +120,7 @@ def delete_documents(
     Raises
     ------
     ConfigError : neither or both ways of naming them.
+    IndexFormatError : as for `add_documents`.
     LockedError : another writer holds the index.
     """
     if (docnos is None) == (ordinals is None):
@@ -125,6 +129,7 @@ def delete_documents(
     read_manifest(folder)
     with write_lock(folder):
         index = open_index(folder)
+        check_to_extend(index)
         asked: Sequence[str | int] = docnos if docnos is not None else ordinals or ()
         if docnos is not None:
             wanted = index.ordinals(docnos)
