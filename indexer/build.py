@@ -9,8 +9,8 @@ from typing import Any
 
 from indexer.config import BuildOptions, IndexConfig
 from indexer.documents import Documents, is_whole, read_documents
-from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish
-from indexer.format.lock import write_lock
+from indexer.format import files
+from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
 from indexer.index import Index, open_index
 from indexer.inversion.invert import choose_scale
@@ -53,8 +53,11 @@ def build_index(
     """
     chosen, folder, config = BuildOptions.of("build_index", options), Path(path), config or IndexConfig()
     check_target(folder, chosen.overwrite)
-    folder.mkdir(exist_ok=True)
-    with write_lock(folder):
+    if not folder.exists():
+        files.make_folder(folder)
+    if not (folder / MANIFEST_FILE).exists():
+        files.fsync_folder(folder.parent)  # also where a killed build made the folder
+    with writing(folder):
         generation, number = 1, next_number(folder)
         if (folder / MANIFEST_FILE).exists():
             generation = read_manifest(folder).generation + 1

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer.config import IndexConfig, WriteOptions
-from indexer.format.folder import field_kinds, publish
+from indexer.format.folder import field_kinds, publish, writing
 from indexer.format.layout import LAYOUT_RULES
-from indexer.format.lock import write_lock
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
 from indexer.index import Index, open_index
@@ -28,6 +27,7 @@ from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.native.builder import DROPPED
 from indexer.progress import Progress, silent
+from indexer.soundness import check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
 _NARROWEST = 8
@@ -77,7 +77,7 @@ def compact_index(
     """
     options, folder = WriteOptions(num_threads=num_threads, progress=progress), Path(path)
     read_manifest(folder)
-    with write_lock(folder):
+    with writing(folder):
         index = open_index(folder)
         before = sum(s.entry.bytes for s in index.segments)
         dropped = sum(s.num_deleted for s in index.segments)
@@ -95,6 +95,7 @@ def compact_index(
             rules=rules,
         )
         segments: tuple[SegmentEntry, ...] = ()
+        check_to_copy(index)
         if index.num_docs:
             clipped = sum(s.entry.num_clipped for s in index.segments)
             sources = _renumbered(index)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import IndexFormatError
+from indexer.format import files
 from indexer.format.manifest import EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.format.names import NameTable, hash_all
 from indexer.format.segment import SegmentFile
@@ -134,9 +135,17 @@ def _read_deletes(folder: Path, entry: SegmentEntry) -> NDArray[np.uint8] | None
     if entry.deletes is None:
         return None
     path = folder / entry.deletes.file
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
-    if len(raw) != -(-entry.num_docs // 64) * 8 or zlib.crc32(raw.data) != entry.deletes.crc32:
+    size = -(-entry.num_docs // 64) * 8
+    raw = np.frombuffer(files.read_regular(path, size + 1), np.uint8)
+    if len(raw) != size or zlib.crc32(raw.data) != entry.deletes.crc32:
         raise IndexFormatError(f"deletions '{path}' are damaged; restore the file or rebuild", invariant="deletes-crc")
+    bits = int.from_bytes(raw.data, "little")
+    if bits.bit_count() != entry.deletes.count or bits.bit_length() > entry.num_docs:
+        raise IndexFormatError(
+            f"deletions '{path}' are not the {entry.deletes.count} of {entry.num_docs} documents that the manifest counts; "
+            "restore the index or rebuild",
+            invariant="deletes-count",
+        )
     return raw
 
 

@@ -16,14 +16,14 @@ from indexer.config import AddOptions, IndexConfig
 from indexer.documents import Documents, read_documents
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
-from indexer.format.folder import copy_query_side, field_kinds, next_number, publish
-from indexer.format.lock import write_lock
+from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
 from indexer.inversion.invert import choose_scale
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
+from indexer.soundness import check_to_extend
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,14 @@ def add_documents(
     TypeError : an option that AddOptions does not have.
     DataError : input that cannot be indexed, a term outside the vocabulary, a docno that exists.
     ConfigError : vectors of another encoder; a grown query side for an index that has none.
+    IndexFormatError : damage in the names or ordinals that are looked up.
     LockedError : another writer holds the index.
     """
     chosen, folder = AddOptions.of("add_documents", options), Path(path)
     read_manifest(folder)  # no index there: said before a lock file is made
-    with write_lock(folder):
+    with writing(folder):
         index = open_index(folder)
+        check_to_extend(index)
         manifest = index.manifest
         _check_encoder(manifest, chosen.encoder)
         grown = chosen.grown_query_side
@@ -127,14 +129,16 @@ def delete_documents(
     Raises
     ------
     ConfigError : neither or both ways of naming them.
+    IndexFormatError : as for `add_documents`.
     LockedError : another writer holds the index.
     """
     if (docnos is None) == (ordinals is None):
         raise ConfigError("name the documents to delete either by docnos or by ordinals")
     folder = Path(path)
     read_manifest(folder)
-    with write_lock(folder):
+    with writing(folder):
         index = open_index(folder)
+        check_to_extend(index)
         asked: Sequence[str | int] = docnos if docnos is not None else ordinals or ()
         if docnos is not None:
             wanted = index.ordinals(docnos)

@@ -3,40 +3,66 @@
 Order of a commit: write the new files, fsync each, fsync the folder; write the new manifest beside the old one, fsync
 it, rename it over the old one, fsync the folder. A crash before the rename leaves the old manifest, whose files are
 untouched; a crash after it leaves the new one, whose files were on disk before.
+
+A writer writes into new files only and follows no link in the place of one; a reader opens regular files only.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import SparseIRError
+from indexer.errors import IndexFormatError, SparseIRError
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    """What the system refuses, in words for the person whose index it is."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error) from error
 
 
 def create(path: Path) -> int:
-    """Open a new file for writing; an old one of that name is a crashed writer's and is emptied."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    """Open a new file for writing; whatever has its name already, a link or a device too, is refused."""
+    with _named_faults():
+        return os.open(path, _NEW, 0o644)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that is not there yet."""
+    with _named_faults():
+        path.mkdir()
 
 
 def write(descriptor: int, data: Any, offset: int) -> None:
     """Write all of `data` at `offset`."""
     view = memoryview(data).cast("B")
-    try:
+    with _named_faults():
         while len(view):
             done = os.pwrite(descriptor, view, offset)
+            if done == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             view, offset = view[done:], offset + done
-    except OSError as error:
-        raise storage_error(error) from error
 
 
 def fsync(descriptor: int) -> None:
-    try:
+    """Make a file's bytes durable."""
+    _fsync(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    with _named_faults():
         os.fsync(descriptor)
-    except OSError as error:
-        raise storage_error(error) from error
 
 
 def storage_error(error: OSError) -> SparseIRError:
@@ -49,20 +75,66 @@ def storage_error(error: OSError) -> SparseIRError:
 
 def fsync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _named_faults():
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        _fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def replace(source: Path, target: Path) -> None:
     """Rename over whatever is at `target`, in one step."""
-    source.replace(target)
+    with _named_faults():
+        source.replace(target)
 
 
 def unlink(path: Path) -> None:
+    """Remove a name; of a link, the link."""
     path.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove what is of no more use, a folder with all in it. What the system refuses to remove stays: the next writer
+    tries again, and no write that is done fails over it."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            unlink(path)
+
+
+def open_regular(path: Path) -> int:
+    """Open a file for reading. Anything else is refused; opening a pipe would wait for its writer.
+
+    Raises
+    ------
+    IndexFormatError : no regular file.
+    FileNotFoundError
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise not_regular(path)
+    return descriptor
+
+
+def not_regular(path: Path) -> IndexFormatError:
+    """The error for a folder, a pipe, a device, or a link where a writer follows none."""
+    return IndexFormatError(
+        f"'{path}' is not a regular file, which an index is made of; find out who put it there and remove it",
+        invariant="files-regular",
+    )
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file; raises as `open_regular` does."""
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+        parts = []
+        while most > 0 and (part := file.read(most)):
+            parts.append(part)
+            most -= len(part)
+    return b"".join(parts)
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from indexer.errors import ConfigError, DataError
+from indexer.errors import ConfigError, DataError, IndexFormatError, SparseIRError
 from indexer.format import files
-from indexer.format.lock import LOCK_FILE
-from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files
+from indexer.format.lock import LOCK_FILE, write_lock
+from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files, read_manifest
 from indexer.format.segment import SegmentFile
 from indexer.format.stored import column_kinds
 
@@ -42,15 +42,39 @@ def next_number(folder: Path) -> int:
     return max(numbers, default=0) + 1
 
 
-def remove_leftovers(folder: Path, manifest: Manifest) -> None:
-    """Remove what crashed or earlier writers left and the manifest does not name. Needs the lock."""
-    keep = named_files(manifest)
-    for path in folder.iterdir():
-        if path.name not in keep and _OWN_FILE.fullmatch(path.name):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                files.unlink(path)
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the writer's lock. What no commit names is removed when the lock is taken and when the write ends, however it
+    ends, so that neither killed nor failed writers keep the disk full.
+
+    Raises
+    ------
+    LockedError, IndexFormatError : as `write_lock`.
+    """
+    with write_lock(folder):
+        _remove_leftovers(folder)
+        try:
+            yield
+        finally:
+            _remove_leftovers(folder)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the files of an index that its manifest does not name; none where that cannot be read. Never fails: the
+    write before it may be committed."""
+    with suppress(OSError, SparseIRError):
+        try:
+            keep = named_files(read_manifest(folder))
+        except IndexFormatError as error:
+            if error.invariant != "manifest-present":
+                return
+            keep = set()
+        leftovers = [p for p in folder.iterdir() if p.name not in keep and _OWN_FILE.fullmatch(p.name)]
+        if leftovers:
+            files.fsync_folder(folder)  # a loss of power must not bring back a manifest whose files are gone
+        for path in leftovers:
+            if path.name.startswith("query-") or path.is_symlink() or not path.is_dir():
+                files.discard(path)
 
 
 def copy_query_side(folder: Path, source: str | Path | None, number: int) -> str | None:
@@ -61,7 +85,7 @@ def copy_query_side(folder: Path, source: str | Path | None, number: int) -> str
     if not origin.is_dir():
         raise DataError("no folder with a query side stands there", path=origin)
     target = folder / f"query-{number:06d}"
-    target.mkdir(exist_ok=True)
+    files.make_folder(target)
     for file in sorted(p for p in origin.iterdir() if p.is_file()):
         with files.created(target / file.name) as descriptor:
             files.write(descriptor, file.read_bytes(), 0)
@@ -88,7 +112,6 @@ def field_kinds(folder: Path, segments: Iterable[SegmentEntry]) -> dict[str, str
 
 
 def publish(folder: Path, manifest: Manifest) -> None:
-    """Commit a manifest whose files are written, then remove what it no longer names."""
+    """Commit a manifest whose files are written; `writing` removes what it no longer names."""
     files.fsync_folder(folder)
     commit(folder, manifest)
-    remove_leftovers(folder, manifest)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from indexer.errors import LockedError
+from indexer.format.files import not_regular
 
 LOCK_FILE = "write.lock"
 
@@ -23,8 +26,9 @@ def write_lock(folder: Path) -> Iterator[None]:
     Raises
     ------
     LockedError : somebody else holds it; the message says who and since when.
+    IndexFormatError : a link, a pipe or a folder has the name of its file.
     """
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(folder / LOCK_FILE)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -33,11 +37,30 @@ def write_lock(folder: Path) -> Iterator[None]:
             raise LockedError(
                 f"index '{folder}' is being written by {holder}; wait until it is done (the lock goes with its process)"
             ) from None
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        command = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-        os.ftruncate(descriptor, 0)
-        text = f"process {os.getpid()} ({command}) on {socket.gethostname()} since {since} UTC"
-        os.pwrite(descriptor, text.encode("utf-8", "replace")[:500], 0)
+        with suppress(OSError):  # the text is for people; a full disk must not keep a writer from making room
+            _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise not_regular(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise not_regular(path)
+    return descriptor
+
+
+def _sign(descriptor: int) -> None:
+    """Write who holds the lock."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    command = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    os.ftruncate(descriptor, 0)
+    text = f"process {os.getpid()} ({command}) on {socket.gethostname()} since {since} UTC"
+    os.pwrite(descriptor, text.encode("utf-8", "replace")[:500], 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import IndexFormatError
+from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
 from indexer.format.layout import MAX_DOCS
 from indexer.native.header import FORMAT_VERSION
@@ -91,9 +92,10 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        if path.stat().st_size > _LARGEST_MANIFEST:
+        raw = files.read_regular(path, _LARGEST_MANIFEST + 1)
+        if len(raw) > _LARGEST_MANIFEST:
             raise IndexFormatError(f"'{path}' is larger than a manifest can be", invariant="manifest-size")
-        body = json.loads(path.read_bytes())
+        body = json.loads(raw)
     except (FileNotFoundError, NotADirectoryError):
         raise IndexFormatError(
             f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
@@ -116,9 +118,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise IndexFormatError(
             f"'{path}' is damaged (its checksum differs); restore or rebuild", invariant="manifest-crc"
         )
+    return _parsed(body, path)
+
+
+def _parsed(body: dict[str, Any], path: Path) -> Manifest:
     try:
         return _parse(body)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise IndexFormatError(
             f"'{path}' lacks or mistypes a field ({error}); restore or rebuild", invariant="manifest-fields"
         ) from None
@@ -162,8 +168,10 @@ def _parse(body: dict[str, Any]) -> Manifest:
     for raw in body["segments"]:
         deletes = _checked(DeleteFile, raw["deletes"]) if raw["deletes"] is not None else None
         entry = _checked(SegmentEntry, raw, deletes=deletes)
-        for name in [entry.file] + ([deletes.file] if deletes else []):
-            _check_inside(name)
+        if not _SEGMENT_NAME.fullmatch(entry.file):
+            raise ValueError(f"segment file {entry.file!r} is not called by a number of six digits or more and .seg")
+        if deletes:
+            _check_plain(deletes.file)
         entries.append(entry)
     encoder = _checked(EncoderEntry, body["encoder"]) if body["encoder"] is not None else None
     rest = {k: v for k, v in body.items() if k not in ("format", "version")}
@@ -172,7 +180,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
     if manifest.num_terms == 0 or not (scale is None or (isinstance(scale, int | float) and 0 < scale < float("inf"))):
         raise ValueError(f"num_terms {manifest.num_terms} or doc_scale {scale!r} out of range")
     if manifest.query_side is not None:
-        _check_inside(manifest.query_side)
+        _check_plain(manifest.query_side)
     kinds = manifest.fields
     if not isinstance(kinds, dict) or not isinstance(manifest.config, dict):
         raise TypeError("fields and config must be objects")
@@ -181,19 +189,36 @@ def _parse(body: dict[str, Any]) -> Manifest:
     return manifest
 
 
-def _check_inside(name: Any) -> None:
-    """A file name that stays in the folder."""
-    if not isinstance(name, str) or Path(name).name != name or name.startswith(".") or "\0" in name:
-        raise ValueError(f"file name {name!r} leaves the folder")
+_SEGMENT_NAME = re.compile(r"\d{6,}\.seg", re.ASCII)
+_PLAIN_NAME = re.compile(r"[0-9A-Za-z][-.\w]*", re.ASCII)
+
+
+def _check_plain(name: Any) -> None:
+    """A name that can only be that of a file in the folder."""
+    if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(f"file name {name!r} is not one of letters, digits, dots and dashes")
 
 
 def commit(folder: Path, manifest: Manifest) -> None:
-    """Make `manifest` the state of the index, durably. The files it names must already be durable."""
-    beside = folder / (MANIFEST_FILE + ".new")
+    """Make `manifest` the state of the index, durably. The files it names must already be durable.
+
+    Raises
+    ------
+    IndexFormatError : a manifest that could not be read again, such as one whose counts run over.
+    SparseIRError : the disk refused; the message says whether the change is in force.
+    """
+    beside, raw = folder / (MANIFEST_FILE + ".new"), manifest.to_bytes()
+    _parsed({k: v for k, v in json.loads(raw).items() if k != "crc32"}, beside)
     with files.created(beside) as descriptor:
-        files.write(descriptor, manifest.to_bytes(), 0)
+        files.write(descriptor, raw, 0)
     files.replace(beside, folder / MANIFEST_FILE)
-    files.fsync_folder(folder)
+    try:
+        files.fsync_folder(folder)
+    except SparseIRError as error:
+        raise SparseIRError(
+            f"the change to '{folder}' is in force (generation {manifest.generation}), but the disk did not confirm that a "
+            f"loss of power leaves it so ({error.__cause__}); do not repeat it, look after the disk"
+        ) from error
 
 
 def named_files(manifest: Manifest) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import IndexFormatError
+from indexer.format import files
 from indexer.format.layout import BLOCK_SHIFT, MAX_DOCS, RULES_OF_FLAGS, TERM_RECORD, LayoutRules
 from indexer.native.header import FORMAT_VERSION
 
@@ -140,7 +142,7 @@ class SegmentFile:
 
 def _open(path: Path) -> tuple[bytes, mmap.mmap]:
     """(its first bytes, the whole file mapped). They are read because touching a map may read megabytes around them."""
-    with path.open("rb", buffering=0) as file:
+    with os.fdopen(files.open_regular(path), "rb", buffering=0) as file:
         head = file.read(_LARGEST_HEAD)
         if not head:
             raise IndexFormatError(f"segment '{path}' is empty; restore or rebuild", invariant="segment-length")

@@ -109,7 +109,26 @@ def read_group(segment: SegmentFile, group: int) -> list[dict[str, Any]]:
         return [dict(row) for row in rows]
     except (zlib.error, ValueError, TypeError, IndexError, RecursionError) as error:
         raise IndexFormatError(
-            f"stored fields of documents {group * GROUP} and following are damaged ({error}); rebuild",
+            f"segment '{segment.path}': stored fields of documents {group * GROUP} and following are damaged ({error}); "
+            "restore or rebuild it",
+            section="FLDB",
+            invariant="fields-group",
+        ) from None
+
+
+def group_texts(segment: SegmentFile, group: int) -> list[bytes]:
+    """JSON of each document's fields of a group, as a new segment would hold it; empty without fields.
+
+    Raises
+    ------
+    IndexFormatError : also for what can be read but not written again, such as infinities.
+    """
+    try:
+        return [field_text(row).encode() for row in read_group(segment, group)]
+    except (ValueError, RecursionError) as error:
+        raise IndexFormatError(
+            f"segment '{segment.path}': stored fields of documents {group * GROUP} and following are damaged ({error}); "
+            "restore or rebuild it",
             section="FLDB",
             invariant="fields-group",
         ) from None
@@ -208,6 +227,16 @@ def read_column(segment: SegmentFile, name: str) -> Column | None:
     return Column(entry["kind"], values, valid, categories)
 
 
+def _describes_column(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("name"), str)
+        and isinstance(entry.get("kind"), str)
+        and entry["kind"] in _KINDS
+        and isinstance(entry.get("places"), list)
+    )
+
+
 def _header(segment: SegmentFile) -> tuple[list[dict[str, Any]], int]:
     raw = segment.section("META")
     if len(raw) == 0:
@@ -215,9 +244,7 @@ def _header(segment: SegmentFile) -> tuple[list[dict[str, Any]], int]:
     try:
         size = int.from_bytes(bytes(raw[:4]), "little")
         header = json.loads(bytes(raw[4 : 4 + size]))
-        if not isinstance(header, list) or not all(
-            isinstance(c, dict) and {"name", "kind", "places"} <= c.keys() for c in header
-        ):
+        if not isinstance(header, list) or not all(_describes_column(c) for c in header):
             raise ValueError("header is no list of columns")
     except (ValueError, RecursionError) as error:
         raise IndexFormatError(

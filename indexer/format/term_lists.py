@@ -54,8 +54,12 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
 
     Raises
     ------
-    IndexFormatError : records or directories that leave their sections, or lists that do not ascend.
+    IndexFormatError : records or directories that leave their sections, lists or term ids that do not ascend, or weights
+        that are none.
     """
+    term_ids = segment.section("TERM")[begin:end]
+    if (term_ids[1:] <= term_ids[:-1]).any():
+        raise _broken(segment, "TERM", "terms-ascend", "term ids do not ascend")
     records = segment.section("TREC")[begin:end]
     df = records["df"].astype(np.uint64)
     first = int(records["postings_start"][0]) if len(records) else 0
@@ -70,8 +74,10 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
         raise _broken(segment, "TREC", "lists-inside", "a posting list leaves its section")
     window_begin, window, window_first = _windows(segment, records, start)
     weights = segment.section("FWGT")
+    if len(weights) and not _are_weights(weights[int(start[0]) : int(start[-1])]):
+        raise _broken(segment, "FWGT", "weights-finite", "a stored weight is negative, infinite or no number")
     lists = TermLists(
-        segment.section("TERM")[begin:end],
+        term_ids,
         start,
         segment.section("DOCS"),
         segment.section("IMPA"),
@@ -91,6 +97,10 @@ def read_lists(segment: SegmentFile, begin: int, end: int) -> TermLists:
             f"the list of term {lists.term_ids[bad]} does not ascend, or holds an impact of 0",
         )
     return lists
+
+
+def _are_weights(weights: NDArray[Any]) -> bool:
+    return len(weights) == 0 or bool(weights.min() >= 0 and weights.max() < np.inf)  # no number fails the first
 
 
 def _unpacked(segment: SegmentFile, packed: TermLists, begin: int, end: int) -> TermLists:

@@ -22,6 +22,7 @@ from indexer.interchange.transpose import Transposer, Triples, by_key, row_batch
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.write import Written, write_vectors
 from indexer.progress import Progress, silent
+from indexer.soundness import check_to_copy
 
 Weights = Literal["impact", "scaled", "stored"]
 """impact: the integers 1..255 an index scores with. scaled: float32(impact · doc_scale). stored: the float weights of an
@@ -57,7 +58,7 @@ def export_index(
     ------
     ConfigError : weights that the index or the format does not hold.
     DataError : a path that cannot be written.
-    IndexFormatError : a damaged posting list.
+    IndexFormatError : damage anywhere in the segments.
     """
     target = Path(path)
     terms = vocabulary or Vocabulary.of_index(index.query_side, index.num_terms)
@@ -86,7 +87,7 @@ def index_batches(
     Raises
     ------
     ConfigError : stored weights of an index that has none.
-    IndexFormatError : a damaged posting list.
+    IndexFormatError : damage anywhere in the segments.
     """
     if weights not in get_args(Weights):
         raise ConfigError(f"weights is {weights!r}; expected one of {', '.join(get_args(Weights))}")
@@ -108,7 +109,7 @@ def index_batches(
 
 
 class _LiveDocuments:
-    """Rows of the export: live documents by ordinal.
+    """Rows of the export: live documents by ordinal, of an index checked before.
 
     Attributes
     ----------
@@ -117,6 +118,7 @@ class _LiveDocuments:
     """
 
     def __init__(self, index: Index) -> None:
+        check_to_copy(index)
         self._segments = index.segments
         ids = [np.flatnonzero(s.live).astype(np.uint32) for s in index.segments]
         nothing = np.zeros(0, np.int64)

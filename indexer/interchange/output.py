@@ -31,7 +31,7 @@ def remove_abandoned(path: Path) -> None:
     """Remove what killed writers of `path` left beside it."""
     for found in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
         try:
-            descriptor = os.open(found, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             continue  # gone meanwhile, or somebody else's
         try:
@@ -77,7 +77,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     remove_abandoned(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
-        with partial.open("wb") as raw:
+        with os.fdopen(files.create(partial), "wb") as raw:
             fcntl.flock(raw, fcntl.LOCK_EX)
             if path.suffix == ".gz":
                 with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as packed:
@@ -88,6 +88,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             files.fsync(raw.fileno())
         files.replace(partial, path)
     except BaseException:
-        files.unlink(partial)
+        files.discard(partial)
         raise
     files.fsync_folder(path.parent)

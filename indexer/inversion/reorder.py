@@ -119,7 +119,17 @@ def fill_forward(
 def offer_lists(
     rows: ForwardRows, lists: TermLists, new_ids: NDArray[np.int64], idf: NDArray[np.float32], counts: NDArray[np.int64]
 ) -> None:
-    """Fill forward rows from the posting lists of an existing index. new_ids: row of each doc_id, −1 for none."""
+    """Fill forward rows from the posting lists of an existing index.
+
+    Parameters
+    ----------
+    new_ids : row of each doc_id, −1 for none; below the number of rows, as term ids are below that of slots. It is
+        checked, since the compiled loops check no index of an array.
+    """
+    if len(lists.term_ids) and int(lists.term_ids.max()) >= min(rows.num_slots, len(idf)):
+        raise ValueError(f"term {int(lists.term_ids.max())} is not one of {min(rows.num_slots, len(idf))} slots")
+    if len(counts) != len(rows.slots) or int(new_ids.max(initial=-1)) >= len(rows.slots):
+        raise ValueError(f"documents are renumbered beyond the {len(rows.slots)} rows there are")
     span = slice(int(lists.start[0]), int(lists.start[-1]))
     slots = np.repeat(lists.term_ids, np.diff(lists.start).astype(np.int64))
     levels = lists.impacts[span] * (idf / max(float(idf.max()), 1e-9))[slots]

@@ -23,25 +23,27 @@ def select_terms(
 ) -> None:
     """Keep the terms of each row with the largest weight · idf: a counting selection over 256 levels, O(nnz)."""
     histogram = np.zeros(256, np.int32)
+    # A product beyond float32 counts as the largest: an infinite one would make levels that are no numbers.
+    ceiling = np.finfo(np.float32).max
     width = out_slots.shape[1]
     for doc in range(span[0], span[1]):
         begin, end = indptr[doc], indptr[doc + 1]
         largest = np.float32(1e-20)
         for p in range(begin, end):
-            largest = max(largest, weights[p] * idf[slots[p]])
+            largest = max(largest, min(weights[p] * idf[slots[p]], ceiling))
         step = np.float32(255) / largest
         cut, room = -1, width
         if end - begin > width:
             histogram[:] = 0
             for p in range(begin, end):
-                histogram[int(weights[p] * idf[slots[p]] * step)] += 1
+                histogram[int(min(weights[p] * idf[slots[p]], ceiling) * step)] += 1
             cut = 255
             while room >= histogram[cut]:
                 room -= histogram[cut]
                 cut -= 1
         n = 0
         for p in range(begin, end):
-            level = int(weights[p] * idf[slots[p]] * step)
+            level = int(min(weights[p] * idf[slots[p]], ceiling) * step)
             if level == 0 or level < cut:
                 continue
             if level == cut:

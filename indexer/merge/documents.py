@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import DataError
+from indexer.errors import DataError, IndexFormatError
 from indexer.format.names import pack_names, refuse_duplicates
 from indexer.format.segment import Payload
 from indexer.format.stored import (
     GROUP,
     Column,
     column_kinds,
-    field_text,
+    group_texts,
     pack_columns,
     packed_fields,
     read_column,
-    read_group,
 )
 from indexer.format.term_lists import ranges
 from indexer.inversion.segment_write import ordinal_sections, relative_ordinals
@@ -45,6 +44,9 @@ class MergedDocuments:
     """
 
     def __init__(self, sources: Sequence[MergeSource], num_docs: int) -> None:
+        placed = sum(int(np.count_nonzero(source.doc_ids != DROPPED)) for source in sources)
+        if placed != num_docs:  # what is not placed would be whatever the memory held
+            raise ValueError(f"{placed} documents were to be merged into a segment of {num_docs}")
         self._sources = sources
         self._where = np.empty(num_docs, np.uint32)
         self._old = np.empty(num_docs, np.uint32)
@@ -108,8 +110,12 @@ class MergedDocuments:
                 blob, made = pack_names([str(n) for n in self.ordinals[begin:end][here].tolist()])
                 first = made[:-1].astype(np.int64)
                 lengths[here] = np.diff(made).astype(np.int64)
-            if (lengths[here] < 0).any() or (first + lengths[here] > len(blob)).any():
-                raise DataError("a name lies outside its section; verify the index", path=segment.path)
+            if (lengths[here] < 0).any() or (first < 0).any() or (first + lengths[here] > len(blob)).any():
+                raise IndexFormatError(
+                    f"segment '{segment.path}': a name lies outside its section; restore or rebuild it",
+                    section="NAMO",
+                    invariant="name-place",
+                )
             parts.append((here, blob, first))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64)
         out = np.empty(int(offsets[-1]), np.uint8)
@@ -129,10 +135,9 @@ class MergedDocuments:
         done = 0
         for source in self._sources:
             for first in range(0, len(source.doc_ids), GROUP):
-                rows = read_group(source.segment, first // GROUP) or [{}] * GROUP
+                rows = group_texts(source.segment, first // GROUP) or [b"{}"] * GROUP
                 new_ids = source.doc_ids[first : first + GROUP].tolist()
-                kept = [pair for pair in zip(new_ids, rows, strict=False) if pair[0] != DROPPED]
-                texts = [(new, field_text(row).encode()) for new, row in kept]
+                texts = [pair for pair in zip(new_ids, rows, strict=False) if pair[0] != DROPPED]
                 if not texts:
                     continue
                 spools.append("fields", np.frombuffer(b"".join(text for _, text in texts), np.uint8))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.config import WriteOptions
+from indexer.errors import IndexFormatError
 from indexer.format.layout import NO_ROW, SPARSE, STANDARD, LayoutRules
 from indexer.format.segment import SegmentFile
 from indexer.format.term_lists import pieces, read_lists
@@ -26,6 +27,8 @@ BYTES_PER_POSTING = 40
 """Working memory of a merge: keys, scratch, payloads, outputs and tables of one posting, with room to spare."""
 
 _SMALLEST_CHUNK = 1 << 16
+_LARGEST_CHUNK = 1 << 32
+"""Postings of a chunk are numbered in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +98,7 @@ class PostingMerge:
         self.num_terms = self.num_postings = self.num_clipped = 0
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        limit = max(_SMALLEST_CHUNK, self._shape.memory // BYTES_PER_POSTING)
+        limit = min(_LARGEST_CHUNK, max(_SMALLEST_CHUNK, self._shape.memory // BYTES_PER_POSTING))
         progress, done, total = self._shape.options.progress, 0, int(self._df.sum())
         for begin, end in pieces(self._df, limit):
             progress("merging", done, total)
@@ -124,7 +127,13 @@ class PostingMerge:
             span = slice(int(lists.start[0]), int(lists.start[-1]))
             if not self._shape.scale:
                 impacts.append(lists.impacts[span])
-            if lists.weights is not None and (self._shape.scale or self._shape.keeps_weights):
+            if self._shape.scale or self._shape.keeps_weights:
+                if lists.weights is None:
+                    raise IndexFormatError(
+                        f"segment '{source.segment.path}' lacks the weights that the index's config stores; rebuild",
+                        section="FWGT",
+                        invariant="weights-stored",
+                    )
                 weights.append(lists.weights[span].astype(np.float32, copy=False))
             placed += span.stop - span.start
         if self._shape.cap:
@@ -202,7 +211,14 @@ def _union_of_terms(sources: Sequence[MergeSource]) -> tuple[NDArray[np.uint32],
     """(term ids of all sources, ascending; postings of each, those to be dropped included)."""
     terms = np.zeros(0, np.uint32)
     for source in sources:
-        terms = np.union1d(terms, source.segment.section("TERM"))
+        held = source.segment.section("TERM")
+        if (held[1:] <= held[:-1]).any():  # places in the key lists are searched for among them
+            raise IndexFormatError(
+                f"segment '{source.segment.path}': term ids do not ascend; restore or rebuild it",
+                section="TERM",
+                invariant="terms-ascend",
+            )
+        terms = np.union1d(terms, held)
     df = np.zeros(len(terms), np.int64)
     for source in sources:
         df[np.searchsorted(terms, source.segment.section("TERM"))] += source.segment.section("TREC")["df"]

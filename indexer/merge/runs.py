@@ -30,6 +30,7 @@ from indexer.inversion.segment_write import Built, SegmentPlan, write_documents
 from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.merge.spools import SectionSpools
+from indexer.soundness import check_sections
 
 BYTES_PER_POSTING = 28
 """Working memory of a run: the batches and their concatenation (16 bytes a posting) and what inversion makes of them."""
@@ -181,6 +182,7 @@ def _merge_runs(
     sources, at = [], 0
     for entry in spiller.entries:
         segment = SegmentFile(plan.folder / entry.file)
+        check_sections(segment)  # a run was on disk, and its bytes go into the index
         sources.append(MergeSource(segment, doc_ids[at : at + entry.num_docs]))
         at += entry.num_docs
     # Impacts that are final in the runs travel as they are, unless weights must be compared with each other first.
@@ -196,6 +198,6 @@ def _merge_runs(
     )
     entry = write_merged(plan.folder, sources, shape)
     for run in spiller.entries:
-        files.unlink(plan.folder / run.file)
+        files.discard(plan.folder / run.file)
     clipped = sum(run.num_clipped for run in spiller.entries) if travelling else entry.num_clipped
     return replace(entry, num_clipped=clipped)

@@ -55,5 +55,5 @@ class SectionSpools:
     def close(self) -> None:
         for path, descriptor, _ in self._open.values():
             os.close(descriptor)
-            files.unlink(path)
+            files.discard(path)
         self._open.clear()

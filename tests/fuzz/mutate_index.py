@@ -1,10 +1,15 @@
-"""Mutated index files against open, search and verify: a named error or a right answer, never a crash.
+"""Mutated index files against all that reads an index: a named error or a right answer, never a crash.
 
     python -m tests.fuzz.mutate_index --count 20000 --seed 1
 
 Half of the mutations are blind (bit flips, truncations, splices); the other half edit a field or a section and repair
-every checksum above it, so that they reach the code after the checksums. Segments are searched from heap copies of
-exactly their length, so that AddressSanitizer sees a read past the end.
+every checksum above it, so that they reach the code after the checksums. Each mutated index is searched, verified,
+inspected and exported, a view of it is made, and it is compacted and added to, in either order. A blind mutation may cost
+an error, but then the writers leave every file as it is; where a writer goes through, the index holds what it held before.
+A compaction that goes through leaves an index that `verify` passes, whatever was mutated.
+
+Segments are searched from heap copies of exactly their length, so that AddressSanitizer sees a read past the end; set
+NUMBA_BOUNDSCHECK=1 for the compiled loops of document ordering.
 """
 
 from __future__ import annotations
@@ -16,8 +21,10 @@ import struct
 import tempfile
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +34,14 @@ from indexer import (
     SparseVectors,
     add_documents,
     build_index,
+    compact_index,
     delete_documents,
     open_index,
     verify_index,
 )
 from indexer.errors import NativeError, SparseIRError
+from indexer.inspect import inspect_index
+from indexer.interchange.export import index_batches
 from indexer.merge.subset import subset_segment
 from indexer.native.engine import ENGINES, NativeIndex, Scratch
 
@@ -40,24 +50,28 @@ EXTREMES = (0, 1, 2, 31, 32, 63, 64, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2
 
 @dataclass
 class Sample:
-    """An index as bytes by file name, and what it answers."""
+    """An index as bytes by file name, what it answers, what it holds, and what it holds after an addition."""
 
     files: dict[str, bytes]
     answers: list
+    content: list
+    extended: list
 
 
 def make_samples(folder: Path, seed: int) -> list[Sample]:
     """Small indexes that hold every section between them."""
     rng = np.random.default_rng(seed)
     samples = []
-    for number, (sizes, stored, layout) in enumerate(
+    for number, (sizes, stored, layout, order) in enumerate(
         (
-            ((2300,), "none", "standard"),
-            ((40, 9), "f32", "standard"),
-            ((1,), "f16", "standard"),
-            ((300, 0, 20), "none", "standard"),
-            ((2300,), "none", "compact"),
-            ((2300, 20), "f32", "packed"),
+            ((2300,), "none", "standard", "input"),
+            ((40, 9), "f32", "standard", "clusters"),
+            ((1,), "f16", "standard", "input"),
+            ((300, 0, 20), "none", "standard", "clusters"),
+            ((2300,), "none", "compact", "input"),
+            ((2300, 20), "f32", "packed", "input"),
+            ((200, 30), "f16", "packed", "bisection"),
+            ((70, 5), "none", "compact", "clusters"),
         )
     ):
         path = folder / f"sample{number}"
@@ -73,7 +87,7 @@ def make_samples(folder: Path, seed: int) -> list[Sample]:
             docnos = [next(names) for _ in range(rows)] if number % 2 else None
             fields = [{"title": f"t{i}", "year": i % 3} for i in range(rows)] if number % 2 else None
             if turn == 0:
-                config = IndexConfig(order="input", stored_weights=stored, metadata=("title", "year"), layout=layout)
+                config = IndexConfig(order=order, stored_weights=stored, metadata=("title", "year"), layout=layout)
                 build_index(path, vectors, docnos=docnos, fields=fields, config=config)
             else:
                 add_documents(path, vectors, docnos=docnos, fields=fields)
@@ -82,8 +96,28 @@ def make_samples(folder: Path, seed: int) -> list[Sample]:
         if number == 1:
             delete_documents(path, ordinals=[0])
         files = {p.name: p.read_bytes() for p in path.iterdir() if p.name != "write.lock"}
-        samples.append(Sample(files, answers_of(path)))
+        answers, content = answers_of(path), content_of(path)
+        extend(path)
+        samples.append(Sample(files, answers, content, content_of(path)))
     return samples
+
+
+def extend(path: Path) -> None:
+    """Add two documents and replace one that is there where documents have names."""
+    vectors = SparseVectors.from_rows([{1: 0.5, 23: 0.25}, {}, {7: 1.0}], 24)
+    add_documents(path, vectors, docnos=["név2", "neu1", "neu2"], replace_existing=True)
+
+
+def content_of(path: Path) -> list:
+    """All that an index holds of its live documents, by ordinal: names, impacts, fields."""
+    index = open_index(path)
+    ordinals = np.sort(np.concatenate([np.zeros(0, np.int64), *(s.ordinals[s.live] for s in index.segments)]))
+    rows = []
+    for batch in index_batches(index):
+        vectors = batch.vectors
+        spans = zip(vectors.indptr[:-1].tolist(), vectors.indptr[1:].tolist(), strict=True)
+        rows += [(vectors.term_ids[a:b].tolist(), vectors.weights[a:b].tolist()) for a, b in spans]
+    return list(zip(ordinals.tolist(), index.docnos(ordinals), rows, index.fields(ordinals), strict=True))
 
 
 def answers_of(path: Path) -> list:
@@ -158,6 +192,15 @@ def sealed(manifest: dict) -> bytes:
     return json.dumps({**body, "crc32": zlib.crc32(text)}, ensure_ascii=False).encode()
 
 
+def resealed_deletes(files: dict[str, bytes], name: str, data: bytes) -> bytes:
+    """The manifest with the checksum of a changed deletion file; its count is left as it is."""
+    manifest = json.loads(files["manifest.json"])
+    for segment in manifest["segments"]:
+        if segment["deletes"] and segment["deletes"]["file"] == name:
+            segment["deletes"]["crc32"] = zlib.crc32(data)
+    return sealed(manifest)
+
+
 def edit_segment(rng: np.random.Generator, data: bytearray) -> None:
     """One edit of a header field, a table field or a value inside a section."""
     where = rng.integers(0, 3)
@@ -173,7 +216,9 @@ def edit_segment(rng: np.random.Generator, data: bytearray) -> None:
         if size >= 4 and offset + size <= len(data):
             at = offset + 4 * int(rng.integers(0, size // 4))
             old = struct.unpack_from("<I", data, at)[0]
-            struct.pack_into("<I", data, at, value if rng.random() < 0.5 else (old + int(rng.integers(-3, 4))) % 2**32)
+            other = struct.unpack_from("<I", data, offset + 4 * int(rng.integers(0, size // 4)))[0]
+            near = (old + int(rng.integers(-3, 4))) % 2**32
+            struct.pack_into("<I", data, at, (value, near, other)[int(rng.integers(0, 3))])
 
 
 def edit_manifest(rng: np.random.Generator, data: bytes) -> bytes:
@@ -202,6 +247,9 @@ def mutate(rng: np.random.Generator, files: dict[str, bytes]) -> tuple[dict[str,
         for _ in range(int(rng.integers(1, 3))):
             edit_segment(rng, data)
         return repaired(files, name, data), True
+    if kind >= 4 and ".del-" in name:
+        data[int(rng.integers(0, len(data)))] ^= 1 << int(rng.integers(0, 8))
+        return {**files, name: bytes(data), "manifest.json": resealed_deletes(files, name, bytes(data))}, True
     if kind >= 4 and name == "manifest.json":
         return {**files, name: edit_manifest(rng, files[name])}, True
     if kind == 0 and len(data):
@@ -218,27 +266,66 @@ def mutate(rng: np.random.Generator, files: dict[str, bytes]) -> tuple[dict[str,
     return {**files, name: bytes(data)}, False
 
 
-def try_index(path: Path, sample: Sample, repaired_sums: bool) -> str:
-    """Open, search and verify; the name of the outcome. Anything but a SparseIRError is the caller's to see."""
-    outcome = []
+def attempt(name: str, call: Callable[[], Any], outcomes: list[str]) -> Any:
+    """What `call` returns, or None where it refuses. Anything but a SparseIRError is the caller's to see."""
     try:
-        answers = answers_of(path)
-        outcome.append("searched")
+        found = call()
     except SparseIRError as error:
-        answers = None
-        outcome.append(f"search:{type(error).__name__}")
+        outcomes.append(f"{name}:{type(error).__name__}")
+        return None
+    outcomes.append(name)
+    return found
+
+
+def try_index(path: Path, sample: Sample, repaired_sums: bool, rng: np.random.Generator) -> list[str]:
+    """Read and write a mutated index in every way; the names of the outcomes."""
+    outcomes: list[str] = []
+    answers = attempt("search", lambda: answers_of(path), outcomes)
+    report = attempt("verify", lambda: verify_index(path), outcomes)
+    if report is not None and not repaired_sums:
+        assert answers == sample.answers, "verified, yet other answers"
+    if attempt("open", lambda: open_index(path), []) is not None and documents_in(path) > 1_000_000:
+        return [*outcomes, "too many documents claimed"]
+    attempt("inspect", lambda: inspect_index(path), outcomes)
+    content = attempt("export", lambda: content_of(path), outcomes)
+    assert content is None or repaired_sums or content == sample.content, "exported, yet other content"
+    layout = (None, "standard", "packed", "compact")[int(rng.integers(0, 4))]
+    writers = [("compact", lambda: compact_index(path, layout=layout)), ("add", lambda: extend(path))]
+    expected = sample.content
+    for name, write in writers if rng.random() < 0.5 else writers[::-1]:
+        before = files_of(path)
+        done: list[str] = []
+        attempt(name, lambda call=write: call() or True, done)
+        outcomes += done
+        if done != [name]:
+            assert repaired_sums or files_of(path) == before, f"{name} failed, yet changed files"
+            continue
+        expected = sample.extended if name == "add" else expected
+        if name == "compact" and files_of(path) != before:
+            check_compacted(path, None if repaired_sums else expected)
+    return outcomes
+
+
+def check_compacted(path: Path, expected: list | None) -> None:
+    """An index that was compacted passes `verify` and holds what it held."""
     try:
         verify_index(path)
-        outcome.append("verified")
     except SparseIRError as error:
-        outcome.append(f"verify:{type(error).__name__}")
-    if outcome[1] == "verified" and not repaired_sums:
-        assert answers == sample.answers, "verified, yet other answers"
-    return " ".join(outcome)
+        raise AssertionError(f"compacted, yet refused by verify: {error}") from error
+    assert expected is None or content_of(path) == expected, "compacted, yet other content"
+
+
+def documents_in(path: Path) -> int:
+    """Documents that the segments claim to hold: a damaged header may tell of billions of empty ones."""
+    return sum(s.num_docs for s in open_index(path).segments)
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in path.iterdir() if p.is_file() and p.name != "write.lock"}
 
 
 def run(count: int, seed: int) -> Counter:
-    """Try `count` mutations; how often each outcome came."""
+    """Try `count` mutations; how often each combination of outcomes came."""
     outcomes: Counter = Counter()
     with tempfile.TemporaryDirectory() as scratch:
         samples = make_samples(Path(scratch), seed)
@@ -252,7 +339,7 @@ def run(count: int, seed: int) -> Counter:
             for name, data in files.items():
                 (path / name).write_bytes(data)
             try:
-                outcomes[try_index(path, sample, repaired_sums)] += 1
+                outcomes[tuple(try_index(path, sample, repaired_sums, rng))] += 1
             except Exception as error:
                 raise AssertionError(f"seed {seed}, mutation {number}: {type(error).__name__}: {error}") from error
     return outcomes
@@ -263,7 +350,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    print(json.dumps(dict(run(chosen.count, chosen.seed).most_common()), indent=1))
+    single: Counter = Counter({"mutations": chosen.count})
+    for outcomes, times in run(chosen.count, chosen.seed).items():
+        for outcome in outcomes:
+            single[outcome] += times
+    print(json.dumps(dict(single.most_common()), indent=1))
 
 
 if __name__ == "__main__":

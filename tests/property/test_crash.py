@@ -2,13 +2,19 @@
 
 Three ways to die before each create, write, fsync, rename and unlink: at once, after half of a write, and with every
 file that was not yet synced found empty afterwards (a loss of power). After its death the writer changes nothing more.
+The next writer that takes the lock gives the disk back before it does anything else.
+
+Then every call to the system fails once, as a full or broken disk does, or writes half of what it was given: the write is
+done, or refused with nothing changed, and what it had written is gone. Signals interrupt calls and change nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
+import signal
 from functools import partial
 
 import numpy as np
@@ -26,6 +32,8 @@ from indexer import (
 )
 from indexer.errors import SparseIRError
 from indexer.format import files
+from indexer.format.folder import writing
+from indexer.format.manifest import named_files
 
 STEPS = ("create", "write", "fsync", "fsync_folder", "replace", "unlink")
 
@@ -127,6 +135,13 @@ def content(path):
     return index.generation, list(zip(live, index.docnos(live), map(str, index.fields(live)), strict=True))
 
 
+def assert_nothing_is_left_over(path):
+    """The folder holds what its manifest names and nothing more."""
+    named = named_files(open_index(path).manifest) if (path / "manifest.json").exists() else set()
+    found = {p.name for p in path.iterdir()}
+    assert found - {"manifest.json", "write.lock"} == named
+
+
 def count_points(tmp_path, monkeypatch, change):
     make(tmp_path / "count")
     with monkeypatch.context() as patch:
@@ -154,11 +169,11 @@ def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, change, 
         assert found in (before, after), f"point {point}"
         reached.add(found[0])
         verify_index(path)
+        with writing(path):
+            assert_nothing_is_left_over(path)
         add_documents(path, rows(1, 9), docnos=["later"], fields=[{"year": 9}])
         verify_index(path)
-        manifest = open_index(path).manifest
-        named = {s.file for s in manifest.segments} | {s.deletes.file for s in manifest.segments if s.deletes}
-        assert {p.name for p in path.iterdir()} == named | {"manifest.json", "write.lock"}
+        assert_nothing_is_left_over(path)
     assert reached == {before[0], after[0]}  # the last points come after the commit
 
 
@@ -179,3 +194,194 @@ def test_a_first_build_that_dies_leaves_no_index_and_can_be_run_again(tmp_path, 
         open_index(tmp_path / "i")
     assert build_index(tmp_path / "i", rows(4, 1)).num_docs == 4
     assert verify_index(tmp_path / "i").documents == 4
+
+
+class Faults:
+    """Stands before the system calls of the file layer and makes one of them fail; 0 counts them.
+
+    Parameters
+    ----------
+    at : the number of the call, from 1 on.
+    fault : an errno, "short" for half of a write, or an exception to raise.
+    """
+
+    CALLS = ("open", "pwrite", "fsync", "rename", "unlink", "mkdir")
+
+    def __init__(self, monkeypatch, at, fault):
+        self.at, self.fault, self.calls = at, fault, 0
+        self.struck = None
+        self.real = {name: getattr(os, name) for name in (*self.CALLS, "replace")}
+        for name in self.CALLS:
+            monkeypatch.setattr(os, name, partial(self.call, name))
+        monkeypatch.setattr(os, "replace", partial(self.call, "replace"))
+
+    def call(self, name, *arguments, **keywords):
+        if name == "open" and not arguments[1] & os.O_CREAT:
+            return self.real[name](*arguments, **keywords)
+        self.calls += 1
+        if self.calls == self.at:
+            self.struck = name
+            if self.fault == "short" and name == "pwrite":
+                descriptor, data, offset = arguments
+                return self.real[name](descriptor, data[: max(1, len(data) // 2)], offset)
+            if isinstance(self.fault, BaseException):
+                raise self.fault
+            if isinstance(self.fault, int):
+                raise OSError(self.fault, os.strerror(self.fault))
+        return self.real[name](*arguments, **keywords)
+
+
+def plain_add(path):
+    add_documents(path, rows(2, 3), docnos=["j", "k"], fields=[{"year": 1}, {"year": 2}])
+
+
+def merge(path):
+    compact_index(path)
+
+
+def first_build(path):
+    build_index(path, rows(4, 5), docnos=list("wxyz"))
+
+
+def first_build_within_a_budget(path):
+    build_index(path, rows(4, 5), docnos=list("wxyz"), memory_budget=1)
+
+
+FIRST = (first_build, first_build_within_a_budget)
+WRITES = [*CHANGES, plain_add, merge, *FIRST]
+FAULTS = {
+    "ENOSPC": errno.ENOSPC,
+    "EIO": errno.EIO,
+    "short write": "short",
+    "Ctrl-C": KeyboardInterrupt(),
+}
+
+
+def content_or_none(path):
+    return content(path) if (path / "manifest.json").exists() else None
+
+
+def strike(start, path, change, at, fault):
+    """One write with one failing call: (the error or None, what stood before the calls)."""
+    shutil.rmtree(path, ignore_errors=True)
+    if change not in FIRST:
+        shutil.copytree(start, path)
+    error = None
+    with pytest.MonkeyPatch.context() as patch:
+        shim = Faults(patch, at, fault)
+        try:
+            change(path)
+        except (SparseIRError, KeyboardInterrupt) as caught:
+            error = caught
+        except OSError as caught:
+            if shim.struck != "open":  # other than the lock's, each call belongs to the file layer
+                raise
+            error = caught
+    return error, shim
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("change", WRITES, ids=lambda f: f.__name__)
+def test_a_call_that_fails_once(tmp_path, change, fault):
+    make(tmp_path / "start")
+    path, start = tmp_path / "i", tmp_path / "start"
+    _, shim = strike(start, path, change, 0, None)
+    total, after = shim.calls, content(path)
+    before = None if change in FIRST else content(start)
+    for at in range(1, total + 1):
+        error, shim = strike(start, path, change, at, FAULTS[fault])
+        if not path.exists():
+            assert error is not None  # the folder itself could not be made
+            continue
+        found = content_or_none(path)
+        if fault == "short write":
+            assert error is None, (at, shim.struck, error)
+        if error is None:
+            assert found == after, (at, shim.struck)
+        elif found == after:
+            assert fault == "Ctrl-C" or "is in force" in str(error), (at, shim.struck, error)
+        else:
+            assert found == before, (at, shim.struck)
+        if error is not None and found == before:  # else the clean-up itself was struck
+            assert_nothing_is_left_over(path)
+        with writing(path):
+            assert_nothing_is_left_over(path)
+        if found is not None:
+            verify_index(path)
+
+
+@pytest.mark.parametrize("change", WRITES, ids=lambda f: f.__name__)
+def test_signals_that_interrupt_calls_change_nothing(tmp_path, change):
+    """A timer whose handler does nothing, thousands of times a second: calls that it interrupts (EINTR) are made again."""
+    struck = []
+    for path in [] if change in FIRST else [tmp_path / "quiet", tmp_path / "loud"]:
+        make(path)
+    change(tmp_path / "quiet")
+    before = signal.signal(signal.SIGALRM, lambda *_: struck.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    try:
+        change(tmp_path / "loud")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert struck
+    assert content(tmp_path / "loud") == content(tmp_path / "quiet")
+    assert_nothing_is_left_over(tmp_path / "loud")
+
+
+def test_a_full_disk_does_not_keep_a_deletion_from_making_room(tmp_path, monkeypatch):
+    """A disk with room for what is there, a manifest and two bitmaps: additions fail again and again, a deletion goes through."""
+    path = tmp_path / "i"
+    make(path)
+    used = sum(p.stat().st_size for p in path.iterdir())
+    real, room = os.pwrite, used + 3000
+
+    def pwrite(descriptor, data, offset):
+        there = sum(p.stat().st_size for p in path.iterdir())
+        if there + len(data) > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", pwrite)
+        for _ in range(3):
+            with pytest.raises(SparseIRError, match="No space left"):
+                add_documents(path, rows(400, 3), docnos=[f"n{i}" for i in range(400)])
+            assert_nothing_is_left_over(path)
+        assert delete_documents(path, ["a", "c", "g"]).deleted == 3
+    verify_index(path)
+
+
+def test_leftovers_of_many_kills_do_not_pile_up(tmp_path):
+    path = tmp_path / "i"
+    make(path)
+    size = sum(p.stat().st_size for p in path.iterdir())
+    for turn in range(6):
+        with pytest.MonkeyPatch.context() as patch:
+            Shim(patch, 6, "kill")
+            with pytest.raises(Killed):
+                compact(path)
+        there = {p.name for p in path.iterdir()}
+        assert len(there - named_files(open_index(path).manifest)) < 12, turn
+    with writing(path):
+        pass
+    assert abs(sum(p.stat().st_size for p in path.iterdir()) - size) < 100  # the lock's text differs
+
+
+def test_a_new_folder_is_made_durable_in_its_parent(tmp_path, monkeypatch):
+    synced = []
+    real = files.fsync_folder
+    monkeypatch.setattr(files, "fsync_folder", lambda path: (synced.append(path), real(path))[1])
+    build_index(tmp_path / "i", rows(4, 1))
+    assert synced.index(tmp_path) < synced.index(tmp_path / "i")
+
+
+def test_leftovers_stay_beside_a_manifest_that_cannot_be_read(tmp_path):
+    path = tmp_path / "i"
+    make(path)
+    (path / "000077.seg").write_bytes(b"x")
+    (path / "manifest.json").write_bytes(b"{")
+    names = {p.name for p in path.iterdir()}
+    with writing(path):
+        pass
+    assert {p.name for p in path.iterdir()} == names
