@@ -133,7 +133,7 @@ class CrossEncoderTeacher:
             from sentence_transformers import CrossEncoder
         except ImportError:
             raise MissingExtraError("sentence-transformers", "train", "a cross-encoder teacher") from None
-        self._model = CrossEncoder(str(resolve_source(model)), device=device)
+        self._model = CrossEncoder(str(resolve_source(model)), device=device, trust_remote_code=False)
         self._name = model
         self._texts = training.texts
         self._path = cache
