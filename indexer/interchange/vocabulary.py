@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import DataError
+from indexer.interchange.input import json_value
 from indexer.vectors import MAX_TERM_ID
 
 if TYPE_CHECKING:
@@ -88,7 +89,11 @@ class Vocabulary:
         ------
         DataError : no such file, or not a vocabulary.
         """
-        return cls.fixed(_load_terms(Path(path)), num_terms=num_terms, ignore_unknown=ignore_unknown)
+        terms = _load_terms(Path(path))
+        try:
+            return cls.fixed(terms, num_terms=num_terms, ignore_unknown=ignore_unknown)
+        except DataError as error:
+            raise DataError(str(error), path=path) from None
 
     @classmethod
     def of_index(cls, query_side: Path | None, num_terms: int, *, ignore_unknown: bool = False) -> Vocabulary:
@@ -221,8 +226,8 @@ def _load_terms(path: Path) -> list[str]:
     if path.suffix != ".json":
         return text.removesuffix("\n").split("\n") if text else []
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = json_value(text)
+    except ValueError as error:
         raise DataError(f"not JSON: {error}", path=path) from error
     ids = _tokenizer_ids(text, path) if isinstance(content, dict) and "model" in content else content
     if not isinstance(ids, dict) or not all(type(i) is int and 0 <= i <= MAX_TERM_ID for i in ids.values()):
@@ -242,8 +247,8 @@ def _by_id(ids: dict[str, int], path: Path) -> list[str]:
 
 def _string(line: str, path: Path, number: int) -> str:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = json_value(line)
+    except ValueError as error:
         raise DataError(f"expected one JSON string a line: {error}", path=path, line=number) from error
     if not isinstance(value, str):
         raise DataError("expected one JSON string a line", path=path, line=number)
@@ -255,5 +260,7 @@ def _tokenizer_ids(text: str, path: Path) -> dict[str, int]:
 
     try:
         return dict(Tokenizer.from_str(text).get_vocab(with_added_tokens=True))
-    except Exception as error:  # tokenizers raises bare Exception for any fault of its file
+    except BaseException as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise DataError(f"the tokenizer does not load: {error}", path=path) from error

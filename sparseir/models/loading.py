@@ -34,6 +34,10 @@ def loading(place: str | Path, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except ConfigError as error:
+        if str(place) in str(error):
+            raise
+        raise ConfigError(f"{place}: {error}") from error
     except (SparseIRError, MemoryError, torch.OutOfMemoryError):
         raise
     except ModuleNotFoundError as error:

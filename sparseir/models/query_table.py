@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from indexer import SparseVectors
+from indexer.interchange.input import json_value
 from sparseir.errors import DataError
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -130,12 +131,16 @@ class QueryTable:
             if not (folder / name).is_file():
                 raise DataError(f"a query table needs {name}, which is missing", path=folder)
         try:
-            description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+            description = json_value((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
             weights = load_file(str(folder / WEIGHTS_FILE))["weights"]
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        except (ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"the query table is damaged: {error}", path=folder) from error
-        except Exception as error:  # tokenizers raises bare Exception for any fault of its file
+        except (
+            BaseException
+        ) as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise DataError(f"the tokenizer does not load: {error}", path=folder / TOKENIZER_FILE) from error
         if not isinstance(description, dict) or description.get("format") != "sparseir-query-table":
             raise DataError("not the description of a query table", path=folder / DESCRIPTION_FILE)

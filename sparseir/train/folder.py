@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from transformers import TrainerControl, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
+from indexer.interchange.input import json_value
 from sparseir.config.loader import read_yaml, to_mapping, to_yaml
 from sparseir.config.recipe import Recipe, differences
 from sparseir.config.recipes import RECIPE_FILE
@@ -66,9 +66,9 @@ def _check_position(path: Path, step: int) -> None:
     DataError
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_value(path.read_text(encoding="utf-8"))
         wrong = _wrong_fields(found) if isinstance(found, dict) else ["it is no object"]
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot be read as JSON: {error}", path=path) from error
     if not wrong and found["global_step"] != step:
         wrong = [f"global_step is {found['global_step']} in the checkpoint of step {step}"]
