@@ -99,12 +99,12 @@ def open_query_encoder(index: Index, model: str | Path | None = None, *, any_mod
         Neither a table nor a model; or the model is not the one the index was made with.
     """
     if model is None:
-        if index.query_side is None or not (index.query_side / DESCRIPTION_FILE).is_file():
+        if index.query_files is None or DESCRIPTION_FILE not in index.query_files:
             raise SparseIRError(
                 f"index {index.path.name!r} carries no query side (its encoder runs a model on queries, or it was built "
                 "from vectors): name the model with --model, or search with --query-vectors"
             )
-        return QueryTable.load(index.query_side)
+        return QueryTable.load(index.query_files)
     encoder, built_by = ModelQueryEncoder.load(model), index.encoder and index.encoder.fingerprint
     if built_by is not None and encoder.fingerprint != built_by and not any_model:
         raise DataError(

@@ -231,7 +231,7 @@ class ServedIndex:
         key = (index.query_side, index.manifest.created)
         if self._side is None or self._side[0] != key:
             encoder = self._query_encoder(main)
-            vocabulary = Vocabulary.of_index(index.query_side, index.num_terms)
+            vocabulary = Vocabulary.of_index(index.query_files, index.num_terms)
             self._side = (key, encoder, TermNames(encoder, vocabulary))
         return Snapshot(self, main, self._side[1:])
 
