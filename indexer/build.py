@@ -9,6 +9,7 @@ from typing import Any
 
 from indexer.config import BuildOptions, IndexConfig
 from indexer.documents import Documents, is_whole, read_documents
+from indexer.errors import IndexFormatError
 from indexer.format import files
 from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
@@ -60,7 +61,7 @@ def build_index(
     with writing(folder):
         generation, number = 1, next_number(folder)
         if (folder / MANIFEST_FILE).exists():
-            generation = read_manifest(folder).generation + 1
+            generation = _next_generation(folder)
         plan = StreamPlan(folder=folder, number=number, config=config, options=chosen)
         built = _built(read_documents(vectors, docnos, fields), is_whole(vectors), plan)
         manifest = Manifest(
@@ -80,6 +81,14 @@ def build_index(
     absent = [name for name in config.metadata if name not in manifest.fields] if built.num_docs else []
     notes = tuple(f"no document has the field {name!r}; searches cannot filter by it" for name in absent)
     return open_index(folder, notes=built.notes + notes)
+
+
+def _next_generation(folder: Path) -> int:
+    """One more than that of the index that is replaced; where it cannot be read, a number no index has counted to."""
+    try:
+        return read_manifest(folder).generation + 1
+    except IndexFormatError:
+        return int(time.time())
 
 
 def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built:

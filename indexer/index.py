@@ -16,6 +16,7 @@ from indexer.errors import IndexFormatError
 from indexer.format import files
 from indexer.format.manifest import EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.format.names import NameTable, hash_all
+from indexer.format.query_side import QueryFiles
 from indexer.format.segment import SegmentFile
 from indexer.format.stored import Column, read_column, read_fields
 
@@ -158,15 +159,22 @@ class Index:
     manifest : the committed state.
     segments : tuple of Segment, by ascending ordinals of their first documents.
     notes : sentences for a person about how it was built, e.g. an order that could not be made.
+    query_files : the files of the encoder's query side, or None.
     """
 
     def __init__(
-        self, path: Path, manifest: Manifest, segments: tuple[Segment, ...], notes: tuple[str, ...] = ()
+        self,
+        path: Path,
+        manifest: Manifest,
+        segments: tuple[Segment, ...],
+        notes: tuple[str, ...] = (),
+        query_files: QueryFiles | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
         self.segments = segments
         self.notes = notes
+        self.query_files = query_files
 
     def __repr__(self) -> str:
         return f"Index({str(self.path)!r}, num_docs={self.num_docs}, num_terms={self.num_terms}, generation={self.generation})"
@@ -286,7 +294,10 @@ def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
         manifest = read_manifest(folder)
         try:
             segments = tuple(Segment(folder, entry) for entry in manifest.segments)
-            return Index(folder, manifest, segments, notes)
+            side = QueryFiles(folder / manifest.query_side) if manifest.query_side else None
+            # A folder that a writer was emptying meanwhile shows some of its files.
+            if side is None or read_manifest(folder).query_side == manifest.query_side:
+                return Index(folder, manifest, segments, notes, side)
         except FileNotFoundError as error:
             # A writer may have committed and removed files between the two reads; the new manifest then names others.
             if attempt == _ATTEMPTS - 1 or read_manifest(folder).generation == manifest.generation:
@@ -294,4 +305,4 @@ def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
                     f"index '{folder}' lacks the file '{error.filename}' its manifest names; restore or rebuild",
                     invariant="files-present",
                 ) from None
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    raise IndexFormatError(f"index '{folder}' was replaced {_ATTEMPTS} times while it was opened; open it again")

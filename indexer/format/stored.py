@@ -60,7 +60,7 @@ def _texts(fields: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         try:
             text = field_text(row)
             text.encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise DataError(f"stored fields of document {number}: {error}") from None
         yield text
 
@@ -143,7 +143,7 @@ def metadata_section(fields: Sequence[Mapping[str, Any]], names: Sequence[str]) 
     """
     columns = {}
     for name in names:
-        values = [row.get(name) for row in fields]
+        values = [row.get(name) if isinstance(row, Mapping) else None for row in fields]
         if any(v is not None for v in values):  # a column without a value has no kind and is left out
             columns[name] = _column(name, values)
     return pack_columns(columns)
@@ -183,6 +183,10 @@ def _column(name: str, values: list[Any]) -> Column:
         kind = "float"
     elif types == {str}:
         categories = sorted({v for v in values if v is not None})
+        try:
+            "\n".join(categories).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"metadata field {name!r}: {error}") from None
         code = {c: i for i, c in enumerate(categories)}
         codes = np.array([0 if v is None else code[v] for v in values], "<u4")
         return Column("str", codes, valid, tuple(categories))

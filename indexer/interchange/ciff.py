@@ -20,6 +20,7 @@ from indexer.errors import DataError
 from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.input import opened
+from indexer.interchange.output import spool_folder
 from indexer.interchange.postings_codec import POSTING_FIELD, Pair, decode_postings, parse_posting
 from indexer.interchange.protobuf import MessageReader, Value, WireError, as_int, as_text, read_fields
 from indexer.interchange.transpose import Transposer, row_batches
@@ -71,10 +72,11 @@ class CiffSource(VectorSource):
 
     def __iter__(self) -> Iterator[Documents]:
         duplicates = DuplicateCheck(self._names)
-        with opened(self.path) as file, tempfile.TemporaryDirectory(prefix="ciff-") as folder:
+        spool = Path(tempfile.gettempdir()) / "sparseir-ciff"
+        with opened(self.path) as file, spool_folder(spool) as folder:
             messages = MessageReader(file, self.path)
             header = self._read_header(messages)
-            postings = Transposer(Path(folder))
+            postings = Transposer(folder)
             self._read_lists(messages, header, postings)
             next_row = 0
             shape = (header.num_docs, self.num_terms)

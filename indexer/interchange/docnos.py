@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.interchange.input import READ_FAULTS, opened
+from indexer.interchange.input import READ_FAULTS, json_value, opened, raw_lines
 
 DOCNOS_SUFFIX = ".docnos"
 TERMS_SUFFIX = ".terms"
@@ -80,20 +79,19 @@ def read_strings(stream: IO[bytes], path: Path) -> Iterator[str]:
     ------
     DataError : a line that is no JSON string, with its number; a damaged stream.
     """
-    number = 0
+    number, lines = 0, raw_lines(stream, LARGEST_LINE)
     while True:
         number += 1
         try:
-            line = stream.readline(LARGEST_LINE)
-            if not line:
+            line = next(lines, None)
+            if line is None:
                 return
-            value = json.loads(line)
+            value = json_value(line.decode())
             if isinstance(value, str):
-                value.encode()
                 yield value
                 continue
             fault = f"expected one JSON string a line, found {type(value).__name__}"
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             fault = f"expected one JSON string a line: {error}"
         except READ_FAULTS as error:
             fault = f"damaged: {error}"

@@ -61,7 +61,7 @@ def export_index(
     IndexFormatError : damage anywhere in the segments.
     """
     target = Path(path)
-    terms = vocabulary or Vocabulary.of_index(index.query_side, index.num_terms)
+    terms = vocabulary or Vocabulary.of_index(index.query_files, index.num_terms)
     if format_of(target) == "ciff":
         if weights != "impact":
             raise ConfigError(f"CIFF holds integers; weights {weights!r} cannot be written, 'impact' can")

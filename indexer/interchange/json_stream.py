@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from indexer.errors import DataError
-from indexer.interchange.input import READ_FAULTS, opened
+from indexer.interchange.input import READ_FAULTS, RefusedError, no_constant, opened
 
 CHUNK = 1 << 20
 LARGEST_OBJECT = 1 << 28
@@ -22,24 +22,16 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _CUT_MARGIN = 16
 
 
-class _RefusedError(ValueError):
-    """Legal for Python's parser, refused here."""
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _RefusedError(f"key {twice!r} stands twice in one object")
+        raise RefusedError(f"key {twice!r} stands twice in one object")
     return found
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise _RefusedError(f"{name} is not a JSON number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=no_constant)
 
 
 def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

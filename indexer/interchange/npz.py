@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,14 +24,13 @@ from indexer.interchange.csr_stream import (
     wider,
 )
 from indexer.interchange.docnos import RowNames, read_strings
+from indexer.interchange.input import ARCHIVE_FAULTS
 from indexer.interchange.vocabulary import Vocabulary
 
 DOCNOS_MEMBER = "docnos.jsonl"
 TERMS_MEMBER = "terms.jsonl"
 
 _LARGEST_HEADER = 10_000
-_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, OverflowError, KeyError)
-# RuntimeError: an encrypted member; ValueError and KeyError: a central directory with impossible entries.
 
 
 class NpzMember:
@@ -57,7 +55,7 @@ class NpzMember:
         try:
             self._stream: IO[bytes] = archive.open(info)
             self.dtype, self.shape, header_bytes = self._header()
-        except _FAULTS as error:
+        except ARCHIVE_FAULTS as error:
             raise DataError(f"member {name!r} is damaged: {error}", path=path) from error
         self.count = 1
         for size in self.shape:
@@ -109,7 +107,7 @@ class NpzMember:
         size = count * self.dtype.itemsize
         try:
             raw = self._stream.read(size)
-        except _FAULTS as error:
+        except ARCHIVE_FAULTS as error:
             raise DataError(f"member {self._name!r} is damaged: {error}", path=self._path) from error
         if len(raw) != size:
             raise DataError(f"member {self._name!r} is cut", path=self._path)
@@ -120,7 +118,7 @@ class NpzMember:
         """After the last element: the archive's checksum is compared here."""
         try:
             rest = self._stream.read(1)
-        except _FAULTS as error:
+        except ARCHIVE_FAULTS as error:
             raise DataError(f"member {self._name!r} is damaged: {error}", path=self._path) from error
         if rest or self._left:
             raise DataError(f"member {self._name!r} is longer than its shape says", path=self._path)
@@ -178,7 +176,7 @@ class NpzSource(MatrixSource):
             return stack.enter_context(zipfile.ZipFile(self.path))
         except FileNotFoundError as error:
             raise DataError("no such file", path=self.path) from error
-        except _FAULTS as error:
+        except ARCHIVE_FAULTS as error:
             raise DataError(f"not an .npz archive, or a damaged one: {error}", path=self.path) from error
 
     def _check_format(self, archive: zipfile.ZipFile) -> None:
@@ -216,6 +214,6 @@ class NpzSource(MatrixSource):
         with ExitStack() as stack:
             try:
                 stream = stack.enter_context(self._open(stack).open(name))
-            except _FAULTS as error:
+            except ARCHIVE_FAULTS as error:
                 raise DataError(f"member {name!r} is damaged: {error}", path=self.path) from error
             yield from read_strings(stream, self.path / name)

@@ -6,10 +6,12 @@ is not locked, and the next writer removes it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import glob
 import gzip
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -36,6 +38,8 @@ def remove_abandoned(path: Path) -> None:
             continue  # gone meanwhile, or somebody else's
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(descriptor, found):
+                continue
             if found.is_dir():
                 shutil.rmtree(found)
             else:
@@ -50,13 +54,44 @@ def remove_abandoned(path: Path) -> None:
 def spool_folder(path: Path) -> Iterator[Path]:
     """A folder beside `path` for what its writer spools; gone at the end, or at the next write after a kill."""
     remove_abandoned(path)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent) as name:
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder, descriptor = _locked(lambda: _new_folder(path))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _locked(make: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
+    """Something new and its locked descriptor; made again where another writer took it for abandoned before the lock."""
+    while True:
+        made, descriptor = make()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if _is_at(descriptor, made):
+            return made, descriptor
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    return False
+
+
+def _new_folder(path: Path) -> tuple[Path, int]:
+    while True:
+        name = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
+        with contextlib.suppress(FileNotFoundError):  # taken for abandoned meanwhile
+            return Path(name), os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _new_file(path: Path) -> tuple[Path, int]:
+    made = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield Path(name)
-        finally:
-            os.close(descriptor)
+            return made, os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:  # of another thread, or of a dead process of this number
+            made = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL}")
 
 
 @contextmanager
@@ -75,10 +110,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     if path.is_dir():
         raise DataError("a folder stands where the file is to be written", path=path)
     remove_abandoned(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    partial, descriptor = _locked(lambda: _new_file(path))
     try:
-        with os.fdopen(files.create(partial), "wb") as raw:
-            fcntl.flock(raw, fcntl.LOCK_EX)
+        with os.fdopen(descriptor, "wb") as raw:
             if path.suffix == ".gz":
                 with gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as packed:
                     yield packed  # type: ignore[misc]
@@ -86,7 +120,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 yield raw
             raw.flush()
             files.fsync(raw.fileno())
-        files.replace(partial, path)
+            files.replace(partial, path)  # under the lock: without it another writer may take the file for abandoned
     except BaseException:
         files.discard(partial)
         raise

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import DataError
+from indexer.format.query_side import QueryFiles
+from indexer.interchange.input import json_value
 from indexer.vectors import MAX_TERM_ID
 
 if TYPE_CHECKING:
@@ -89,19 +92,28 @@ class Vocabulary:
         ------
         DataError : no such file, or not a vocabulary.
         """
-        return cls.fixed(_load_terms(Path(path)), num_terms=num_terms, ignore_unknown=ignore_unknown)
+        return cls._named(_load_terms(Path(path)), Path(path), num_terms, ignore_unknown)
 
     @classmethod
-    def of_index(cls, query_side: Path | None, num_terms: int, *, ignore_unknown: bool = False) -> Vocabulary:
+    def _named(cls, terms: list[str], path: Path, num_terms: int | None, ignore_unknown: bool) -> Vocabulary:
+        try:
+            return cls.fixed(terms, num_terms=num_terms, ignore_unknown=ignore_unknown)
+        except DataError as error:
+            raise DataError(str(error), path=path) from None
+
+    @classmethod
+    def of_index(cls, side: QueryFiles | None, num_terms: int, *, ignore_unknown: bool = False) -> Vocabulary:
         """What terms mean in an index: the strings its query side holds, or the decimal ids where it holds none.
 
         Raises
         ------
         DataError : the query side's vocabulary is damaged.
         """
-        if query_side is None or not any((query_side / name).is_file() for name in FILES):
+        name = next((name for name in FILES if side is not None and name in side), None)
+        if side is None or name is None:
             return cls.integers(num_terms, ignore_unknown=ignore_unknown)
-        return cls.load(query_side, num_terms=num_terms, ignore_unknown=ignore_unknown)
+        place = side.path / name
+        return cls._named(_parsed(side.read(name), place), place, num_terms, ignore_unknown)
 
     @property
     def num_terms(self) -> int:
@@ -214,16 +226,24 @@ def _load_terms(path: Path) -> list[str]:
                 return _load_terms(path / name)
         raise DataError(f"no vocabulary here (looked for {', '.join(FILES)})", path=path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return _parsed(path.read_bytes(), path)
+    except OSError as error:
+        raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
+
+
+def _parsed(raw: bytes, path: Path) -> list[str]:
+    """The terms of a file, whose name says what it holds."""
+    try:
+        text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8").read()  # line ends as in files opened as text
+    except UnicodeDecodeError as error:
         raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
     if path.suffix == ".jsonl":
         return _strings(text.split("\n")[:-1], path)
     if path.suffix != ".json":
         return text.removesuffix("\n").split("\n") if text else []
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = json_value(text)
+    except ValueError as error:
         raise DataError(f"not JSON: {error}", path=path) from error
     ids = _tokenizer_ids(text, path) if isinstance(content, dict) and "model" in content else content
     if not isinstance(ids, dict) or not all(type(i) is int and 0 <= i <= MAX_TERM_ID for i in ids.values()):
@@ -254,8 +274,8 @@ def _strings(lines: list[str], path: Path) -> list[str]:
 
 def _string(line: str, path: Path, number: int) -> str:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = json_value(line)
+    except ValueError as error:
         raise DataError(f"expected one JSON string a line: {error}", path=path, line=number) from error
     if not isinstance(value, str):
         raise DataError("expected one JSON string a line", path=path, line=number)
@@ -267,5 +287,7 @@ def _tokenizer_ids(text: str, path: Path) -> dict[str, int]:
 
     try:
         return dict(Tokenizer.from_str(text).get_vocab(with_added_tokens=True))
-    except Exception as error:  # tokenizers raises bare Exception for any fault of its file
+    except BaseException as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise DataError(f"the tokenizer does not load: {error}", path=path) from error

@@ -15,15 +15,29 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code. Refusals are one message on stderr, without a traceback."""
-    from sparseir.cli.app import make_command
-    from sparseir.errors import SparseIRError, missing_extra
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        pass
+    except Exception:
+        if not _interrupts:  # what an import makes of an interruption is any exception
+            raise
+    print("interrupted; what was committed before is intact", file=sys.stderr)
+    return 1
 
+
+def _run(arguments: list[str]) -> int:
     # A polite kill is answered like Ctrl-C, so that writers clean up behind themselves.
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     for argument in arguments:
         if any("\udc80" <= character <= "\udcff" for character in argument):  # how Python keeps bytes it cannot decode
             print(f"error: {os.fsencode(argument)!r} is not UTF-8", file=sys.stderr)
             return 2
+    from sparseir.cli.app import make_command
+    from sparseir.errors import SparseIRError, missing_extra
+
     try:
         return make_command()(arguments)
     except SparseIRError as error:
@@ -40,10 +54,13 @@ def run(arguments: list[str]) -> int:
         print(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
     except MemoryError as error:
         print(f"error: out of memory{f' ({error})' if str(error) else ''}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted; what was committed before is intact", file=sys.stderr)
     return 1
 
 
+_interrupts: list[int] = []
+"""Signals to stop that have come."""
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    _interrupts.append(signum)
     raise KeyboardInterrupt

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from indexer.errors import SparseIRError
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -25,8 +27,17 @@ def counted(number: int, noun: str) -> str:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON object on one line of stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """One JSON object on one line of stdout.
+
+    Raises
+    ------
+    SparseIRError : an infinity or NaN in it, which JSON does not have.
+    """
+    try:
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise SparseIRError(f"a result is infinite or no number, which JSON does not have ({error})") from None
+    print(line)
 
 
 @contextmanager

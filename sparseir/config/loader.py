@@ -6,11 +6,13 @@ interpolation, no environment, no class paths.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +21,12 @@ import yaml
 from sparseir.errors import ConfigError
 
 T = TypeVar("T")
+
+_LARGEST = 1 << 16
+"""Characters of the longest file read: five times the longest recipe, and what the parser takes seconds for at worst."""
+
+_SHOWN = 120
+"""Characters of a value that errors show."""
 
 _LISTED = 10
 """Most names that an error lists when none is near; more would hide the error."""
@@ -39,12 +47,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"no config file at {path}; `sparseir config list` names the recipes that ship") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config file {path}: {error}") from error
+    if len(text) > _LARGEST:
+        raise ConfigError(f"{path}: {len(text)} characters; a config file has at most {_LARGEST}")
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except Exception as error:  # of numbers and dates the parser raises what comes first
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        raise ConfigError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+        raise ConfigError(f"{place}: not valid YAML: {_yaml_fault(error)}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected sections (a mapping), found {type(value).__name__}")
     return value
@@ -65,9 +75,9 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[st
         if not equals or not dot or not section or not key:
             raise ConfigError(f"--set takes section.key=value, not {text!r}")
         try:
-            value = yaml.safe_load(raw)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {text!r}: the value is not valid YAML") from error
+            value = yaml.load(raw, Loader=_StrictLoader)
+        except Exception as error:
+            raise ConfigError(f"--set {text[:80]!r}: the value is not valid YAML: {_yaml_fault(error)}") from error
         body = merged.setdefault(section, {})
         if not isinstance(body, dict):
             raise ConfigError(f"--set {text!r}: {section!r} is not a section")
@@ -110,13 +120,41 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice (YAML keeps the last in silence) and reads 1e-4 as a number."""
+def _yaml_fault(error: Exception) -> str:
+    """The reason, without the place that messages of PyYAML go on with for lines."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(getattr(error, "problem", None) or error).splitlines()[0][:200]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice (YAML keeps the last in silence), aliases, and half characters.
+
+    A recipe has no use for aliases, and ten lines of them make a value of gigabytes.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not read; write the value out", mark)
+        return super().compose_node(parent, index)
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "half a character, which no text holds", node.start_mark
+            )
+        return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key that is a list or a mapping", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
@@ -145,7 +183,7 @@ def _build(cls: type[T], values: Any, where: tuple[str, ...], faults: list[str])
         return None
     try:
         return cls(**arguments)
-    except (ConfigError, ValueError) as error:  # a section's own rules, checked in __post_init__
+    except (ConfigError, ValueError, OverflowError) as error:  # a section's own rules, checked in __post_init__
         faults.extend(f"{'.'.join(where)}: {line}" if where else line for line in str(error).splitlines())
         return None
 
@@ -180,15 +218,11 @@ def _convert(value: Any, hint: Any, path: str, faults: list[str]) -> Any:
 
 
 def _convert_scalar(value: Any, hint: Any, path: str, faults: list[str]) -> Any:
-    if hint is float and not isinstance(value, bool):
-        if isinstance(value, (int, float)):
-            return float(value)
-        if isinstance(value, str):  # YAML 1.1 reads 1e-4, without a point, as a string
-            try:
-                return float(value)
-            except ValueError:
-                pass
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) in (int, float, str):  # YAML 1.1 reads 1e-4, without a point, as a string
+        with contextlib.suppress(ValueError, OverflowError):
+            if math.isfinite(number := float(value)):
+                return number
+    if hint is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
         return value
     if hint in (bool, str) and isinstance(value, hint):
         return value
@@ -218,4 +252,7 @@ def _name(hint: Any) -> str:
 
 
 def _describe(value: Any) -> str:
-    return "null" if value is None else f"{value!r}"
+    if value is None:
+        return "null"
+    shown = f"{value!r}"
+    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from indexer.interchange.input import ARCHIVE_FAULTS
 from sparseir.data.lines import LineSource
 from sparseir.data.readers import CorpusReader, qrels_rows, read_qrels, read_queries
 from sparseir.data.records import Qrels, Query
@@ -167,7 +168,7 @@ def _open_zip(path: Path) -> Dataset:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
-    except zipfile.BadZipFile as error:
+    except ARCHIVE_FAULTS as error:
         raise DataError(f"not a zip archive ({error}); fetch it again", path=path) from error
     corpora = sorted(m for m in members if PurePosixPath(m).name == "corpus.jsonl")
     if len(corpora) != 1:

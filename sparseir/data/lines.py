@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from indexer.interchange.input import ARCHIVE_FAULTS, LongLineError, json_value, raw_lines
 from sparseir.errors import DataError
 
 
@@ -55,54 +54,47 @@ class LineSource:
             raise DataError("no such file", path=self.label) from error
         except IsADirectoryError as error:
             raise DataError("is a folder, expected a file", path=self.label) from error
-        except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise DataError(f"damaged archive ({error}); fetch it again", path=self.label) from error
+        except ARCHIVE_FAULTS as error:
+            raise DataError(
+                f"damaged archive, or one that cannot be read ({error}); fetch it again", path=self.label
+            ) from error
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """(number from 1, line without its end), blank lines left out.
 
         Raises
         ------
-        DataError : a line that is not UTF-8, besides what `open` raises.
+        DataError : a line that is not UTF-8 or endless, besides what `open` raises.
         """
+        number = 0
         with self.open() as stream:
-            for number, raw in enumerate(stream, start=1):
-                try:
+            try:
+                for number, raw in enumerate(raw_lines(stream), start=1):
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                except UnicodeDecodeError as error:
-                    raise DataError(f"not UTF-8 ({error})", path=self.label, line=number) from error
-                if line and not line.isspace():
-                    yield number, line
+                    if line and not line.isspace():
+                        yield number, line
+            except UnicodeDecodeError as error:
+                raise DataError(f"not UTF-8 ({error})", path=self.label, line=number) from error
+            except LongLineError as error:
+                raise DataError(str(error), path=self.label, line=number + 1) from error
 
     def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """(line number, JSON object) of every line.
 
         Raises
         ------
-        DataError : a line that is not a JSON object, or escapes half a character (a lone surrogate).
+        DataError : a line that is not a JSON object, with numbers and text that floats and UTF-8 can hold.
         """
         for number, line in self.lines():
             try:
-                value = json.loads(line)
-            except json.JSONDecodeError as error:
+                value = json_value(line)
+            except ValueError as error:
                 raise DataError(
-                    f"not valid JSON: {error.msg} at column {error.colno}; expected one JSON object a line",
-                    path=self.label,
-                    line=number,
+                    f"not valid JSON: {error}; expected one JSON object a line", path=self.label, line=number
                 ) from error
-            if "\\ud" in line or "\\uD" in line:
-                self._refuse_half_characters(value, number)
             if not isinstance(value, dict):
                 raise DataError(f"expected a JSON object, found {type(value).__name__}", path=self.label, line=number)
             yield number, value
-
-    def _refuse_half_characters(self, value: Any, line: int) -> None:
-        """JSON can escape what no text holds; tokenizers and UTF-8 refuse it later, without the place."""
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            half = error.object[error.start : error.start + 1]
-            raise DataError(f"{half!a} is half a character, which no text holds", path=self.label, line=line) from None
 
 
 def text_of(row: dict[str, Any], key: str, source: LineSource, line: int, *, required: bool = True) -> str:

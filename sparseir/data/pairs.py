@@ -91,7 +91,14 @@ def read_text_vectors(path: str | Path) -> Iterator[tuple[str, dict[str, float]]
 def _numbers(values: Any, key: str, source: LineSource, line: int) -> tuple[float, ...]:
     if not isinstance(values, list):
         raise DataError(f"'{key}' must be a list of numbers", path=source.label, line=line)
+    numbers = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise DataError(f"'{key}' must hold finite numbers, found {value!r}", path=source.label, line=line)
-    return tuple(float(v) for v in values)
+        try:
+            number = float(value) if type(value) in (int, float) else math.nan
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            found = repr(value)[:60]
+            raise DataError(f"'{key}' must hold finite numbers, found {found}", path=source.label, line=line)
+        numbers.append(number)
+    return tuple(numbers)

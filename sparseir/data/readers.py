@@ -9,6 +9,7 @@ from sparseir.data.lines import LineSource, text_of
 from sparseir.data.records import Document, Qrels, Query
 from sparseir.errors import DataError
 
+LARGEST_RELEVANCE = (1 << 31) - 1
 _OWN_KEYS = frozenset({"_id", "title", "text"})
 
 
@@ -126,7 +127,11 @@ def qrels_rows(source: LineSource) -> Iterator[tuple[int, str, str, int]]:
         try:
             relevance = int(parts[-1])
         except ValueError as error:
-            raise DataError(f"relevance '{parts[-1]}' is not an integer", path=source.label, line=number) from error
+            raise DataError(
+                f"relevance '{parts[-1][:60]}' is not an integer", path=source.label, line=number
+            ) from error
+        if abs(relevance) > LARGEST_RELEVANCE:
+            raise DataError(f"relevance {parts[-1][:60]} is beyond 32 bits", path=source.label, line=number)
         yield number, parts[0], parts[-2], relevance
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer import Documents, SparseVectors
 from indexer.interchange import Vocabulary, open_vectors, write_vectors
+from indexer.interchange.input import json_value
 from indexer.interchange.sources import format_of
 from indexer.interchange.write import Written
 from indexer.progress import Progress, silent
@@ -103,7 +104,9 @@ def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions) -
     description = describe_run(encoder, options)
     if options.resume and folder.is_dir():
         try:
-            found = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+            found = json_value((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"{_DESCRIPTION} holds no object")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{folder}: cannot tell what its parts are ({error}); start again without resume"
@@ -129,19 +132,17 @@ def _make_parts(
     progress: Progress,
 ) -> Iterator[Path]:
     """The shard's part files in order, each encoded unless it is there."""
-    config, (index, count) = options.config, options.shard
-    stream, done = iter(documents), 0
-    for number, part in enumerate(iter(lambda: list(islice(stream, config.part_size)), [])):
-        if number % count != index - 1:
-            continue
-        docnos = [d.docno if isinstance(d, Document) else d.qid for d in part]
-        # The names' checksum in the file's name: a collection that changed since is found out, part by part.
-        checksum = zlib.crc32("\n".join(docnos).encode())
-        file = folder / f"part-{number:06d}-{checksum:08x}.npz"
+    done = 0
+    for number, part in _parts(documents, options):
+        docnos, texts = _names_and_texts(part)
+        file = folder / f"part-{number:06d}-{_digest(docnos, texts)}.npz"
         if not file.is_file():
             if any(folder.glob(f"part-{number:06d}-*.npz")):
-                raise DataError("the documents differ from those of the run that is resumed", path=folder)
-            texts = [d.content if isinstance(d, Document) else d.text for d in part]
+                raise DataError(
+                    f"documents {number * options.config.part_size} and following differ in name or text from those of the run "
+                    "that is resumed; start again without resume",
+                    path=folder,
+                )
 
             def report(finished: int, before: int = done) -> None:
                 progress("encoding", before + finished, None)
@@ -151,6 +152,41 @@ def _make_parts(
         done += len(part)
         progress("encoding", done, None)
         yield file
+
+
+def shard_digest(documents: Iterable[Document | Query], options: CollectionOptions) -> str:
+    """Of the names and texts of a shard; equal for runs whose vectors are of the same texts."""
+    digest = hashlib.blake2b(digest_size=8)
+    for _, part in _parts(documents, options):
+        digest.update(_digest(*_names_and_texts(part)).encode())
+    return digest.hexdigest()
+
+
+def _parts(
+    documents: Iterable[Document | Query], options: CollectionOptions
+) -> Iterator[tuple[int, list[Document | Query]]]:
+    """The shard's parts with their numbers in the whole collection."""
+    (index, count), stream = options.shard, iter(documents)
+    for number, part in enumerate(iter(lambda: list(islice(stream, options.config.part_size)), [])):
+        if number % count == index - 1:
+            yield number, part
+
+
+def _names_and_texts(part: list[Document | Query]) -> tuple[list[str], list[str]]:
+    return (
+        [d.docno if isinstance(d, Document) else d.qid for d in part],
+        [d.content if isinstance(d, Document) else d.text for d in part],
+    )
+
+
+def _digest(docnos: list[str], texts: list[str]) -> str:
+    """Of the names and texts of a part, for its file's name: a collection that changed since is found out, part by part."""
+    digest = hashlib.blake2b(digest_size=8)
+    for text in (*docnos, *texts):
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
 
 
 def _encode(

@@ -236,7 +236,7 @@ def _vocabulary(path: Path, chosen: IndexingOptions, encoder: SparseEncoder | No
     if chosen.mode == "build":
         return None
     index = open_index(path)
-    return Vocabulary.of_index(index.query_side, index.num_terms)
+    return Vocabulary.of_index(index.query_files, index.num_terms)
 
 
 def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.interchange.input import json_value
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document
-from sparseir.encode.collection import CollectionOptions, describe_run, encode_collection
-from sparseir.errors import ConfigError, MissingExtraError
+from sparseir.encode.collection import CollectionOptions, describe_run, encode_collection, shard_digest
+from sparseir.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -77,12 +78,18 @@ def encode_with_ray(
 def _encode_shard(
     encoder: SparseEncoder, read: Callable[[], Iterable[Document]], output: Path, options: CollectionOptions
 ) -> None:
-    """Write one shard unless it stands there, made by this encoder with these settings."""
-    note, description = output.with_suffix(".json"), describe_run(encoder, options)
+    """Write one shard unless it is there already, made of these texts by this encoder with these settings."""
+    note = output.with_suffix(".json")
+    description = describe_run(encoder, options) | {"texts": shard_digest(read(), options)}
     if output.is_file():
-        found = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
-        if found != description:
+        try:
+            found = json_value(note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict) or found | {"texts": description["texts"]} != description:
             raise ConfigError(f"{output} was made by another model or with other settings; give another folder")
+        if found != description:
+            raise DataError("the documents differ from those it was made of; give another folder", path=output)
         return
     note.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
     encode_collection(encoder, read(), output, options=options)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sparseir.errors import ConfigError
 from sparseir.models.fused_head import dense_gradient
+from sparseir.models.loading import loading, read_model_config
 
 
 class Backbone(nn.Module):
@@ -99,22 +100,19 @@ def load_backbone(folder: Path, *, fresh_head_bias: float, head_scale: float = 1
     ConfigError
         The folder holds no model transformers can read, or one without a masked-LM class.
     """
-    from transformers import AutoConfig, AutoModelForMaskedLM
+    from transformers import AutoModelForMaskedLM
 
-    try:
-        with quiet_transformers():
-            config = AutoConfig.from_pretrained(str(folder))
-            # Dropout on attention weights keeps torch's fused attention out: measured three times the forward pass's
-            # time and twice its memory in training. The dropout on hidden states stays.
-            for name in ("attention_probs_dropout_prob", "attention_dropout"):
-                if hasattr(config, name):
-                    setattr(config, name, 0.0)
-            model, report = AutoModelForMaskedLM.from_pretrained(
-                str(folder), config=config, output_loading_info=True, dtype=torch.float32
-            )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ConfigError(f"{folder}: not a masked language model transformers can load: {error}") from error
-    backbone = Backbone(model)
+    with quiet_transformers(), loading(folder, "not a masked language model transformers can load"):
+        config = read_model_config(folder)
+        # Dropout on attention weights keeps torch's fused attention out: measured three times the forward pass's
+        # time and twice its memory in training. The dropout on hidden states stays.
+        for name in ("attention_probs_dropout_prob", "attention_dropout"):
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            str(folder), config=config, output_loading_info=True, dtype=torch.float32, trust_remote_code=False
+        )
+        backbone = Backbone(model)
     missing = set(report["missing_keys"])
     _refuse_missing_body(backbone, missing, folder)
     _start_fresh_head(backbone, missing, fresh_head_bias)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sparseir.errors import ConfigError
 from sparseir.models.backbone import quiet_transformers
+from sparseir.models.loading import loading, read_model_config
 
 
 class ContextEncoder(nn.Module):
@@ -52,11 +53,11 @@ def load_context_encoder(folder: Path) -> ContextEncoder:
     """
     from transformers import AutoModel
 
-    try:
-        with quiet_transformers():
-            model, report = AutoModel.from_pretrained(str(folder), output_loading_info=True, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ConfigError(f"{folder}: not a model transformers can load: {error}") from error
+    with quiet_transformers(), loading(folder, "not a model transformers can load"):
+        config = read_model_config(folder)
+        model, report = AutoModel.from_pretrained(
+            str(folder), config=config, output_loading_info=True, dtype=torch.float32, trust_remote_code=False
+        )
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
         raise ConfigError(f"{folder}: {len(missing)} weights of the encoder are missing ({', '.join(missing[:3])})")

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseir.errors import ConfigError
 from sparseir.models.backbone import max_tokens, quiet_transformers
 from sparseir.models.inference import native_dtype
+from sparseir.models.loading import loading, read_model_config
 from sparseir.models.sources import resolve_source
 
 
@@ -36,13 +36,13 @@ class DenseEmbedder:
         from transformers import AutoModel, AutoTokenizer
 
         folder = resolve_source(source)
-        try:
-            with quiet_transformers():
-                dtype = native_dtype("native" if bf16 else "float32", torch.device(device))
-                self._model = AutoModel.from_pretrained(str(folder), dtype=dtype).to(device).eval()
-                self._tokenizer = AutoTokenizer.from_pretrained(str(folder))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{source}: no dense encoder loads from there: {error}") from error
+        dtype = native_dtype("native" if bf16 else "float32", torch.device(device))
+        with quiet_transformers(), loading(source, "no dense encoder loads from there"):
+            model = AutoModel.from_pretrained(
+                str(folder), config=read_model_config(folder), dtype=dtype, trust_remote_code=False
+            )
+            self._tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+        self._model = model.to(device).eval()
         self._max_length = min(max_length, max_tokens(self._model) or max_length)
         self._device = torch.device(device)
 

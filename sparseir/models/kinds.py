@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,13 +10,14 @@ from typing import Literal
 import torch
 
 from sparseir.config.model import EncoderKind, ModelConfig
-from sparseir.errors import ConfigError
 from sparseir.models.backbone import Backbone, load_backbone
 from sparseir.models.coil import CoilTower
 from sparseir.models.context import load_context_encoder
 from sparseir.models.csr import CsrTower, DenseEncoder, SparseAutoencoder
+from sparseir.models.loading import loading
 from sparseir.models.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
 from sparseir.models.parts import EncoderParts
+from sparseir.models.sentence_layout import read_json, read_modules
 from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower, Tower
@@ -38,7 +37,9 @@ def build_parts(config: ModelConfig, folder: Path | None = None) -> EncoderParts
     ConfigError
         The base cannot be found or does not fit the kind.
     """
-    return BUILDERS[config.kind](config, folder or resolve_source(config.base))
+    place = folder or resolve_source(config.base)
+    with loading(place, "a model folder that does not fit its description"):
+        return BUILDERS[config.kind](config, place)
 
 
 def masked_lm_tower(config: ModelConfig, backbone: Backbone, tokenizer: TextTokenizer, *, query: bool) -> MaskedLMTower:
@@ -102,12 +103,8 @@ def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
 
 def _read_lexical_head(layer: torch.nn.Linear, path: Path) -> None:
     """BGE-M3's relu(Linear(h, 1)), pickled as the state of the layer; nothing but tensors is unpickled."""
-    try:
+    with loading(path, f"expected the weight (1, {layer.in_features}) and bias (1) of a linear layer"):
         layer.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, ValueError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        raise ConfigError(
-            f"{path}: expected the weight (1, {layer.in_features}) and bias (1) of a linear layer: {error}"
-        ) from error
 
 
 def _deep_impact(config: ModelConfig, folder: Path) -> EncoderParts:
@@ -141,15 +138,13 @@ def _csr(config: ModelConfig, folder: Path) -> EncoderParts:
 
 def _dense_pooling(folder: Path) -> tuple[Literal["mean", "cls"], bool]:
     """Pooling and normalisation a sentence-transformers folder states; mean with length 1 where it states nothing."""
-    listed = folder / "modules.json"
-    if not listed.is_file():
+    modules = read_modules(folder)
+    if not modules:
         return "mean", True
-    modules = json.loads(listed.read_text(encoding="utf-8"))
-    names = [str(m["type"]).rpartition(".")[2] for m in modules]
+    names = [module.name for module in modules]
     pooling: Literal["mean", "cls"] = "mean"
     if "Pooling" in names:
-        path = folder / modules[names.index("Pooling")]["path"] / "config.json"
-        stated = json.loads(path.read_text(encoding="utf-8"))
+        stated = read_json(modules[names.index("Pooling")].folder / "config.json")
         if stated.get("pooling_mode_cls_token") or stated.get("pooling_mode") == "cls":
             pooling = "cls"
     return pooling, "Normalize" in names

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from indexer import SparseVectors
+from indexer.format.query_side import QueryFiles
+from indexer.interchange.input import json_value
 from sparseir.errors import DataError
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -118,8 +120,8 @@ class QueryTable:
         (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | Path) -> QueryTable:
-        """Read what `save` wrote.
+    def load(cls, source: str | Path | QueryFiles) -> QueryTable:
+        """Read what `save` wrote, from a folder or from the files of an opened index.
 
         Raises
         ------
@@ -127,19 +129,27 @@ class QueryTable:
             A file is missing, damaged, or does not have the recorded fingerprint.
         """
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
-        folder = Path(folder)
+        folder = source.path if isinstance(source, QueryFiles) else Path(source)
+        try:
+            files = source if isinstance(source, QueryFiles) else QueryFiles(folder)
+        except OSError as error:
+            raise DataError(f"no query table can be read here: {error.strerror}", path=folder) from error
         for name in (TOKENIZER_FILE, WEIGHTS_FILE, DESCRIPTION_FILE):
-            if not (folder / name).is_file():
+            if name not in files:
                 raise DataError(f"a query table needs {name}, which is missing", path=folder)
         try:
-            description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-            weights = load_file(str(folder / WEIGHTS_FILE))["weights"]
-            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        except (ValueError, KeyError, SafetensorError) as error:
+            description = json_value(files.read(DESCRIPTION_FILE).decode())
+            weights = load(files.read(WEIGHTS_FILE))["weights"]
+            tokenizer = Tokenizer.from_str(files.read(TOKENIZER_FILE).decode())
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"the query table is damaged: {error}", path=folder) from error
-        except Exception as error:  # tokenizers raises bare Exception for any fault of its file
+        except (
+            BaseException
+        ) as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise DataError(f"the tokenizer does not load: {error}", path=folder / TOKENIZER_FILE) from error
         if not isinstance(description, dict) or description.get("format") != "sparseir-query-table":
             raise DataError("not the description of a query table", path=folder / DESCRIPTION_FILE)

@@ -44,6 +44,24 @@ class Module:
     folder: Path
 
 
+def read_modules(folder: Path) -> list[Module]:
+    """The modules that modules.json lists; none without one.
+
+    Raises
+    ------
+    ConfigError
+        modules.json is damaged.
+    """
+    path = folder / "modules.json"
+    if not path.is_file():
+        return []
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        return [Module(str(m["type"]).rpartition(".")[2], folder / m["path"]) for m in listed]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a list of modules: {error}") from error
+
+
 def read_routes(folder: Path) -> dict[str, list[Module]]:
     """Route name → modules; a plain sequence of modules is the one route ''. Empty without a modules.json.
 
@@ -52,14 +70,7 @@ def read_routes(folder: Path) -> dict[str, list[Module]]:
     ConfigError
         modules.json or the router's file is damaged.
     """
-    path = folder / "modules.json"
-    if not path.is_file():
-        return {}
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-        modules = [Module(str(m["type"]).rpartition(".")[2], folder / m["path"]) for m in listed]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not a list of modules: {error}") from error
+    modules = read_modules(folder)
     if len(modules) != 1 or modules[0].name not in ("Router", "Asym"):
         return {"": modules} if modules else {}
     home = modules[0].folder
@@ -83,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a JSON object, found {type(value).__name__}")

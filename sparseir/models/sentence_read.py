@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from sparseir.config.model import ModelConfig
@@ -15,6 +14,7 @@ from sparseir.errors import ConfigError
 from sparseir.models.backbone import load_backbone
 from sparseir.models.csr import CsrTower
 from sparseir.models.kinds import build_parts, masked_lm_tower
+from sparseir.models.loading import loading, read_tensors
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence_layout import ACTIVATIONS, TOWER_WEIGHTS, Module, read_json, read_routes
 from sparseir.models.tokenize import TextTokenizer
@@ -41,6 +41,13 @@ def read_sentence_layout(folder: Path, config: ModelConfig | None, *, base: str)
         raise ConfigError(f"{folder}: modules.json is missing or lists no modules")
     document = routes.get("document") or next(iter(routes.values()))
     query = routes.get("query", document)
+    with loading(folder, "a model folder that does not fit its description"):
+        return _read_routes(folder, query, document, config, base)
+
+
+def _read_routes(
+    folder: Path, query: list[Module], document: list[Module], config: ModelConfig | None, base: str
+) -> EncoderParts:
     if config is None:
         config = _infer_config(query, document, base)
     if document[0].name == "TowerModule":
@@ -119,7 +126,7 @@ def _read_masked_lm(query_route: list[Module], route: list[Module], config: Mode
 def _read_static(folder: Path, config: ModelConfig, tokenizer: TextTokenizer) -> StaticQueryTower:
     weights = folder / "model.safetensors"
     if weights.is_file():
-        table = load_file(str(weights))["weight"].float()
+        table = read_tensors(weights)["weight"].float()
     else:
         name = read_json(folder / "config.json").get("path") or "idf.json"
         idf: Mapping[str, float] = read_json(folder / Path(name).name)
@@ -137,7 +144,7 @@ def _read_csr(folder: Path, route: list[Module], config: ModelConfig) -> Encoder
     parts = build_parts(config, folder)
     tower = parts.document_tower
     assert isinstance(tower, CsrTower)
-    state = load_file(str(route[-1].folder / "model.safetensors"))
+    state = read_tensors(route[-1].folder / "model.safetensors")
     weight = state.get("encoder.weight", state.get("decoder.linear.weight"))
     if weight is None or weight.shape != tower.autoencoder.encoder.weight.shape:
         raise ConfigError(f"{route[-1].folder}: the autoencoder's weights are missing or do not fit its description")
@@ -168,7 +175,7 @@ def _load_tower(tower: Tower, folder: Path) -> None:
     path = folder / TOWER_WEIGHTS
     if not path.is_file():
         raise ConfigError(f"{path}: missing")
-    state = load_file(str(path))
+    state = read_tensors(path)
     expected = {key for key in tower.state_dict() if not key.startswith(("backbone.", "context."))}
     if set(state) != expected:
         raise ConfigError(f"{path}: holds {sorted(state)}, expected {sorted(expected)}")

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from sparseir.errors import ConfigError
+from sparseir.models.loading import loading
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,8 @@ class TextTokenizer:
     def load(cls, folder: Path, num_terms: int) -> TextTokenizer:
         from transformers import AutoTokenizer
 
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"{folder}: no tokenizer that transformers can load: {error}") from error
+        with loading(folder, "no tokenizer that transformers can load"):
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
         if not getattr(tokenizer, "is_fast", False):
             raise ConfigError(f"{folder}: the tokenizer has no tokenizer.json; convert it to a fast one")
         return cls(tokenizer, num_terms)

@@ -42,7 +42,7 @@ def vector_batches(searcher: Searcher, path: Path, rows: int = BATCH) -> Iterato
     """
 
     def vocabulary() -> Vocabulary:
-        return Vocabulary.of_index(searcher.index.query_side, searcher.index.num_terms, ignore_unknown=True)
+        return Vocabulary.of_index(searcher.index.query_files, searcher.index.num_terms, ignore_unknown=True)
 
     row = 0
     for batch in open_vectors_of(path, vocabulary, limits=BatchLimits(rows=rows)):

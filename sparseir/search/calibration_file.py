@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import zlib
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer import Index
-from sparseir.search.calibration import Calibration
+from sparseir.search.calibration import FACTORS, Calibration
 from sparseir.search.cpu import Knobs
 
 VERSION = 1
@@ -37,9 +38,10 @@ class CalibrationFile:
             return None
         try:
             knobs = None if raw["knobs"] is None else Knobs(**raw["knobs"])
-            return Calibration(**{**raw, "knobs": knobs})
+            kept = Calibration(**{**raw, "knobs": knobs})
         except (TypeError, KeyError):
             return None
+        return kept if _usable(kept) and (kept.target, kept.k, kept.source) == (target, k, source) else None
 
     def put(self, calibration: Calibration, max_blocks: int) -> None:
         """Keep a calibration in the place of the one for the same target, k and limit."""
@@ -56,12 +58,30 @@ class CalibrationFile:
     def _entries(self) -> dict[str, Any]:
         try:
             body = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(body, dict) or (body.get("version"), body.get("state")) != (VERSION, self._state):
             return {}
         entries = body.get("calibrations")
         return entries if isinstance(entries, dict) else {}
+
+
+def _usable(kept: Calibration) -> bool:
+    """Whether every number is one that a calibration can come to: the file is beside the index, and anybody's to change."""
+    shares = (kept.target, kept.recall, kept.recall_bound, kept.time_ratio)
+    counts = (kept.num_queries, kept.num_tuned)
+    if not all(type(x) in (int, float) and 0 <= x < math.inf for x in shares):
+        return False
+    if not all(type(n) is int and 0 <= n < 1 << 32 for n in counts):
+        return False
+    knobs = kept.knobs
+    return knobs is None or (
+        all(type(x) in (int, float) for x in (knobs.bound_factor, knobs.bound_mass))
+        and 1 <= knobs.bound_factor <= FACTORS[-1]
+        and 0 < knobs.bound_mass <= 1
+        and type(knobs.max_blocks) is int
+        and 0 <= knobs.max_blocks < 1 << 31
+    )
 
 
 def _key(target: float, k: int, max_blocks: int, source: str) -> str:

@@ -12,7 +12,7 @@ import difflib
 import operator
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ from indexer import Index
 from indexer.format.stored import Column
 from indexer.index import Segment
 from sparseir.errors import DataError
+
+_SHOWN = 200
+"""Characters of a filter that errors show."""
 
 _TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(>=|<=|=|<|>|\(|\)|,)|([^\s=<>(),"']+))""")
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
@@ -83,10 +86,11 @@ def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.int
                 f"filter: expected a one-dimensional integer array of ordinals, not {filter.dtype}{filter.shape}"
             )
         ordinals = filter.astype(np.int64)
-    elif all(isinstance(name, str) for name in filter):
-        ordinals = index.ordinals(list(filter))
     else:
-        raise DataError("filter: expected an expression, an integer array of ordinals, or a list of docnos")
+        names = list(filter) if isinstance(filter, Iterable) else [filter]  # an iterator can be gone through once
+        if not all(isinstance(name, str) for name in names):
+            raise DataError("filter: expected an expression, an integer array of ordinals, or a list of docnos")
+        ordinals = index.ordinals(names)
     where, doc_ids = index.locate(ordinals)
     bitmaps = []
     for number, segment in enumerate(index.segments):
@@ -143,7 +147,10 @@ def _predicate(text: str, tokens: list[tuple[str, bool]], at: int) -> tuple[Pred
 
 
 def _fault(text: str, what: str) -> DataError:
-    return DataError(f"filter {text!r}: {what}; write for example: lang=en and year>=2000 and topic in (law, tax)")
+    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return DataError(
+        f"filter {shown!r}: {what[:_SHOWN]}; write for example: lang=en and year>=2000 and topic in (law, tax)"
+    )
 
 
 def _check_fields(index: Index, predicates: list[Predicate]) -> None:

@@ -142,12 +142,12 @@ def check_alpha(index: Index, alpha: float) -> None:
 def _learned(index: Index, model: str | Path | ModelQueryEncoder | None, any_model: bool) -> QueryEncoder:
     """The table that the index carries, or a model."""
     if model is None:
-        if index.query_side is None or not (index.query_side / DESCRIPTION_FILE).is_file():
+        if index.query_files is None or DESCRIPTION_FILE not in index.query_files:
             raise SparseIRError(
                 f"index {index.path.name!r} carries no query side (its encoder runs a model on queries, or it was built "
                 "from vectors): name the model with --model, or search with --query-vectors"
             )
-        return QueryTable.load(index.query_side)
+        return QueryTable.load(index.query_files)
     encoder = model if isinstance(model, ModelQueryEncoder) else ModelQueryEncoder.load(model)
     built_by = index.encoder and index.encoder.fingerprint
     if built_by is not None and encoder.fingerprint != built_by and not any_model:

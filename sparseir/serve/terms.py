@@ -83,7 +83,7 @@ class Terms:
             lexical, learned = encoder.lexical, encoder.learned
         elif index.query_side is not None and has_channel(index.query_side):
             lexical = LexicalChannel.load(index.query_side)
-        self._vocabulary = Vocabulary.of_index(index.query_side, index.num_terms)
+        self._vocabulary = Vocabulary.of_index(index.query_files, index.num_terms)
         self._learned, self._num_terms = learned, index.num_terms
         self._first_stem = index.num_terms if lexical is None else lexical.first_term
         self._ids: dict[str, int] | None = None

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback
 
 from indexer.progress import Progress
 from sparseir.config.train import TrainConfig
+from sparseir.train.checkpoint import load_state, restoring, save_state
 from sparseir.train.dev import DevSet
 from sparseir.train.objective import Objective
 from sparseir.train.served import ServedSample
@@ -106,22 +106,24 @@ class ServedSparsity(TrainerCallback):
 
 
 class DevEvaluation(TrainerCallback):
-    """nDCG@10, active dims and FLOPS on the dev set every `evaluate_every` steps; the best weights are kept in best.pt."""
+    """nDCG@10, active dims and FLOPS on the dev set every `evaluate_every` steps; the best weights are kept in best.safetensors."""
 
     def __init__(self, objective: Objective, config: TrainConfig, dev: DevSet, log: RunLog, output: Path) -> None:
         self._objective = objective
         self._config = config
         self._dev = dev
         self._log = log
-        self._path = output / "best.pt"
+        self._path = output / "best.safetensors"
         self.best: dict[str, float] = {}
         self._since = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """After a resume, go on from the best so far."""
         if state.global_step and self._path.exists():
-            self.best = torch.load(self._path, weights_only=False)["figures"]
-            self._since = int((state.global_step - self.best["step"]) // self._config.evaluate_every)
+            kept = load_state(self._path)
+            with restoring(self._path):
+                self.best = {name: float(value) for name, value in kept["figures"].items()}
+                self._since = int((state.global_step - self.best["step"]) // self._config.evaluate_every)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % self._config.evaluate_every and state.global_step != args.max_steps:
@@ -131,7 +133,7 @@ class DevEvaluation(TrainerCallback):
         if not self.best or figures["ndcg_10"] > self.best["ndcg_10"]:
             self.best, self._since = figures, 0
             if state.is_world_process_zero:
-                torch.save({"figures": figures, "towers": self._objective.towers.state_dict()}, self._path)
+                save_state(self._path, {"figures": figures, "towers": self._objective.towers.state_dict()})
         else:
             self._since += 1
             if self._config.early_stop and self._since >= self._config.early_stop:
@@ -140,4 +142,6 @@ class DevEvaluation(TrainerCallback):
     def restore_best(self) -> None:
         """Put the best weights back into the encoder."""
         if self.best and self._path.exists():
-            self._objective.towers.load_state_dict(torch.load(self._path, weights_only=False)["towers"])
+            kept = load_state(self._path)
+            with restoring(self._path):
+                self._objective.towers.load_state_dict(kept["towers"])

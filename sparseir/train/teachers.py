@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.interchange.input import json_value
 from sparseir.config.loss import LossConfig
 from sparseir.data.pairs import read_scores
 from sparseir.errors import DataError, MissingExtraError
@@ -133,7 +134,7 @@ class CrossEncoderTeacher:
             from sentence_transformers import CrossEncoder
         except ImportError:
             raise MissingExtraError("sentence-transformers", "train", "a cross-encoder teacher") from None
-        self._model = CrossEncoder(str(resolve_source(model)), device=device)
+        self._model = CrossEncoder(str(resolve_source(model)), device=device, trust_remote_code=False)
         self._name = model
         self._texts = training.texts
         self._path = cache
@@ -173,9 +174,9 @@ def _read_cache(path: Path) -> dict[str, float]:
     known = {}
     for number, line in enumerate(content[:end].splitlines(), 1):
         try:
-            row = json.loads(line)
+            row = json_value(line.decode())
             known[str(row["key"])] = float(row["score"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(
                 f"not a line of a score cache ({error}); delete it or name another", path=path, line=number
             ) from None

@@ -1,12 +1,14 @@
-"""transformers' Trainer around an objective: own optimiser groups, schedule, checkpoints of plain state."""
+"""transformers' Trainer around an objective: own optimiser groups, schedule, checkpoints that are never unpickled."""
 
 from __future__ import annotations
 
 import json
+import random
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -18,9 +20,10 @@ from sparseir.config.train import TrainConfig
 from sparseir.errors import SparseIRError
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower
 from sparseir.train.batches import Batches
+from sparseir.train.checkpoint import load_state, restoring, save_state
 from sparseir.train.objective import Objective
 
-_STATE = "state.pt"
+_STATE, _OPTIMIZER = "state.safetensors", "optimizer.safetensors"
 _WEIGHT_DECAY = 0.01
 """On matrices; biases and normalisations take none."""
 
@@ -124,10 +127,63 @@ class SparseTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(self.objective.state_dict(), folder / _STATE)
+        save_state(folder / _STATE, self.objective.state_dict())
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        self.objective.load_state_dict(torch.load(Path(resume_from_checkpoint) / _STATE, weights_only=False))
+        path = Path(resume_from_checkpoint) / _STATE
+        state = load_state(path)
+        with restoring(path):
+            self.objective.load_state_dict(state)
+
+    # The Trainer's own files of a checkpoint are pickles, whatever they are called; these take their place.
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.args.should_save:
+            state = {"optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
+            save_state(Path(output_dir) / _OPTIMIZER, state)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        path = Path(checkpoint) / _OPTIMIZER
+        state = load_state(path)
+        with restoring(path):
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.lr_scheduler.load_state_dict(state["schedule"])
+
+    def _save_scaler(self, output_dir: str) -> None:
+        """There is none: mixed precision is the objective's, in bfloat16."""
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """As `_save_scaler`."""
+
+    def _rng_file(self, checkpoint: str) -> Path:
+        return Path(checkpoint) / f"rng_state_{self.args.process_index}.safetensors"
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        name, keys, *rest = np.random.get_state()
+        state = {
+            "python": random.getstate(),
+            "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+            "torch": torch.random.get_rng_state(),
+            "cuda": torch.cuda.random.get_rng_state_all() if torch.cuda.is_available() else None,
+        }
+        # A process may get here before the first one has made the folder.
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        save_state(self._rng_file(output_dir), state)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        path = self._rng_file(checkpoint)
+        state = load_state(path)
+        with restoring(path):
+            random.setstate(state["python"])
+            name, keys, *rest = state["numpy"]
+            np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+            torch.random.set_rng_state(state["torch"])
+            if state["cuda"] is not None and torch.cuda.is_available():
+                torch.cuda.random.set_rng_state_all(state["cuda"])
 
 
 def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:

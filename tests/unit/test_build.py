@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from indexer import Documents, IndexConfig, SparseVectors, build_index, open_index
+from indexer import Documents, IndexConfig, SparseVectors, build_index, open_index, verify_index
 from indexer.errors import ConfigError, DataError, IndexFormatError
 from indexer.format.segment import SegmentFile
 from tests import oracle, segment_reference
@@ -252,3 +252,31 @@ def test_names_and_fields_must_be_one_a_row(tmp_path):
     for names in (["a", "b"], ["a", "b", "c", "d"]):
         with pytest.raises(DataError, match="rows beside"):
             build_index(tmp_path / "i", vectors, docnos=names)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"version": 1', '"version": 99'),
+        lambda text: text[:40],
+        lambda text: text.replace("num_terms", "num_terns"),
+        lambda text: "",
+        lambda text: "[]",
+    ],
+)
+def test_overwrite_replaces_what_is_damaged_or_of_another_version(tmp_path, damage):
+    """It is what the messages about such an index advise."""
+    path = tmp_path / "i"
+    build_index(path, SparseVectors.from_rows([{0: 1.0}] * 3, 2))
+    manifest = path / "manifest.json"
+    before = manifest.read_text()
+    manifest.write_text(damage(before))
+    assert manifest.read_text() != before
+    with pytest.raises(IndexFormatError):
+        open_index(path)
+    with pytest.raises(ConfigError, match="overwrite"):
+        build_index(path, SparseVectors.from_rows([{0: 1.0}], 2))
+    built = build_index(path, SparseVectors.from_rows([{0: 1.0}] * 5, 2), overwrite=True)
+    assert built.num_docs == len(open_index(path)) == 5
+    assert built.generation > 1
+    assert verify_index(path).documents == 5

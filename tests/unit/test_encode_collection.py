@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,32 @@ def test_a_shard_of_another_model_is_not_taken_for_ones_own(encoder: SparseEncod
     other = CollectionOptions(config=EncodeConfig(dtype="float32"), resume=True)
     with pytest.raises(ConfigError, match="another model or with other settings"):
         _encode_shard(encoder, lambda: iter(DOCUMENTS), output, other)
+    with pytest.raises(DataError, match="documents differ"):
+        _encode_shard(encoder, lambda: iter([replace(DOCUMENTS[0], text="other"), *DOCUMENTS[1:]]), output, options)
+    output.with_suffix(".json").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="another model or with other settings"):
+        _encode_shard(encoder, lambda: iter(DOCUMENTS), output, options)
+
+
+@pytest.mark.parametrize("changed", ["text", "title"])
+def test_a_resumed_run_knows_its_texts(encoder: SparseEncoder, tmp_path: Path, changed: str) -> None:
+    """The same names with other texts: nothing of the stopped run is taken for theirs."""
+
+    def broken() -> Iterator[Document]:
+        yield from DOCUMENTS[:10]
+        raise Stopped
+
+    output, options = tmp_path / "v.npz", CollectionOptions(config=CONFIG, resume=True)
+    with pytest.raises(Stopped):
+        encode_collection(encoder, broken(), output, options=options)
+    others = [replace(d, **{changed: "weather now"}) if i == 3 else d for i, d in enumerate(DOCUMENTS)]
+    with pytest.raises(DataError, match="differ in name or text"):
+        encode_collection(encoder, others, output, options=options)
+    assert not output.exists()
+    for content in ("[]", "[" * 100_000, "x"):
+        (tmp_path / "v.npz.parts" / "encoding.json").write_text(content)
+        with pytest.raises(ConfigError, match="cannot tell what its parts are"):
+            encode_collection(encoder, DOCUMENTS, output, options=options)
 
 
 @pytest.mark.slow

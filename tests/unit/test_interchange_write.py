@@ -168,3 +168,32 @@ write_vectors(sys.argv[1], batches())
         write(tmp_path / "x.npz")
         assert left < {p.name for p in tmp_path.iterdir()}
     assert {p.name for p in tmp_path.iterdir()} == {"v.npz", "x.npz", other.name}
+
+
+def test_writers_of_one_name_do_not_disturb_each_other(tmp_path):
+    """Threads and processes that write one name at once: each write ends well, and the file is one of theirs, whole."""
+    path = tmp_path / "v.npz"
+    script = """
+import sys, threading
+from pathlib import Path
+from indexer.interchange import write_vectors
+from indexer.vectors import SparseVectors
+faults = []
+def work(number):
+    try:
+        for turn in range(15):
+            write_vectors(sys.argv[1], [SparseVectors.from_rows([{0: float(number + 1)}], 4)] * 3)
+    except BaseException as error:
+        faults.append(error)
+threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+assert not faults, faults
+"""
+    root = Path(__file__).resolve().parents[2]
+    started = [subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=root) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+    assert [p.name for p in tmp_path.iterdir()] == ["v.npz"]
+    weights = np.concatenate([batch.vectors.weights for batch in open_vectors(path)])
+    assert len(weights) == 3
+    assert len(set(weights.tolist())) == 1

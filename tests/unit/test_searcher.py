@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer import SparseVectors
-from sparseir.errors import ConfigError, DataError
+from indexer import SparseVectors, build_index
+from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.models.query_table import QueryTable
 from sparseir.search.searcher import Searcher
 from tests import oracle
 from tests.bare_segments import searcher_of
@@ -88,3 +89,24 @@ def test_what_is_no_sparse_matrix_is_refused():
 def test_engines_that_are_not_there_are_refused_by_the_library():
     searcher = searcher_of([], num_terms=3)
     assert searcher.search_terms([1], [1.0], k=2).ordinals.tolist() == [-1, -1]
+
+
+def test_an_open_searcher_survives_an_overwrite(tmp_path):
+    """Its queries go through the table it was opened with, though another index's is there now, or none."""
+    from tokenizers import Tokenizer, models
+
+    def make(words, overwrite, **options):
+        tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="?"))
+        QueryTable(tokenizer, np.ones(3, np.float32)).save(tmp_path / "side")
+        vectors = SparseVectors.from_rows([{0: 1.0}, {1: 1.0}, {2: 1.0}], 3)
+        build_index(tmp_path / "i", vectors, overwrite=overwrite, **options)
+
+    make(["?", "cat", "dog"], False, query_side=tmp_path / "side")
+    lazy = Searcher.open(tmp_path / "i")
+    make(["?", "dog", "cat"], True, query_side=tmp_path / "side")
+    other = Searcher.open(tmp_path / "i")
+    make(["?", "dog", "cat"], True)
+    assert lazy.search("cat", 1).docnos == ["1"]
+    assert other.search("cat", 1).docnos == ["2"]
+    with pytest.raises(SparseIRError, match="carries no query side"):
+        Searcher.open(tmp_path / "i").search("cat", 1)

@@ -134,7 +134,7 @@ def test_stored_scores_by_id(training: TrainingSet, tmp_path: Path) -> None:
     ("line", "message"),
     [
         ('{"query": "q0", "document": "d0"}', "s.jsonl:1: 'score' must hold finite numbers, found None"),
-        ('{"query": "q0", "document": "d0", "score": NaN}', "s.jsonl:1: 'score' must hold finite numbers"),
+        ('{"query": "q0", "document": "d0", "score": NaN}', "s.jsonl:1: not valid JSON: NaN is not a JSON number"),
         ('{"query": "q0", "score": 1}', "s.jsonl:1: missing key 'document'"),
         ("", "holds no scores"),
     ],
