@@ -117,7 +117,7 @@ def test_export_names_stems_apart_from_learned_terms(both, tmp_path):
     export_index(open_index(both), tmp_path / "out.jsonl")
     line = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
     assert set(line["vector"]) == {"cats", "running", "the", "park", "stem:cat", "stem:run", "stem:park"}
-    assert Vocabulary.of_index(open_index(both).query_side, open_index(both).num_terms).term(12) == "stem:cat"
+    assert Vocabulary.of_index(open_index(both).query_files, open_index(both).num_terms).term(12) == "stem:cat"
 
 
 def test_added_documents_bring_words_and_idf_follows(bm25):
