@@ -196,6 +196,9 @@ def _check_sizes(header: SegmentHeader, shift: int, sections: dict[str, Section]
         have = sections[name].bytes if name in sections else 0
         if have != size and not (name in optional and have == 0):
             raise refuse(f"section {name} holds {have} bytes, {size} expected", "section-size", name)
+    weights = sections.get("FWGT")
+    if weights is not None and weights.bytes not in (0, p * weights.element):
+        raise refuse(f"section FWGT holds {weights.bytes} bytes for {p} postings", "section-size", "FWGT")
     for group in (("NAMO", "NAMH", "NAMI"), ("ORDN", "BORD")):
         if n and len({name in sections and sections[name].bytes > 0 for name in group}) > 1:
             raise refuse(f"of sections {', '.join(group)} some are missing", "section-size", group[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import zlib
 
 import numpy as np
@@ -175,6 +176,16 @@ def test_weights_that_the_config_stores_and_a_segment_lacks_are_refused(sound, t
 
     path = seal(sound, tmp_path / "i", hide)
     assert refused(lambda: compact_index(path)).invariant == "weights-stored"
+
+
+def test_fewer_weights_than_postings_are_refused(sound, tmp_path):
+    def shorten(data, segment):
+        number = list(segment.sections).index("FWGT")
+        struct.pack_into("<Q", data, 64 + 32 * number + 16, segment.sections["FWGT"].bytes - 64)
+
+    path = seal(sound, tmp_path / "i", shorten)
+    error = refused(lambda: compact_index(path))
+    assert (error.section, error.invariant) == ("FWGT", "section-size")
 
 
 @pytest.mark.parametrize("count", [0, 2, 2399])
