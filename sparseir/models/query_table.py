@@ -96,6 +96,10 @@ class QueryTable:
 
     def _lookup(self, ids: Sequence[int]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         terms = np.unique(np.asarray(ids, dtype=np.uint32))
+        if len(terms) and terms[-1] >= len(self.weights):  # a tokenizer may leave gaps between its ids
+            raise DataError(
+                f"the tokenizer gives the term id {terms[-1]}; query weights end at {len(self.weights) - 1}"
+            )
         weights = self.weights[terms]
         keep = weights > 0
         return terms[keep], weights[keep]
@@ -153,7 +157,10 @@ class QueryTable:
             raise DataError(f"the tokenizer does not load: {error}", path=folder / TOKENIZER_FILE) from error
         if not isinstance(description, dict) or description.get("format") != "sparseir-query-table":
             raise DataError("not the description of a query table", path=folder / DESCRIPTION_FILE)
-        table = cls(tokenizer, weights)
+        try:
+            table = cls(tokenizer, weights)
+        except (DataError, IndexError) as error:
+            raise DataError(f"tokenizer and weights do not go together: {error}", path=folder) from error
         if table.fingerprint != description.get("fingerprint"):
             raise DataError(
                 "the query table's tokenizer or weights changed since it was written; write it again from the model",

@@ -112,3 +112,11 @@ def test_what_is_no_text_is_named(table, text, message):
         table.encode(text)
     with pytest.raises(DataError, match=f"query 1 .*{message}"):
         table.encode_batch(["a", text])
+
+
+def test_a_tokenizer_whose_ids_lie_beyond_the_weights_is_named():
+    from tokenizers import Tokenizer, models
+
+    table = QueryTable(Tokenizer(models.WordLevel({"?": 0, "a": 900}, unk_token="?")), np.ones(2, np.float32))
+    with pytest.raises(DataError, match="term id 900; query weights end at 1"):
+        table.encode("a")
