@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from sparseir.serve.indexes import Catalogue, ServedIndex
@@ -80,7 +81,7 @@ class Service:
             logger.exception("index %s: its new commit cannot be opened", served.name)
 
     @contextlib.asynccontextmanager
-    async def running(self):  # type: ignore[no-untyped-def]
+    async def running(self) -> AsyncIterator[None]:
         """From the start to the stop, which waits for every write that was accepted."""
         watch = asyncio.create_task(self.watch())
         self.ready = True
