@@ -66,10 +66,14 @@ class LossConfig:
     teacher_cache: str | None = None
     """File that keeps the scores of cross-encoder teachers between runs; null: memory only."""
 
+    lexical_channel: float = 0.0
+    """α: BM25 over stems counts α times beside the student's own score, as in an index built with --lexical, so that the
+    vectors hold what BM25 does not know yet. 0: the student ranks alone."""
+
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 0, found {getattr(self, name)}"
-            for name in (*RANKING_LOSSES, "reconstruction", "vectors_absent")
+            for name in (*RANKING_LOSSES, "reconstruction", "vectors_absent", "lexical_channel")
             if getattr(self, name) < 0
         ]
         ranking = self.objective == "ranking"
@@ -79,6 +83,8 @@ class LossConfig:
             faults.append("teachers: kl and margin_mse learn from teachers, and none is named")
         if len(self.teachers) > 1 and not self.teacher_normalise:
             faults.append("teacher_normalise: several teachers are averaged on a common scale only; set it to true")
+        if self.lexical_channel and not ranking:
+            faults.append(f"lexical_channel: belongs to the objective ranking, not to {self.objective}")
         if self.teacher_length < 8:
             faults.append(f"teacher_length: expected at least 8 tokens, found {self.teacher_length}")
         if self.temperature <= 0:

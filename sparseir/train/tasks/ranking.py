@@ -53,7 +53,10 @@ def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, prog
         raise DataError("data: no query to learn from; give data.split judgements, data.triples or title_queries")
     progress("teachers", 0, None)
     device = str(encoder.device)
-    names = {*recipe.loss.teachers, *(("bm25",) if "bm25" in recipe.data.negatives else ())}
+    names = {
+        *recipe.loss.teachers,
+        *(("bm25",) if "bm25" in recipe.data.negatives or recipe.loss.lexical_channel else ()),
+    }
     teachers = {name: load_teacher(name, training, recipe.loss, device=device) for name in sorted(names)}
     dense = next((t for t in teachers.values() if isinstance(t, DenseTeacher)), None)
     if dense is None and ("dense" in recipe.data.negatives or recipe.data.neighbour_batches):
@@ -67,6 +70,7 @@ def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, prog
         negatives=Negatives(
             training, recipe.data, bm25=bm25, dense=dense if "dense" in recipe.data.negatives else None
         ),
+        lexical=teachers["bm25"] if recipe.loss.lexical_channel else None,
         neighbours=dense if recipe.data.neighbour_batches else None,
     )
 
@@ -158,6 +162,8 @@ class Ranking(Objective):
         columns = self._columns(self._query_terms(batch), batch.number)
         queries, documents, scores = self._score(batch, columns)
         grouped = documents.view(len(batch.queries), -1, documents.shape[-1])
+        if batch.lexical is not None:
+            scores = scores + batch.lexical.to(scores.device)
         ranking = self._ranking(scores, batch, grouped.shape[1])
         if self.recipe.loss.reconstruction:
             ranking = ranking + self._reconstruction(batch)

@@ -30,6 +30,7 @@ class RankingBatch:
     documents : Q·C texts, C for each query, its positive first.
     known : bool (Q, Q·C), true where a document answers a query, whoever brought it.
     teacher : float32 (Q, Q·C) or (Q, C), as loss.in_batch says; None without teachers.
+    lexical : of the same shape, what BM25 adds to the student's scores; None without `loss.lexical_channel`.
     """
 
     number: int
@@ -37,6 +38,7 @@ class RankingBatch:
     documents: list[str]
     known: Tensor
     teacher: Tensor | None
+    lexical: Tensor | None = None
 
     def describe(self) -> dict[str, Any]:
         """What a failed run saves of it."""
@@ -49,6 +51,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
     Parameters
     ----------
     teachers : of `loss.teachers`, in order.
+    lexical : BM25, where `loss.lexical_channel` is not 0.
     neighbours : embeds the queries for `data.neighbour_batches`.
     """
 
@@ -59,6 +62,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
         *,
         teachers: Sequence[Teacher] = (),
         negatives: Negatives | None = None,
+        lexical: Teacher | None = None,
         neighbours: DenseTeacher | None = None,
     ) -> None:
         self._training = training
@@ -66,6 +70,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
         self._num_batches = recipe.train.num_batches
         self._seed = recipe.train.seed
         self._teachers = teachers
+        self._lexical = lexical
         self._negatives = negatives or Negatives(training, recipe.data)
         batch_size = recipe.train.batch_size
         titles = round(batch_size * recipe.data.title_queries) if training.title_queries else 0
@@ -102,24 +107,29 @@ class RankingBatches(TorchDataset[RankingBatch]):
             [self._training.texts[place] for place in places],
             known,
             self._teach(queries, places),
+            self._lexical_scores(queries, places),
         )
 
     def _teach(self, queries: list[TrainingQuery], places: list[int]) -> Tensor | None:
         if not self._teachers:
             return None
-        each = len(places) // len(queries)
-        parts = []
-        for teacher in self._teachers:
-            if self._loss.in_batch:
-                scores = teacher.scores(queries, places)
-            else:
-                scores = np.concatenate(
-                    [teacher.scores([q], places[i * each : (i + 1) * each]) for i, q in enumerate(queries)]
-                )
-            parts.append(torch.from_numpy(scores))
+        parts = [self._scores(teacher, queries, places) for teacher in self._teachers]
         if not self._loss.teacher_normalise:
             return parts[0].float()
         return ensemble_scores(parts, scale=self._loss.teacher_scale)
+
+    def _lexical_scores(self, queries: list[TrainingQuery], places: list[int]) -> Tensor | None:
+        if self._lexical is None:
+            return None
+        return self._loss.lexical_channel * self._scores(self._lexical, queries, places).float()
+
+    def _scores(self, teacher: Teacher, queries: list[TrainingQuery], places: list[int]) -> Tensor:
+        """(Q, Q·C) for every document of the batch, or (Q, C) for each query's own."""
+        if self._loss.in_batch:
+            return torch.from_numpy(teacher.scores(queries, places))
+        each = len(places) // len(queries)
+        own = [teacher.scores([q], places[i * each : (i + 1) * each]) for i, q in enumerate(queries)]
+        return torch.from_numpy(np.concatenate(own))
 
 
 class _Source:
