@@ -10,6 +10,12 @@ from sparseir.errors import ConfigError
 LANGUAGE_WORDS = "_language_"
 """Entry of `stop_words` for the list of the language."""
 
+MOST_NEIGHBOURS = 100
+"""More would make every document that of its topic."""
+
+NEIGHBOUR_SETTINGS = ("neighbours", "neighbour_weight", "neighbour_words")
+"""Settings that do nothing without neighbours."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LexicalConfig:
@@ -30,6 +36,15 @@ class LexicalConfig:
     alpha: float = 1.0
     """What a BM25 score counts beside a learned one; 0 leaves the learned score alone."""
 
+    neighbours: int = 0
+    """Documents nearest to a document whose words it gets as well; 0 for none."""
+
+    neighbour_weight: float = 0.25
+    """What a word counts that all its neighbours have as much as it could, against one of its own; 0 to 1."""
+
+    neighbour_words: int = 128
+    """Most words a document gets that are not its own: those that would count most."""
+
     def __post_init__(self) -> None:
         faults = []
         if not (math.isfinite(self.k1) and self.k1 >= 0):
@@ -38,5 +53,11 @@ class LexicalConfig:
             faults.append(f"b: expected a number from 0 to 1, found {self.b}")
         if not (math.isfinite(self.alpha) and self.alpha >= 0):
             faults.append(f"alpha: expected a number of at least 0, found {self.alpha}")
+        if not 0 <= self.neighbours <= MOST_NEIGHBOURS:
+            faults.append(f"neighbours: expected 0 to {MOST_NEIGHBOURS}, found {self.neighbours}")
+        if not 0 <= self.neighbour_weight <= 1:
+            faults.append(f"neighbour_weight: expected a number from 0 to 1, found {self.neighbour_weight}")
+        if self.neighbour_words < 0:
+            faults.append(f"neighbour_words: expected at least 0, found {self.neighbour_words}")
         if faults:
             raise ConfigError("\n".join(faults))

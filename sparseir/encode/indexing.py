@@ -104,7 +104,7 @@ def index_documents(
             table.save(query_side)
             if chosen.corpus_idf:
                 stream.idf = IdfCount(table, Path(query_side))
-        lexical = _lexical_stream(target, stream, encoder, chosen)
+        lexical = _lexical_stream(target, stream, encoder, chosen, progress)
         activity = Activity()
 
         def batches() -> Iterator[Documents]:
@@ -124,19 +124,32 @@ def index_documents(
 
 
 def _lexical_stream(
-    path: Path, batches: Iterable[Documents], encoder: SparseEncoder | None, chosen: IndexingOptions
+    path: Path,
+    batches: Iterable[Documents],
+    encoder: SparseEncoder | None,
+    chosen: IndexingOptions,
+    progress: Progress,
 ) -> LexicalStream | None:
     """What adds the lexical channel to documents; None where the index has none."""
     if chosen.mode != "build":
         check_model_given(path, encoder is not None)
         if not has_channel_at(path):
             return None
-        return LexicalStream(batches, partial(stored_channel, path), spool=path.parent)
+        return LexicalStream(
+            batches, partial(stored_channel, path), spool=path.parent, added_to=path, num_threads=chosen.num_threads
+        )
     if encoder is not None and chosen.lexical is None:
         return None
     terms, size = ([], 0) if encoder is None else (encoder.terms(), encoder.num_terms)
     channel = new_channel(chosen.lexical or LexicalConfig(), terms, size)
-    return LexicalStream(batches, lambda: channel, spool=path.parent, doc_scale=chosen.config.doc_scale)
+    return LexicalStream(
+        batches,
+        lambda: channel,
+        spool=path.parent,
+        doc_scale=chosen.config.doc_scale,
+        num_threads=chosen.num_threads,
+        progress=progress,
+    )
 
 
 def _bm25_entry(chosen: IndexingOptions) -> EncoderEntry | None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from indexer import Documents, IndexConfig, open_index
 from indexer.inversion.invert import MAX_IMPACT
+from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
+from sparseir.encode.neighbours import CorpusNeighbours, IndexNeighbours
+from sparseir.encode.stored import content
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
-from sparseir.lexical.stems import WordCounts
+from sparseir.lexical.stems import StemFactors
 
 BM25_SCALE = 1 / MAX_IMPACT
 """doc_scale of a BM25 index: factors reach up to 1, so no document added later can be cut."""
@@ -23,18 +27,13 @@ BM25_SCALE = 1 / MAX_IMPACT
 Opened = Callable[[], LexicalChannel]
 
 
-def content(fields: Mapping[str, Any]) -> str:
-    """The text of a document by its stored fields, as `Document.content` gives it."""
-    title, text = fields.get("title", ""), fields.get("text", "")
-    return f"{title} {text}".strip() if title else text
-
-
 class LexicalStream:
     """Batches with the terms of the channel added.
 
     The factors of a document need the average length of all, and the weight of a factor of 1 needs the largest learned
     weight. So batches of a first build wait in a temporary file until all have passed; documents that are added to an
-    index take both from it and pass straight through.
+    index take both from it and pass straight through. Where documents get words of their neighbours, those of a build look
+    for them among all of its documents, and those that are added in the index.
 
     Parameters
     ----------
@@ -43,31 +42,66 @@ class LexicalStream:
         vocabulary read here is the one that this commit replaces, whatever other writers did before.
     spool : folder for the temporary file.
     doc_scale : of the index where it is fixed beforehand, else 0.
+    added_to : the index documents are added to, where there is one.
+    num_threads : of searches for neighbours.
+    progress : told of documents whose neighbours were found.
     """
 
     def __init__(
-        self, batches: Iterable[Documents], open_channel: Opened, *, spool: Path, doc_scale: float = 0.0
+        self,
+        batches: Iterable[Documents],
+        open_channel: Opened,
+        *,
+        spool: Path,
+        doc_scale: float = 0.0,
+        added_to: Path | None = None,
+        num_threads: int = 1,
+        progress: Progress = silent,
     ) -> None:
         self._batches = batches
         self._open_channel = open_channel
         self._spool = spool
         self._doc_scale = doc_scale
+        self._added_to = added_to
+        self._threads = num_threads
+        self._progress = progress
         self.channel: LexicalChannel | None = None
 
     def __iter__(self) -> Iterator[Documents]:
         channel = self.channel = self._open_channel()
         if channel.lengths.average:
-            for documents in self._batches:
-                yield _joined(channel, documents, channel.count(_contents(documents)))
+            yield from self._added(channel)
             return
-        with tempfile.TemporaryFile(dir=self._spool, prefix=".sparseir-") as file:
-            largest = self._fill(file, channel)
+        with tempfile.TemporaryDirectory(dir=self._spool, prefix=".sparseir-") as folder, ExitStack() as files:
+            corpus = None
+            if channel.config.neighbours:
+                corpus = CorpusNeighbours(channel, Path(folder), num_threads=self._threads)
+            file = files.enter_context((Path(folder) / "batches").open("w+b"))
+            largest, total = self._fill(file, channel, corpus)
             channel.lengths = channel.lengths.fixed()
-            if channel.learned_terms:
-                channel.full_weight = MAX_IMPACT * self._doc_scale or largest or 1.0
-            file.seek(0)
-            while (waiting := _next(file)) is not None:
-                yield _joined(channel, *waiting)
+            channel.full_weight = self._full_weight(channel, largest)
+            if corpus is not None:
+                corpus.index(_waiting(file, channel))
+            done = 0
+            for documents, factors in _waiting(file, channel):
+                if corpus is not None:
+                    factors = corpus.spread(documents, factors)
+                    done += len(documents)
+                    self._progress("finding neighbours", done, total)
+                yield _joined(channel, documents, factors)
+
+    def _added(self, channel: LexicalChannel) -> Iterator[Documents]:
+        near = None
+        if channel.config.neighbours and self._added_to is not None:
+            near = IndexNeighbours(open_index(self._added_to), channel, num_threads=self._threads)
+        for documents in self._batches:
+            factors = channel.factors(channel.count(_contents(documents)))
+            yield _joined(channel, documents, factors if near is None else near.spread(documents, factors))
+
+    def _full_weight(self, channel: LexicalChannel, largest: float) -> float:
+        """Weight of a factor of 1, such that no factor exceeds the largest impact."""
+        scale = MAX_IMPACT * self._doc_scale or largest or 1.0 if channel.learned_terms else 1.0
+        return scale / (1 + channel.config.neighbour_weight) if channel.config.neighbours else scale
 
     def save(self, folder: str | Path, *, carried: Path | None) -> None:
         """Write the channel into a query side, after all documents have passed.
@@ -82,29 +116,35 @@ class LexicalStream:
             shutil.copytree(side, folder, dirs_exist_ok=True)
         self.channel.save(folder)
 
-    def _fill(self, file: IO[bytes], channel: LexicalChannel) -> float:
-        """Count all documents; the largest learned weight."""
-        largest = 0.0
+    def _fill(self, file: IO[bytes], channel: LexicalChannel, corpus: CorpusNeighbours | None) -> tuple[float, int]:
+        """Count all documents; the largest learned weight and the number of documents."""
+        largest, total = 0.0, 0
         for documents in self._batches:
             words = channel.count(_contents(documents))
-            largest = max(largest, float(documents.vectors.weights.max(initial=0)))
+            largest, total = max(largest, float(documents.vectors.weights.max(initial=0))), total + len(documents)
+            if corpus is not None:
+                corpus.note(documents, words)
             pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
-        return largest
+        return largest, total
 
 
-def _next(file: IO[bytes]) -> tuple[Documents, WordCounts] | None:
-    try:
-        return pickle.load(file)
-    except EOFError:
-        return None
+def _waiting(file: IO[bytes], channel: LexicalChannel) -> Iterator[tuple[Documents, StemFactors]]:
+    """The batches in a file that this process wrote, from its start."""
+    file.seek(0)
+    while True:
+        try:
+            documents, words = pickle.load(file)
+        except EOFError:
+            return
+        yield documents, channel.factors(words)
 
 
 def _contents(documents: Documents) -> list[str]:
     return [content(fields) for fields in documents.fields or ()]
 
 
-def _joined(channel: LexicalChannel, documents: Documents, words: WordCounts) -> Documents:
-    return replace(documents, vectors=channel.add_to(documents.vectors, words))
+def _joined(channel: LexicalChannel, documents: Documents, factors: StemFactors) -> Documents:
+    return replace(documents, vectors=channel.add_to(documents.vectors, factors))
 
 
 def new_channel(config: LexicalConfig, learned_terms: list[str], num_learned: int) -> LexicalChannel:

@@ -23,3 +23,8 @@ def saturated(words: WordCounts, average_length: float, *, k1: float, b: float) 
 def idf(document_frequency: int, num_docs: int) -> float:
     """ln(1 + (N − df + ½) / (df + ½)), above 0 for every df from 1 to N."""
     return math.log1p((num_docs - document_frequency + 0.5) / (document_frequency + 0.5))
+
+
+def idf_of(document_frequencies: NDArray[np.int64], num_docs: int) -> NDArray[np.float64]:
+    """`idf` of many terms, float64; of terms in no document too."""
+    return np.log1p((num_docs - document_frequencies + 0.5) / (document_frequencies + 0.5))

@@ -2,7 +2,8 @@
 
 A document holds, for each of its stems, the term first_term + number with the weight full_weight · saturated(tf); a query
 looks up alpha · idf / full_weight. The product is alpha times BM25, and full_weight, the largest learned weight, gives both
-channels all 255 steps of the impacts: with 1 in its place, a learned weight of 3 would leave BM25's factor 85 of them.
+channels all 255 steps of the impacts: with 1 in its place, a learned weight of 3 would leave BM25's factor 85 of them. Where
+documents get words of their neighbours, a factor may reach 1 + neighbour_weight, and full_weight is as much smaller.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import numpy as np
 
 from indexer import SparseVectors
 from indexer.interchange.vocabulary import TERMS_FILE, Vocabulary
-from sparseir.config.lexical import LexicalConfig
+from sparseir.config.lexical import NEIGHBOUR_SETTINGS, LexicalConfig
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer
 from sparseir.lexical.bm25 import saturated
-from sparseir.lexical.stems import StemTable, WordCounts
+from sparseir.lexical.stems import StemFactors, StemTable, WordCounts
 
 CHANNEL_FILE = "lexical.json"
 _FORMAT = "sparseir-lexical-channel"
@@ -87,7 +88,8 @@ class ChannelState:
                 raise DataError(
                     f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"
                 )
-            names = ("language", "stop_words", "k1", "b", "alpha")
+            names = ["language", "stop_words", "k1", "b", "alpha"]
+            names += [n for n in NEIGHBOUR_SETTINGS if n in content]  # written since there are neighbours
             return cls(
                 config=LexicalConfig(**{**{n: content[n] for n in names}, "stop_words": tuple(content["stop_words"])}),
                 first_term=content["first_term"],
@@ -144,7 +146,8 @@ class LexicalChannel:
     @property
     def fingerprint(self) -> str:
         """Hexadecimal digest of what makes terms and weights of a text, statistics aside."""
-        settings = {name: value for name, value in asdict(self.config).items() if name != "alpha"}
+        unused = () if self.config.neighbours else NEIGHBOUR_SETTINGS
+        settings = {name: value for name, value in asdict(self.config).items() if name not in ("alpha", *unused)}
         settings["stop_words"] = sorted(self.analyzer.stop_words)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -154,12 +157,16 @@ class LexicalChannel:
         self.lengths = self.lengths.with_lengths(len(texts), int(words.counts.sum()))
         return words
 
-    def add_to(self, learned: SparseVectors, words: WordCounts) -> SparseVectors:
-        """Rows of both channels. `lengths` must have its average, unless there is no word."""
-        factors = saturated(words, self.lengths.average or 1.0, k1=self.config.k1, b=self.config.b)
-        terms = words.stems + np.uint32(self.first_term)
-        weights = (factors * self.full_weight).astype(np.float32)
-        return _side_by_side(learned, SparseVectors(words.indptr, terms, weights, self.num_terms))
+    def factors(self, words: WordCounts) -> StemFactors:
+        """What the documents bring to BM25. `lengths` must have its average, unless there is no word."""
+        values = saturated(words, self.lengths.average or 1.0, k1=self.config.k1, b=self.config.b)
+        return StemFactors(words.indptr, words.stems, values)
+
+    def add_to(self, learned: SparseVectors, factors: StemFactors) -> SparseVectors:
+        """Rows of both channels."""
+        terms = factors.stems + np.uint32(self.first_term)
+        weights = (factors.values * self.full_weight).astype(np.float32)
+        return side_by_side(learned, SparseVectors(factors.indptr, terms, weights, self.num_terms))
 
     def terms_of(self, text: str) -> set[int]:
         """The channel's terms in a text; words that no document had give none."""
@@ -217,7 +224,7 @@ def has_channel(query_side: Path | None) -> bool:
     return query_side is not None and (query_side / CHANNEL_FILE).is_file()
 
 
-def _side_by_side(first: SparseVectors, second: SparseVectors) -> SparseVectors:
+def side_by_side(first: SparseVectors, second: SparseVectors) -> SparseVectors:
     """Rows that hold the terms of both; every term of `second` must be above those of `first`."""
     if not first.nnz:
         return second

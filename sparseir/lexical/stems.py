@@ -34,6 +34,18 @@ class WordCounts:
         return np.diff(ends)
 
 
+@dataclass(frozen=True, slots=True)
+class StemFactors:
+    """What each stem of each document brings to BM25, rows as in SparseVectors.
+
+    indptr : int64 (rows + 1,). stems : uint32 (nnz,), rising in a row. values : float64 (nnz,), above 0.
+    """
+
+    indptr: NDArray[np.int64]
+    stems: NDArray[np.uint32]
+    values: NDArray[np.float64]
+
+
 class StemTable:
     """Stems numbered in the order of first sight.
 
