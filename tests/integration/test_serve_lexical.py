@@ -65,6 +65,17 @@ def test_terms_of_the_channels_are_told_apart(server):
     assert {t["channel"] for t in answer["query_terms"]} == {"learned", "lexical"}
 
 
+def test_words_of_neighbours_are_told_from_a_documents_own(tmp_path):
+    options = IndexingOptions(lexical=LexicalConfig(neighbours=1))
+    index_documents(tmp_path / "i", None, documents(TEXTS), options=options)
+    with running(ServeSettings(indexes={"i": tmp_path / "i"})) as server:
+        answer = server.get("/explain", params={"query": "cats park", "docno": "d2", "index": "i"}).json()
+    assert {(t["term"], t["kind"], t["in_document"]) for t in answer["terms"]} == {
+        ("park", "lexical", True),
+        ("cat", "neighbour", False),
+    }
+
+
 def test_either_of_two_terms_of_one_string_can_be_switched_off(server):
     def asked(**weights):
         body = {"query": "park", "index": "both", "weights": weights}

@@ -1,4 +1,4 @@
-// Where a matched term comes from. The third is a channel of stemmed words, scored as BM25 does.
+// Where a matched term comes from. The last two are of a channel of stemmed words, scored as BM25 does.
 
 import { el } from "./dom.js";
 
@@ -6,6 +6,7 @@ export const KINDS = {
   literal: { label: "literal", means: "both the query and the document say it" },
   expansion: { label: "expansion", means: "an encoder added it to the query or the document" },
   lexical: { label: "lexical", means: "a stemmed word of the lexical channel" },
+  neighbour: { label: "neighbour", means: "a stemmed word that documents like it say" },
 };
 
 export const kindOf = (term) => (term.kind in KINDS ? term.kind : "literal");
