@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import zipfile
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from indexer.interchange.input import ARCHIVE_FAULTS
+from sparseir.data.judgements import note_absent, qrels_rows, read_qrels
 from sparseir.data.lines import LineSource
-from sparseir.data.readers import CorpusReader, qrels_rows, read_qrels, read_queries
+from sparseir.data.readers import CorpusReader, read_queries
 from sparseir.data.records import Qrels, Query
 from sparseir.errors import DataError
 
@@ -21,6 +23,8 @@ BEIR_NAMES = (
     "trec-covid-v2", "trec-covid", "vihealthqa", "webis-touche2020",
 )  # fmt: skip
 """What the BEIR server offers (beir 2.2)."""
+
+logger = logging.getLogger(__name__)
 
 _BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 
@@ -34,12 +38,14 @@ class Dataset:
     name : for tables; the folder's or archive's name.
     corpus_source, queries_source : where the lines are; a lone corpus file has no queries.
     qrels_sources : split → file.
+    group : the collection this is a part of, as CQADupStack has twelve; "" for one that stands alone.
     """
 
     name: str
     corpus_source: LineSource
     queries_source: LineSource | None
     qrels_sources: Mapping[str, LineSource]
+    group: str = ""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -50,12 +56,16 @@ class Dataset:
         """The documents, streaming."""
         return CorpusReader(self.corpus_source)
 
-    def queries(self, split: str | None = None) -> list[Query]:
+    def queries(self, split: str | None = None, *, note: Callable[[str], None] = logger.warning) -> list[Query]:
         """All queries in file order, or those with a judgement in a split.
+
+        Parameters
+        ----------
+        note : takes one line on judged queries that have no text, which are left out.
 
         Raises
         ------
-        DataError : no queries file, unknown split, qrels that name an unknown query.
+        DataError : no queries file, unknown split, most of the judged queries have no text.
         """
         if self.queries_source is None:
             raise DataError("has no queries.jsonl; a BEIR folder or zip has one", path=self.corpus_source.label)
@@ -63,40 +73,36 @@ class Dataset:
         if split is None:
             return queries
         source = self._split(split)
+        judged = dict.fromkeys(qid for _, qid, _, _ in qrels_rows(source))
         known = {query.qid for query in queries}
-        judged = set()
-        for number, qid, _, _ in qrels_rows(source):
-            if qid not in known:
-                raise DataError(
-                    f"unknown query '{qid}'; {self.queries_source.label} has no such _id",
-                    path=source.label,
-                    line=number,
-                )
-            judged.add(qid)
+        absent = [qid for qid in judged if qid not in known]
+        where = self.queries_source.label
+        note_absent(absent, len(judged), source.label, where, "query", "it is left out", note=note)
         return [query for query in queries if query.qid in judged]
 
-    def qrels(self, split: str, *, docnos: Collection[str] | None = None) -> Qrels:
+    def qrels(
+        self, split: str, *, docnos: Collection[str] | None = None, note: Callable[[str], None] = logger.warning
+    ) -> Qrels:
         """Judgements of a split.
 
         Parameters
         ----------
-        docnos : the corpus' names (a set, or a mapping); when given, every judged document must be among them.
+        docnos : the corpus' names (a set, or a mapping). When given, judged documents that are not among them are noted;
+            as in trec_eval they stay in the judgements, relevant documents that nothing can find.
+        note : takes one line on what was noted.
 
         Raises
         ------
-        DataError : unknown split, malformed lines, an unknown document (file and line named).
+        DataError : unknown split, malformed lines, most of the judged documents are not in the corpus.
         """
         source = self._split(split)
+        qrels = read_qrels(source)
         if docnos is not None:
-            for number, qid, docno, _ in qrels_rows(source):
-                if docno not in docnos:
-                    raise DataError(
-                        f"query '{qid}' names document '{docno}', which is not in {self.corpus_source.label}; "
-                        "use the corpus these judgements were made for",
-                        path=source.label,
-                        line=number,
-                    )
-        return read_qrels(source)
+            judged = dict.fromkeys(docno for row in qrels.values() for docno in row)
+            absent = [docno for docno in judged if docno not in docnos]
+            where = self.corpus_source.label
+            note_absent(absent, len(judged), source.label, where, "document", "it cannot be found", note=note)
+        return qrels
 
     def _split(self, split: str) -> LineSource:
         if split not in self.qrels_sources:
@@ -115,20 +121,48 @@ def open_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -
     ------
     DataError : nothing of the kind, or no download; the message says where to put the zip.
     """
+    return _open_path(_locate(name_or_path, data_dir))
+
+
+def open_datasets(name_or_path: str | Path, data_dir: str | Path | None = None) -> list[Dataset]:
+    """As `open_dataset`, and the parts of a collection that is several: a folder of BEIR folders, a zip of such a folder.
+
+    Raises
+    ------
+    DataError : as `open_dataset`.
+    """
+    path = _locate(name_or_path, data_dir)
+    if path.is_dir() and not _corpora(path):
+        inner = path / path.name
+        folders = [f for f in sorted((inner if inner.is_dir() else path).iterdir()) if f.is_dir() and _corpora(f)]
+        if len(folders) > 1:
+            return [replace(_open_folder(f), name=f"{path.name}/{f.name}", group=path.name) for f in folders]
+    if path.suffix == ".zip" and path.is_file():
+        members = _members(path)
+        corpora = _corpus_members(members)
+        if len(corpora) > 1:
+            parts = [_zip_dataset(path, members, corpus) for corpus in corpora]
+            named = [f"{path.stem}/{PurePosixPath(corpus).parent.name}" for corpus in corpora]
+            return [replace(part, name=name, group=path.stem) for part, name in zip(parts, named, strict=True)]
+    return [_open_path(path)]
+
+
+def _locate(name_or_path: str | Path, data_dir: str | Path | None) -> Path:
+    """Where a collection is, downloaded if need be."""
     path = Path(name_or_path)
     if path.exists():
-        return _open_path(path)
+        return path
     name = str(name_or_path)
     if data_dir is not None and re.fullmatch(r"[\w-]+", name):
         for candidate in (Path(data_dir) / name, Path(data_dir) / f"{name}.zip"):
             if candidate.exists():
-                return _open_path(candidate)
+                return candidate
     if name not in BEIR_NAMES:
         near = difflib.get_close_matches(name, BEIR_NAMES, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         where = "" if data_dir is None else f", and {data_dir} holds neither {name}/ nor {name}.zip"
         raise DataError(f"'{name}' is no file or folder, and no BEIR name{where}{hint}")
-    return _open_path(_download(name, Path("data") if data_dir is None else Path(data_dir)))
+    return _download(name, Path("data") if data_dir is None else Path(data_dir))
 
 
 def read_corpus(path: str | Path, data_dir: str | Path | None = None) -> CorpusReader:
@@ -153,10 +187,13 @@ def _beside(folder: Path) -> tuple[LineSource | None, dict[str, LineSource]]:
     return (None if queries is None else LineSource(queries)), qrels
 
 
+def _corpora(folder: Path) -> list[Path]:
+    return [folder / name for name in ("corpus.jsonl", "corpus.jsonl.gz") if (folder / name).is_file()]
+
+
 def _open_folder(folder: Path) -> Dataset:
-    for name in ("corpus.jsonl", "corpus.jsonl.gz"):
-        if (folder / name).is_file():
-            return Dataset(folder.resolve().name, LineSource(folder / name), *_beside(folder))
+    if corpora := _corpora(folder):
+        return Dataset(folder.resolve().name, LineSource(corpora[0]), *_beside(folder))
     inner = folder / folder.name
     if inner.is_dir():  # unpacking a BEIR zip gives name/name/
         return _open_folder(inner)
@@ -164,21 +201,34 @@ def _open_folder(folder: Path) -> Dataset:
     raise DataError(f"holds no corpus.jsonl or corpus.jsonl.gz (found: {found})", path=folder)
 
 
-def _open_zip(path: Path) -> Dataset:
+def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
+            return archive.namelist()
     except ARCHIVE_FAULTS as error:
         raise DataError(f"not a zip archive ({error}); fetch it again", path=path) from error
-    corpora = sorted(m for m in members if PurePosixPath(m).name == "corpus.jsonl")
+
+
+def _corpus_members(members: list[str]) -> list[str]:
+    return sorted(m for m in members if PurePosixPath(m).name == "corpus.jsonl")
+
+
+def _open_zip(path: Path) -> Dataset:
+    members = _members(path)
+    corpora = _corpus_members(members)
     if len(corpora) != 1:
         found = ", ".join(corpora) or "none"
         raise DataError(f"expected one corpus.jsonl in the archive (found: {found})", path=path)
-    root = PurePosixPath(corpora[0]).parent
+    return _zip_dataset(path, members, corpora[0])
+
+
+def _zip_dataset(path: Path, members: list[str], corpus: str) -> Dataset:
+    """The collection beside one corpus of an archive."""
+    root = PurePosixPath(corpus).parent
     queries = str(root / "queries.jsonl")
     return Dataset(
         path.stem,
-        LineSource(path, corpora[0]),
+        LineSource(path, corpus),
         LineSource(path, queries) if queries in members else None,
         {
             PurePosixPath(m).stem: LineSource(path, m)

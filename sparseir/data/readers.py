@@ -1,4 +1,4 @@
-"""Streaming readers of corpora, queries and judgements. A fault is a DataError that names file and line."""
+"""Streaming readers of corpora and queries. A fault is a DataError that names file and line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparseir.data.lines import LineSource, text_of
-from sparseir.data.records import Document, Qrels, Query
+from sparseir.data.records import Document, Query
 from sparseir.errors import DataError
 
-LARGEST_RELEVANCE = (1 << 31) - 1
 _OWN_KEYS = frozenset({"_id", "title", "text"})
 
 
@@ -87,52 +86,6 @@ def _query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
                 line=number,
             )
         yield number, qid, text
-
-
-def read_qrels(source: LineSource | str | Path) -> Qrels:
-    """Judgements: BEIR's three columns under a header (query-id, corpus-id, score), or TREC's four (qid 0 docno rel).
-
-    Raises
-    ------
-    DataError : malformed lines, a score that is no integer, the same pair judged twice and differently.
-    """
-    source = _as_source(source)
-    qrels: Qrels = {}
-    for number, qid, docno, relevance in qrels_rows(source):
-        judged = qrels.setdefault(qid, {})
-        if judged.get(docno, relevance) != relevance:
-            raise DataError(
-                f"query '{qid}' and document '{docno}' were judged {judged[docno]} before and {relevance} here",
-                path=source.label,
-                line=number,
-            )
-        judged[docno] = relevance
-    if not qrels:
-        raise DataError("holds no judgements", path=source.label)
-    return qrels
-
-
-def qrels_rows(source: LineSource) -> Iterator[tuple[int, str, str, int]]:
-    """(line number, qid, docno, relevance) of every judgement."""
-    for position, (number, line) in enumerate(source.lines()):
-        parts = line.split("\t") if "\t" in line else line.split()
-        if position == 0 and parts[0] in ("query-id", "query_id", "qid"):
-            continue
-        if len(parts) not in (3, 4):
-            raise DataError(
-                f"expected query-id<TAB>corpus-id<TAB>score, or TREC's qid 0 docno relevance; found {len(parts)} columns",
-                path=source.label,
-                line=number,
-            )
-        try:
-            relevance = int(parts[-1])
-        except ValueError as error:
-            raise DataError(
-                f"relevance '{parts[-1][:60]}' is not an integer", path=source.label, line=number
-            ) from error
-        if abs(relevance) > LARGEST_RELEVANCE:
-            raise DataError(f"relevance {parts[-1][:60]} is beyond 32 bits", path=source.label, line=number)
-        yield number, parts[0], parts[-2], relevance
 
 
 def _as_source(source: LineSource | str | Path) -> LineSource:

@@ -19,9 +19,9 @@ from indexer.interchange import Vocabulary, open_vectors, write_vectors
 from indexer.interchange.sources import open_vectors_of
 from sparseir.config.recipe import load_recipe
 from sparseir.config.recipes import recipe_path
+from sparseir.data import read_qrels, read_queries
 from sparseir.data.dataset import open_dataset
 from sparseir.data.pairs import read_scores, read_text_vectors, read_triples
-from sparseir.data.readers import read_qrels, read_queries
 from sparseir.models.query_table import QueryTable
 from sparseir.search.approximate import ApproximateConfig
 from sparseir.search.calibration import Calibration

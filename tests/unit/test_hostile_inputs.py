@@ -22,8 +22,8 @@ from indexer import IndexConfig, SparseVectors, build_index
 from indexer.interchange import open_vectors
 from sparseir.cli import run
 from sparseir.data.dataset import open_dataset
+from sparseir.data.judgements import read_qrels
 from sparseir.data.pairs import read_scores
-from sparseir.data.readers import read_qrels
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.search.searcher import Searcher
 from tests.fuzz.input_samples import Sample, model_samples, samples
