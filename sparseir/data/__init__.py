@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from sparseir.data.corpus.reader import CorpusReader
 from sparseir.data.dataset import Dataset, open_dataset, open_datasets, read_corpus
 from sparseir.data.docstrings import write_docstring_collection
 from sparseir.data.judgements import read_qrels
-from sparseir.data.readers import CorpusReader, read_queries
+from sparseir.data.readers import read_queries
 from sparseir.data.records import Document, Qrels, Query
 
 __all__ = [

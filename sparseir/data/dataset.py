@@ -1,4 +1,4 @@
-"""Collections: a BEIR folder or zip, a corpus file, or a BEIR name."""
+"""Collections: any corpus that can be read, with the queries and judgements beside it; or a BEIR name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import difflib
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from indexer.interchange.input import ARCHIVE_FAULTS
+from sparseir.data.compression import bare_name
+from sparseir.data.corpus.fields import FieldMap
+from sparseir.data.corpus.formats import FORMATS, TEXT, check_format, format_of, open_rows
+from sparseir.data.corpus.places import RowFile
+from sparseir.data.corpus.reader import CorpusReader
+from sparseir.data.corpus.tree import Tree, tree_beside, tree_of
 from sparseir.data.judgements import note_absent, qrels_rows, read_qrels
-from sparseir.data.lines import LineSource
-from sparseir.data.readers import CorpusReader, read_queries
+from sparseir.data.lines import STANDARD_INPUT, LineSource
+from sparseir.data.readers import read_queries
 from sparseir.data.records import Qrels, Query
 from sparseir.errors import DataError
 
@@ -30,19 +35,33 @@ _BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/
 
 
 @dataclass(frozen=True, slots=True)
+class Corpus:
+    """The files of a corpus, found and not yet read.
+
+    label : the corpus, in errors. files : read one after the other. fields : keys of names, texts, titles.
+    notes : sentences for a person about what was found.
+    """
+
+    label: Path
+    files: Sequence[RowFile]
+    fields: FieldMap
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A collection whose files are found, and read only when asked for.
 
     Parameters
     ----------
     name : for tables; the folder's or archive's name.
-    corpus_source, queries_source : where the lines are; a lone corpus file has no queries.
+    source : the files of the corpus. queries_source : where queries are; None where there are none.
     qrels_sources : split → file.
     group : the collection this is a part of, as CQADupStack has twelve; "" for one that stands alone.
     """
 
     name: str
-    corpus_source: LineSource
+    source: Corpus
     queries_source: LineSource | None
     qrels_sources: Mapping[str, LineSource]
     group: str = ""
@@ -54,7 +73,7 @@ class Dataset:
 
     def corpus(self) -> CorpusReader:
         """The documents, streaming."""
-        return CorpusReader(self.corpus_source)
+        return CorpusReader(self.source.files, self.source.fields, self.source.label, self.source.notes)
 
     def queries(self, split: str | None = None, *, note: Callable[[str], None] = logger.warning) -> list[Query]:
         """All queries in file order, or those with a judgement in a split.
@@ -68,7 +87,9 @@ class Dataset:
         DataError : no queries file, unknown split, most of the judged queries have no text.
         """
         if self.queries_source is None:
-            raise DataError("has no queries.jsonl; a BEIR folder or zip has one", path=self.corpus_source.label)
+            raise DataError(
+                "has no queries.jsonl or queries.tsv beside it; a BEIR folder or zip has one", path=self.source.label
+            )
         queries = read_queries(self.queries_source)
         if split is None:
             return queries
@@ -100,51 +121,71 @@ class Dataset:
         if docnos is not None:
             judged = dict.fromkeys(docno for row in qrels.values() for docno in row)
             absent = [docno for docno in judged if docno not in docnos]
-            where = self.corpus_source.label
+            where = self.source.label
             note_absent(absent, len(judged), source.label, where, "document", "it cannot be found", note=note)
         return qrels
 
     def _split(self, split: str) -> LineSource:
         if split not in self.qrels_sources:
             have = ", ".join(self.splits) or "none"
-            raise DataError(f"has no judgements for split '{split}' (found: {have})", path=self.corpus_source.path)
+            raise DataError(f"has no judgements for split '{split}' (found: {have})", path=self.source.label)
         return self.qrels_sources[split]
 
 
-def open_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
+def open_dataset(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    form: str | None = None,
+    fields: FieldMap | None = None,
+) -> Dataset:
     """Find a collection by path or by BEIR name.
 
-    A path is a BEIR folder, a zip that holds one (read in place), or a `corpus.jsonl[.gz]`, beside which queries and
-    qrels are picked up. A name is looked for under `data_dir` as folder and as zip, then downloaded there.
+    A path is a folder, a zip that holds one (read in place), or a file, beside which queries and qrels are picked up; `-`
+    is standard input. In a folder, `corpus.jsonl` (or .csv, .tsv, .parquet …) is the corpus, as in BEIR's; without one, all
+    files with rows are, or all texts (docs/inputs.md). A name is looked for under `data_dir` as folder and as zip, then
+    downloaded there.
+
+    Parameters
+    ----------
+    form : the format, where endings do not say (`sparseir.data.corpus.formats.FORMATS`).
+    fields : keys of name, text and title; None for those that are known.
 
     Raises
     ------
     DataError : nothing of the kind, or no download; the message says where to put the zip.
+    ConfigError : a format that there is not.
     """
-    return _open_path(_locate(name_or_path, data_dir))
+    check_format(form)
+    chosen = _Reading(form, fields or FieldMap())
+    if str(name_or_path) == str(STANDARD_INPUT):
+        return chosen.of_file(STANDARD_INPUT)
+    return chosen.of_path(_locate(name_or_path, data_dir))
 
 
-def open_datasets(name_or_path: str | Path, data_dir: str | Path | None = None) -> list[Dataset]:
+def open_datasets(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    form: str | None = None,
+    fields: FieldMap | None = None,
+) -> list[Dataset]:
     """As `open_dataset`, and the parts of a collection that is several: a folder of BEIR folders, a zip of such a folder.
 
     Raises
     ------
-    DataError : as `open_dataset`.
+    DataError, ConfigError : as `open_dataset`.
     """
-    path = _locate(name_or_path, data_dir)
-    if path.is_dir() and not _corpora(path):
-        inner = path / path.name
-        folders = [f for f in sorted((inner if inner.is_dir() else path).iterdir()) if f.is_dir() and _corpora(f)]
-        if len(folders) > 1:
-            return [replace(_open_folder(f), name=f"{path.name}/{f.name}", group=path.name) for f in folders]
-    if path.suffix == ".zip" and path.is_file():
-        members = _members(path)
-        corpora = _corpus_members(members)
+    path = None if str(name_or_path) == str(STANDARD_INPUT) else _locate(name_or_path, data_dir)
+    if path is not None and (path.is_dir() or path.suffix == ".zip"):
+        chosen, tree = _Reading(form, fields or FieldMap()), tree_of(path)
+        corpora = [] if form == TEXT else tree.corpora()
         if len(corpora) > 1:
-            parts = [_zip_dataset(path, members, corpus) for corpus in corpora]
-            named = [f"{path.stem}/{PurePosixPath(corpus).parent.name}" for corpus in corpora]
-            return [replace(part, name=name, group=path.stem) for part, name in zip(parts, named, strict=True)]
-    return [_open_path(path)]
+            name = path.resolve().name if path.is_dir() else path.stem
+            named = [f"{name}/{PurePosixPath(corpus).parent.name}" for corpus in corpora]
+            parts = [chosen.of_corpus(tree, corpus) for corpus in corpora]
+            return [replace(part, name=n, group=name) for part, n in zip(parts, named, strict=True)]
+    return [open_dataset(name_or_path, data_dir, form=form, fields=fields)]
 
 
 def _locate(name_or_path: str | Path, data_dir: str | Path | None) -> Path:
@@ -165,77 +206,74 @@ def _locate(name_or_path: str | Path, data_dir: str | Path | None) -> Path:
     return _download(name, Path("data") if data_dir is None else Path(data_dir))
 
 
-def read_corpus(path: str | Path, data_dir: str | Path | None = None) -> CorpusReader:
+def read_corpus(
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    form: str | None = None,
+    fields: FieldMap | None = None,
+) -> CorpusReader:
     """Documents of anything `open_dataset` takes, streaming."""
-    return open_dataset(path, data_dir).corpus()
+    return open_dataset(path, data_dir, form=form, fields=fields).corpus()
 
 
-def _open_path(path: Path) -> Dataset:
-    if path.is_dir():
-        return _open_folder(path)
-    if path.suffix == ".zip":
-        return _open_zip(path)
-    if path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")):
-        return Dataset(path.name.split(".")[0], LineSource(path), *_beside(path.parent))
-    raise DataError("expected a BEIR folder, a .zip of one, or a corpus.jsonl[.gz]", path=path)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the files of a collection are read: what was said of their format and of their keys."""
 
+    form: str | None
+    fields: FieldMap
 
-def _beside(folder: Path) -> tuple[LineSource | None, dict[str, LineSource]]:
-    """queries.jsonl[.gz] and qrels/*.tsv of a folder."""
-    queries = next((folder / n for n in ("queries.jsonl", "queries.jsonl.gz") if (folder / n).is_file()), None)
-    qrels = {file.stem: LineSource(file) for file in sorted((folder / "qrels").glob("*.tsv"))}
-    return (None if queries is None else LineSource(queries)), qrels
+    def of_path(self, path: Path) -> Dataset:
+        if not path.is_dir() and path.suffix != ".zip":
+            return self.of_file(path)
+        tree = tree_of(path)
+        corpora = [] if self.form == TEXT else tree.corpora()
+        if len(corpora) > 1:
+            raise DataError(f"holds several collections ({', '.join(corpora[:5])}); name one of them", path=path)
+        if corpora:
+            return self.of_corpus(tree, corpora[0])
+        names, notes = tree.corpus_files(self.form)
+        files = [open_rows(tree.source(name), self.form, self.fields, name) for name in names]
+        return self._dataset(tree, "", Corpus(path, files, self.fields, notes))
 
+    def of_corpus(self, tree: Tree, corpus: str) -> Dataset:
+        """The collection in whose folder lies this corpus."""
+        source = tree.source(corpus)
+        files = (open_rows(source, self.form, self.fields),)
+        return self._dataset(tree, str(PurePosixPath(corpus).parent), Corpus(source.label, files, self.fields))
 
-def _corpora(folder: Path) -> list[Path]:
-    return [folder / name for name in ("corpus.jsonl", "corpus.jsonl.gz") if (folder / name).is_file()]
+    def of_file(self, path: Path) -> Dataset:
+        source = LineSource(path)
+        stated = self.form or format_of(path.name)
+        if source.is_stream or stated not in (None, TEXT):
+            rows = open_rows(source, self.form, self.fields)
+            corpus = Corpus(source.label, (rows,), self.fields)
+            if source.is_stream:
+                return Dataset("stdin", corpus, None, {})
+            name = path.name.split(".")[0]
+            return replace(self._dataset(tree_beside(path), "", corpus), name=name)
+        if stated == TEXT:
+            raise DataError("is one text; give the folder it is in, whose texts are a document each", path=path)
+        raise DataError(
+            f"cannot tell its format by its ending; say one of --format {', '.join(FORMATS)}; or give a BEIR folder or a .zip "
+            "of one",
+            path=path,
+        )
 
-
-def _open_folder(folder: Path) -> Dataset:
-    if corpora := _corpora(folder):
-        return Dataset(folder.resolve().name, LineSource(corpora[0]), *_beside(folder))
-    inner = folder / folder.name
-    if inner.is_dir():  # unpacking a BEIR zip gives name/name/
-        return _open_folder(inner)
-    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-    raise DataError(f"holds no corpus.jsonl or corpus.jsonl.gz (found: {found})", path=folder)
-
-
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except ARCHIVE_FAULTS as error:
-        raise DataError(f"not a zip archive ({error}); fetch it again", path=path) from error
-
-
-def _corpus_members(members: list[str]) -> list[str]:
-    return sorted(m for m in members if PurePosixPath(m).name == "corpus.jsonl")
-
-
-def _open_zip(path: Path) -> Dataset:
-    members = _members(path)
-    corpora = _corpus_members(members)
-    if len(corpora) != 1:
-        found = ", ".join(corpora) or "none"
-        raise DataError(f"expected one corpus.jsonl in the archive (found: {found})", path=path)
-    return _zip_dataset(path, members, corpora[0])
-
-
-def _zip_dataset(path: Path, members: list[str], corpus: str) -> Dataset:
-    """The collection beside one corpus of an archive."""
-    root = PurePosixPath(corpus).parent
-    queries = str(root / "queries.jsonl")
-    return Dataset(
-        path.stem,
-        LineSource(path, corpus),
-        LineSource(path, queries) if queries in members else None,
-        {
-            PurePosixPath(m).stem: LineSource(path, m)
-            for m in sorted(members)
-            if PurePosixPath(m).parent == root / "qrels" and m.endswith(".tsv")
-        },
-    )
+    def _dataset(self, tree: Tree, folder: str, corpus: Corpus) -> Dataset:
+        """With the queries and judgements that lie beside a corpus."""
+        root = "" if folder in ("", ".") else f"{folder}/"
+        name = tree.path.stem if tree.path.is_file() else tree.path.resolve().name
+        queries = tree.first(
+            *(f"{root}queries{end}{packed}" for end in (".jsonl", ".tsv") for packed in ("", ".gz", ".zst"))
+        )
+        qrels = {
+            PurePosixPath(bare_name(member)).stem: tree.source(member)
+            for member in tree.names
+            if str(PurePosixPath(member).parent) == f"{root}qrels" and bare_name(member).endswith(".tsv")
+        }
+        return Dataset(name, corpus, queries, qrels)
 
 
 def _download(name: str, folder: Path) -> Path:

@@ -65,13 +65,15 @@ def test_reading_streams(tmp_path: Path) -> None:
         (["", "  "], r"the corpus is empty"),
         ([LINES[0], '{"_id": "b"'], r"corpus\.jsonl:2: not valid JSON"),
         (["[1]"], r"corpus\.jsonl:1: expected a JSON object, found list"),
-        ([{"_id": "a", "title": "t"}], r"corpus\.jsonl:1: missing key 'text' \(found: '_id', 'title'\)"),
-        ([{"id": "a", "text": "t"}], r"corpus\.jsonl:1: missing key '_id' \(found: 'id', 'text'\)"),
+        ([{"_id": "a", "title": "t"}], r"corpus\.jsonl:1: missing key 'text' or 'contents' \(found: '_id', 'title'\)"),
+        ([{"key": "a", "text": "t"}], r"jsonl:1: missing key '_id' or 'id' or 'docid' \(found: 'key', 'text'\); --fields id=KEY"),
+        ([LINES[0], '{"_id": "b", "text": "", "year": NaN}'], r"jsonl:2: not valid JSON: 'year': NaN is not a JSON number"),
+        (['{"_id": "b", "text": "", "x": {"y": [-Infinity]}}'], r"jsonl:1: not valid JSON: 'x': -Infinity is not"),
         ([{"_id": "a", "text": 3}], r":1: 'text' must be a string, found int"),
         ([{"_id": None, "text": "t"}], r":1: '_id' is null"),
         ([{"_id": True, "text": "t"}], r":1: '_id' must be a string, found bool"),
         ([{"_id": "", "text": "t"}], r":1: '_id' is empty"),
-        ([LINES[0], LINES[1], LINES[0]], r"corpus\.jsonl:3: duplicate _id 'a', first seen on line 1"),
+        ([LINES[0], LINES[1], LINES[0]], r"corpus\.jsonl:3: duplicate id 'a', first seen on line 1"),
     ],
 )
 def test_corpus_faults_name_the_line(tmp_path: Path, rows: list, message: str) -> None:
@@ -113,7 +115,7 @@ def test_queries_as_jsonl_and_as_tabs(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         (["1 a b"], r"q:1: expected qid<TAB>text"),
-        (["1\ta", "1\tb"], r"q:2: duplicate _id '1', first seen on line 1"),
+        (["1\ta", "1\tb"], r"q:2: duplicate id '1', first seen on line 1"),
         ([], "holds no queries"),
         (['{"_id": "1"}'], r"q:1: missing key 'text'"),
     ],
@@ -202,12 +204,12 @@ def test_a_collection_of_parts_opens_as_all_of_them(tmp_path: Path) -> None:
 
 
 def test_what_is_no_collection_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no corpus"):
+    with pytest.raises(DataError, match=r"holds no corpus \(found: nothing\); expected corpus.jsonl, files of JSON lines"):
         open_dataset(tmp_path)
     with pytest.raises(DataError, match="did you mean 'scifact'"):
         open_dataset("scifakt", tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match="expected a BEIR folder"):
+    with pytest.raises(DataError, match="is one text; give the folder"):
         open_dataset(tmp_path / "notes.txt")
 
 
