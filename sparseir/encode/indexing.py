@@ -23,6 +23,7 @@ from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
+from sparseir.encode.lengths import CutCount
 from sparseir.encode.lexical import (
     LexicalStream,
     check_model_given,
@@ -119,6 +120,8 @@ def index_documents(
         side = None if table is None and lexical is None else query_side
         growing = lexical is not None and chosen.mode != "build"
         index = _write(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
+    if stream.cut is not None and (said := stream.cut.note("--windows indexes passages of them")) is not None:
+        index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start
     return Indexed(index, stream.seconds, elapsed - stream.seconds, activity)
 
@@ -281,6 +284,7 @@ class _EncodedStream:
         self._rows = 0
         self.idf: IdfCount | None = None
         self._encoder = encoder
+        self.cut = None if encoder is None else CutCount(encoder)
         self._documents = iter(documents)
         self._options = options
         self._progress = progress
@@ -302,6 +306,8 @@ class _EncodedStream:
     def _encode(self, texts: list[str]) -> SparseVectors:
         if self._encoder is None:
             return SparseVectors.empty(len(texts), 1)
+        assert self.cut is not None
+        self.cut.add(texts)
         return self._encoder.encode_documents(
             texts, max_active_dims=self._options.max_active_dims, dtype=self._options.dtype
         )

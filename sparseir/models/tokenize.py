@@ -74,6 +74,15 @@ class TextTokenizer:
         rows: list[list[Any]] = encoded["input_ids"]
         return rows
 
+    def count_longer(self, texts: Sequence[str], max_length: int) -> int:
+        """How many of the texts have more than max_length tokens, specials included, so that `rows` cuts them."""
+        # A token stands for a byte or more, so most texts need no second look; 8 for specials and a leading space.
+        long = [text for text in texts if 4 * len(text) + 8 > max_length and len(text.encode()) + 8 > max_length]
+        if not long:
+            return 0
+        encoded = self.tokenizer(long, truncation=True, max_length=max_length, padding=False)
+        return sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
     def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:
         """Rows as one batch, as long as the longest of them, or as `length` where that is more."""
         longest = max((len(r) for r in rows), default=0)

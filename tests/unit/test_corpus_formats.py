@@ -68,7 +68,9 @@ def test_lines_of_ms_marco(tmp_path: Path) -> None:
 
 def test_the_format_can_be_said(tmp_path: Path) -> None:
     path = written(tmp_path / "dump.dat", ROWS["table.csv"])
-    with pytest.raises(DataError, match=r"dump\.dat: cannot tell its format by its ending; say one of --format jsonl, "):
+    with pytest.raises(
+        DataError, match=r"dump\.dat: cannot tell its format by its ending; say one of --format jsonl, "
+    ):
         open_dataset(path)
     assert list(read_corpus(path, form="csv")) == BOTH
     header = written(tmp_path / "h.tsv", "id\ttext\n1\tx\n")
@@ -83,7 +85,9 @@ def test_other_keys_are_named(tmp_path: Path) -> None:
     rows = written(tmp_path / "x.jsonl", '{"pid": 4, "body": "b", "head": "h", "text": "kept"}\n')
     assert list(read_corpus(rows, fields=fields)) == [Document("4", "b", "h", {"text": "kept"})]
     table = written(tmp_path / "x.csv", "pid,body\n4,b\n")
-    with pytest.raises(DataError, match=r"x\.csv:1: the header has no column called _id or id.*found: 'pid', 'body'\); --fields id=C"):
+    with pytest.raises(
+        DataError, match=r"x\.csv:1: the header has no column called _id or id.*found: 'pid', 'body'\); --fields id=C"
+    ):
         list(read_corpus(table))
     assert list(read_corpus(table, fields=FieldMap.parse("id=pid,text=body"))) == [Document("4", "b")]
     for bad in ("pid", "id=", "id=a,id=b", "name=x", ""):
@@ -143,12 +147,16 @@ def test_parquet(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"n\.parquet: row 2: 'f' is nan, which JSON does not have; write null"):
         read_corpus(tmp_path / "n.parquet").check()
     parquet.write_table(table.rename_columns(["key", "title", "body", "year"]), tmp_path / "k.parquet")
-    with pytest.raises(DataError, match=r"no column called _id or id or docid, or none called text or contents \(found: 'key'"):
+    with pytest.raises(
+        DataError, match=r"no column called _id or id or docid, or none called text or contents \(found: 'key'"
+    ):
         read_corpus(tmp_path / "k.parquet").check()
     assert list(read_corpus(tmp_path / "k.parquet", fields=FieldMap.parse("id=key,text=body"))) == BOTH
 
 
-@pytest.mark.parametrize(("name", "module", "extra"), [("x.parquet", "pyarrow", "parquet"), ("x.jsonl.zst", "backports", "zstd")])
+@pytest.mark.parametrize(
+    ("name", "module", "extra"), [("x.parquet", "pyarrow", "parquet"), ("x.jsonl.zst", "backports", "zstd")]
+)
 def test_a_missing_library_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, extra: str
 ) -> None:
@@ -163,7 +171,10 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     written(folder / "a.txt", "plain\n")
     written(folder / "deep" / "b.md.gz", "intro\n\n# The title #\nbody\n")
-    written(folder / "c.html", "<html><head><title> A  page </title><style>p{}</style></head><body><p>one<br>two &amp; <b>th</b>ree</body>")
+    written(
+        folder / "c.html",
+        "<html><head><title> A  page </title><style>p{}</style></head><body><p>one<br>two &amp; <b>th</b>ree</body>",
+    )
     written(folder / "latin.htm", '<meta charset="latin-1"><h1>Caf\u00e9</h1>'.encode("latin-1"))
     written(folder / "scan.pdf", b"%PDF")
     written(folder / ".git" / "x.txt", "hidden")
@@ -209,18 +220,21 @@ def test_titles_of_pages() -> None:
 def test_a_folder_of_files_with_rows(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     written(folder / "1.jsonl", JSONL.splitlines()[0])
-    written(folder / "2.csv.gz", "id,text\nb,\"falls, often\"\n")
+    written(folder / "2.csv.gz", 'id,text\nb,"falls, often"\n')
     written(folder / "queries.tsv", "1\ttea\n")
     written(folder / "qrels" / "test.tsv", "1 0 a 1\n")
     dataset = open_dataset(folder)
     assert list(dataset.corpus()) == BOTH
     assert [q.text for q in dataset.queries("test")] == ["tea"]
     written(folder / "3.jsonl", JSONL.splitlines()[0])
+    dataset = open_dataset(folder)
     with pytest.raises(DataError, match=r"3\.jsonl:1: duplicate id 'a', first seen in .*1\.jsonl, line 1"):
-        dataset = open_dataset(folder)
         dataset.corpus().check()
     written(folder / "readme.txt", "x")
-    with pytest.raises(DataError, match=r"holds 1 text files \(readme\.txt …\) and 3 with rows \(1\.jsonl …\); say --format text, or --format jsonl"):
+    with pytest.raises(
+        DataError,
+        match=r"holds 1 text files \(readme\.txt …\) and 3 with rows \(1\.jsonl …\); say --format text, or --format jsonl",
+    ):
         open_dataset(folder)
     assert [d.docno for d in read_corpus(folder, form="text")] == ["readme.txt"]
 
@@ -257,7 +271,9 @@ def test_a_stream_of_unknown_format(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_that_end_after_the_sample_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = "".join(f"{i},t,{i}\n" for i in range(1000)) + "x,t,none\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"id,text,year\n" + rows.encode())))
-    with pytest.raises(DataError, match=r"standard input:1002: 'year' is 'none', and the first 1000 rows hold whole numbers"):
+    with pytest.raises(
+        DataError, match=r"standard input:1002: 'year' is 'none', and the first 1000 rows hold whole numbers"
+    ):
         list(read_corpus("-"))
 
 
@@ -275,7 +291,9 @@ def test_queries_from_pipes_and_standard_input(tmp_path: Path, monkeypatch: pyte
 
 def test_fields_to_filter_by_are_looked_for_first(tmp_path: Path) -> None:
     path = written(tmp_path / "x.jsonl", JSONL + json.dumps({"_id": "c", "text": "", "year": "old", "n": [1]}) + "\n")
-    with pytest.raises(DataError, match=r"x\.jsonl: no document has the field 'yaer' to filter by; did you mean 'year'\?"):
+    with pytest.raises(
+        DataError, match=r"x\.jsonl: no document has the field 'yaer' to filter by; did you mean 'year'\?"
+    ):
         read_corpus(path).check(["title", "yaer"])
     with pytest.raises(DataError, match=r"x\.jsonl:3: 'year' is text, and a number before"):
         read_corpus(path).check(["year"])

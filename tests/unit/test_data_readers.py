@@ -66,8 +66,14 @@ def test_reading_streams(tmp_path: Path) -> None:
         ([LINES[0], '{"_id": "b"'], r"corpus\.jsonl:2: not valid JSON"),
         (["[1]"], r"corpus\.jsonl:1: expected a JSON object, found list"),
         ([{"_id": "a", "title": "t"}], r"corpus\.jsonl:1: missing key 'text' or 'contents' \(found: '_id', 'title'\)"),
-        ([{"key": "a", "text": "t"}], r"jsonl:1: missing key '_id' or 'id' or 'docid' \(found: 'key', 'text'\); --fields id=KEY"),
-        ([LINES[0], '{"_id": "b", "text": "", "year": NaN}'], r"jsonl:2: not valid JSON: 'year': NaN is not a JSON number"),
+        (
+            [{"key": "a", "text": "t"}],
+            r"jsonl:1: missing key '_id' or 'id' or 'docid' \(found: 'key', 'text'\); --fields id=KEY",
+        ),
+        (
+            [LINES[0], '{"_id": "b", "text": "", "year": NaN}'],
+            r"jsonl:2: not valid JSON: 'year': NaN is not a JSON number",
+        ),
         (['{"_id": "b", "text": "", "x": {"y": [-Infinity]}}'], r"jsonl:1: not valid JSON: 'x': -Infinity is not"),
         ([{"_id": "a", "text": 3}], r":1: 'text' must be a string, found int"),
         ([{"_id": None, "text": "t"}], r":1: '_id' is null"),
@@ -204,7 +210,9 @@ def test_a_collection_of_parts_opens_as_all_of_them(tmp_path: Path) -> None:
 
 
 def test_what_is_no_collection_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no corpus \(found: nothing\); expected corpus.jsonl, files of JSON lines"):
+    with pytest.raises(
+        DataError, match=r"holds no corpus \(found: nothing\); expected corpus.jsonl, files of JSON lines"
+    ):
         open_dataset(tmp_path)
     with pytest.raises(DataError, match="did you mean 'scifact'"):
         open_dataset("scifakt", tmp_path)

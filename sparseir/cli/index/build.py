@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -28,6 +29,8 @@ def build_command(
     vectors: Vectors = None,
     model: Model = None,
     corpus: Corpus = None,
+    form: Format = None,
+    fields: Fields = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +64,7 @@ def build_command(
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 
-    source = Source(vectors, model, corpus, data_dir, device)
+    source = Source(vectors, model, corpus, data_dir, device, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)
     if lexical and (bm25 or corpus is None):
         raise typer.BadParameter(
