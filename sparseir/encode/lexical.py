@@ -13,6 +13,7 @@ from typing import IO, Any
 from indexer import Documents, IndexConfig, open_index
 from indexer.inversion.invert import MAX_IMPACT
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.passages import windows_of
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.stems import WordCounts
@@ -158,6 +159,8 @@ def check_no_channel(path: Path, what: str) -> None:
     ------
     SparseIRError
     """
+    if windows_of(open_index(path)) is not None:
+        raise SparseIRError(f"index {path.name!r} holds passages, which {what} cannot name; add documents as text")
     if has_channel_at(path):
         raise SparseIRError(
             f"index {path.name!r} has a lexical channel, which {what} cannot fill; add documents as text"

@@ -95,7 +95,11 @@ class TextTokenizer:
         return {"input_ids": input_ids, "attention_mask": mask}
 
     def uncut(self) -> Tokenizer:
-        """A copy of the tokenizer below, with truncation and padding switched off."""
+        """From whole texts to the ids of terms."""
+        return self.word_pieces()
+
+    def word_pieces(self) -> Tokenizer:
+        """A copy of the network's tokenizer, with truncation and padding switched off."""
         copy = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
         copy.no_truncation()
         copy.no_padding()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors, open_index
+from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.calibration import Calibration
 from sparseir.search.cpu import open_native
@@ -19,6 +20,7 @@ from sparseir.search.engines import Allowed, Engine, EngineConfig, open_engine
 from sparseir.search.explain import Explanation, explain_document
 from sparseir.search.filter_views import FilterViews, PreparedFilter
 from sparseir.search.filters import Filter, Filters
+from sparseir.search.passages import grouping
 from sparseir.search.query_encoder import (
     ModelQueryEncoder,
     QueryEncoder,
@@ -89,7 +91,7 @@ class Searcher:
             check_alpha(index, alpha)
         return cls(
             index,
-            open_engine(engine, index, native, num_threads),
+            grouping(open_engine(engine, index, native, num_threads), index),
             QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha)),
             Filters(index, FilterViews(index, native, filter_memory, num_threads)),
         )
@@ -191,13 +193,18 @@ class Searcher:
     def explain(self, text: str, docno: str) -> Explanation:
         """The score of one document for a query, term by term; the products add up to it exactly.
 
-        A document that matches nothing has score 0 and no terms.
+        A document that matches nothing has score 0 and no terms. In an index of passages, the best passage of a document is
+        explained, and named; or the passage whose name is given.
 
         Raises
         ------
         DataError : the index holds no such document.
         """
-        return explain_document(self.index, self.engine, self.queries.encoder, text, docno)
+        names = [docno]
+        if windows_of(self.index) is not None:
+            names = passages_of(self.index, [docno])[0] or [docno]
+        found = (explain_document(self.index, self.engine, self.queries.encoder, text, name) for name in names)
+        return max(found, key=lambda explanation: explanation.integer_score)  # the first of equal ones
 
     @property
     def calibrations(self) -> list[Calibration]:

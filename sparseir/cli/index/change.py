@@ -65,11 +65,11 @@ def delete_command(
     json: Json = False,
 ) -> None:
     """Delete documents by name; their space comes back with `compact`."""
-    from indexer import delete_documents
     from sparseir.cli.console import counted, emit_json, note
     from sparseir.data.lines import LineSource
+    from sparseir.encode.windows import delete_texts
 
-    report = delete_documents(index, [name for _, name in LineSource(ids).lines()])
+    report = delete_texts(index, [name for _, name in LineSource(ids).lines()])
     if report.missing:
         shown = ", ".join(map(str, report.missing[:5]))
         note(
