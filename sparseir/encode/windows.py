@@ -97,7 +97,8 @@ def window_spans(words: Sequence[int | None], size: int, step: int) -> Iterator[
         # Where the word at the step began; else where the next begins; and no window that adds nothing.
         following = min(start + step, end)
         begins = [at for at in range(start + 1, end) if words[at] is None or words[at] != words[at - 1]]
-        start = max((at for at in begins if at <= following), default=min(begins, default=end))
+        begins.append(end)
+        start = max((at for at in begins if at <= following), default=begins[0])
         if _window_end(words, start, size) <= end:
             start = end
         end = _window_end(words, start, size)
