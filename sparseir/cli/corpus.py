@@ -53,8 +53,6 @@ def checked_corpus(
     for line in reader.notes:
         note(line)
     if survey is not None and survey.num_empty:
-        have = "has" if survey.num_empty == 1 else "have"
-        note(
-            f"{given}: {counted(survey.num_empty, 'document')} of {survey.num_documents:,} {have} no text and match nothing"
-        )
+        verbs = "has no text and matches" if survey.num_empty == 1 else "have no text and match"
+        note(f"{given}: {counted(survey.num_empty, 'document')} of {survey.num_documents:,} {verbs} nothing")
     return reader

@@ -136,7 +136,7 @@ def explain_command(
         for t in explanation.terms
     ]
     rows.append(["sum", "", "", "", str(explanation.integer_score), ""])
-    print_table(f"{docno}: score {explanation.score:.6g}", header, rows)
+    print_table(f"{explanation.docno}: score {explanation.score:.6g}", header, rows)
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
         print(f"query terms the document does not hold: {unmatched}")
