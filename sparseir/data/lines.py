@@ -72,7 +72,13 @@ class LineSource:
             raise DataError("no such file", path=self.label) from error
         except IsADirectoryError as error:
             raise DataError("is a folder, expected a file", path=self.label) from error
+        except RuntimeError as error:  # what Python lacks: a method of packing, a password
+            raise DataError(
+                f"cannot be read ({error}); unpack the archive and give its folder", path=self.label
+            ) from error
         except ARCHIVE_FAULTS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise DataError(f"cannot be read: {error.strerror}", path=self.label) from error
             raise DataError(
                 f"damaged archive, or one that cannot be read ({error}); fetch it again", path=self.label
             ) from error
