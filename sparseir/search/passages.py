@@ -92,4 +92,6 @@ class GroupingEngine(Engine):
 
 def grouping(engine: Engine, index: Index) -> Engine:
     """The engine itself, or one that ranks documents where the index is one of passages."""
-    return engine if windows_of(index) is None else GroupingEngine(engine, index)
+    if isinstance(engine, GroupingEngine) or windows_of(index) is None:
+        return engine
+    return GroupingEngine(engine, index)

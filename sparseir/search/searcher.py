@@ -46,7 +46,7 @@ class Searcher:
     """
 
     def __init__(self, index: Index, engine: Engine, queries: QuerySide, filters: Filters) -> None:
-        self.index, self.engine, self.queries, self.filters = index, engine, queries, filters
+        self.index, self.engine, self.queries, self.filters = index, grouping(engine, index), queries, filters
 
     @classmethod
     def open(
@@ -91,7 +91,7 @@ class Searcher:
             check_alpha(index, alpha)
         return cls(
             index,
-            grouping(open_engine(engine, index, native, num_threads), index),
+            open_engine(engine, index, native, num_threads),
             QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha)),
             Filters(index, FilterViews(index, native, filter_memory, num_threads)),
         )

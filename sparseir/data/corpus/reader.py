@@ -15,6 +15,7 @@ from sparseir.errors import DataError
 
 _KINDS = {bool: "a truth value", int: "a number", float: "a number", str: "text"}
 _REPORT = 1000
+_ROW_BITS = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,16 @@ class CorpusReader(Iterator[Document]):
             yield document
 
     def _read(self) -> Iterator[tuple[Place, Document]]:
-        seen: dict[str, tuple[int, int]] = {}
+        seen: dict[str, int] = {}  # the file and the row as one number: a pair of them would take twice the memory
         for at, file in enumerate(self._files):
             for place, row in file.rows():
                 document = self._fields.document(row, place)
-                first = seen.setdefault(document.docno, (at, place.number))
-                if first != (at, place.number):
-                    before = Place(self._files[first[0]].label, first[1], place.unit)
-                    where = f"on {place.unit} {first[1]}" if first[0] == at else f"in {before}"
+                here = at << _ROW_BITS | place.number
+                first = seen.setdefault(document.docno, here)
+                if first != here:
+                    number = first & ((1 << _ROW_BITS) - 1)
+                    before = Place(self._files[first >> _ROW_BITS].label, number, place.unit)
+                    where = f"on {place.unit} {number}" if first >> _ROW_BITS == at else f"in {before}"
                     raise place.fault(f"duplicate id '{document.docno}', first seen {where}; ids must be unique")
                 yield place, document
         if not seen:
