@@ -290,6 +290,11 @@ def test_queries_from_pipes_and_standard_input(tmp_path: Path, monkeypatch: pyte
 
 
 def test_fields_to_filter_by_are_looked_for_first(tmp_path: Path) -> None:
+    lists = {"_id": "c", "text": "", "tags": ["x", "y"], "where": {"x": 1}}
+    nested = written(tmp_path / "n.jsonl", json.dumps(lists) + "\n" + '{"_id": "d", "text": "", "tags": "z"}\n')
+    assert read_corpus(nested).check(["tags"]) is not None
+    with pytest.raises(DataError, match=r"n\.jsonl:1: 'where' holds objects or lists in lists, which searches cannot"):
+        read_corpus(nested).check(["where"])
     path = written(tmp_path / "x.jsonl", JSONL + json.dumps({"_id": "c", "text": "", "year": "old", "n": [1]}) + "\n")
     with pytest.raises(
         DataError, match=r"x\.jsonl: no document has the field 'yaer' to filter by; did you mean 'year'\?"

@@ -14,6 +14,7 @@ from sparseir.data.records import Document
 from sparseir.errors import DataError
 
 _KINDS = {bool: "a truth value", int: "a number", float: "a number", str: "text"}
+_NESTED = "objects or lists in lists"
 _REPORT = 1000
 _ROW_BITS = 36
 
@@ -23,7 +24,7 @@ class Survey:
     """What reading a corpus through has shown.
 
     num_documents, num_empty : documents, and those among them with neither title nor text.
-    kinds : key → what its values are ("text", "a number", …) → where that was first.
+    kinds : key → what its values, or those in its lists, are ("text", "a number", …) → where that was first.
     """
 
     num_documents: int
@@ -89,6 +90,8 @@ class CorpusReader(Iterator[Document]):
                 raise DataError(
                     f"no document has the field '{name}' to filter by{hint} (found: {found})", path=self.label
                 )
+            if _NESTED in kinds:
+                raise kinds[_NESTED].fault(f"'{name}' holds {_NESTED}, which searches cannot filter by")
             if len(kinds) > 1:
                 (first, _), (second, place), *_ = kinds.items()
                 raise place.fault(
@@ -101,11 +104,9 @@ class CorpusReader(Iterator[Document]):
         count = empty = 0
         for place, document in self._read():
             for key, value in (*document.fields.items(), ("title", document.title or None), ("text", document.text)):
-                if value is not None:
-                    kind = _KINDS.get(type(value), f"{type(value).__name__}s")
-                    seen = kinds.setdefault(key, {})
-                    if kind not in seen:
-                        seen[kind] = place
+                for item in value if isinstance(value, list) else (value,):
+                    if item is not None:
+                        kinds.setdefault(key, {}).setdefault(_KINDS.get(type(item), _NESTED), place)
             count += 1
             empty += not document.content.strip()
             if count % _REPORT == 0:
