@@ -205,6 +205,9 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
         ("```\n# code\n```\n## Two\n", "Two", "```\n# code\n```"),
         ("text\n\n---\n", "", "text\n\n---\n"),
         ("#hash", "", "#hash"),
+        ("---\ntags: [x]\ntitle: 'A b'\n---\n# C\n", "A b", "# C\n"),
+        ("---\ntags: x\n---\n# C\nd", "C", "d"),
+        ("---\nno end", "", "---\nno end"),
     ],
 )
 def test_titles_of_markdown(text: str, title: str, rest: str) -> None:
@@ -266,6 +269,9 @@ def test_a_stream_of_unknown_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"once upon a time\n")))
     with pytest.raises(DataError, match="standard input: cannot tell its format by its first line, 'once upon"):
         open_dataset("-")
+    for form in ("text", "parquet"):
+        with pytest.raises(DataError, match=f"standard input: --format {form} needs files of its own"):
+            open_dataset("-", form=form)
 
 
 def test_numbers_that_end_after_the_sample_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,8 @@ def open_rows(source: LineSource, form: str | None, fields: FieldMap, name: str 
     DataError : a format that cannot be told.
     """
     if source.is_stream:
+        if form in (TEXT, "parquet"):
+            raise DataError(f"--format {form} needs files of its own, which a stream is not", path=source.label)
         source = StreamSource(source)
         form = form or _sniffed(source, fields)
     form = form or format_of(source.name)

@@ -38,7 +38,7 @@ class ParquetFile:
             from pyarrow import parquet
         except ImportError:
             raise MissingExtraError("pyarrow", "parquet", f"reading {self.label}") from None
-        if self.is_stream or self.source.member is not None:
+        if self.source.member is not None:
             raise DataError(
                 "Parquet is read from its end and needs a file of its own; write or unpack it", path=self.label
             )

@@ -19,6 +19,8 @@ PLAIN, MARKDOWN, HTML = (".txt", ".text"), (".md", ".markdown"), (".html", ".htm
 ENDINGS = (*PLAIN, *MARKDOWN, *HTML)
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w.:-]{2,40})""", re.IGNORECASE)
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
+_TITLE = re.compile(r"""^title:[ \t]*(["']?)(\S.*?)\1[ \t]*$""", re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _ATX = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -79,7 +81,16 @@ def _decoded(content: bytes, label: Path, *, html: bool) -> str:
 
 
 def split_markdown(text: str) -> tuple[str, str]:
-    """Title and rest: the first heading outside blocks of code, which leaves the text; "" where there is none."""
+    """Title and rest: what the front matter says, or the first heading outside blocks of code, which leaves the text.
+
+    Front matter (between lines of ---) is no text. Without either the title is "".
+    """
+    front = _FRONT_MATTER.match(text)
+    if front is not None:
+        said = _TITLE.search(front[1])
+        text = text[front.end() :]
+        if said is not None:
+            return said[2].strip(), text
     lines = text.splitlines()
     fence = ""
     for at, line in enumerate(lines):

@@ -82,7 +82,8 @@ class Tree:
                 "files of JSON lines, CSV, TSV or Parquet, or texts (.txt, .md, .html)",
                 path=self.path,
             )
-        endings = Counter(_ending(name) for name in forms if name not in chosen)
+        taken = set(chosen)
+        endings = Counter(_ending(name) for name in forms if name not in taken)
         if not endings:
             return chosen, []
         kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
