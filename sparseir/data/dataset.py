@@ -55,13 +55,13 @@ class Dataset:
     Parameters
     ----------
     name : for tables; the folder's or archive's name.
-    source : the files of the corpus. queries_source : where queries are; None where there are none.
+    corpus_source : the files of the corpus. queries_source : where queries are; None where there are none.
     qrels_sources : split → file.
     group : the collection this is a part of, as CQADupStack has twelve; "" for one that stands alone.
     """
 
     name: str
-    source: Corpus
+    corpus_source: Corpus
     queries_source: LineSource | None
     qrels_sources: Mapping[str, LineSource]
     group: str = ""
@@ -73,7 +73,9 @@ class Dataset:
 
     def corpus(self) -> CorpusReader:
         """The documents, streaming."""
-        return CorpusReader(self.source.files, self.source.fields, self.source.label, self.source.notes)
+        return CorpusReader(
+            self.corpus_source.files, self.corpus_source.fields, self.corpus_source.label, self.corpus_source.notes
+        )
 
     def queries(self, split: str | None = None, *, note: Callable[[str], None] = logger.warning) -> list[Query]:
         """All queries in file order, or those with a judgement in a split.
@@ -87,9 +89,7 @@ class Dataset:
         DataError : no queries file, unknown split, most of the judged queries have no text.
         """
         if self.queries_source is None:
-            raise DataError(
-                "has no queries.jsonl or queries.tsv beside it; a BEIR folder or zip has one", path=self.source.label
-            )
+            raise DataError("has no queries.jsonl; a BEIR folder or zip has one", path=self.corpus_source.label)
         queries = read_queries(self.queries_source)
         if split is None:
             return queries
@@ -121,14 +121,14 @@ class Dataset:
         if docnos is not None:
             judged = dict.fromkeys(docno for row in qrels.values() for docno in row)
             absent = [docno for docno in judged if docno not in docnos]
-            where = self.source.label
+            where = self.corpus_source.label
             note_absent(absent, len(judged), source.label, where, "document", "it cannot be found", note=note)
         return qrels
 
     def _split(self, split: str) -> LineSource:
         if split not in self.qrels_sources:
             have = ", ".join(self.splits) or "none"
-            raise DataError(f"has no judgements for split '{split}' (found: {have})", path=self.source.label)
+            raise DataError(f"has no judgements for split '{split}' (found: {have})", path=self.corpus_source.label)
         return self.qrels_sources[split]
 
 
