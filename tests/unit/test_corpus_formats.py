@@ -73,9 +73,15 @@ def test_the_format_can_be_said(tmp_path: Path) -> None:
     ):
         open_dataset(path)
     assert list(read_corpus(path, form="csv")) == BOTH
-    header = written(tmp_path / "h.tsv", "id\ttext\n1\tx\n")
-    assert [d.docno for d in read_corpus(header)] == ["1"]
-    assert [d.docno for d in read_corpus(header, form="msmarco")] == ["id", "1"]
+    quotes = written(tmp_path / "h.tsv", 'id\ttext\tn\n1\t"x" y\t2\n')
+    with pytest.raises(
+        DataError, match=r"h\.tsv:2: a cell that cannot be read .*--format msmarco, which takes quotes as"
+    ):
+        list(read_corpus(quotes))
+    assert list(read_corpus(quotes, form="msmarco")) == [Document("1", '"x" y', "", {"n": "2"})]
+    quotes.write_text("id\ttext\n1\n")
+    with pytest.raises(DataError, match=r"h\.tsv:2: 1 cells, and the header names 2 columns"):
+        list(read_corpus(quotes, form="msmarco"))
     with pytest.raises(ConfigError, match="--format is 'xml'; expected one of jsonl"):
         open_dataset(path, form="xml")
 

@@ -81,7 +81,7 @@ def open_rows(source: LineSource, form: str | None, fields: FieldMap, name: str 
     if form == "csv":
         return TableFile(source, ",", fields)
     if form == "msmarco" or not fields.names_columns(header_of(_first_line(source), "\t")[0]):
-        return TabLines(source)
+        return TabLines(source, fields)
     return TableFile(source, "\t", fields)
 
 

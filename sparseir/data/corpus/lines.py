@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.interchange.input import LARGEST_LINE, json_value
+from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.corpus.places import Place, Row
 from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
@@ -86,16 +87,30 @@ def _is_object(line: str) -> bool:
         return line.rstrip().endswith("}")
 
 
+@dataclass(frozen=True, slots=True)
 class TabLines(_LineFile):
-    """MS MARCO: `pid<TAB>text`, or `docid<TAB>url<TAB>title<TAB>body`; nothing is quoted."""
+    """Tabs and nothing quoted: MS MARCO's `pid<TAB>text` and `docid<TAB>url<TAB>title<TAB>body`, or columns of a header.
+
+    Parameters
+    ----------
+    fields : keys that make a first line a header.
+    """
+
+    fields: FieldMap
 
     def rows(self) -> Iterator[Row]:
-        for number, line in self.source.lines():
+        header: list[str] | None = None
+        for at, (number, line) in enumerate(self.source.lines()):
             place, cells = Place(self.label, number), line.split("\t")
-            names = _COLUMNS.get(len(cells))
+            if at == 0 and self.fields.names_columns(cells):
+                header = cells
+                continue
+            names = header or _COLUMNS.get(len(cells))
             if names is None:
                 raise place.fault(
                     f"expected id<TAB>text, or id<TAB>url<TAB>title<TAB>text, found {len(cells)} "
                     f"column{'' if len(cells) == 1 else 's'}; a table with other columns needs a header"
                 )
+            if len(cells) != len(names):
+                raise place.fault(f"{len(cells)} cells, and the header names {len(names)} columns")
             yield place, dict(zip(names, cells, strict=True))

@@ -112,8 +112,10 @@ class TableFile:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
+                raw = "; or say --format msmarco, which takes quotes as text" if separator == "\t" else ""
                 raise place.fault(
-                    f"a cell that cannot be read ({error}); quotes inside a quoted cell are doubled, and every quote is closed"
+                    f"a cell that cannot be read ({error}); quotes inside a quoted cell are doubled, and every quote is "
+                    f"closed{raw}"
                 ) from None
             if cells is None:
                 return
