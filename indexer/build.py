@@ -38,7 +38,7 @@ def build_index(
 
     Parameters
     ----------
-    path : the folder to make; its parents must exist.
+    path : the folder to make, with those above it.
     vectors : one matrix (SparseVectors or a scipy sparse one), Documents, or batches of them. Row i gets ordinal i.
     docnos : external name of each row of a matrix; without them a document's name is its ordinal.
     fields : stored fields of each row of a matrix, JSON values by name. Batches of Documents bring names and fields.
@@ -54,8 +54,9 @@ def build_index(
     """
     chosen, folder, config = BuildOptions.of("build_index", options), Path(path), config or IndexConfig()
     check_target(folder, chosen.overwrite)
-    if not folder.exists():
-        files.make_folder(folder)
+    for missing in reversed([f for f in (folder, *folder.absolute().parents) if not f.exists()]):
+        files.make_folder(missing)
+        files.fsync_folder(missing.absolute().parent)
     if not (folder / MANIFEST_FILE).exists():
         files.fsync_folder(folder.parent)  # also where a killed build made the folder
     with writing(folder):

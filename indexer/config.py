@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -126,9 +126,12 @@ class AddOptions(WriteOptions):
     grown_query_side : folder of a query side that takes the place of the one in the index, in the same commit: the terms
         of that one with the same ids, and new ones after them, which these documents may hold. It is copied when the last
         document has been read.
+    also_replaced : with replace_existing, called with the index as it is under the lock and the names of the new
+        documents; what it gives are names of further documents that go.
     """
 
     grown_query_side: str | Path | None = None
+    also_replaced: Callable[[Any, Sequence[str]], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

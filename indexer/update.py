@@ -87,6 +87,9 @@ def add_documents(
         else:
             num_terms = max(num_terms, documents.vectors.num_terms)
         taken = _taken(index, documents)
+        if replace_existing and chosen.also_replaced is not None and documents.docnos is not None:
+            further = index.ordinals(chosen.also_replaced(index, documents.docnos))
+            taken = np.union1d(taken, further[further >= 0])
         if len(taken) and not replace_existing:
             name = index.docnos(taken[:1])[0]
             others = f" (as are those of {len(taken) - 1} more documents)" if len(taken) > 1 else ""

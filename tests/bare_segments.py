@@ -17,6 +17,6 @@ from sparseir.search.searcher import Searcher
 def searcher_of(segments: Sequence[Any], *, num_terms: int, doc_scale: float = 1.0, **options: Any) -> Searcher:
     """`options` are those of CpuEngine."""
     native = NativeIndex(segments, doc_scale=doc_scale)
-    index: Any = SimpleNamespace(num_terms=num_terms, doc_scale=doc_scale, segments=())
+    index: Any = SimpleNamespace(num_terms=num_terms, doc_scale=doc_scale, segments=(), query_files=None)
     filters = Filters(index, FilterViews(index, native, 0))
     return Searcher(index, CpuEngine(native, **options), QuerySide(lambda: open_query_encoder(index)), filters)

@@ -31,6 +31,15 @@ class TableEncoder:
         self.words = list(words)
         self.query_table = QueryTable(tokenizer, np.array(weights, np.float32))
         self.num_terms = len(words)
+        self.document_tower = SimpleNamespace(needs_rerank=False)
+        self.tokenizer = SimpleNamespace(
+            count_longer=lambda texts, most: sum(len(tokenizer.encode(t).ids) > most for t in texts),
+            word_pieces=lambda: tokenizer,
+            tokenizer=SimpleNamespace(num_special_tokens_to_add=lambda pair: 0),
+        )
+
+    def document_length(self):
+        return 8
 
     def terms(self):
         return self.words

@@ -20,8 +20,9 @@ _OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run[-\w]*)|query-\d{6,}|manifes
 def check_target(folder: Path, overwrite: bool) -> None:
     """Refuse to write over what is no index, or over an index without being asked to."""
     if not folder.exists():
-        if not folder.parent.is_dir():
-            raise ConfigError(f"'{folder.parent}' is no folder; make it first")
+        above = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not above.is_dir():
+            raise ConfigError(f"'{above}' is a file; an index is a folder in folders")
         return
     if not folder.is_dir():
         raise ConfigError(f"'{folder}' is a file; an index is a folder")

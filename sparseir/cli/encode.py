@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparseir.cli.corpus import CORPUS, Fields, Format, checked_corpus
+
 if TYPE_CHECKING:
     from sparseir.data import Document, Query
 
 
 def encode_command(
     model: Annotated[str, typer.Argument(help="Model folder or hub id.")],
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="BEIR folder, zip or name, corpus.jsonl[.gz]; or queries.")
-    ],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help=f"Texts: {CORPUS}; or queries.")],
     output: Annotated[Path, typer.Option(help="Vectors to write: .jsonl[.gz], .npz or .csr.")],
     queries: Annotated[
         bool, typer.Option("--queries", help="INPUT holds queries: BEIR JSONL, qid<TAB>text, or a collection.")
     ] = False,
+    form: Format = None,
+    fields: Fields = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts, counted from 1.")] = None,
     max_active_dims: Annotated[int | None, typer.Option(min=1, help="Keep the heaviest terms of each text.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts the model sees at a time.")] = 32,
@@ -46,22 +48,24 @@ def encode_command(
         resume=resume,
         overwrite=overwrite,
     )
-    texts = _texts(source, data_dir, queries=queries)
+    if queries and (form is not None or fields is not None):
+        raise typer.BadParameter("--format and --fields are of corpora; queries are JSON lines or qid<TAB>text")
+    texts: Iterable[Document | Query] = (
+        _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields)
+    )
     with progress_bars() as progress:
         written = encode_collection(
-            SparseEncoder.load(model, device=device), texts, output, options=options, progress=progress
+            SparseEncoder.load(model, device=device), texts, output, options=options, progress=progress, note=note
         )
     note(f"{written.num_rows:,} rows, {written.nnz / max(1, written.num_rows):.1f} terms each → {output}")
 
 
-def _texts(source: str, data_dir: Path | None, *, queries: bool) -> Iterable[Document | Query]:
-    """Documents of a corpus, streaming; or queries, of a file of queries or of a whole collection."""
-    from sparseir.data import open_dataset, read_corpus, read_queries
+def _queries(source: str, data_dir: Path | None) -> list[Query]:
+    """Those of a file, a pipe or standard input, or of a whole collection."""
+    from sparseir.data import open_dataset, read_queries
 
-    if not queries:
-        return read_corpus(source, data_dir)
     path = Path(source)
-    if path.is_file() and path.suffix != ".zip":
+    if source == "-" or (path.exists() and not path.is_dir() and path.suffix != ".zip"):
         return read_queries(path)
     return open_dataset(source, data_dir).queries()
 

@@ -27,6 +27,10 @@ def evaluate_command(
     lexical: Annotated[
         bool, typer.Option("--lexical", help="Index a BM25 channel of stemmed words beside the model's terms.")
     ] = False,
+    windows: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE/STEP", help="Index passages, e.g. 128/64; a document's best one counts."),
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for and downloaded to.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Folder for the run files.")] = None,
@@ -40,6 +44,7 @@ def evaluate_command(
     """Judge a model on collections: quality beside cost, beside baselines."""
     from sparseir.cli.console import emit_json, print_table, progress_bars
     from sparseir.cli.outputs import check_output
+    from sparseir.data.passages import Windows
     from sparseir.evaluate.evaluation import evaluate
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.evaluate.report import table
@@ -56,6 +61,7 @@ def evaluate_command(
         baselines=wanted,
         corpus_idf=idf == "corpus",
         lexical=lexical,
+        windows=None if windows is None else Windows.parse(windows),
         data_dir=data_dir,
         runs=runs,
         indexes=indexes,

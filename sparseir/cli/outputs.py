@@ -25,17 +25,19 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Before the work, not after: a file can be written at the path.
+    """Before the work, not after: a file can be written at the path. Missing folders above it are made.
 
     Raises
     ------
-    SparseIRError : something stands there and may not be replaced, or its folder does not exist.
+    SparseIRError : something stands there and may not be replaced, or no folder can be made for it.
     """
     refuse_existing(path, overwrite=overwrite)
     if path.is_dir():
         raise SparseIRError(f"{path} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise SparseIRError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SparseIRError(f"{path}: no folder {path.parent} can be made ({error.strerror})") from None
 
 
 def parse_bytes(text: str | None) -> int | None:

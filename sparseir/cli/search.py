@@ -136,7 +136,7 @@ def explain_command(
         for t in explanation.terms
     ]
     rows.append(["sum", "", "", "", str(explanation.integer_score), ""])
-    print_table(f"{docno}: score {explanation.score:.6g}", header, rows)
+    print_table(f"{explanation.docno}: score {explanation.score:.6g}", header, rows)
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
         print(f"query terms the document does not hold: {unmatched}")
@@ -163,13 +163,15 @@ def _gpu_config(memory: str, backend: str) -> GpuConfig:
 
 def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:
     from sparseir.cli.console import emit_json, note
+    from sparseir.data.passages import passage_name, windows_of
 
-    fields = searcher.fields(hits.ordinals)
+    fields, of_passages = searcher.fields(hits.ordinals), windows_of(searcher.index) is not None
     for rank, (docno, score, stored) in enumerate(zip(hits.docnos, hits.scores, fields, strict=True), 1):
         if json:
             emit_json({"rank": rank, "docno": docno, "score": float(score), "fields": stored})
         else:
-            print(f"{rank:>3}  {score:9.4f}  {docno}  {snippet(stored)}".rstrip())
+            name = passage_name(docno, stored["passage"]["number"]) if of_passages else docno
+            print(f"{rank:>3}  {score:9.4f}  {name}  {snippet(stored)}".rstrip())
     if not hits.docnos and not json:
         note("no hits: no document holds any of the query's terms")
 

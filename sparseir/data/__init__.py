@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sparseir.data.dataset import Dataset, open_dataset, read_corpus
+from sparseir.data.corpus.reader import CorpusReader
+from sparseir.data.dataset import Dataset, open_dataset, open_datasets, read_corpus
 from sparseir.data.docstrings import write_docstring_collection
-from sparseir.data.readers import CorpusReader, read_qrels, read_queries
+from sparseir.data.judgements import read_qrels
+from sparseir.data.readers import read_queries
 from sparseir.data.records import Document, Qrels, Query
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "Qrels",
     "Query",
     "open_dataset",
+    "open_datasets",
     "read_corpus",
     "read_qrels",
     "read_queries",

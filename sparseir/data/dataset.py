@@ -1,17 +1,24 @@
-"""Collections: a BEIR folder or zip, a corpus file, or a BEIR name."""
+"""Collections: any corpus that can be read, with the queries and judgements beside it; or a BEIR name."""
 
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import zipfile
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from indexer.interchange.input import ARCHIVE_FAULTS
-from sparseir.data.lines import LineSource
-from sparseir.data.readers import CorpusReader, qrels_rows, read_qrels, read_queries
+from sparseir.data.compression import bare_name
+from sparseir.data.corpus.fields import FieldMap
+from sparseir.data.corpus.formats import FORMATS, TEXT, check_format, format_of, open_rows
+from sparseir.data.corpus.places import RowFile
+from sparseir.data.corpus.reader import CorpusReader
+from sparseir.data.corpus.tree import Tree, tree_beside, tree_of
+from sparseir.data.judgements import note_absent, qrels_rows, read_qrels
+from sparseir.data.lines import STANDARD_INPUT, LineSource
+from sparseir.data.readers import read_queries
 from sparseir.data.records import Qrels, Query
 from sparseir.errors import DataError
 
@@ -22,7 +29,23 @@ BEIR_NAMES = (
 )  # fmt: skip
 """What the BEIR server offers (beir 2.2)."""
 
+logger = logging.getLogger(__name__)
+
 _BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The files of a corpus, found and not yet read.
+
+    label : the corpus, in errors. files : read one after the other. fields : keys of names, texts, titles.
+    notes : sentences for a person about what was found.
+    """
+
+    label: Path
+    files: Sequence[RowFile]
+    fields: FieldMap
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +55,16 @@ class Dataset:
     Parameters
     ----------
     name : for tables; the folder's or archive's name.
-    corpus_source, queries_source : where the lines are; a lone corpus file has no queries.
+    corpus_source : the files of the corpus. queries_source : where queries are; None where there are none.
     qrels_sources : split → file.
+    group : the collection this is a part of, as CQADupStack has twelve; "" for one that stands alone.
     """
 
     name: str
-    corpus_source: LineSource
+    corpus_source: Corpus
     queries_source: LineSource | None
     qrels_sources: Mapping[str, LineSource]
+    group: str = ""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -48,14 +73,20 @@ class Dataset:
 
     def corpus(self) -> CorpusReader:
         """The documents, streaming."""
-        return CorpusReader(self.corpus_source)
+        return CorpusReader(
+            self.corpus_source.files, self.corpus_source.fields, self.corpus_source.label, self.corpus_source.notes
+        )
 
-    def queries(self, split: str | None = None) -> list[Query]:
+    def queries(self, split: str | None = None, *, note: Callable[[str], None] = logger.warning) -> list[Query]:
         """All queries in file order, or those with a judgement in a split.
+
+        Parameters
+        ----------
+        note : takes one line on judged queries that have no text, which are left out.
 
         Raises
         ------
-        DataError : no queries file, unknown split, qrels that name an unknown query.
+        DataError : no queries file, unknown split, most of the judged queries have no text.
         """
         if self.queries_source is None:
             raise DataError("has no queries.jsonl; a BEIR folder or zip has one", path=self.corpus_source.label)
@@ -63,129 +94,186 @@ class Dataset:
         if split is None:
             return queries
         source = self._split(split)
+        judged = dict.fromkeys(qid for _, qid, _, _ in qrels_rows(source))
         known = {query.qid for query in queries}
-        judged = set()
-        for number, qid, _, _ in qrels_rows(source):
-            if qid not in known:
-                raise DataError(
-                    f"unknown query '{qid}'; {self.queries_source.label} has no such _id",
-                    path=source.label,
-                    line=number,
-                )
-            judged.add(qid)
+        absent = [qid for qid in judged if qid not in known]
+        where = self.queries_source.label
+        note_absent(absent, len(judged), source.label, where, "query", "it is left out", note=note)
         return [query for query in queries if query.qid in judged]
 
-    def qrels(self, split: str, *, docnos: Collection[str] | None = None) -> Qrels:
+    def qrels(
+        self, split: str, *, docnos: Collection[str] | None = None, note: Callable[[str], None] = logger.warning
+    ) -> Qrels:
         """Judgements of a split.
 
         Parameters
         ----------
-        docnos : the corpus' names (a set, or a mapping); when given, every judged document must be among them.
+        docnos : the corpus' names (a set, or a mapping). When given, judged documents that are not among them are noted;
+            as in trec_eval they stay in the judgements, relevant documents that nothing can find.
+        note : takes one line on what was noted.
 
         Raises
         ------
-        DataError : unknown split, malformed lines, an unknown document (file and line named).
+        DataError : unknown split, malformed lines, most of the judged documents are not in the corpus.
         """
         source = self._split(split)
+        qrels = read_qrels(source)
         if docnos is not None:
-            for number, qid, docno, _ in qrels_rows(source):
-                if docno not in docnos:
-                    raise DataError(
-                        f"query '{qid}' names document '{docno}', which is not in {self.corpus_source.label}; "
-                        "use the corpus these judgements were made for",
-                        path=source.label,
-                        line=number,
-                    )
-        return read_qrels(source)
+            judged = dict.fromkeys(docno for row in qrels.values() for docno in row)
+            absent = [docno for docno in judged if docno not in docnos]
+            where = self.corpus_source.label
+            note_absent(absent, len(judged), source.label, where, "document", "it cannot be found", note=note)
+        return qrels
 
     def _split(self, split: str) -> LineSource:
         if split not in self.qrels_sources:
             have = ", ".join(self.splits) or "none"
-            raise DataError(f"has no judgements for split '{split}' (found: {have})", path=self.corpus_source.path)
+            raise DataError(f"has no judgements for split '{split}' (found: {have})", path=self.corpus_source.label)
         return self.qrels_sources[split]
 
 
-def open_dataset(name_or_path: str | Path, data_dir: str | Path | None = None) -> Dataset:
+def open_dataset(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    form: str | None = None,
+    fields: FieldMap | None = None,
+) -> Dataset:
     """Find a collection by path or by BEIR name.
 
-    A path is a BEIR folder, a zip that holds one (read in place), or a `corpus.jsonl[.gz]`, beside which queries and
-    qrels are picked up. A name is looked for under `data_dir` as folder and as zip, then downloaded there.
+    A path is a folder, a zip that holds one (read in place), or a file, beside which queries and qrels are picked up; `-`
+    is standard input. In a folder, `corpus.jsonl` (or .csv, .tsv, .parquet …) is the corpus, as in BEIR's; without one, all
+    files with rows are, or all texts (docs/inputs.md). A name is looked for under `data_dir` as folder and as zip, then
+    downloaded there.
+
+    Parameters
+    ----------
+    form : the format, where endings do not say (`sparseir.data.corpus.formats.FORMATS`).
+    fields : keys of name, text and title; None for those that are known.
 
     Raises
     ------
     DataError : nothing of the kind, or no download; the message says where to put the zip.
+    ConfigError : a format that there is not.
     """
+    check_format(form)
+    chosen = _Reading(form, fields or FieldMap())
+    if str(name_or_path) == str(STANDARD_INPUT):
+        return chosen.of_file(STANDARD_INPUT)
+    return chosen.of_path(_locate(name_or_path, data_dir))
+
+
+def open_datasets(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    form: str | None = None,
+    fields: FieldMap | None = None,
+) -> list[Dataset]:
+    """As `open_dataset`, and the parts of a collection that is several: a folder of BEIR folders, a zip of such a folder.
+
+    Raises
+    ------
+    DataError, ConfigError : as `open_dataset`.
+    """
+    path = None if str(name_or_path) == str(STANDARD_INPUT) else _locate(name_or_path, data_dir)
+    if path is not None and (path.is_dir() or path.suffix == ".zip"):
+        chosen, tree = _Reading(form, fields or FieldMap()), tree_of(path)
+        corpora = [] if form == TEXT else tree.corpora()
+        if len(corpora) > 1:
+            name = path.resolve().name if path.is_dir() else path.stem
+            named = [f"{name}/{PurePosixPath(corpus).parent.name}" for corpus in corpora]
+            parts = [chosen.of_corpus(tree, corpus) for corpus in corpora]
+            return [replace(part, name=n, group=name) for part, n in zip(parts, named, strict=True)]
+    return [open_dataset(name_or_path, data_dir, form=form, fields=fields)]
+
+
+def _locate(name_or_path: str | Path, data_dir: str | Path | None) -> Path:
+    """Where a collection is, downloaded if need be."""
     path = Path(name_or_path)
     if path.exists():
-        return _open_path(path)
+        return path
     name = str(name_or_path)
     if data_dir is not None and re.fullmatch(r"[\w-]+", name):
         for candidate in (Path(data_dir) / name, Path(data_dir) / f"{name}.zip"):
             if candidate.exists():
-                return _open_path(candidate)
+                return candidate
     if name not in BEIR_NAMES:
         near = difflib.get_close_matches(name, BEIR_NAMES, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         where = "" if data_dir is None else f", and {data_dir} holds neither {name}/ nor {name}.zip"
         raise DataError(f"'{name}' is no file or folder, and no BEIR name{where}{hint}")
-    return _open_path(_download(name, Path("data") if data_dir is None else Path(data_dir)))
+    return _download(name, Path("data") if data_dir is None else Path(data_dir))
 
 
-def read_corpus(path: str | Path, data_dir: str | Path | None = None) -> CorpusReader:
+def read_corpus(
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    form: str | None = None,
+    fields: FieldMap | None = None,
+) -> CorpusReader:
     """Documents of anything `open_dataset` takes, streaming."""
-    return open_dataset(path, data_dir).corpus()
+    return open_dataset(path, data_dir, form=form, fields=fields).corpus()
 
 
-def _open_path(path: Path) -> Dataset:
-    if path.is_dir():
-        return _open_folder(path)
-    if path.suffix == ".zip":
-        return _open_zip(path)
-    if path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")):
-        return Dataset(path.name.split(".")[0], LineSource(path), *_beside(path.parent))
-    raise DataError("expected a BEIR folder, a .zip of one, or a corpus.jsonl[.gz]", path=path)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the files of a collection are read: what was said of their format and of their keys."""
 
+    form: str | None
+    fields: FieldMap
 
-def _beside(folder: Path) -> tuple[LineSource | None, dict[str, LineSource]]:
-    """queries.jsonl[.gz] and qrels/*.tsv of a folder."""
-    queries = next((folder / n for n in ("queries.jsonl", "queries.jsonl.gz") if (folder / n).is_file()), None)
-    qrels = {file.stem: LineSource(file) for file in sorted((folder / "qrels").glob("*.tsv"))}
-    return (None if queries is None else LineSource(queries)), qrels
+    def of_path(self, path: Path) -> Dataset:
+        if not path.is_dir() and path.suffix != ".zip":
+            return self.of_file(path)
+        tree = tree_of(path)
+        corpora = [] if self.form == TEXT else tree.corpora()
+        if len(corpora) > 1:
+            raise DataError(f"holds several collections ({', '.join(corpora[:5])}); name one of them", path=path)
+        if corpora:
+            return self.of_corpus(tree, corpora[0])
+        names, notes = tree.corpus_files(self.form)
+        files = [open_rows(tree.source(name), self.form, self.fields, name) for name in names]
+        return self._dataset(tree, "", Corpus(path, files, self.fields, notes))
 
+    def of_corpus(self, tree: Tree, corpus: str) -> Dataset:
+        """The collection in whose folder lies this corpus."""
+        source = tree.source(corpus)
+        files = (open_rows(source, self.form, self.fields),)
+        return self._dataset(tree, str(PurePosixPath(corpus).parent), Corpus(source.label, files, self.fields))
 
-def _open_folder(folder: Path) -> Dataset:
-    for name in ("corpus.jsonl", "corpus.jsonl.gz"):
-        if (folder / name).is_file():
-            return Dataset(folder.resolve().name, LineSource(folder / name), *_beside(folder))
-    inner = folder / folder.name
-    if inner.is_dir():  # unpacking a BEIR zip gives name/name/
-        return _open_folder(inner)
-    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-    raise DataError(f"holds no corpus.jsonl or corpus.jsonl.gz (found: {found})", path=folder)
+    def of_file(self, path: Path) -> Dataset:
+        source = LineSource(path)
+        stated = self.form or format_of(path.name)
+        if source.is_stream or stated not in (None, TEXT):
+            rows = open_rows(source, self.form, self.fields)
+            corpus = Corpus(source.label, (rows,), self.fields)
+            if source.is_stream:
+                return Dataset("stdin", corpus, None, {})
+            name = path.name.split(".")[0]
+            return replace(self._dataset(tree_beside(path), "", corpus), name=name)
+        if stated == TEXT:
+            raise DataError("is one text; give the folder it is in, whose texts are a document each", path=path)
+        raise DataError(
+            f"cannot tell its format by its ending; say one of --format {', '.join(FORMATS)}; or give a BEIR folder or a .zip "
+            "of one",
+            path=path,
+        )
 
-
-def _open_zip(path: Path) -> Dataset:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-    except ARCHIVE_FAULTS as error:
-        raise DataError(f"not a zip archive ({error}); fetch it again", path=path) from error
-    corpora = sorted(m for m in members if PurePosixPath(m).name == "corpus.jsonl")
-    if len(corpora) != 1:
-        found = ", ".join(corpora) or "none"
-        raise DataError(f"expected one corpus.jsonl in the archive (found: {found})", path=path)
-    root = PurePosixPath(corpora[0]).parent
-    queries = str(root / "queries.jsonl")
-    return Dataset(
-        path.stem,
-        LineSource(path, corpora[0]),
-        LineSource(path, queries) if queries in members else None,
-        {
-            PurePosixPath(m).stem: LineSource(path, m)
-            for m in sorted(members)
-            if PurePosixPath(m).parent == root / "qrels" and m.endswith(".tsv")
-        },
-    )
+    def _dataset(self, tree: Tree, folder: str, corpus: Corpus) -> Dataset:
+        """With the queries and judgements that lie beside a corpus."""
+        root = "" if folder in ("", ".") else f"{folder}/"
+        name = tree.path.stem if tree.path.is_file() else tree.path.resolve().name
+        queries = tree.first(
+            *(f"{root}queries{end}{packed}" for end in (".jsonl", ".tsv") for packed in ("", ".gz", ".zst"))
+        )
+        qrels = {
+            PurePosixPath(bare_name(member)).stem: tree.source(member)
+            for member in tree.names
+            if str(PurePosixPath(member).parent) == f"{root}qrels" and bare_name(member).endswith(".tsv")
+        }
+        return Dataset(name, corpus, queries, qrels)
 
 
 def _download(name: str, folder: Path) -> Path:

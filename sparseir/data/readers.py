@@ -1,71 +1,36 @@
-"""Streaming readers of corpora, queries and judgements. A fault is a DataError that names file and line."""
+"""Reading queries. A fault is a DataError that names file and line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from sparseir.data.lines import LineSource, text_of
-from sparseir.data.records import Document, Qrels, Query
+from sparseir.data.records import Query
 from sparseir.errors import DataError
 
-LARGEST_RELEVANCE = (1 << 31) - 1
-_OWN_KEYS = frozenset({"_id", "title", "text"})
-
-
-class CorpusReader(Iterator[Document]):
-    """The documents of a corpus in file order, one at a time.
-
-    Memory grows by one id and one line number a document, which the check for duplicates needs.
-
-    Attributes
-    ----------
-    num_documents, num_empty : documents given so far, and those among them with neither title nor text.
-        Empty documents are legal: they keep their ordinal and match nothing.
-    """
-
-    def __init__(self, source: LineSource) -> None:
-        self.source = source
-        self.num_documents = 0
-        self.num_empty = 0
-        self._rows = self._read()
-
-    def __iter__(self) -> CorpusReader:
-        return self
-
-    def __next__(self) -> Document:
-        return next(self._rows)
-
-    def _read(self) -> Iterator[Document]:
-        lines: dict[str, int] = {}
-        for number, row in self.source.objects():
-            docno = text_of(row, "_id", self.source, number)
-            _refuse_duplicate(lines, docno, self.source, number)
-            document = Document(
-                docno,
-                text_of(row, "text", self.source, number),
-                text_of(row, "title", self.source, number, required=False),
-                {key: value for key, value in row.items() if key not in _OWN_KEYS},
-            )
-            self.num_documents += 1
-            self.num_empty += not document.content.strip()
-            yield document
-        if not self.num_documents:
-            raise DataError("the corpus is empty; expected one document a line", path=self.source.label)
+_IDS = ("_id", "id", "qid", "query_id")
+_TEXTS = ("text", "query")
 
 
 def read_queries(source: LineSource | str | Path) -> list[Query]:
-    """Queries from BEIR JSONL ({"_id", "text"}) or from lines of qid<TAB>text; the first line decides which.
+    """Queries from JSON lines ({"_id", "text"} as BEIR's; id, qid, query_id and query as well) or from lines of
+    qid<TAB>text; the first line decides which. `-` is standard input, and pipes are read.
 
     Raises
     ------
     DataError : malformed lines, duplicate ids, no query at all.
     """
-    source = _as_source(source)
+    source = source if isinstance(source, LineSource) else LineSource(Path(source))
     lines: dict[str, int] = {}
     queries = []
     for number, qid, text in _query_rows(source):
-        _refuse_duplicate(lines, qid, source, number)
+        before = lines.setdefault(qid, number)
+        if before != number:
+            raise DataError(
+                f"duplicate id '{qid}', first seen on line {before}; ids must be unique", path=source.label, line=number
+            )
         queries.append(Query(qid, text))
     if not queries:
         raise DataError("holds no queries", path=source.label)
@@ -73,12 +38,17 @@ def read_queries(source: LineSource | str | Path) -> list[Query]:
 
 
 def _query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
-    first = next(source.lines(), (0, ""))[1]
-    if first.lstrip().startswith("{"):
-        for number, row in source.objects():
-            yield number, text_of(row, "_id", source, number), text_of(row, "text", source, number)
+    lines = source.lines()
+    first = next(lines, None)
+    if first is None:
         return
-    for number, line in source.lines():
+    lines = chain([first], lines)  # read once: a pipe has no second time
+    if first[1].lstrip().startswith("{"):
+        for number, row in source.objects(lines):
+            qid, text = (next((key for key in keys if key in row), keys[0]) for keys in (_IDS, _TEXTS))
+            yield number, text_of(row, qid, source, number, name=True), text_of(row, text, source, number)
+        return
+    for number, line in lines:
         qid, tab, text = line.partition("\t")
         if not tab or not qid:
             raise DataError(
@@ -87,61 +57,3 @@ def _query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
                 line=number,
             )
         yield number, qid, text
-
-
-def read_qrels(source: LineSource | str | Path) -> Qrels:
-    """Judgements: BEIR's three columns under a header (query-id, corpus-id, score), or TREC's four (qid 0 docno rel).
-
-    Raises
-    ------
-    DataError : malformed lines, a score that is no integer, the same pair judged twice and differently.
-    """
-    source = _as_source(source)
-    qrels: Qrels = {}
-    for number, qid, docno, relevance in qrels_rows(source):
-        judged = qrels.setdefault(qid, {})
-        if judged.get(docno, relevance) != relevance:
-            raise DataError(
-                f"query '{qid}' and document '{docno}' were judged {judged[docno]} before and {relevance} here",
-                path=source.label,
-                line=number,
-            )
-        judged[docno] = relevance
-    if not qrels:
-        raise DataError("holds no judgements", path=source.label)
-    return qrels
-
-
-def qrels_rows(source: LineSource) -> Iterator[tuple[int, str, str, int]]:
-    """(line number, qid, docno, relevance) of every judgement."""
-    for position, (number, line) in enumerate(source.lines()):
-        parts = line.split("\t") if "\t" in line else line.split()
-        if position == 0 and parts[0] in ("query-id", "query_id", "qid"):
-            continue
-        if len(parts) not in (3, 4):
-            raise DataError(
-                f"expected query-id<TAB>corpus-id<TAB>score, or TREC's qid 0 docno relevance; found {len(parts)} columns",
-                path=source.label,
-                line=number,
-            )
-        try:
-            relevance = int(parts[-1])
-        except ValueError as error:
-            raise DataError(
-                f"relevance '{parts[-1][:60]}' is not an integer", path=source.label, line=number
-            ) from error
-        if abs(relevance) > LARGEST_RELEVANCE:
-            raise DataError(f"relevance {parts[-1][:60]} is beyond 32 bits", path=source.label, line=number)
-        yield number, parts[0], parts[-2], relevance
-
-
-def _as_source(source: LineSource | str | Path) -> LineSource:
-    return source if isinstance(source, LineSource) else LineSource(Path(source))
-
-
-def _refuse_duplicate(lines: dict[str, int], name: str, source: LineSource, number: int) -> None:
-    before = lines.setdefault(name, number)
-    if before != number:
-        raise DataError(
-            f"duplicate _id '{name}', first seen on line {before}; ids must be unique", path=source.label, line=number
-        )

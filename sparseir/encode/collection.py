@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,10 +20,13 @@ from indexer.interchange.write import Written
 from indexer.progress import Progress, silent
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document, Query
+from sparseir.encode.lengths import CutCount
 from sparseir.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
+
+logger = logging.getLogger(__name__)
 
 _DESCRIPTION = "encoding.json"
 
@@ -58,6 +62,7 @@ def encode_collection(
     *,
     options: CollectionOptions | None = None,
     progress: Progress = silent,
+    note: Callable[[str], None] = logger.warning,
 ) -> Written:
     """Encode a stream of texts into a vector file, rows in the order of the stream.
 
@@ -67,13 +72,14 @@ def encode_collection(
     Parameters
     ----------
     output : .jsonl[.gz], .npz, .csr or .ciff (whole weights only).
+    note : takes one line on texts that were longer than the model reads.
 
     Raises
     ------
     ConfigError
         The output exists, its ending is unknown, or `resume` finds parts of another model or other settings.
     DataError
-        Documents that cannot be read, or differ from those of the run that is resumed.
+        Documents that cannot be read, or differ from those of the run that is resumed; no document at all.
     """
     chosen, path = options or CollectionOptions(), Path(output)
     if format_of(path) is None:
@@ -82,10 +88,23 @@ def encode_collection(
         raise ConfigError(f"{path} exists; give another output, or replace it with overwrite=True (--overwrite)")
     folder = path.with_name(path.name + ".parts")
     _prepare(folder, encoder, chosen)
-    files = list(_make_parts(folder, encoder, documents, chosen, progress))
+    cut = CutCount(encoder, queries=chosen.queries)
+    files = list(_make_parts(folder, encoder, documents, chosen, cut, progress))
+    if not files:
+        shutil.rmtree(folder)
+        index, count = chosen.shard
+        raise DataError(
+            "no text to encode"
+            if count == 1
+            else f"shard {index}/{count} holds no text: shards take turns at parts of {chosen.config.part_size:,} texts, and "
+            f"there are fewer than {index} parts; give fewer shards"
+        )
     vocabulary = Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
     written = write_vectors(path, _rows(files, encoder.num_terms), vocabulary=vocabulary)
     shutil.rmtree(folder)
+    said = cut.note("index windows of them (index build --windows), or raise model.max_document_length")
+    if said is not None:
+        note(said)
     return written
 
 
@@ -129,12 +148,14 @@ def _make_parts(
     encoder: SparseEncoder,
     documents: Iterable[Document | Query],
     options: CollectionOptions,
+    cut: CutCount,
     progress: Progress,
 ) -> Iterator[Path]:
     """The shard's part files in order, each encoded unless it is there."""
     done = 0
     for number, part in _parts(documents, options):
         docnos, texts = _names_and_texts(part)
+        cut.add(texts)
         file = folder / f"part-{number:06d}-{_digest(docnos, texts)}.npz"
         if not file.is_file():
             if any(folder.glob(f"part-{number:06d}-*.npz")):

@@ -21,8 +21,10 @@ from indexer.interchange import Vocabulary
 from indexer.interchange.sources import open_vectors_of
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.passages import Windows, windows_of
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
+from sparseir.encode.lengths import CutCount
 from sparseir.encode.lexical import (
     LexicalStream,
     check_model_given,
@@ -32,11 +34,19 @@ from sparseir.encode.lexical import (
     new_channel,
     stored_channel,
 )
+from sparseir.encode.windows import outdated_passages, passages
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel
 from sparseir.models.query_table import QueryTable, idf_weights
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
+
+
+_ADVICE = {
+    True: "--windows SIZE/STEP, such as 128/64, indexes passages of them",
+    False: "these are passages with long titles; give smaller --windows",
+}
+"""On texts that were cut, by whether they were whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,7 @@ class IndexingOptions:
     mode : "build" an index, "add" to one, or "replace" documents of the same name while adding.
     corpus_idf : weigh the query terms of an inference-free encoder by their idf in these documents, not by the model's
     table.
+    windows : index passages of the texts, so long and so far apart; documents that are added to an index get its own.
     lexical : build the index with a lexical channel of these settings. Documents that are added to an index get its own.
     """
 
@@ -60,6 +71,7 @@ class IndexingOptions:
     overwrite: bool = False
     corpus_idf: bool = False
     lexical: LexicalConfig | None = None
+    windows: Windows | None = None
     dtype: Literal["native", "float32", "bfloat16"] = "native"
     mode: Literal["build", "add", "replace"] = "build"
 
@@ -96,6 +108,9 @@ def index_documents(
     chosen, target = options or IndexingOptions(), Path(path)
     if chosen.mode == "build" and (encoder is None or chosen.lexical is not None):
         chosen = replace(chosen, config=checked_config(chosen.config, learned=encoder is not None))
+    windows = chosen.windows if chosen.mode == "build" else windows_of(open_index(target))
+    if windows is not None:
+        documents = passages(documents, windows, encoder, chosen.lexical)
     stream = _EncodedStream(encoder, documents, chosen, progress)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
@@ -116,9 +131,13 @@ def index_documents(
                 lexical.save(query_side, carried=None if chosen.mode == "build" else target)
 
         entry = encoder_entry(encoder) if encoder is not None else _bm25_entry(chosen)
-        side = None if table is None and lexical is None else query_side
+        side = None if table is None and lexical is None and windows is None else query_side
+        if windows is not None:
+            windows.save(query_side)
         growing = lexical is not None and chosen.mode != "build"
         index = _write(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
+    if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:
+        index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start
     return Indexed(index, stream.seconds, elapsed - stream.seconds, activity)
 
@@ -235,6 +254,7 @@ def _write(
         path,
         batches,
         replace_existing=chosen.mode == "replace",
+        also_replaced=None if windows_of(open_index(path)) is None else outdated_passages,
         grown_query_side=query_side if growing else None,
         encoder=encoder,
         num_threads=chosen.num_threads,
@@ -294,6 +314,7 @@ class _EncodedStream:
         self._rows = 0
         self.idf: IdfCount | None = None
         self._encoder = encoder
+        self.cut = None if encoder is None else CutCount(encoder)
         self._documents = iter(documents)
         self._options = options
         self._progress = progress
@@ -315,6 +336,8 @@ class _EncodedStream:
     def _encode(self, texts: list[str]) -> SparseVectors:
         if self._encoder is None:
             return SparseVectors.empty(len(texts), 1)
+        assert self.cut is not None
+        self.cut.add(texts)
         return self._encoder.encode_documents(
             texts, max_active_dims=self._options.max_active_dims, dtype=self._options.dtype
         )

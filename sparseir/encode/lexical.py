@@ -15,6 +15,7 @@ from indexer import Documents, IndexConfig, open_index
 from indexer.inversion.invert import MAX_IMPACT
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.passages import windows_of
 from sparseir.encode.neighbours import CorpusNeighbours, IndexNeighbours
 from sparseir.encode.stored import content
 from sparseir.errors import ConfigError, SparseIRError
@@ -198,6 +199,8 @@ def check_no_channel(path: Path, what: str) -> None:
     ------
     SparseIRError
     """
+    if windows_of(open_index(path)) is not None:
+        raise SparseIRError(f"index {path.name!r} holds passages, which {what} cannot name; add documents as text")
     if has_channel_at(path):
         raise SparseIRError(
             f"index {path.name!r} has a lexical channel, which {what} cannot fill; add documents as text"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparseir.data.passages import Windows
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
@@ -18,6 +20,7 @@ class EvaluationOptions:
     baselines : systems run on the same queries, of bm25, dense and hybrid.
     corpus_idf : an inference-free model's query weights are counted again on each collection.
     lexical : a BM25 channel of stemmed words is indexed beside the model's terms.
+    windows : passages are indexed, and a document's best one counts; of the bm25 baseline too.
     data_dir : where BEIR names are looked for.
     runs, indexes : folders to keep run files and indexes in.
     dense_model, dense_length : of the dense baseline, and tokens of a text it reads.
@@ -31,6 +34,7 @@ class EvaluationOptions:
     baselines: tuple[str, ...] = ("bm25",)
     corpus_idf: bool = False
     lexical: bool = False
+    windows: Windows | None = None
     data_dir: Path | None = None
     runs: Path | None = None
     indexes: Path | None = None

@@ -50,7 +50,7 @@ def evaluate_encoder(
     SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
     """
     channel = LexicalConfig() if options.lexical else None
-    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel)
+    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows)
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
     learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
     searcher = Searcher.open(index_path, model=learned)

@@ -126,7 +126,7 @@ class WordTokenizer(TextTokenizer):
         """A tokenizer from text to word numbers, with the normalisation of the network's."""
         numbers = {word: i for i, word in enumerate(self.words)}
         whole = Tokenizer(WordLevel(numbers, unk_token=UNKNOWN))
-        below = super().uncut()
+        below = self.word_pieces()
         if below.normalizer is not None:
             whole.normalizer = below.normalizer
         whole.pre_tokenizer = below.pre_tokenizer

@@ -74,6 +74,15 @@ class TextTokenizer:
         rows: list[list[Any]] = encoded["input_ids"]
         return rows
 
+    def count_longer(self, texts: Sequence[str], max_length: int) -> int:
+        """How many of the texts have more than max_length tokens, specials included, so that `rows` cuts them."""
+        # A token stands for a byte or more, so most texts need no second look; 8 for specials and a leading space.
+        long = [text for text in texts if 4 * len(text) + 8 > max_length and len(text.encode()) + 8 > max_length]
+        if not long:
+            return 0
+        encoded = self.tokenizer(long, truncation=True, max_length=max_length, padding=False)
+        return sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
     def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:
         """Rows as one batch, as long as the longest of them, or as `length` where that is more."""
         longest = max((len(r) for r in rows), default=0)
@@ -86,7 +95,11 @@ class TextTokenizer:
         return {"input_ids": input_ids, "attention_mask": mask}
 
     def uncut(self) -> Tokenizer:
-        """A copy of the tokenizer below, with truncation and padding switched off."""
+        """From whole texts to the ids of terms."""
+        return self.word_pieces()
+
+    def word_pieces(self) -> Tokenizer:
+        """A copy of the network's tokenizer, with truncation and padding switched off."""
         copy = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
         copy.no_truncation()
         copy.no_padding()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from indexer import Index
 from indexer.format.stored import Column
 from indexer.index import Segment
+from sparseir.data.passages import rows_of
 from sparseir.errors import DataError
 
 _SHOWN = 200
@@ -90,7 +91,7 @@ def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.int
         names = list(filter) if isinstance(filter, Iterable) else [filter]  # an iterator can be gone through once
         if not all(isinstance(name, str) for name in names):
             raise DataError("filter: expected an expression, an integer array of ordinals, or a list of docnos")
-        ordinals = index.ordinals(names)
+        ordinals = rows_of(index, names)
     where, doc_ids = index.locate(ordinals)
     bitmaps = []
     for number, segment in enumerate(index.segments):

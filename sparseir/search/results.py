@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
+from sparseir.data.passages import document_of, windows_of
 
 
 class Ranking(NamedTuple):
@@ -51,4 +52,5 @@ def named(index: Index, ranking: Ranking) -> tuple[list[list[str]], list[list[fl
 
 
 def _names(index: Index, ordinals: NDArray[np.int64]) -> list[str]:
-    return [name for name in index.docnos(ordinals) if name is not None]
+    names = [name for name in index.docnos(ordinals) if name is not None]
+    return names if windows_of(index) is None else [document_of(name) for name in names]

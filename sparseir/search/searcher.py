@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors, open_index
+from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.calibration import Calibration
 from sparseir.search.cpu import open_native
@@ -19,6 +20,7 @@ from sparseir.search.engines import Allowed, Engine, EngineConfig, open_engine
 from sparseir.search.explain import Explanation, explain_document
 from sparseir.search.filter_views import FilterViews, PreparedFilter
 from sparseir.search.filters import Filter, Filters
+from sparseir.search.passages import grouping
 from sparseir.search.query_encoder import (
     ModelQueryEncoder,
     QueryEncoder,
@@ -44,7 +46,7 @@ class Searcher:
     """
 
     def __init__(self, index: Index, engine: Engine, queries: QuerySide, filters: Filters) -> None:
-        self.index, self.engine, self.queries, self.filters = index, engine, queries, filters
+        self.index, self.engine, self.queries, self.filters = index, grouping(engine, index), queries, filters
 
     @classmethod
     def open(
@@ -191,13 +193,18 @@ class Searcher:
     def explain(self, text: str, docno: str) -> Explanation:
         """The score of one document for a query, term by term; the products add up to it exactly.
 
-        A document that matches nothing has score 0 and no terms.
+        A document that matches nothing has score 0 and no terms. In an index of passages, the best passage of a document is
+        explained, and named; or the passage whose name is given.
 
         Raises
         ------
         DataError : the index holds no such document.
         """
-        return explain_document(self.index, self.engine, self.queries.encoder, text, docno)
+        names = [docno]
+        if windows_of(self.index) is not None:
+            names = passages_of(self.index, [docno])[0] or [docno]
+        found = (explain_document(self.index, self.engine, self.queries.encoder, text, name) for name in names)
+        return max(found, key=lambda explanation: explanation.integer_score)  # the first of equal ones
 
     @property
     def calibrations(self) -> list[Calibration]:

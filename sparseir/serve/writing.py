@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer import Index, SparseVectors, add_documents, delete_documents
+from indexer import Index, SparseVectors, add_documents
 from sparseir.data.records import Document
+from sparseir.encode.windows import delete_texts
 from sparseir.lexical.channel import BM25_KIND, has_channel
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.indexes import ServedIndex
@@ -82,7 +83,7 @@ class Writer:
 
     def delete(self, served: ServedIndex, docnos: Sequence[str]) -> Written:
         """Delete documents by name; those that are not there are named."""
-        report = delete_documents(served.path, list(docnos))
+        report = delete_texts(served.path, list(docnos))
         served.refresh()
         return Written(served.current.generation, report.deleted, tuple(map(str, report.missing)))
 

@@ -22,8 +22,9 @@ class DevSet:
         assert config.dev_dataset is not None
         dataset = open_dataset(config.dev_dataset, config.data_dir)
         documents = {d.docno: d.content for d in dataset.corpus()}
-        self.qrels = dataset.qrels(config.dev_split, docnos=documents)
+        qrels = dataset.qrels(config.dev_split, docnos=documents)
         self.queries = dataset.queries(config.dev_split)
+        self.qrels = {query.qid: qrels[query.qid] for query in self.queries}
         if config.dev_documents is not None:
             judged = {docno for row in self.qrels.values() for docno in row}
             others = [docno for docno in documents if docno not in judged]

@@ -19,9 +19,9 @@ from indexer.interchange import Vocabulary, open_vectors, write_vectors
 from indexer.interchange.sources import open_vectors_of
 from sparseir.config.recipe import load_recipe
 from sparseir.config.recipes import recipe_path
+from sparseir.data import read_qrels, read_queries
 from sparseir.data.dataset import open_dataset
 from sparseir.data.pairs import read_scores, read_text_vectors, read_triples
-from sparseir.data.readers import read_qrels, read_queries
 from sparseir.models.query_table import QueryTable
 from sparseir.search.approximate import ApproximateConfig
 from sparseir.search.calibration import Calibration
@@ -102,12 +102,33 @@ def _collections(folder: Path) -> list[Sample]:
             {"corpus.jsonl.gz": gzip.compress(beir["corpus.jsonl"])},
             lambda f: read_dataset(f / "corpus.jsonl.gz"),
         ),
+        *_corpora(),
         Sample("queries tsv", {"q.tsv": tsv}, lambda f: read_queries(f / "q.tsv")),
         Sample("qrels trec", {"q.txt": trec}, lambda f: read_qrels(f / "q.txt")),
         Sample("scores", {"s.jsonl": scores.read_bytes()}, lambda f: read_scores(f / "s.jsonl")),
         Sample("triples", {"t.jsonl": triples.read_bytes()}, lambda f: list(read_triples(f / "t.jsonl"))),
         Sample("text vectors", {"v.jsonl": vectors.read_bytes()}, lambda f: list(read_text_vectors(f / "v.jsonl"))),
     ]
+
+
+def _corpora() -> list[Sample]:
+    """Other forms of a corpus, one file or folder each."""
+    files = {
+        "csv": {"c.csv": b'id,title,text,year\na,Tea,"hot, ""leaf""",1999\nb,,"falls\noften",2e3\n'},
+        "tsv": {"c.tsv": b"id\ttext\tn\na\tx\t1\nb\ty\t\n"},
+        "msmarco": {"c.tsv": b"0\tone\n1\ttwo\n"},
+        "json array": {"c.json": b'[{"id": "a", "contents": "x"},\n {"id": 2, "contents": "y", "n": [1.5]}]'},
+        "texts": {
+            "a.md": b"intro\n\nTitle\n=====\nbody\n```\n# code\n```\n",
+            "deep/b.html": b'<meta charset="latin-1"><title>T</title><h1>H</h1><p>a &amp; b<script>x</script>',
+            "c.txt": "\u00e9t\u00e9".encode(),
+        },
+    }
+    out = []
+    for name, content in files.items():
+        only = next(iter(content)) if len(content) == 1 else ""
+        out.append(Sample(f"corpus {name}", content, lambda f, only=only: open_dataset(f / only).corpus().check()))
+    return out
 
 
 def some_documents() -> Documents:

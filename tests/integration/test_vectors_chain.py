@@ -237,7 +237,10 @@ def test_a_field_no_document_has_is_said_at_the_build(run, tmp_path, vectors):
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, tmp_path, vectors):
     run("index", "build", tmp_path / "index", "--vectors", vectors)
     search = ("search", tmp_path / "index", "--query-vectors", vectors, "--output")
-    for target, message in ((tmp_path / "none" / "run.trec", "make it first"), (tmp_path, "exists already")):
+    for target, message in (
+        (tmp_path / "index" / "manifest.json" / "run.trec", "can be made"),
+        (tmp_path, "exists already"),
+    ):
         refused = run(*search, target)
         assert refused.code == 1
         assert message in refused.err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparseir.data import Document, open_dataset, read_corpus, read_qrels, read_queries
+from sparseir.data import Document, open_dataset, open_datasets, read_corpus, read_qrels, read_queries
 from sparseir.errors import DataError
 
 LINES = [
@@ -65,13 +65,21 @@ def test_reading_streams(tmp_path: Path) -> None:
         (["", "  "], r"the corpus is empty"),
         ([LINES[0], '{"_id": "b"'], r"corpus\.jsonl:2: not valid JSON"),
         (["[1]"], r"corpus\.jsonl:1: expected a JSON object, found list"),
-        ([{"_id": "a", "title": "t"}], r"corpus\.jsonl:1: missing key 'text' \(found: '_id', 'title'\)"),
-        ([{"id": "a", "text": "t"}], r"corpus\.jsonl:1: missing key '_id' \(found: 'id', 'text'\)"),
+        ([{"_id": "a", "title": "t"}], r"corpus\.jsonl:1: missing key 'text' or 'contents' \(found: '_id', 'title'\)"),
+        (
+            [{"key": "a", "text": "t"}],
+            r"jsonl:1: missing key '_id' or 'id' or 'docid' \(found: 'key', 'text'\); --fields id=KEY",
+        ),
+        (
+            [LINES[0], '{"_id": "b", "text": "", "year": NaN}'],
+            r"jsonl:2: not valid JSON: 'year': NaN is not a JSON number",
+        ),
+        (['{"_id": "b", "text": "", "x": {"y": [-Infinity]}}'], r"jsonl:1: not valid JSON: 'x': -Infinity is not"),
         ([{"_id": "a", "text": 3}], r":1: 'text' must be a string, found int"),
         ([{"_id": None, "text": "t"}], r":1: '_id' is null"),
         ([{"_id": True, "text": "t"}], r":1: '_id' must be a string, found bool"),
         ([{"_id": "", "text": "t"}], r":1: '_id' is empty"),
-        ([LINES[0], LINES[1], LINES[0]], r"corpus\.jsonl:3: duplicate _id 'a', first seen on line 1"),
+        ([LINES[0], LINES[1], LINES[0]], r"corpus\.jsonl:3: duplicate id 'a', first seen on line 1"),
     ],
 )
 def test_corpus_faults_name_the_line(tmp_path: Path, rows: list, message: str) -> None:
@@ -113,7 +121,7 @@ def test_queries_as_jsonl_and_as_tabs(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         (["1 a b"], r"q:1: expected qid<TAB>text"),
-        (["1\ta", "1\tb"], r"q:2: duplicate _id '1', first seen on line 1"),
+        (["1\ta", "1\tb"], r"q:2: duplicate id '1', first seen on line 1"),
         ([], "holds no queries"),
         (['{"_id": "1"}'], r"q:1: missing key 'text'"),
     ],
@@ -127,12 +135,16 @@ def test_qrels_in_both_forms(tmp_path: Path) -> None:
     beir = write_lines(tmp_path / "a.tsv", ["query-id\tcorpus-id\tscore", "1\tx\t2", "1\ty\t0", "1\ty\t0"])
     trec = write_lines(tmp_path / "b.qrels", ["1 0 x 2", "1 0 y 0"])
     assert read_qrels(beir) == read_qrels(trec) == {"1": {"x": 2, "y": 0}}
+    floats = write_lines(tmp_path / "c.qrels", ["1 0 x 2.0", "1 0 y 0.0"])
+    assert read_qrels(floats) == {"1": {"x": 2, "y": 0}}
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         (["1\tx\tyes"], r"q:1: relevance 'yes' is not an integer"),
+        (["1\tx\t1.5"], r"q:1: relevance '1.5' is not an integer"),
+        (["1\tx\tnan"], r"q:1: relevance 'nan' is not an integer"),
         (["1\tx"], r"q:1: expected query-id.*found 2 columns"),
         (["1\tx\t1", "1\tx\t2"], r"q:2: query '1' and document 'x' were judged 1 before and 2 here"),
         (["query-id\tcorpus-id\tscore"], "holds no judgements"),
@@ -160,25 +172,52 @@ def test_folder_and_zip_read_the_same(tmp_path: Path) -> None:
     assert by_name.splits == ("test", "train")
 
 
-def test_qrels_must_fit_the_corpus_and_the_queries(tmp_path: Path) -> None:
+def test_judgements_of_what_is_absent_are_a_note_unless_most_are(tmp_path: Path) -> None:
     folder = beir_folder(tmp_path / "tiny")
-    dataset = open_dataset(folder)
-    with pytest.raises(DataError, match=r"test\.tsv:3: query 'q1' names document '7', which is not in"):
+    (folder / "qrels" / "test.tsv").write_text("q1\ta\t2\nq1\tgone\t1\nq1\t7\t0\nq9\ta\t1\nq2\tc\t1\n")
+    dataset, notes = open_dataset(folder), []
+    qrels = dataset.qrels("test", docnos={"a", "7", "c"}, note=notes.append)
+    assert qrels["q1"] == {"a": 2, "gone": 1, "7": 0}
+    assert [q.qid for q in dataset.queries("test", note=notes.append)] == ["q1", "q2"]
+    assert len(notes) == 2
+    assert "test.tsv: judges document 'gone', which is not in" in notes[0]
+    assert "test.tsv: judges query 'q9', which is not in" in notes[1]
+    dataset.qrels("test", docnos={"a", "7"}, note=notes.append)
+    assert "judges 2 documents, 'gone' first, that are not in" in notes[2]
+    with pytest.raises(DataError, match=r"test\.tsv: 3 of the 4 documents judged here, 'gone' first, are not in"):
         dataset.qrels("test", docnos={"a"})
     with pytest.raises(DataError, match=r"no judgements for split 'dev' \(found: test, train\)"):
         dataset.qrels("dev")
     (folder / "qrels" / "train.tsv").write_text("q9\ta\t1\n")
-    with pytest.raises(DataError, match=r"train\.tsv:1: unknown query 'q9'"):
+    with pytest.raises(DataError, match=r"train\.tsv: 1 of the 1 queries judged here, 'q9' first, are not in"):
         dataset.queries("train")
 
 
+def test_a_collection_of_parts_opens_as_all_of_them(tmp_path: Path) -> None:
+    for part in ("android", "english"):
+        beir_folder(tmp_path / "cqadupstack" / part)
+    with zipfile.ZipFile(tmp_path / "cqadupstack.zip", "w") as archive:
+        for file in sorted((tmp_path / "cqadupstack").rglob("*")):
+            archive.write(file, file.relative_to(tmp_path))
+    for source in (tmp_path / "cqadupstack", tmp_path / "cqadupstack.zip"):
+        parts = open_datasets(source)
+        assert [part.name for part in parts] == ["cqadupstack/android", "cqadupstack/english"]
+        assert {part.group for part in parts} == {"cqadupstack"}
+        assert all([q.qid for q in part.queries("test")] == ["q1"] for part in parts)
+        assert all([d.docno for d in part.corpus()] == ["a", "7", "c"] for part in parts)
+    alone = open_datasets(tmp_path / "cqadupstack" / "android")
+    assert [(part.name, part.group) for part in alone] == [("android", "")]
+
+
 def test_what_is_no_collection_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no corpus"):
+    with pytest.raises(
+        DataError, match=r"holds no corpus \(found: nothing\); expected corpus.jsonl, files of JSON lines"
+    ):
         open_dataset(tmp_path)
     with pytest.raises(DataError, match="did you mean 'scifact'"):
         open_dataset("scifakt", tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match="expected a BEIR folder"):
+    with pytest.raises(DataError, match="is one text; give the folder"):
         open_dataset(tmp_path / "notes.txt")
 
 

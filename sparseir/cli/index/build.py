@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -28,6 +29,8 @@ def build_command(
     vectors: Vectors = None,
     model: Model = None,
     corpus: Corpus = None,
+    form: Format = None,
+    fields: Fields = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,6 +52,13 @@ def build_command(
         bool, typer.Option("--lexical", help="Add a BM25 channel of stemmed words to the model's terms.")
     ] = False,
     bm25: Annotated[bool, typer.Option("--bm25", help="Index the BM25 channel alone: texts, no model.")] = False,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE/STEP",
+            help="Index passages of so many word pieces (words with --bm25), e.g. 128/64; a document's best one counts.",
+        ),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
     ] = None,
@@ -61,24 +71,28 @@ def build_command(
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 
-    source = Source(vectors, model, corpus, data_dir, device)
+    source = Source(vectors, model, corpus, data_dir, device, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)
     if lexical and (bm25 or corpus is None):
         raise typer.BadParameter(
             "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
         )
+    if windows is not None and (corpus is None or vectors is not None):
+        raise typer.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     if idf == "corpus" and corpus is None:
         raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
     from indexer.build import check_target
     from sparseir.cli.index.settings import index_settings
+    from sparseir.data.passages import Windows
     from sparseir.encode.indexing import IndexingOptions
 
     config, channel = index_settings(_settings(settings, metadata, layout), language, wanted=lexical or bm25)
     options = IndexingOptions(
         config=config,
         lexical=channel,
+        windows=None if windows is None else Windows.parse(windows),
         max_active_dims=max_active_dims,
         num_threads=threads,
         memory_budget=parse_bytes(memory_budget) or 0,
@@ -90,7 +104,9 @@ def build_command(
     if json:
         emit_json(summary(built))
     else:
-        sizes = f"{counted(built.num_docs, 'document')}, {counted(built.num_postings, 'posting')}"
+        sizes = (
+            f"{counted(built.num_docs, 'passage' if windows else 'document')}, {counted(built.num_postings, 'posting')}"
+        )
         print(f"{index}: {sizes}, {size(built) / 1e6:.1f} MB")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -27,6 +28,8 @@ def add_command(
     vectors: Vectors = None,
     model: Model = None,
     corpus: Corpus = None,
+    form: Format = None,
+    fields: Fields = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace documents whose name the index has already.")
     ] = False,
@@ -44,7 +47,7 @@ def add_command(
 
     opened = open_index(index)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
-    source = Source(vectors, model, corpus, data_dir, device)
+    source = Source(vectors, model, corpus, data_dir, device, form=form, fields=fields)
     source.check(max_active_dims, bm25=of_words)
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
@@ -62,11 +65,11 @@ def delete_command(
     json: Json = False,
 ) -> None:
     """Delete documents by name; their space comes back with `compact`."""
-    from indexer import delete_documents
     from sparseir.cli.console import counted, emit_json, note
     from sparseir.data.lines import LineSource
+    from sparseir.encode.windows import delete_texts
 
-    report = delete_documents(index, [name for _, name in LineSource(ids).lines()])
+    report = delete_texts(index, [name for _, name in LineSource(ids).lines()])
     if report.missing:
         shown = ", ".join(map(str, report.missing[:5]))
         note(

@@ -41,14 +41,16 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
     from indexer import open_index
     from indexer.inspect import inspect_index
     from sparseir.cli.console import counted, emit_json, print_table, progress_bars
+    from sparseir.data.passages import windows_of
     from sparseir.lexical.channel import ChannelState, has_channel
 
     with progress_bars() as progress:
         report = inspect_index(index, progress=progress)
-    side = open_index(index).query_side
+    opened = open_index(index)
+    side, windows = opened.query_side, windows_of(opened)
     channel = ChannelState.load(side) if side is not None and has_channel(side) else None
     if json:
-        emit_json({**asdict(report), "lexical": None if channel is None else asdict(channel)})
+        emit_json({**asdict(report), "lexical": channel and asdict(channel), "windows": windows and asdict(windows)})
         return
     print(
         f"{index}: {counted(report.documents, 'document')} ({report.deleted:,} deleted), "
@@ -59,6 +61,8 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
     print(f"commit {report.generation}, sparseir {report.sparseir_version}, encoder {origin}")
     if channel is not None:
         print(_channel(channel))
+    if windows is not None:
+        print(f"documents are passages of {windows.size} word pieces, or words with BM25, every {windows.step}")
     sections = [
         [name, f"{size:,}", f"{size / max(1, report.bytes):.1%}"] for name, size in report.section_bytes.items()
     ]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparseir.cli.corpus import CORPUS
+
 if TYPE_CHECKING:
     from indexer import Index
     from sparseir.encode.indexing import IndexingOptions
@@ -16,9 +18,7 @@ if TYPE_CHECKING:
 IndexPath = Annotated[Path, typer.Argument(help="Folder of the index.")]
 Vectors = Annotated[Path | None, typer.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
 Model = Annotated[str | None, typer.Option(help="Encoder of the documents: model folder or hub id.")]
-Corpus = Annotated[
-    str | None, typer.Option(help="Documents to encode: BEIR folder, zip or name, or corpus.jsonl[.gz].")
-]
+Corpus = Annotated[str | None, typer.Option(help=f"Documents to encode: {CORPUS}.")]
 MaxActiveDims = Annotated[int | None, typer.Option(min=1, help="Keep the heaviest terms of each document.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the build.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")]
@@ -35,6 +35,8 @@ class Source:
     corpus: str | None
     data_dir: Path | None
     device: str
+    form: str | None = None
+    fields: str | None = None
 
     def check(self, max_active_dims: int | None, *, bm25: bool) -> None:
         """Refuse what names no source, or two.
@@ -67,15 +69,18 @@ class Source:
         from sparseir.cli.console import note, progress_bars
         from sparseir.encode.indexing import index_documents, index_vectors
 
+        documents = None
+        if self.corpus is not None:
+            from sparseir.cli.corpus import checked_corpus
+
+            metadata = options.config.metadata if options.mode == "build" else ()
+            documents = checked_corpus(self.corpus, self.data_dir, self.form, self.fields, metadata)
         encoder = self._encoder()
         with progress_bars() as progress:
             if self.vectors is not None:
                 built = index_vectors(index, self.vectors, options=options, encoder=encoder, progress=progress)
             else:
-                from sparseir.data import read_corpus
-
-                assert self.corpus is not None
-                documents = read_corpus(self.corpus, self.data_dir)
+                assert documents is not None
                 built = index_documents(index, encoder, documents, options=options, progress=progress).index
         for line in built.notes:
             note(line)

@@ -1,0 +1,116 @@
+"""Rows that are lines: JSON objects, and MS MARCO's columns without a header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from indexer.interchange.input import LARGEST_LINE, json_value
+from sparseir.data.corpus.fields import FieldMap
+from sparseir.data.corpus.places import Place, Row
+from sparseir.data.lines import LineSource
+from sparseir.errors import DataError
+
+_COLUMNS = {2: ("id", "text"), 4: ("id", "url", "title", "text")}
+"""MS MARCO's passages and documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LineFile:
+    source: LineSource
+
+    @property
+    def label(self) -> Path:
+        return self.source.label
+
+    @property
+    def is_stream(self) -> bool:
+        return self.source.is_stream
+
+
+class JsonLines(_LineFile):
+    """One JSON object a line: BEIR, Anserini and the like."""
+
+    def rows(self) -> Iterator[Row]:
+        for number, row in self.source.objects():
+            yield Place(self.label, number), row
+
+
+class JsonFile(_LineFile):
+    """A .json file: objects one a line, or one array of them, or one object over many lines, as Anserini takes them."""
+
+    def rows(self) -> Iterator[Row]:
+        lines = self.source.lines()
+        first = next(lines, None)
+        if first is None:
+            return
+        if _is_object(first[1]):
+            for number, row in self.source.objects(chain([first], lines)):
+                yield Place(self.label, number), row
+            return
+        for number, row in enumerate(self._whole(chain([first], lines)), 1):
+            place = Place(self.label, number, "item")
+            if not isinstance(row, dict):
+                raise place.fault(f"expected a JSON object, found {type(row).__name__}")
+            yield place, row
+
+    def _whole(self, lines: Iterable[tuple[int, str]]) -> list[Any]:
+        parts: list[str] = []
+        size = 0
+        for _, line in lines:
+            parts.append(line)
+            size += len(line)
+            if size > LARGEST_LINE:
+                raise DataError(
+                    f"more than {LARGEST_LINE >> 20} MB as one JSON value; write one object a line (.jsonl)",
+                    path=self.label,
+                )
+        try:
+            value = json_value("\n".join(parts))
+        except ValueError as error:
+            raise DataError(
+                f"not valid JSON: {error}; expected an array of objects, or one object a line", path=self.label
+            ) from error
+        return value if isinstance(value, list) else [value]
+
+
+def _is_object(line: str) -> bool:
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json_value(line), dict)
+    except ValueError:
+        # A line that opens an object and goes on below, or a damaged one of many: only the latter has its end.
+        return line.rstrip().endswith("}")
+
+
+@dataclass(frozen=True, slots=True)
+class TabLines(_LineFile):
+    """Tabs and nothing quoted: MS MARCO's `pid<TAB>text` and `docid<TAB>url<TAB>title<TAB>body`, or columns of a header.
+
+    Parameters
+    ----------
+    fields : keys that make a first line a header.
+    """
+
+    fields: FieldMap
+
+    def rows(self) -> Iterator[Row]:
+        header: list[str] | None = None
+        for at, (number, line) in enumerate(self.source.lines()):
+            place, cells = Place(self.label, number), line.split("\t")
+            if at == 0 and self.fields.names_columns(cells):
+                header = cells
+                continue
+            names = header or _COLUMNS.get(len(cells))
+            if names is None:
+                raise place.fault(
+                    f"expected id<TAB>text, or id<TAB>url<TAB>title<TAB>text, found {len(cells)} "
+                    f"column{'' if len(cells) == 1 else 's'}; a table with other columns needs a header"
+                )
+            if len(cells) != len(names):
+                raise place.fault(f"{len(cells)} cells, and the header names {len(names)} columns")
+            yield place, dict(zip(names, cells, strict=True))

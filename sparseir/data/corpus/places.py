@@ -1,0 +1,54 @@
+"""Where a row of a corpus stands, for errors to name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from sparseir.errors import DataError
+
+
+class Place(NamedTuple):
+    """One row of one file.
+
+    path : the file. number : of the row, from 1; 0 for a file that is one row. unit : what is counted.
+    """
+
+    path: Path
+    number: int
+    unit: str = "line"
+
+    def fault(self, message: str) -> DataError:
+        """An error that names the place."""
+        if self.unit == "line" and self.number:
+            return DataError(message, path=self.path, line=self.number)
+        return DataError(f"{self.unit} {self.number}: {message}" if self.number else message, path=self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path}" + (f", {self.unit} {self.number}" if self.number else "")
+
+
+Row = tuple[Place, dict[str, Any]]
+
+
+class RowFile(Protocol):
+    """A file whose rows are documents.
+
+    label : its name in errors. is_stream : whether it can be read only once.
+    """
+
+    @property
+    def label(self) -> Path: ...
+
+    @property
+    def is_stream(self) -> bool: ...
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, values by key.
+
+        Raises
+        ------
+        DataError : with the place of the fault.
+        """
+        ...
