@@ -23,7 +23,8 @@ class IndexConfig:
 
     Parameters
     ----------
-    doc_scale : weight of one impact step; 0 chooses it from the data: the largest weight / 255, so that nothing clips.
+    doc_scale : weight of one impact step; 0 chooses it from the data: the largest weight / 255, unless that is an
+        outlier (`indexer.inversion.weights.WeightTally.full_weight`).
     order : internal order of documents: "input" keeps it, "clusters" and "bisection" bring similar documents together,
         "auto" takes what pays at the size. Results never depend on it.
     stored_weights : keep the weights themselves for float-faithful search: "none", "f16" or "f32".

@@ -19,10 +19,10 @@ from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
-from indexer.inversion.invert import choose_scale
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
+from indexer.inversion.weights import WeightTally
 from indexer.soundness import check_to_extend
 
 
@@ -55,7 +55,7 @@ def add_documents(
     ----------
     path : the index.
     vectors, docnos, fields : as for `build_index`. Weights are quantised with the index's scale; those above 255 steps
-        are cut and counted.
+        are cut, counted, and said in the notes of the index returned.
     replace_existing : delete live documents of the same docno in the same commit; otherwise such a docno is an error.
     options : see AddOptions; encoder must be the index's own.
 
@@ -78,7 +78,8 @@ def add_documents(
         if grown is not None and manifest.query_side is None:
             raise ConfigError("grown_query_side replaces the query side of an index; this one carries none")
         config = IndexConfig.from_dict(manifest.config)
-        documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config)
+        tally = WeightTally(config.stored_weights)
+        documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config, tally)
         if len(documents) == 0:
             return index
         num_terms = manifest.num_terms
@@ -93,9 +94,9 @@ def add_documents(
             raise DataError(
                 f"docno {name!r} is in the index already{others}; to replace: replace_existing=True (--replace)"
             )
+        stored = tally.finish()
         order, notes = order_documents(documents.vectors, config.order, chosen)
-        largest = float(documents.vectors.weights.max(initial=0))
-        scale = manifest.doc_scale or config.doc_scale or choose_scale(largest)
+        scale = manifest.doc_scale or config.doc_scale or tally.scale
         plan = SegmentPlan(
             scale=scale or 1.0,
             ordinal_base=manifest.next_ordinal,
@@ -118,7 +119,16 @@ def add_documents(
             fields=field_kinds(folder, segments),
         )
         publish(folder, changed)
-    return open_index(folder, notes=notes)
+    chosen_now = manifest.doc_scale is None or config.doc_scale
+    remedy = "" if chosen_now else _REMEDIES[config.stored_weights != "none"]
+    return open_index(folder, notes=(*notes, *stored, *tally.cut_notes(entry, scale, remedy)))
+
+
+_REMEDIES = {
+    True: "'sparseir index compact' gives the index a scale that holds them",
+    False: "only a new index of all documents holds them (of one with stored_weights=f32 compact changes the scale)",
+}
+"""For weights that an index cannot hold, by whether it stores them."""
 
 
 def delete_documents(
