@@ -74,6 +74,7 @@ def build_index(
             query_side=copy_query_side(folder, chosen.query_side, number),
             fields=field_kinds(folder, built.segments),
             config=config.as_dict(),
+            source=chosen.source,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             sparseir_version=__version__,
         )

@@ -126,7 +126,7 @@ class AddOptions(WriteOptions):
     ----------
     grown_query_side : folder of a query side that takes the place of the one in the index, in the same commit: the terms
         of that one with the same ids, and new ones after them, which these documents may hold. It is copied when the last
-        document has been read.
+        document has been read; a folder that is empty then changes nothing.
     """
 
     grown_query_side: str | Path | None = None
@@ -139,10 +139,12 @@ class BuildOptions(WriteOptions):
     Parameters
     ----------
     query_side : folder with the encoder's query side; copied into the index.
+    source : what the vectors were read from, for people; kept where no encoder is known.
     overwrite : replace an index at the path; without it that is an error.
     memory_budget : bytes of working memory beyond the input; 0 sets no limit.
     """
 
     query_side: str | Path | None = None
+    source: str | None = None
     overwrite: bool = False
     memory_budget: int = 0
