@@ -12,8 +12,8 @@ from indexer.interchange import Vocabulary, write_vectors
 from sparseir.data.records import Document
 from sparseir.encode.indexing import IndexingOptions, index_documents
 from sparseir.encode.vectors import index_vectors
-from sparseir.errors import ConfigError
-from tests.integration.conftest import DOCUMENTS, VECTORS, write_jsonl
+from sparseir.errors import ConfigError, DataError
+from tests.integration.conftest import DOCUMENTS, write_jsonl
 from tests.lexical_cases import TableEncoder
 
 LINES = [
@@ -221,7 +221,7 @@ def test_vectors_of_the_index_s_own_model_are_added(tmp_path):
     path = write_jsonl(tmp_path / "v.jsonl", [{"id": "b", "vector": {term: 1.0}}])
     assert index_vectors(tmp_path / "i", path, options=IndexingOptions(mode="add"), encoder=encoder).num_docs == 2
     path = write_jsonl(tmp_path / "w.jsonl", [{"id": "c", "vector": {"unheard of": 1.0}}])
-    with pytest.raises(Exception, match="which is fixed .by a model.*give vectors of the same model"):
+    with pytest.raises(DataError, match=r"which is fixed .by a model.*give vectors of the same model"):
         index_vectors(tmp_path / "i", path, options=IndexingOptions(mode="add"), encoder=encoder)
 
 
