@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from indexer import Documents, IndexConfig, open_index
 from indexer.inversion.invert import MAX_IMPACT
+from indexer.inversion.weights import WeightTally
 from sparseir.config.lexical import LexicalConfig
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
@@ -61,10 +62,10 @@ class LexicalStream:
                 yield _joined(channel, documents, channel.count(_contents(documents)))
             return
         with tempfile.TemporaryFile(dir=self._spool, prefix=".sparseir-") as file:
-            largest = self._fill(file, channel)
+            full_weight = self._fill(file, channel)
             channel.lengths = channel.lengths.fixed()
             if channel.learned_terms:
-                channel.full_weight = MAX_IMPACT * self._doc_scale or largest or 1.0
+                channel.full_weight = MAX_IMPACT * self._doc_scale or full_weight or 1.0
             file.seek(0)
             while (waiting := _next(file)) is not None:
                 yield _joined(channel, *waiting)
@@ -83,13 +84,13 @@ class LexicalStream:
         self.channel.save(folder)
 
     def _fill(self, file: IO[bytes], channel: LexicalChannel) -> float:
-        """Count all documents; the largest learned weight."""
-        largest = 0.0
+        """Count all documents; the full weight of the learned terms, which no outlier moves far."""
+        tally = WeightTally()
         for documents in self._batches:
             words = channel.count(_contents(documents))
-            largest = max(largest, float(documents.vectors.weights.max(initial=0)))
+            tally.add(documents.vectors)
             pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
-        return largest
+        return tally.full_weight
 
 
 def _next(file: IO[bytes]) -> tuple[Documents, WordCounts] | None:

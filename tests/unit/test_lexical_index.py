@@ -241,6 +241,25 @@ def test_pruning_is_refused(tmp_path, setting):
         build(tmp_path / "i", config=IndexConfig(**setting))
 
 
+def test_one_heavy_learned_weight_leaves_words_and_others_their_steps(tmp_path):
+    """The weight of a word's full factor follows the learned weights as the index's scale does."""
+
+    class OneHeavy(TableEncoder):
+        def encode_documents(self, texts, **options):
+            vectors = super().encode_documents(texts, **options)
+            vectors.weights[3] = 1000.0
+            return vectors
+
+    texts = ["cats dogs park weather vaccine dose", "cat runs running"] * 250
+    one = build(tmp_path / "plain", texts, encoder=TableEncoder(), lexical=LexicalConfig())
+    other = build(tmp_path / "heavy", texts, encoder=OneHeavy(), lexical=LexicalConfig())
+    assert other.doc_scale < 2 * one.doc_scale
+    assert other.segments[0].entry.num_clipped == 1
+    weights = [stored_channel(tmp_path / name).full_weight for name in ("plain", "heavy")]
+    assert weights[0] == pytest.approx(8 / 7)
+    assert weights[0] < weights[1] < 2 * weights[0]
+
+
 def test_an_index_without_the_channel_has_no_alpha(tmp_path):
     build(tmp_path / "i", encoder=TableEncoder())
     with pytest.raises(SparseIRError, match="index 'i' has no lexical channel for alpha to weigh; build it with"):
