@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.progress import Progress, silent
 from sparseir.data.records import Document
@@ -34,11 +35,26 @@ class CorpusFields:
         *,
         name: str,
         folder: Path,
-        stored: Any,
+        stored: Callable[[Document], dict[str, Any]],
         progress: Progress = silent,
     ) -> None:
         self.name = name
         self._file = TemporaryFile(dir=folder, prefix=".sparseir-")  # noqa: SIM115 - closed by close
+        try:
+            hashes, offsets = self._spool(documents, stored, progress)
+        except BaseException:
+            self.close()
+            raise
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._offsets = hashes[order], offsets[order]
+        self._taken = np.zeros(len(order), bool)
+        self._asked, self._missing = 0, 0
+        self._first_missing: list[str] = []
+
+    def _spool(
+        self, documents: Iterable[Document], stored: Callable[[Document], dict[str, Any]], progress: Progress
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write all documents; (hash of each name, where its line begins)."""
         hashes, offsets, at = array("q"), array("q"), 0
         for number, document in enumerate(documents, 1):
             line = json.dumps([document.docno, stored(document)]).encode() + b"\n"
@@ -48,12 +64,7 @@ class CorpusFields:
             at += len(line)
             if number % 1000 == 0:
                 progress("reading texts", number, None)
-        order = np.argsort(np.frombuffer(hashes, np.int64), kind="stable") if hashes else np.zeros(0, np.int64)
-        self._hashes = np.frombuffer(hashes, np.int64)[order] if hashes else np.zeros(0, np.int64)
-        self._offsets = np.frombuffer(offsets, np.int64)[order] if hashes else np.zeros(0, np.int64)
-        self._taken = np.zeros(len(order), bool)
-        self._asked, self._missing = 0, 0
-        self._first_missing: list[str] = []
+        return np.array(hashes, np.int64), np.array(offsets, np.int64)
 
     def close(self) -> None:
         """Remove the temporary file."""

@@ -67,7 +67,8 @@ def index_vectors(
         tempfile.TemporaryDirectory(prefix="sparseir-query-") as side,
         closing(joined) if joined is not None else nullcontext(),
     ):
-        query_side, notes = Path(side), []
+        query_side = Path(side)
+        notes: list[str] = []
 
         def batches() -> Iterator[Documents]:
             # Opened again: the writer holds its lock now, so the terms of the index are those that this commit replaces.

@@ -106,6 +106,16 @@ def test_a_corpus_of_other_documents_is_refused(run, tmp_path, vectors):
     assert "these vectors have no names" in unnamed.err
 
 
+def test_a_broken_corpus_is_named_and_leaves_nothing(run, tmp_path, vectors):
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", DOCUMENTS)
+    corpus.write_text(corpus.read_text() + "{broken\n")
+    built = run("index", "build", tmp_path / "index", "--vectors", vectors, "--corpus", corpus)
+    assert built.code == 1
+    assert "corpus.jsonl:5" in built.err
+    assert not list(tmp_path.glob(".sparseir-*"))
+    assert not (tmp_path / "index").exists()
+
+
 @pytest.mark.parametrize("arguments", [["--lexical"], ["--bm25"], ["--idf", "corpus"], ["--max-active-dims", "3"]])
 def test_what_needs_texts_to_encode_does_not_go_with_vectors(run, tmp_path, vectors, arguments):
     corpus = write_jsonl(tmp_path / "corpus.jsonl", DOCUMENTS)
