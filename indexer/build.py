@@ -14,10 +14,10 @@ from indexer.format import files
 from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
 from indexer.index import Index, open_index
-from indexer.inversion.invert import choose_scale
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import Built, SegmentPlan, write_documents
+from indexer.inversion.weights import WeightTally
 from indexer.merge.runs import StreamPlan, build_streamed
 from indexer.version import __version__
 
@@ -75,6 +75,7 @@ def build_index(
             query_side=copy_query_side(folder, chosen.query_side, number),
             fields=field_kinds(folder, built.segments),
             config=config.as_dict(),
+            source=chosen.source,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             sparseir_version=__version__,
         )
@@ -97,15 +98,17 @@ def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built
     config, memory = plan.config, plan.options.memory_budget
     if memory and not whole:
         return build_streamed(batches, plan)
-    documents = pruned(Documents.concatenate(list(batches)), config)
+    documents, tally = Documents.concatenate(list(batches)), WeightTally(config.stored_weights)
     if memory and documents.vectors.nnz * BYTES_INVERTED > memory:
         return build_streamed([documents], plan)
-    scale = config.doc_scale or choose_scale(float(documents.vectors.weights.max(initial=0)))
+    documents = pruned(documents, config, tally)
+    stored, scale = tally.finish(), config.doc_scale or tally.scale
     if not len(documents):
         return Built((), 0, documents.vectors.num_terms, scale, ())
     order, notes = order_documents(documents.vectors, config.order, plan.options)
     segment_plan = SegmentPlan(scale=scale or 1.0, ordinal_base=0, order=order, config=config, options=plan.options)
     entry = write_documents(plan.folder / f"{plan.number:06d}.seg", documents, segment_plan)
+    notes += (*stored, *tally.cut_notes(entry, scale))
     return Built((entry,), len(documents), documents.vectors.num_terms, scale, notes)
 
 

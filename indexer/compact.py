@@ -14,7 +14,7 @@ from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
 from indexer.index import Index, open_index
-from indexer.inversion.invert import TABLE_TERMS
+from indexer.inversion.invert import MAX_IMPACT, TABLE_TERMS
 from indexer.inversion.reorder import (
     BUDGET_WIDTH,
     ForwardRows,
@@ -23,15 +23,18 @@ from indexer.inversion.reorder import (
     order_rows,
     wanted_order,
 )
+from indexer.inversion.weights import WeightTally
 from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.native.builder import DROPPED
 from indexer.progress import Progress, silent
-from indexer.soundness import check_to_copy
+from indexer.soundness import check_sections, check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
 _NARROWEST = 8
 _CHUNK_TERMS = 256
+_SAME_SCALE = 0.01
+"""Scales so near each other are one: weights of 16 bits are not quite those that the scale was chosen from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,19 @@ class CompactReport:
     ----------
     segments_before, bytes_before, bytes_after : of all segment files.
     documents_dropped : deleted documents whose space came back.
+    doc_scale : of the impacts from now on. rescaled : whether it was another before.
+    clipped : impacts that stay cut to 255.
+    notes : sentences for a person.
     """
 
     segments_before: int
     bytes_before: int
     bytes_after: int
     documents_dropped: int
+    doc_scale: float
+    rescaled: bool
+    clipped: int
+    notes: tuple[str, ...] = ()
 
 
 def compact_index(
@@ -61,7 +71,11 @@ def compact_index(
     """Merge all segments into one and drop deleted documents, as one commit. Ordinals and names stay; documents are
     clustered again where the index's config orders them.
 
-    Nothing is done where one segment of the wanted layout, without deletions, is all there is.
+    Where weights are stored and doc_scale was left to the build, the scale is chosen again from the weights of all live
+    documents. Impacts are made anew from the weights if those of documents added later were cut to the old scale, or if
+    it uses less than half of the 255 steps; otherwise impacts, and with them scores, stay as they are.
+
+    Nothing is done where one segment of the wanted layout and scale, without deletions, is all there is.
 
     Parameters
     ----------
@@ -85,10 +99,15 @@ def compact_index(
         config = config if layout is None else replace(config, layout=layout)
         rules = LAYOUT_RULES[config.layout]
         kept = config.as_dict() == index.manifest.config and all(s.header.rules == rules for s in index.segments)
-        if len(index.segments) < 2 and not dropped and kept:
-            return CompactReport(len(index.segments), before, before, 0)
+        scale = _chosen_scale(index, config)
+        rescaled = scale is not None
+        clipped = sum(s.entry.num_clipped for s in index.segments)
+        if len(index.segments) < 2 and not dropped and kept and not rescaled:
+            notes = _notes(config, clipped)
+            return CompactReport(len(index.segments), before, before, 0, index.doc_scale, False, clipped, notes)
         shape = MergeShape(
             num_docs=index.num_docs,
+            scale=scale or 0.0,
             stored_weights=config.stored_weights,
             options=options,
             memory=memory_budget or _DEFAULT_MEMORY,
@@ -97,22 +116,60 @@ def compact_index(
         segments: tuple[SegmentEntry, ...] = ()
         check_to_copy(index)
         if index.num_docs:
-            clipped = sum(s.entry.num_clipped for s in index.segments)
             sources = _renumbered(index)
             _reorder(sources, config, shape, index.num_terms)
-            segments = (replace(write_merged(folder, sources, shape), num_clipped=clipped),)
+            entry = write_merged(folder, sources, shape)
+            segments = (entry if rescaled else replace(entry, num_clipped=clipped),)
         publish(
             folder,
             replace(
                 index.manifest,
                 generation=index.generation + 1,
                 segments=segments,
+                doc_scale=scale or index.manifest.doc_scale,
                 config=config.as_dict(),
                 fields=field_kinds(folder, segments),
             ),
         )
     after = sum(s.bytes for s in segments)
-    return CompactReport(len(index.segments), before, after, dropped)
+    cut = sum(s.num_clipped for s in segments)
+    notes = _notes(config, cut, scale)
+    return CompactReport(len(index.segments), before, after, dropped, scale or index.doc_scale, rescaled, cut, notes)
+
+
+def _notes(config: IndexConfig, clipped: int, scale: float | None = None) -> tuple[str, ...]:
+    """What a person should know of the scale."""
+    if scale is not None:
+        return (f"impacts were made anew from the stored weights; 255 now stands for {MAX_IMPACT * scale:.6g}",)
+    if clipped and config.doc_scale:
+        return (f"{clipped:,} impacts stay cut to 255: the index was built with doc_scale={config.doc_scale:g}",)
+    if clipped and config.stored_weights == "none":
+        return (
+            f"{clipped:,} impacts stay cut to 255: their weights are not stored (--set stored_weights=f32), so only a new "
+            "index of all documents can have a larger scale",
+        )
+    return ()
+
+
+def _chosen_scale(index: Index, config: IndexConfig) -> float | None:
+    """The doc_scale that the stored weights of all live documents ask for; None where the present one is to stay."""
+    present = index.manifest.doc_scale
+    if config.stored_weights == "none" or config.doc_scale or present is None:
+        return None
+    tally = WeightTally()
+    for segment in index.segments:
+        check_sections(segment, ("FWGT",))
+        if not segment.num_deleted:
+            tally.add_weights(segment.section("FWGT"))
+            continue
+        num_terms, live = segment.header.num_terms, segment.live
+        for begin in range(0, num_terms, _CHUNK_TERMS):
+            lists = read_lists(segment, begin, min(begin + _CHUNK_TERMS, num_terms))
+            if lists.weights is not None:  # a segment that lacks them is refused when it is merged
+                weights = lists.weights[int(lists.start[0]) : int(lists.start[-1])]
+                tally.add_weights(weights[live[lists.doc_ids()]])
+    wanted = tally.scale or present
+    return wanted if wanted > present * (1 + _SAME_SCALE) or wanted < present / 2 else None
 
 
 def _renumbered(index: Index) -> list[MergeSource]:

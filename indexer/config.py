@@ -23,7 +23,8 @@ class IndexConfig:
 
     Parameters
     ----------
-    doc_scale : weight of one impact step; 0 chooses it from the data: the largest weight / 255, so that nothing clips.
+    doc_scale : weight of one impact step; 0 chooses it from the data: the largest weight / 255, unless that is an
+        outlier (`indexer.inversion.weights.WeightTally.full_weight`).
     order : internal order of documents: "input" keeps it, "clusters" and "bisection" bring similar documents together,
         "auto" takes what pays at the size. Results never depend on it.
     stored_weights : keep the weights themselves for float-faithful search: "none", "f16" or "f32".
@@ -125,7 +126,7 @@ class AddOptions(WriteOptions):
     ----------
     grown_query_side : folder of a query side that takes the place of the one in the index, in the same commit: the terms
         of that one with the same ids, and new ones after them, which these documents may hold. It is copied when the last
-        document has been read.
+        document has been read; a folder that is empty then changes nothing.
     also_replaced : with replace_existing, called with the index as it is under the lock and the names of the new
         documents; what it gives are names of further documents that go.
     """
@@ -141,10 +142,12 @@ class BuildOptions(WriteOptions):
     Parameters
     ----------
     query_side : folder with the encoder's query side; copied into the index.
+    source : what the vectors were read from, for people; kept where no encoder is known.
     overwrite : replace an index at the path; without it that is an error.
     memory_budget : bytes of working memory beyond the input; 0 sets no limit.
     """
 
     query_side: str | Path | None = None
+    source: str | None = None
     overwrite: bool = False
     memory_budget: int = 0

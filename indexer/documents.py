@@ -45,23 +45,23 @@ class Documents:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Documents]) -> Documents:
-        """All documents of some batches.
+        """All documents of some batches. Of a batch without fields each document has none, beside batches with fields.
 
         Raises
         ------
-        DataError : names (or fields) in some batches and none in others.
+        DataError : names in some batches and none in others.
         """
         if len(parts) == 1:
             return parts[0]
         if not parts:
             return cls(SparseVectors.empty(0, 1))
-        named, stored = {p.docnos is not None for p in parts}, {p.fields is not None for p in parts}
-        if len(named) > 1 or len(stored) > 1:
-            raise DataError("some batches have docnos (or fields) and some have none; give all or none")
+        named, stored = {p.docnos is not None for p in parts}, any(p.fields is not None for p in parts)
+        if len(named) > 1:
+            raise DataError("some batches have docnos and some have none; give all or none")
         return cls(
             SparseVectors.concatenate([p.vectors for p in parts]),
             [name for p in parts for name in p.docnos or ()] if True in named else None,
-            [row for p in parts for row in p.fields or ()] if True in stored else None,
+            [row for p in parts for row in p.fields or [{}] * len(p)] if stored else None,
         )
 
 

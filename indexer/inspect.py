@@ -51,7 +51,7 @@ class InspectReport:
     bytes : of all segment files.
     bits_per_posting : 8 · bytes / postings.
     section_bytes : bytes of each section, over all segments.
-    encoder, query_side, fields, config : what travels with it.
+    encoder, source, query_side, fields, config : what made its vectors, or what they were read from; what travels with it.
     segments : one report each.
     terms_per_document, postings_per_term : (lower bound, count): how many have at least that many and fewer than the next.
     impacts : (lower bound, count), sixteen equal steps of 1..255.
@@ -71,6 +71,7 @@ class InspectReport:
     bits_per_posting: float
     section_bytes: dict[str, int]
     encoder: EncoderEntry | None
+    source: str | None
     query_side: str | None
     fields: dict[str, str]
     config: dict[str, Any]
@@ -113,6 +114,7 @@ def inspect_index(path: str | Path, *, progress: Progress = silent) -> InspectRe
         bits_per_posting=8 * size / index.num_postings if index.num_postings else 0.0,
         section_bytes=sections,
         encoder=manifest.encoder,
+        source=manifest.source,
         query_side=manifest.query_side,
         fields=dict(manifest.fields),
         config=dict(manifest.config),

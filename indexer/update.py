@@ -19,10 +19,11 @@ from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.index import Index, Segment, open_index
-from indexer.inversion.invert import choose_scale
+from indexer.interchange.vocabulary_files import FILES as VOCABULARY_FILES
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
+from indexer.inversion.weights import WeightTally
 from indexer.soundness import check_to_extend
 
 
@@ -55,15 +56,17 @@ def add_documents(
     ----------
     path : the index.
     vectors, docnos, fields : as for `build_index`. Weights are quantised with the index's scale; those above 255 steps
-        are cut and counted.
+        are cut, counted, and said in the notes of the index returned.
     replace_existing : delete live documents of the same docno in the same commit; otherwise such a docno is an error.
     options : see AddOptions; encoder must be the index's own.
 
     Raises
     ------
     TypeError : an option that AddOptions does not have.
-    DataError : input that cannot be indexed, a term outside the vocabulary, a docno that exists.
-    ConfigError : vectors of another encoder; a grown query side for an index that has none.
+    DataError : input that cannot be indexed, a docno that exists, a term outside the vocabulary of an index whose terms a
+        model or a list of strings fixed; any other vocabulary grows.
+    ConfigError : vectors of another encoder, or of one where the index does not know its own; a grown query side for an
+        index that has none.
     IndexFormatError : damage in the names or ordinals that are looked up.
     LockedError : another writer holds the index.
     """
@@ -77,15 +80,20 @@ def add_documents(
         grown = chosen.grown_query_side
         if grown is not None and manifest.query_side is None:
             raise ConfigError("grown_query_side replaces the query side of an index; this one carries none")
+        fixed = grown is None and _terms_are_fixed(index)
         config = IndexConfig.from_dict(manifest.config)
-        documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config)
+        tally = WeightTally(config.stored_weights)
+        documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config, tally)
         if len(documents) == 0:
             return index
         num_terms = manifest.num_terms
-        if grown is None:
+        if fixed:
             _check_terms(documents, num_terms)
+        elif grown is None:
+            num_terms = max(num_terms, int(documents.vectors.term_ids.max(initial=0)) + 1)
         else:
             num_terms = max(num_terms, documents.vectors.num_terms)
+            grown = grown if any(Path(grown).iterdir()) else None
         taken = _taken(index, documents)
         if replace_existing and chosen.also_replaced is not None and documents.docnos is not None:
             further = index.ordinals(chosen.also_replaced(index, documents.docnos))
@@ -96,9 +104,9 @@ def add_documents(
             raise DataError(
                 f"docno {name!r} is in the index already{others}; to replace: replace_existing=True (--replace)"
             )
+        stored = tally.finish()
         order, notes = order_documents(documents.vectors, config.order, chosen)
-        largest = float(documents.vectors.weights.max(initial=0))
-        scale = manifest.doc_scale or config.doc_scale or choose_scale(largest)
+        scale = manifest.doc_scale or config.doc_scale or tally.scale
         plan = SegmentPlan(
             scale=scale or 1.0,
             ordinal_base=manifest.next_ordinal,
@@ -121,7 +129,16 @@ def add_documents(
             fields=field_kinds(folder, segments),
         )
         publish(folder, changed)
-    return open_index(folder, notes=notes)
+    chosen_now = manifest.doc_scale is None or config.doc_scale
+    remedy = "" if chosen_now else _REMEDIES[config.stored_weights != "none"]
+    return open_index(folder, notes=(*notes, *stored, *tally.cut_notes(entry, scale, remedy)))
+
+
+_REMEDIES = {
+    True: "'sparseir index compact' gives the index a scale that holds them",
+    False: "only a new index of all documents holds them (of one with stored_weights=f32 compact changes the scale)",
+}
+"""For weights that an index cannot hold, by whether it stores them."""
 
 
 def delete_documents(
@@ -159,6 +176,11 @@ def delete_documents(
 
 def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> None:
     given = encoder.fingerprint if isinstance(encoder, EncoderEntry) else encoder
+    if given is not None and manifest.encoder is None and manifest.next_ordinal:
+        raise ConfigError(
+            "the index does not know the encoder of its vectors, so it cannot take those of a named one, whose terms may "
+            "have other numbers; add vectors of the same source without a model, or build a new index with the model"
+        )
     if given is not None and manifest.encoder is not None and given != manifest.encoder.fingerprint:
         raise ConfigError(
             f"the index was made with encoder {manifest.encoder.name or manifest.encoder.fingerprint[:12]}, these vectors "
@@ -166,12 +188,21 @@ def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> No
         )
 
 
+def _terms_are_fixed(index: Index) -> bool:
+    """Whether term ids mean what a model, or a list of strings, says; else they are numbers, and larger ones may come."""
+    side = index.query_files
+    return index.encoder is not None or (side is not None and any(name in side for name in VOCABULARY_FILES))
+
+
 def _check_terms(documents: Documents, num_terms: int) -> None:
     terms = documents.vectors.term_ids
     if len(terms) and int(terms.max()) >= num_terms:
         at = int(np.argmax(terms >= num_terms))
         row = int(np.searchsorted(documents.vectors.indptr, at, side="right")) - 1
-        raise DataError(f"row {row} holds term id {int(terms[at])}; the index has a vocabulary of {num_terms} terms")
+        raise DataError(
+            f"row {row} holds term id {int(terms[at])}; the index has a vocabulary of {num_terms} terms, which is fixed by "
+            "a model or by its list of strings: give vectors of the same model, or such as name their terms"
+        )
 
 
 def _taken(index: Index, documents: Documents) -> NDArray[np.int64]:

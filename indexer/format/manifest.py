@@ -72,9 +72,11 @@ class Manifest:
     config: dict[str, Any] = field(default_factory=dict)
     created: str = ""
     sparseir_version: str = ""
+    source: str | None = None
 
     def to_bytes(self) -> bytes:
-        body = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(self)}
+        values = {name: value for name, value in asdict(self).items() if name != "source" or value is not None}
+        body = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **values}
         return json.dumps({**body, "crc32": _crc(body)}, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
@@ -181,6 +183,8 @@ def _parse(body: dict[str, Any]) -> Manifest:
         raise ValueError(f"num_terms {manifest.num_terms} or doc_scale {scale!r} out of range")
     if manifest.query_side is not None:
         _check_plain(manifest.query_side)
+    if not isinstance(manifest.source, str | None):
+        raise TypeError(f"source is {manifest.source!r}, expected a string")
     kinds = manifest.fields
     if not isinstance(kinds, dict) or not isinstance(manifest.config, dict):
         raise TypeError("fields and config must be objects")

@@ -1,7 +1,8 @@
-"""Anserini's JSON vectors: {"id": …, "contents": …, "vector": {term: weight, …}}."""
+"""Anserini's JSON vectors: {"id": …, "contents": …, "vector": {term: weight, …}}, and what else stands in their lines."""
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from indexer.vectors import SparseVectors
 
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 ID_KEYS = ("id", "_id", "docid", "qid")
+VECTOR_KEY = "vector"
+TEXT_KEYS = ("title", "text")
 
 _NUMBERS = frozenset((int, float))
 
@@ -63,7 +66,7 @@ class JsonlSource(VectorSource):
                 duplicates.add(pending.docnos)
                 yield pending.finish()
                 pending = _Pending(self._vocabulary)
-            pending.add(_docno(record, place), vector, place)
+            pending.add(_docno(record, place), vector, place, _fields(record, place))
         if pending:
             duplicates.add(pending.docnos)
             yield pending.finish()
@@ -78,13 +81,15 @@ class JsonlSource(VectorSource):
             yield _docno(record, place), place
 
 
+def _id_key(record: dict[str, Any]) -> str | None:
+    return next((key for key in ID_KEYS if key in record), None)
+
+
 def _docno(record: dict[str, Any], place: Place) -> str:
-    for key in ID_KEYS:
-        if key in record:
-            value = record[key]
-            break
-    else:
+    key = _id_key(record)
+    if key is None:
         raise DataError(f"missing key 'id' (found: {_keys(record)})", path=place[0], line=place[1])
+    value = record[key]
     if type(value) is int:
         return str(value)
     if not isinstance(value, str) or not value:
@@ -93,16 +98,28 @@ def _docno(record: dict[str, Any], place: Place) -> str:
 
 
 def _vector(record: dict[str, Any], place: Place) -> dict[str, Any]:
-    vector = record.get("vector")
+    vector = record.get(VECTOR_KEY)
     if isinstance(vector, dict):
         return vector
-    if "vector" not in record:
+    if VECTOR_KEY not in record:
         fault = f"missing key 'vector' (found: {_keys(record)})"
     elif isinstance(vector, list):
         fault = "'vector' is a list: a dense vector; expected an object of terms and weights"
     else:
         fault = f"'vector' is {type(vector).__name__}; expected an object of terms and weights"
     raise DataError(fault, path=place[0], line=place[1])
+
+
+def _fields(record: dict[str, Any], place: Place) -> dict[str, Any]:
+    """Every other key, to be stored with the document; Anserini's contents are its text."""
+    left_out = (_id_key(record), VECTOR_KEY, "contents")
+    fields = {key: value for key, value in record.items() if key not in left_out and value is not None}
+    if record.get("contents"):
+        fields.setdefault("text", record["contents"])
+    for key in TEXT_KEYS:
+        if not isinstance(fields.get(key, ""), str):
+            raise DataError(f"{key!r} is {fields[key]!r:.80}; expected a string", path=place[0], line=place[1])
+    return fields
 
 
 def _keys(record: dict[str, Any]) -> str:
@@ -114,6 +131,7 @@ class _Pending:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.docnos: list[str] = []
+        self._fields: list[dict[str, Any]] = []
         self._vocabulary = vocabulary
         self._places: list[Place] = []
         self._lengths = array("q")
@@ -126,7 +144,7 @@ class _Pending:
     def full_with(self, terms: int, limits: BatchLimits) -> bool:
         return len(self.docnos) >= limits.rows or len(self._ids) + terms > limits.postings
 
-    def add(self, docno: str, vector: dict[str, Any], place: Place) -> None:
+    def add(self, docno: str, vector: dict[str, Any], place: Place, fields: dict[str, Any]) -> None:
         if vector:
             if not _NUMBERS.issuperset(map(type, vector.values())):
                 term, weight = next((t, w) for t, w in vector.items() if type(w) not in _NUMBERS)
@@ -143,6 +161,7 @@ class _Pending:
         self._lengths.append(len(vector))
         self._places.append(place)
         self.docnos.append(docno)
+        self._fields.append(fields)
 
     def finish(self) -> Documents:
         indptr = np.zeros(len(self.docnos) + 1, np.int64)
@@ -156,7 +175,7 @@ class _Pending:
             indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]
             ids, weights = ids[keep], weights[keep]
         vectors = SparseVectors.from_arrays(indptr, ids, weights, self._vocabulary.num_terms)
-        return Documents(vectors, self.docnos)
+        return Documents(vectors, self.docnos, self._fields if any(self._fields) else None)
 
     def _check(self, indptr: NDArray[np.int64], ids: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
         bad = ~(np.isfinite(weights) & (weights >= 0))
@@ -169,6 +188,9 @@ class _Pending:
                 path=file,
                 line=line,
             )
+        for fields, (file, line) in zip(self._fields, self._places, strict=True):
+            if fields:
+                _refuse_half_characters(fields, file, line)
         try:
             "".join(self.docnos).encode()
         except UnicodeEncodeError:
@@ -176,3 +198,14 @@ class _Pending:
                 if any("\ud800" <= char <= "\udfff" for char in name):
                     raise DataError(f"docno {name!r} is not valid Unicode", path=file, line=line) from None
             # Joining two names may form a pair of surrogate halves; each half alone would have been caught above.
+
+
+def _refuse_half_characters(fields: dict[str, Any], file: Path, line: int) -> None:
+    """Halves of characters, which JSON can escape and UTF-8 cannot hold."""
+    flat = all(type(value) is str or type(value) in _NUMBERS for value in fields.values())
+    try:
+        for key, value in fields.items():
+            text = value if type(value) is str else "" if flat else json.dumps(value, ensure_ascii=False)
+            (key + text).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{key!r} holds half a character, which no text has", path=file, line=line) from None

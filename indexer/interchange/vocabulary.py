@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,15 +9,11 @@ from typing import TYPE_CHECKING
 
 from indexer.errors import DataError
 from indexer.format.query_side import QueryFiles
-from indexer.interchange.input import json_value
+from indexer.interchange.vocabulary_files import FILES, TERMS_FILE, load_terms, parsed_terms
 from indexer.vectors import MAX_TERM_ID
 
 if TYPE_CHECKING:
     from indexer.interchange.output import TextSink
-
-TERMS_FILE = "terms.jsonl"
-FILES = (TERMS_FILE, "tokenizer.json", "vocab.txt", "vocab.json")
-"""Names a folder's vocabulary may have, the first found counts."""
 
 _CACHED_INTEGERS = 1 << 20
 
@@ -45,18 +39,21 @@ class Vocabulary:
     """Term string → term id, by one of three rules that the caller chooses.
 
     `Vocabulary.growing()`
-        a term takes the next id when it is first seen, so ids follow the order of the data: first term 0.
+        a term takes the next id when it is first seen, so ids follow the order of the data: first term 0, or the first
+        after those of a list that is given.
     `Vocabulary.fixed(terms)`
         term i of the list has id i; any other term is refused, or ignored where that was asked for (queries may hold
         terms no document has).
     `Vocabulary.integers(num_terms)`
-        a term is the decimal number of its id ("2023": no sign, no leading zero); anything else is refused.
+        a term is the decimal number of its id ("2023": no sign, no leading zero); anything else is refused. Where it
+        grows, num_terms follows the largest id seen.
 
     `Vocabulary.load(path)` reads a fixed one from a file or a model folder.
     """
 
     def __init__(self, terms: Iterable[str] | None, *, grows: bool, limit: int, ignore_unknown: bool = False) -> None:
-        self._table = _Table(self._grow if grows else self._refuse if terms is not None else self._integer)
+        self._table = _Table(self._integer if terms is None else self._grow if grows else self._refuse)
+        self._smallest_size = 1
         self._terms: list[str] | None = None if terms is None else list(terms)
         self._limit = limit
         self._ignore_unknown = ignore_unknown
@@ -68,9 +65,9 @@ class Vocabulary:
             raise DataError(f"{len(self._table)} terms in a vocabulary of size {limit}")
 
     @classmethod
-    def growing(cls, *, num_terms: int = MAX_TERM_ID + 1) -> Vocabulary:
-        """Ids in the order of first sight; more than num_terms different terms are refused."""
-        return cls((), grows=True, limit=num_terms)
+    def growing(cls, terms: Iterable[str] = (), *, num_terms: int = MAX_TERM_ID + 1) -> Vocabulary:
+        """Ids in the order of first sight, after the given terms; more than num_terms different ones are refused."""
+        return cls(terms, grows=True, limit=num_terms)
 
     @classmethod
     def fixed(cls, terms: Iterable[str], *, num_terms: int | None = None, ignore_unknown: bool = False) -> Vocabulary:
@@ -79,9 +76,13 @@ class Vocabulary:
         return cls(listed, grows=False, limit=num_terms or max(1, len(listed)), ignore_unknown=ignore_unknown)
 
     @classmethod
-    def integers(cls, num_terms: int = MAX_TERM_ID + 1, *, ignore_unknown: bool = False) -> Vocabulary:
-        """Terms are their ids in decimal digits."""
-        return cls(None, grows=False, limit=num_terms, ignore_unknown=ignore_unknown)
+    def integers(
+        cls, num_terms: int = MAX_TERM_ID + 1, *, grows: bool = False, ignore_unknown: bool = False
+    ) -> Vocabulary:
+        """Terms are their ids in decimal digits, below num_terms, or beyond where it grows."""
+        made = cls(None, grows=grows, limit=MAX_TERM_ID + 1 if grows else num_terms, ignore_unknown=ignore_unknown)
+        made._smallest_size = num_terms
+        return made
 
     @classmethod
     def load(cls, path: str | Path, *, num_terms: int | None = None, ignore_unknown: bool = False) -> Vocabulary:
@@ -92,7 +93,7 @@ class Vocabulary:
         ------
         DataError : no such file, or not a vocabulary.
         """
-        return cls._named(_load_terms(Path(path)), Path(path), num_terms, ignore_unknown)
+        return cls._named(load_terms(Path(path)), Path(path), num_terms, ignore_unknown)
 
     @classmethod
     def _named(cls, terms: list[str], path: Path, num_terms: int | None, ignore_unknown: bool) -> Vocabulary:
@@ -102,8 +103,14 @@ class Vocabulary:
             raise DataError(str(error), path=path) from None
 
     @classmethod
-    def of_index(cls, side: QueryFiles | None, num_terms: int, *, ignore_unknown: bool = False) -> Vocabulary:
+    def of_index(
+        cls, side: QueryFiles | None, num_terms: int, *, grows: bool = False, ignore_unknown: bool = False
+    ) -> Vocabulary:
         """What terms mean in an index: the strings its query side holds, or the decimal ids where it holds none.
+
+        Parameters
+        ----------
+        grows : no model fixed the terms; others take the ids that follow.
 
         Raises
         ------
@@ -111,14 +118,18 @@ class Vocabulary:
         """
         name = next((name for name in FILES if side is not None and name in side), None)
         if side is None or name is None:
-            return cls.integers(num_terms, ignore_unknown=ignore_unknown)
+            return cls.integers(num_terms, grows=grows, ignore_unknown=ignore_unknown)
         place = side.path / name
-        return cls._named(_parsed(side.read(name), place), place, num_terms, ignore_unknown)
+        terms = parsed_terms(side.read(name), place)
+        if grows:
+            padding = [f"[{i}]" for i in range(len(terms), num_terms)] if terms else []
+            return cls.growing([*terms, *padding])
+        return cls._named(terms, place, num_terms, ignore_unknown)
 
     @property
     def num_terms(self) -> int:
         """Size of the id space: every id is below it. At least 1."""
-        return max(1, len(self._terms or ())) if self.grows else self._limit
+        return max(self._smallest_size, len(self._terms or ())) if self.grows else self._limit
 
     @property
     def terms(self) -> list[str] | None:
@@ -191,16 +202,23 @@ class Vocabulary:
     def _refuse(self, term: str) -> int:
         if self._ignore_unknown:
             return -1
-        raise UnknownTermError(f"term {term!r} is not in the vocabulary of {len(self._table)} terms")
+        raise UnknownTermError(
+            f"term {term!r} is not in the vocabulary of {len(self._table)} terms, which is fixed (by a model, or by whoever "
+            "gave the list): give vectors of the same model, or build an index of these alone, without --model"
+        )
 
     def _integer(self, term: str) -> int:
         if not (term.isascii() and term.isdigit() and len(term) <= 10 and (term == "0" or term[0] != "0")):
-            raise UnknownTermError(f"term {term!r} is not a decimal term id; give the vocabulary of these terms")
+            raise UnknownTermError(
+                f"term {term!r} is not a decimal term id, and the terms it goes with are known by number alone; give "
+                "vectors with such ids, or the vocabulary of these terms"
+            )
         term_id = int(term)
         if term_id >= self._limit:
             if self._ignore_unknown:
                 return -1
             raise UnknownTermError(f"term id {term} is outside the vocabulary 0..{self._limit - 1}")
+        self._smallest_size = max(self._smallest_size, term_id + 1)
         if len(self._table) < _CACHED_INTEGERS:
             self._table[term] = term_id
         return term_id
@@ -217,77 +235,3 @@ def write_strings(write: TextSink, strings: Iterable[str]) -> None:
     """One JSON string a line: holds any name, line breaks included."""
     for text in strings:
         write(json.dumps(text, ensure_ascii=False).encode() + b"\n")
-
-
-def _load_terms(path: Path) -> list[str]:
-    if path.is_dir():
-        for name in FILES:
-            if (path / name).is_file():
-                return _load_terms(path / name)
-        raise DataError(f"no vocabulary here (looked for {', '.join(FILES)})", path=path)
-    try:
-        return _parsed(path.read_bytes(), path)
-    except OSError as error:
-        raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
-
-
-def _parsed(raw: bytes, path: Path) -> list[str]:
-    """The terms of a file, whose name says what it holds."""
-    try:
-        text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8").read()  # line ends as in files opened as text
-    except UnicodeDecodeError as error:
-        raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
-    if path.suffix == ".jsonl":
-        return _strings(text.split("\n")[:-1], path)
-    if path.suffix != ".json":
-        return text.removesuffix("\n").split("\n") if text else []
-    try:
-        content = json_value(text)
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", path=path) from error
-    ids = _tokenizer_ids(text, path) if isinstance(content, dict) and "model" in content else content
-    if not isinstance(ids, dict) or not all(type(i) is int and 0 <= i <= MAX_TERM_ID for i in ids.values()):
-        raise DataError("expected a tokenizer, or one object of term strings and their ids", path=path)
-    return _by_id(ids, path)
-
-
-def _by_id(ids: dict[str, int], path: Path) -> list[str]:
-    size = max(ids.values(), default=-1) + 1
-    if size > 4 * len(ids) + 1024:
-        raise DataError(f"{len(ids)} terms with ids up to {size - 1}; expected ids without large gaps", path=path)
-    terms = [f"[{i}]" for i in range(size)]
-    for term, i in ids.items():
-        terms[i] = term
-    return terms
-
-
-def _strings(lines: list[str], path: Path) -> list[str]:
-    """One JSON string a line, read as one array: eight times faster than line by line, which is left to name a fault."""
-    values = []
-    if all(line[:1] == '"' == line[-1:] for line in lines):
-        with contextlib.suppress(ValueError, RecursionError):
-            values = json.loads(f"[{','.join(lines)}]")
-    if len(values) == len(lines) and all(type(value) is str for value in values):
-        return list(values)
-    return [_string(line, path, number) for number, line in enumerate(lines, 1)]
-
-
-def _string(line: str, path: Path, number: int) -> str:
-    try:
-        value = json_value(line)
-    except ValueError as error:
-        raise DataError(f"expected one JSON string a line: {error}", path=path, line=number) from error
-    if not isinstance(value, str):
-        raise DataError("expected one JSON string a line", path=path, line=number)
-    return value
-
-
-def _tokenizer_ids(text: str, path: Path) -> dict[str, int]:
-    from tokenizers import Tokenizer
-
-    try:
-        return dict(Tokenizer.from_str(text).get_vocab(with_added_tokens=True))
-    except BaseException as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise DataError(f"the tokenizer does not load: {error}", path=path) from error

@@ -60,11 +60,6 @@ class Postings:
         return np.diff(self.start)
 
 
-def choose_scale(largest: float) -> float | None:
-    """doc_scale of a first build: the largest weight / 255, so that nothing clips; None without a weight."""
-    return largest / MAX_IMPACT if largest else None
-
-
 def number_slots(vectors: SparseVectors) -> tuple[NDArray[np.uint32], NDArray[np.uint32] | None, int]:
     """(slot of each entry, term id of each slot or None where they are equal, number of slots)."""
     if vectors.num_terms <= TABLE_TERMS:

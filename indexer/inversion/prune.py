@@ -9,25 +9,33 @@ from numpy.typing import NDArray
 
 from indexer.config import IndexConfig
 from indexer.documents import Documents
+from indexer.inversion.weights import WeightTally
 from indexer.vectors import SparseVectors
 
 _ROWS = 1 << 16
 
 
-def pruned(documents: Documents, config: IndexConfig) -> Documents:
-    """The same documents with their vectors cut as the config says."""
-    return replace(documents, vectors=prune(documents.vectors, config))
+def pruned(documents: Documents, config: IndexConfig, tally: WeightTally) -> Documents:
+    """The same documents with their vectors cut as the config says, once: a second cut would take more of the mass.
 
-
-def prune(vectors: SparseVectors, config: IndexConfig) -> SparseVectors:
-    """Rows cut as the config says: mass share and number of terms of a document first, then the cap of each term.
-
-    Ties are kept by smaller term id (documents) and smaller row (terms), so that the same input always keeps the same.
+    Weights are counted between the two cuts: which postings the cap of a term leaves depends on the batches.
     """
+    vectors = prune_rows(documents.vectors, config)
+    tally.add(vectors)
+    return replace(documents, vectors=prune_lists(vectors, config))
+
+
+def prune_rows(vectors: SparseVectors, config: IndexConfig) -> SparseVectors:
+    """Rows cut to the mass share and the number of terms of a document; ties are kept by smaller term id."""
     if config.prune_mass < 1 or config.prune_terms:
-        vectors = _kept(vectors, _keep_in_rows(vectors, config.prune_mass, config.prune_terms))
+        return _kept(vectors, _keep_in_rows(vectors, config.prune_mass, config.prune_terms))
+    return vectors
+
+
+def prune_lists(vectors: SparseVectors, config: IndexConfig) -> SparseVectors:
+    """Rows without the postings that exceed the cap of a term; ties are kept by smaller row."""
     if config.prune_postings:
-        vectors = _kept(vectors, _keep_in_lists(vectors, config.prune_postings))
+        return _kept(vectors, _keep_in_lists(vectors, config.prune_postings))
     return vectors
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexer.config import IndexConfig, WriteOptions
 from indexer.documents import Documents
-from indexer.format.layout import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, WEIGHT_TYPES, LayoutRules
+from indexer.format.layout import BLOCK_SHIFT, LAYOUT_RULES, STANDARD, LayoutRules
 from indexer.format.manifest import SegmentEntry
 from indexer.format.names import name_sections
 from indexer.format.segment import DTYPES, Payload, SegmentHeader
@@ -20,6 +20,7 @@ from indexer.format.segment_writer import write_segment
 from indexer.format.stored import field_sections, metadata_section
 from indexer.inversion.invert import Postings, invert
 from indexer.inversion.tables import TermTables, describe
+from indexer.inversion.weights import as_stored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -101,7 +102,7 @@ def posting_sections(
     arrays = {name.upper(): getattr(tables, name) for name in TermTables.__slots__}
     arrays |= {"TERM": postings.term_ids, "DOCS": postings.docs, "IMPA": postings.impacts}
     if postings.weights is not None:
-        arrays["FWGT"] = postings.weights.astype(WEIGHT_TYPES[stored_weights], copy=False)
+        arrays["FWGT"] = as_stored(postings.weights, stored_weights)
     return {name: arrays[name] for name in posting_names(rules, stored_weights)}
 
 

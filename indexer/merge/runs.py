@@ -15,7 +15,7 @@ from indexer.format import files
 from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry
 from indexer.format.segment import SegmentFile
-from indexer.inversion.invert import TABLE_TERMS, choose_scale
+from indexer.inversion.invert import TABLE_TERMS
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import (
     BUDGET_WIDTH,
@@ -27,6 +27,7 @@ from indexer.inversion.reorder import (
     wanted_order,
 )
 from indexer.inversion.segment_write import Built, SegmentPlan, write_documents
+from indexer.inversion.weights import WeightTally
 from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.merge.spools import SectionSpools
@@ -61,7 +62,8 @@ class RunSpiller:
 
     Attributes
     ----------
-    num_docs, num_terms, max_weight : of all documents so far.
+    num_docs, num_terms : of all documents so far.
+    tally : of their weights.
     """
 
     def __init__(self, plan: StreamPlan) -> None:
@@ -72,12 +74,13 @@ class RunSpiller:
         self._idf: NDArray[np.float32] | None = None
         self._forward: SectionSpools | None = None
         self.entries: list[SegmentEntry] = []
-        self.num_docs, self.num_terms, self.max_weight = 0, 1, 0.0
+        self.num_docs, self.num_terms = 0, 1
+        self.tally = WeightTally(plan.config.stored_weights)
         self.orders = wanted_order(plan.config.order, 1 << 31)[0] != "input"
 
     def add(self, documents: Documents) -> None:
         """Take a batch; a run is spilled before memory would run out."""
-        documents = pruned(documents, self._plan.config)
+        documents = pruned(documents, self._plan.config, self.tally)
         vectors = documents.vectors
         self.num_terms = max(self.num_terms, vectors.num_terms)
         row = 0
@@ -112,7 +115,6 @@ class RunSpiller:
         )
         self.entries.append(write_documents(path, documents, segment_plan))
         self._spool_forward(documents)
-        self.max_weight = max(self.max_weight, float(documents.vectors.weights.max(initial=0)))
         self.num_docs += len(documents)
         plan.options.progress("spilling runs", self.num_docs, None)
 
@@ -165,12 +167,16 @@ def build_streamed(batches: Iterable[Documents], plan: StreamPlan) -> Built:
         for documents in batches:
             spiller.add(documents)
         spiller.spill()
+        stored = spiller.tally.finish()
         order, notes = spiller.order()
     finally:
         spiller.close()
-    scale = plan.config.doc_scale or choose_scale(spiller.max_weight)
-    entry = _merge_runs(spiller, order, scale, plan) if spiller.num_docs else None
-    return Built((entry,) if entry else (), spiller.num_docs, spiller.num_terms, scale, notes)
+    scale = plan.config.doc_scale or spiller.tally.scale
+    if not spiller.num_docs:
+        return Built((), 0, spiller.num_terms, scale, notes)
+    entry = _merge_runs(spiller, order, scale, plan)
+    notes += (*stored, *spiller.tally.cut_notes(entry, scale))
+    return Built((entry,), spiller.num_docs, spiller.num_terms, scale, notes)
 
 
 def _merge_runs(

@@ -17,8 +17,6 @@ from indexer import Documents, SparseVectors, add_documents, build_index, open_i
 from indexer.config import IndexConfig
 from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
-from indexer.interchange import Vocabulary
-from indexer.interchange.sources import open_vectors_of
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows, windows_of
@@ -28,7 +26,6 @@ from sparseir.encode.lengths import CutCount
 from sparseir.encode.lexical import (
     LexicalStream,
     check_model_given,
-    check_no_channel,
     checked_config,
     has_channel_at,
     new_channel,
@@ -135,7 +132,7 @@ def index_documents(
         if windows is not None:
             windows.save(query_side)
         growing = lexical is not None and chosen.mode != "build"
-        index = _write(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
+        index = write_index(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
     if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:
         index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start
@@ -179,62 +176,15 @@ def _bm25_entry(chosen: IndexingOptions) -> EncoderEntry | None:
     return EncoderEntry(fingerprint=LexicalChannel(config).fingerprint, kind=BM25_KIND, name=f"bm25-{config.language}")
 
 
-def index_vectors(
-    path: str | Path,
-    source: str | Path,
-    *,
-    options: IndexingOptions | None = None,
-    encoder: SparseEncoder | None = None,
-    progress: Progress = silent,
-) -> Index:
-    """Build an index of encoded documents in any vector format, or add them to one.
-
-    Parameters
-    ----------
-    source : file or folder for `indexer.interchange.sources.open_vectors_of`.
-    encoder : what made the vectors; its vocabulary then gives term strings their ids, and its query side travels with
-        the index. Without it, terms that are strings take ids in the order they are first seen, and travel too.
-
-    Raises
-    ------
-    DataError : vectors that cannot be read or indexed.
-    ConfigError : the path is taken.
-    """
-    chosen = options or IndexingOptions()
-    if chosen.mode != "build":
-        check_no_channel(Path(path), "vectors")
-    vectors = open_vectors_of(
-        source,
-        lambda: _vocabulary(Path(path), chosen, encoder),
-        num_terms=encoder.num_terms if encoder else None,
-    )
-    with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
-        table = None if encoder is None else encoder.query_table
-        if table is not None:
-            table.save(query_side)
-
-        def batches() -> Iterator[Documents]:
-            rows = 0
-            for batch in vectors:
-                rows += len(batch)
-                progress("reading vectors", rows, None)
-                yield batch
-            # Terms that take ids as they are first seen are all known only now.
-            if vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
-                vectors.vocabulary.save(query_side)
-
-        entry = None if encoder is None else encoder_entry(encoder)
-        return _write(path, batches(), chosen, query_side=query_side, encoder=entry, progress=progress)
-
-
-def _write(
+def write_index(
     path: str | Path,
     batches: Iterable[Documents],
     chosen: IndexingOptions,
     *,
-    query_side: str | None,
+    query_side: str | Path | None,
     growing: bool = False,
     encoder: EncoderEntry | None,
+    source: str | None = None,
     progress: Progress,
 ) -> Index:
     """Build, or add to what stands there: an index keeps its config, and its query side unless that is growing."""
@@ -245,6 +195,7 @@ def _write(
             config=chosen.config,
             query_side=query_side,
             encoder=encoder,
+            source=source,
             overwrite=chosen.overwrite,
             memory_budget=chosen.memory_budget,
             num_threads=chosen.num_threads,
@@ -260,16 +211,6 @@ def _write(
         num_threads=chosen.num_threads,
         progress=progress,
     )
-
-
-def _vocabulary(path: Path, chosen: IndexingOptions, encoder: SparseEncoder | None) -> Vocabulary | None:
-    """What terms of vectors mean: the encoder's, or those of the index that is added to."""
-    if encoder is not None:
-        return Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
-    if chosen.mode == "build":
-        return None
-    index = open_index(path)
-    return Vocabulary.of_index(index.query_files, index.num_terms)
 
 
 def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:

@@ -13,6 +13,7 @@ from typing import IO
 
 from indexer import Documents, IndexConfig, open_index
 from indexer.inversion.invert import MAX_IMPACT
+from indexer.inversion.weights import WeightTally
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import windows_of
@@ -78,9 +79,9 @@ class LexicalStream:
             if channel.config.neighbours:
                 corpus = CorpusNeighbours(channel, Path(folder), num_threads=self._threads)
             file = files.enter_context((Path(folder) / "batches").open("w+b"))
-            largest, total = self._fill(file, channel, corpus)
+            learned, total = self._fill(file, channel, corpus)
             channel.lengths = channel.lengths.fixed()
-            channel.full_weight = self._full_weight(channel, largest)
+            channel.full_weight = self._full_weight(channel, learned)
             if corpus is not None:
                 corpus.index(_waiting(file, channel))
             done = 0
@@ -99,9 +100,9 @@ class LexicalStream:
             factors = channel.factors(channel.count(_contents(documents)))
             yield _joined(channel, documents, factors if near is None else near.spread(documents, factors))
 
-    def _full_weight(self, channel: LexicalChannel, largest: float) -> float:
+    def _full_weight(self, channel: LexicalChannel, learned: float) -> float:
         """Weight of a factor of 1, such that no factor exceeds the largest impact."""
-        scale = MAX_IMPACT * self._doc_scale or largest or 1.0 if channel.learned_terms else 1.0
+        scale = MAX_IMPACT * self._doc_scale or learned or 1.0 if channel.learned_terms else 1.0
         return scale / (1 + channel.config.neighbour_weight) if channel.config.neighbours else scale
 
     def save(self, folder: str | Path, *, carried: Path | None) -> None:
@@ -118,15 +119,16 @@ class LexicalStream:
         self.channel.save(folder)
 
     def _fill(self, file: IO[bytes], channel: LexicalChannel, corpus: CorpusNeighbours | None) -> tuple[float, int]:
-        """Count all documents; the largest learned weight and the number of documents."""
-        largest, total = 0.0, 0
+        """Count all documents; the full weight of the learned terms, which no outlier moves far, and the number of documents."""
+        tally, total = WeightTally(), 0
         for documents in self._batches:
             words = channel.count(_contents(documents))
-            largest, total = max(largest, float(documents.vectors.weights.max(initial=0))), total + len(documents)
+            tally.add(documents.vectors)
+            total += len(documents)
             if corpus is not None:
                 corpus.note(documents, words)
             pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
-        return largest, total
+        return tally.full_weight, total
 
 
 def _waiting(file: IO[bytes], channel: LexicalChannel) -> Iterator[tuple[Documents, StemFactors]]:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer import SparseVectors
-from indexer.interchange.vocabulary import TERMS_FILE, Vocabulary
+from indexer.interchange.vocabulary import Vocabulary
+from indexer.interchange.vocabulary_files import TERMS_FILE
 from sparseir.config.lexical import NEIGHBOUR_SETTINGS, LexicalConfig
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer

@@ -50,7 +50,7 @@ class FloatEngine(Engine):
             if segment.header.num_postings and not len(segment.section("FWGT")):
                 raise ConfigError(
                     f"index '{index.path.name}' stores no weights, so that exact-float search is not possible; "
-                    "build it with stored_weights: f32 or f16"
+                    "build it with --set stored_weights=f32 (or f16)"
                 )
         self.index = index
         self._cpu = cpu

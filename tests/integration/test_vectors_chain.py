@@ -170,7 +170,7 @@ def test_a_recall_target_reports_what_was_measured_and_on_what(run, tmp_path, ve
     other = run(*target, "--engine", "exact_float")
     assert (other.code, "excludes --engine exact_float" in other.err) == (2, True)
     unstored = run("search", tmp_path / "index", "--query-vectors", queries, "--engine", "exact_float")
-    assert (unstored.code, "build it with stored_weights" in unstored.err) == (1, True)
+    assert (unstored.code, "build it with --set stored_weights=f32" in unstored.err) == (1, True)
 
 
 def matrix(path: Path, terms: list[str], rows: list[list[int]]) -> Path:

@@ -14,7 +14,8 @@ pytest.importorskip("transformers")
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
-from sparseir.encode.indexing import index_documents, index_vectors  # noqa: E402
+from sparseir.encode.indexing import index_documents  # noqa: E402
+from sparseir.encode.vectors import index_vectors  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.coil import TokenBatch, coil_scores  # noqa: E402

@@ -262,7 +262,7 @@ def test_an_interruption_while_modules_load_is_one_line(delay: float, tmp_path: 
 def test_an_interrupted_build_leaves_nothing_in_the_temporary_folder(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sparseir.encode.indexing import index_vectors
+    from sparseir.encode.vectors import index_vectors
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()

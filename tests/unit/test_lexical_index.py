@@ -21,8 +21,9 @@ from indexer import (
 from indexer.interchange.export import export_index
 from indexer.interchange.vocabulary import Vocabulary
 from sparseir.config.lexical import LexicalConfig
-from sparseir.encode.indexing import IndexingOptions, index_documents, index_vectors
+from sparseir.encode.indexing import IndexingOptions, index_documents
 from sparseir.encode.lexical import stored_channel
+from sparseir.encode.vectors import index_vectors
 from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError
 from sparseir.lexical.channel import LexicalChannel
 from sparseir.search.searcher import Searcher
@@ -238,6 +239,25 @@ def test_the_corpus_idf_of_learned_terms_stays_when_documents_are_added(tmp_path
 def test_pruning_is_refused(tmp_path, setting):
     with pytest.raises(ConfigError, match=f"{next(iter(setting))}: an index with a lexical channel keeps all"):
         build(tmp_path / "i", config=IndexConfig(**setting))
+
+
+def test_one_heavy_learned_weight_leaves_words_and_others_their_steps(tmp_path):
+    """The weight of a word's full factor follows the learned weights as the index's scale does."""
+
+    class OneHeavy(TableEncoder):
+        def encode_documents(self, texts, **options):
+            vectors = super().encode_documents(texts, **options)
+            vectors.weights[3] = 1000.0
+            return vectors
+
+    texts = ["cats dogs park weather vaccine dose", "cat runs running"] * 250
+    one = build(tmp_path / "plain", texts, encoder=TableEncoder(), lexical=LexicalConfig())
+    other = build(tmp_path / "heavy", texts, encoder=OneHeavy(), lexical=LexicalConfig())
+    assert other.doc_scale < 2 * one.doc_scale
+    assert other.segments[0].entry.num_clipped == 1
+    weights = [stored_channel(tmp_path / name).full_weight for name in ("plain", "heavy")]
+    assert weights[0] == pytest.approx(8 / 7)
+    assert weights[0] < weights[1] < 2 * weights[0]
 
 
 def test_an_index_without_the_channel_has_no_alpha(tmp_path):

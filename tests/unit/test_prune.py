@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from indexer import IndexConfig, SparseVectors, build_index
-from indexer.inversion.prune import prune
+from indexer.inversion.prune import prune_lists, prune_rows
 
 ROWS = SparseVectors.from_rows([{0: 5.0, 3: 3.0, 4: 1.0, 7: 1.0}, {}, {3: 2.0}, {3: 3.0, 4: 1.0}], 8)
 
 
 def kept(**settings):
-    out = prune(ROWS, IndexConfig(**settings))
+    config = IndexConfig(**settings)
+    out = prune_lists(prune_rows(ROWS, config), config)
     return [dict(zip(*(part.tolist() for part in out.row(i)), strict=True)) for i in range(len(out))]
 
 

@@ -67,13 +67,13 @@ def build_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
     json: Json = False,
 ) -> None:
-    """Build an index from encoded documents (--vectors) or from text (--corpus, with --model or --bm25)."""
+    """Build an index from encoded documents (--vectors; their texts: --corpus) or from text (--corpus with --model or --bm25)."""
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 
     source = Source(vectors, model, corpus, data_dir, device, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)
-    if lexical and (bm25 or corpus is None):
+    if lexical and (bm25 or corpus is None or vectors is not None):
         raise typer.BadParameter(
             "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
         )
@@ -81,7 +81,7 @@ def build_command(
         raise typer.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
-    if idf == "corpus" and corpus is None:
+    if idf == "corpus" and (corpus is None or vectors is not None):
         raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
     from indexer.build import check_target
     from sparseir.cli.index.settings import index_settings

@@ -94,7 +94,7 @@ def compact_command(
     from dataclasses import asdict
 
     from indexer import compact_index
-    from sparseir.cli.console import counted, emit_json, progress_bars
+    from sparseir.cli.console import counted, emit_json, note, progress_bars
     from sparseir.cli.outputs import parse_bytes
 
     with progress_bars() as progress:
@@ -105,6 +105,8 @@ def compact_command(
             memory_budget=parse_bytes(memory_budget) or 0,
             progress=progress,
         )
+    for line in report.notes:
+        note(line)
     if json:
         emit_json(asdict(report))
     else:

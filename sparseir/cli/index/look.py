@@ -58,6 +58,7 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
         f"{counted(report.clipped, 'impact')} cut to 255"
     )
     origin = f"{report.encoder.name} ({report.encoder.fingerprint})" if report.encoder else "not recorded"
+    origin += f", vectors of {report.source}" if report.source else ""
     print(f"commit {report.generation}, sparseir {report.sparseir_version}, encoder {origin}")
     if channel is not None:
         print(_channel(channel))

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 IndexPath = Annotated[Path, typer.Argument(help="Folder of the index.")]
 Vectors = Annotated[Path | None, typer.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
 Model = Annotated[str | None, typer.Option(help="Encoder of the documents: model folder or hub id.")]
-Corpus = Annotated[str | None, typer.Option(help=f"Documents to encode: {CORPUS}.")]
+Corpus = Annotated[
+    str | None, typer.Option(help=f"Documents to encode, or whose texts to store beside --vectors: {CORPUS}.")
+]
 MaxActiveDims = Annotated[int | None, typer.Option(min=1, help="Keep the heaviest terms of each document.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the build.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")]
@@ -50,14 +52,14 @@ class Source:
         typer.BadParameter
         """
         given = self.vectors is not None, self.corpus is not None
-        if bm25 and (self.model is not None or not given[1] or max_active_dims is not None):
+        if bm25 and (self.model is not None or given != (False, True) or max_active_dims is not None):
             raise typer.BadParameter(
                 "a BM25 index is made of texts alone: give --corpus INPUT, and no --model, --vectors or --max-active-dims"
             )
-        if given[0] == given[1] or (given[1] and self.model is None and not bm25):
+        if given == (False, False) or (given == (False, True) and self.model is None and not bm25):
             raise typer.BadParameter(
-                "give --vectors FILE (with --model MODEL to take its query side along), --model MODEL and --corpus INPUT, "
-                "or --bm25 and --corpus INPUT"
+                "give --vectors FILE (with --corpus INPUT to store the texts, with --model MODEL to take its query side "
+                "along), --model MODEL and --corpus INPUT, or --bm25 and --corpus INPUT"
             )
         if given[0] and max_active_dims is not None:
             raise typer.BadParameter(
@@ -67,7 +69,8 @@ class Source:
     def fill(self, index: Path, options: IndexingOptions) -> Index:
         """Write the documents into an index, with a progress bar; what the index has to say goes to stderr."""
         from sparseir.cli.console import note, progress_bars
-        from sparseir.encode.indexing import index_documents, index_vectors
+        from sparseir.encode.indexing import index_documents
+        from sparseir.encode.vectors import index_vectors
 
         documents = None
         if self.corpus is not None:
@@ -78,7 +81,15 @@ class Source:
         encoder = self._encoder()
         with progress_bars() as progress:
             if self.vectors is not None:
-                built = index_vectors(index, self.vectors, options=options, encoder=encoder, progress=progress)
+                built = index_vectors(
+                    index,
+                    self.vectors,
+                    corpus=documents,
+                    corpus_name=str(self.corpus),
+                    options=options,
+                    encoder=encoder,
+                    progress=progress,
+                )
             else:
                 assert documents is not None
                 built = index_documents(index, encoder, documents, options=options, progress=progress).index

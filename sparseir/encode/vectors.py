@@ -1,0 +1,170 @@
+"""From vectors encoded elsewhere to a searchable index: their terms, their texts, and what may go into which index."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer import Documents, open_index
+from indexer.index import Index
+from indexer.interchange import Vocabulary
+from indexer.interchange.batches import VectorSource
+from indexer.interchange.sources import open_vectors_of
+from indexer.progress import Progress, silent
+from sparseir.data.records import Document
+from sparseir.encode.corpus_fields import CorpusFields
+from sparseir.encode.indexing import IndexingOptions, encoder_entry, stored_fields, write_index
+from sparseir.encode.lexical import check_no_channel
+from sparseir.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+
+
+def index_vectors(
+    path: str | Path,
+    source: str | Path,
+    *,
+    corpus: Iterable[Document] | None = None,
+    corpus_name: str = "the corpus",
+    options: IndexingOptions | None = None,
+    encoder: SparseEncoder | None = None,
+    progress: Progress = silent,
+) -> Index:
+    """Build an index of encoded documents in any vector format, or add them to one.
+
+    What else stands in the lines of JSON vectors is stored, to be shown and filtered by; of a field that the corpus has
+    too, the corpus' value. Notes of the index say what the two sides did not have in common.
+
+    Parameters
+    ----------
+    source : file or folder for `indexer.interchange.sources.open_vectors_of`.
+    corpus : the documents the vectors were made of, in any order; found by name. corpus_name : for messages.
+    encoder : what made the vectors; its vocabulary then gives term strings their ids, and its query side travels with
+        the index. Without it, terms that are strings take ids in the order they are first seen, and travel too; those of
+        vectors that are added later take the ids that follow.
+
+    Raises
+    ------
+    DataError : vectors that cannot be read or indexed, or none; most of them without a document in the corpus.
+    ConfigError : the path is taken; vectors of unknown origin for an index that a model made, or the reverse.
+    """
+    chosen, target = options or IndexingOptions(), Path(path)
+    adds = chosen.mode != "build"
+    if adds:
+        check_no_channel(target, "vectors")
+        check_same_maker(open_index(target), encoder, source)
+    opened = _open(target, source, chosen, encoder)  # faults of the file's head are said before anything is written
+    joined = None
+    if corpus is not None:
+        joined = CorpusFields(corpus, name=corpus_name, folder=target.parent, stored=stored_fields, progress=progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="sparseir-query-") as side,
+        closing(joined) if joined is not None else nullcontext(),
+    ):
+        query_side = Path(side)
+        notes: list[str] = []
+
+        def batches() -> Iterator[Documents]:
+            # Opened again: the writer holds its lock now, so the terms of the index are those that this commit replaces.
+            vectors, rows = _open(target, source, chosen, encoder) if adds else opened, 0
+            for batch in vectors:
+                rows += len(batch)
+                progress("reading vectors", rows, None)
+                yield batch if joined is None else _with_texts(batch, joined)
+            if rows == 0:
+                raise DataError("holds no documents; expected one or more vectors", path=source)
+            if joined is not None:
+                notes.extend(joined.finish())
+            # Terms that take ids as they are first seen are all known only now.
+            if adds:
+                _grow(query_side, open_index(target), vectors)
+            elif vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
+                vectors.vocabulary.save(query_side)
+
+        table = None if encoder is None else encoder.query_table
+        if table is not None and not adds:
+            table.save(query_side)
+        grows = adds and encoder is None and open_index(target).query_side is not None
+        entry = None if encoder is None else encoder_entry(encoder)
+        index = write_index(
+            path,
+            batches(),
+            chosen,
+            query_side=query_side,
+            growing=grows,
+            encoder=entry,
+            source=None if encoder is not None else Path(source).name,
+            progress=progress,
+        )
+    index.notes = (*index.notes, *notes)
+    return index
+
+
+def check_same_maker(index: Index, encoder: SparseEncoder | None, source: str | Path) -> None:
+    """Refuse vectors whose terms or scale cannot be those of the index they are to be added to.
+
+    Raises
+    ------
+    ConfigError : nothing says that the model of the index made them, or the index was made of vectors without a model.
+    """
+    made_by = index.encoder
+    if made_by is not None and encoder is None:
+        name = made_by.name or made_by.fingerprint[:12]
+        raise ConfigError(
+            f"index {index.path.name!r} was made by the model {name}, and nothing says that {source} was: name the model if "
+            "it was (--model), else build an index of these vectors alone"
+        )
+    if made_by is None and encoder is not None and index.manifest.next_ordinal:
+        raise ConfigError(
+            f"index {index.path.name!r} was made of vectors without a model, whose terms have ids of their own; add vectors "
+            "of the same source without --model, or build a new index with it"
+        )
+
+
+def _open(path: Path, source: str | Path, chosen: IndexingOptions, encoder: SparseEncoder | None) -> VectorSource:
+    def vocabulary() -> Vocabulary | None:
+        """What terms mean: as the encoder says, or as the index that is added to."""
+        if encoder is not None:
+            return Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
+        if chosen.mode == "build":
+            return None
+        index = open_index(path)
+        return Vocabulary.of_index(index.query_files, index.num_terms, grows=True)
+
+    return open_vectors_of(source, vocabulary, num_terms=encoder.num_terms if encoder else None)
+
+
+def _with_texts(batch: Documents, joined: CorpusFields) -> Documents:
+    own = batch.fields or [{}] * len(batch)
+    texts = joined.of(batch.docnos)
+    return replace(batch, fields=[{**mine, **theirs} for mine, theirs in zip(own, texts, strict=True)])
+
+
+def _grow(folder: Path, index: Index, vectors: VectorSource) -> None:
+    """The query side of an index with the terms that its new documents brought; nothing where they brought none.
+
+    Raises
+    ------
+    DataError : terms that are numbers beyond those the index has strings for.
+    """
+    side, found = index.query_side, vectors.vocabulary
+    known = Vocabulary.of_index(index.query_files, index.num_terms).terms
+    if side is None or known is None or index.encoder is not None:
+        return
+    terms = None if found is None else found.terms
+    if terms is None or len(terms) <= len(known):
+        if vectors.num_terms > max(index.num_terms, len(known)):
+            raise DataError(
+                f"has terms up to number {vectors.num_terms - 1}, and the index strings for {len(known)}; give the strings of "
+                "the terms too (FILE.terms beside it), or vectors as .jsonl",
+                path=vectors.path,
+            )
+        return
+    shutil.copytree(side, folder, dirs_exist_ok=True)
+    Vocabulary.fixed(terms).save(folder)
