@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sparseir.errors import ConfigError
 
 EncoderKind = Literal[
     "splade", "splade_doc", "inference_free", "unicoil", "deepimpact", "deepct", "coil_tok", "bge_m3", "csr"
 ]
+
+_FIRST_KEYS = frozenset({
+    "kind", "base", "shared_towers", "pooling", "activation", "top_k_query", "top_k_document", "max_query_length",
+    "max_document_length", "fresh_head_bias", "head_scale", "zero_specials", "lexical_residual", "lexical_residual_start",
+    "trainable_idf", "token_dim", "csr_expansion", "csr_k", "csr_dead_after",
+})  # fmt: skip
+"""Keys that every fingerprint holds. Closed: a new key does not join them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +83,16 @@ class ModelConfig:
 
     csr_dead_after: int = 30
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
+
+    def identity(self) -> dict[str, Any]:
+        """What fingerprints of encoders are taken of: all keys but `base`.
+
+        A key that is not in `_FIRST_KEYS` came later and is left out while it has its default: an index made before it
+        was there still knows its encoder.
+        """
+        later = {f.name: f.default for f in dataclasses.fields(self) if f.name not in _FIRST_KEYS}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {k: v for k, v in values.items() if k != "base" and (k not in later or v != later[k])}
 
     @property
     def idf_queries(self) -> bool:

@@ -24,12 +24,14 @@ class EncoderParts:
     tokenizer : of both sides.
     document_tower, query_tower : (B, V) weights from token features, one object where the sides share it; see
         `towers.Tower`.
+    untrained : its head was made when it was read, and no training has seen it.
     """
 
     config: ModelConfig
     tokenizer: TextTokenizer
     document_tower: Tower
     query_tower: Tower
+    untrained: bool = False
 
     @property
     def kind(self) -> str:

@@ -35,6 +35,8 @@ class Source:
     corpus: str | None
     data_dir: Path | None
     device: str
+    quiet: bool = False
+    untrained: bool = False
 
     def check(self, max_active_dims: int | None, *, bm25: bool) -> None:
         """Refuse what names no source, or two.
@@ -68,7 +70,7 @@ class Source:
         from sparseir.encode.indexing import index_documents, index_vectors
 
         encoder = self._encoder()
-        with progress_bars() as progress:
+        with progress_bars(quiet=self.quiet) as progress:
             if self.vectors is not None:
                 built = index_vectors(index, self.vectors, options=options, encoder=encoder, progress=progress)
             else:
@@ -84,9 +86,9 @@ class Source:
     def _encoder(self) -> SparseEncoder | None:
         if self.model is None:
             return None
-        from sparseir.models.encoder import SparseEncoder
+        from sparseir.cli.encoders import load_encoder
 
-        return SparseEncoder.load(self.model, device=self.device)
+        return load_encoder(self.model, self.device, untrained=self.untrained)
 
 
 def summary(built: Index) -> dict[str, object]:
