@@ -11,7 +11,7 @@ from sparseir.config.data import DataConfig
 from sparseir.config.loader import apply_overrides, build, read_yaml, to_mapping
 from sparseir.config.loss import LossConfig
 from sparseir.config.model import ModelConfig
-from sparseir.config.recipes import recipe_path
+from sparseir.config.recipes import RECIPE_FILE, recipe_path
 from sparseir.config.regulariser import RegulariserConfig
 from sparseir.config.train import TrainConfig
 
@@ -48,13 +48,30 @@ class Recipe:
 def load_recipe(given: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe by its name, its YAML file or the model folder it made, with `section.key=value` overrides applied.
 
+    A recipe that a run saved may be one of an earlier version: keys that came since have their defaults.
+
     Raises
     ------
     ConfigError
         No such recipe; or all faults of the file and the overrides, together.
     """
     path = recipe_path(given)
-    return build(Recipe, apply_overrides(read_yaml(path), overrides), source=str(path))
+    values = read_yaml(path)
+    if path.name == RECIPE_FILE:
+        values = _of_this_version(values)
+    return build(Recipe, apply_overrides(values, overrides), source=str(path))
+
+
+def _of_this_version(values: dict[str, Any]) -> dict[str, Any]:
+    """A saved recipe without what was dropped since, where it has the value it was dropped with, and with what came."""
+    defaults, out = to_mapping(Recipe()), {}
+    for section, body in values.items():
+        if section in _FORMER_SECTIONS or not isinstance(body, Mapping):
+            continue
+        former = _FORMER.get(section, {})
+        kept = {key: value for key, value in body.items() if key not in former or value != former[key]}
+        out[section] = {**defaults.get(section, {}), **kept}
+    return {**defaults, **out}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -76,7 +76,11 @@ class TrainConfig:
     """Optimiser steps between evaluations on data.dev_dataset; 0: none."""
 
     save_every: int = 0
-    """Optimiser steps between checkpoints, which resume bit for bit on a CPU; 0: none."""
+    """Optimiser steps between checkpoints, which resume bit for bit on a CPU; 0: by time alone."""
+
+    save_minutes: float = 5.0
+    """Minutes between checkpoints; 0: by steps alone. Where either is above 0 the end of a run is kept as well, so that more
+    steps can follow it."""
 
     keep_checkpoints: int = 2
     """Older ones are deleted; the best one stays."""
@@ -107,6 +111,8 @@ class TrainConfig:
             for name in ("learning_rate", "head_learning_rate", "idf_learning_rate")
             if not getattr(self, name) > 0
         ]
+        if not self.save_minutes >= 0:
+            faults.append(f"save_minutes: expected a number of at least 0, found {self.save_minutes}")
         if self.max_minutes is not None and not self.max_minutes > 0:
             faults.append(f"max_minutes: expected a positive number or null, found {self.max_minutes}")
         if self.sampled_terms is not None and self.sampled_terms < 1:

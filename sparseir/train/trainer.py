@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTo
 from sparseir.train.batches import Batches
 from sparseir.train.checkpoint import load_state, restoring, save_state
 from sparseir.train.objective import Objective
+from sparseir.train.stopping import RunClock
 
 _STATE, _OPTIMIZER = "state.safetensors", "optimizer.safetensors"
 _WEIGHT_DECAY = 0.01
@@ -40,13 +40,19 @@ class SparseTrainer(Trainer):
     """Runs an `Objective`. Batches come whole to every process; the objective splits and gathers them."""
 
     def __init__(
-        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Batches, callbacks: list[Any]
+        self,
+        objective: Objective,
+        recipe: Recipe,
+        arguments: TrainingArguments,
+        batches: Batches,
+        callbacks: list[Any],
+        clock: RunClock,
     ) -> None:
         self.objective = objective
         self.recipe = recipe
         self.optimizer: Any = None
         self.lr_scheduler: Any = None
-        self.started = time.monotonic()
+        self.clock = clock
         super().__init__(
             model=objective,
             args=arguments,
@@ -110,7 +116,7 @@ class SparseTrainer(Trainer):
         config = self.recipe.train
         share = step / config.steps
         if config.max_minutes is not None:
-            share = max(share, (time.monotonic() - self.started) / (60 * config.max_minutes))
+            share = max(share, self.clock.minutes / config.max_minutes)
         return min(1.0, share)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -139,7 +145,12 @@ class SparseTrainer(Trainer):
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self.args.should_save:
-            state = {"optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
+            state = {
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.lr_scheduler.state_dict(),
+                "minutes": self.clock.minutes,
+                "figures": self.objective.figures,
+            }
             save_state(Path(output_dir) / _OPTIMIZER, state)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -150,6 +161,9 @@ class SparseTrainer(Trainer):
         with restoring(path):
             self.optimizer.load_state_dict(state["optimizer"])
             self.lr_scheduler.load_state_dict(state["schedule"])
+            # Absent in checkpoints of earlier versions.
+            self.clock.start(before=float(state.get("minutes", 0.0)))
+            self.objective.figures = dict(state.get("figures", {}))
 
     def _save_scaler(self, output_dir: str) -> None:
         """There is none: mixed precision is the objective's, in bfloat16."""
