@@ -38,11 +38,14 @@ def encode_command(
     from indexer.interchange.sources import format_of
     from sparseir.cli.console import note, progress_bars
     from sparseir.cli.encoders import load_encoder
+    from sparseir.cli.outputs import refuse_existing
     from sparseir.config.encode import EncodeConfig
     from sparseir.encode.collection import CollectionOptions, encode_collection
 
     if format_of(output) is None:
         raise typer.BadParameter(f"--output {output}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
+    if not resume:
+        refuse_existing(output, overwrite=overwrite)
     options = CollectionOptions(
         config=EncodeConfig(batch_size=batch_size, max_active_dims=max_active_dims),
         queries=queries,
@@ -54,6 +57,9 @@ def encode_command(
     encoder = load_encoder(model, device, untrained=untrained)
     with progress_bars(quiet=quiet) as progress:
         written = encode_collection(encoder, texts, output, options=options, progress=progress)
+    if written.before:
+        note(f"{output} is complete: {written.num_rows:,} rows of this collection by this model; nothing to do")
+        return
     note(f"{written.num_rows:,} rows, {written.nnz / max(1, written.num_rows):.1f} terms each → {output}")
 
 
