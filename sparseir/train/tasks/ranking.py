@@ -26,7 +26,7 @@ from sparseir.train.negatives import Negatives
 from sparseir.train.objective import Objective
 from sparseir.train.parallel import gather_rows, own_share, world
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
-from sparseir.train.teachers import BM25Teacher, DenseTeacher, load_teacher
+from sparseir.train.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
 
 _EXCLUDED = -1e4  # the score of a candidate that does not count; finite, so that softmax rows stay finite
 
@@ -51,13 +51,18 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
 def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
     if not training.queries and not training.title_queries:
         raise DataError("data: no query to learn from; give data.split judgements, data.triples or title_queries")
+    _check_scores(recipe, training)
     progress("teachers", 0, None)
     device = str(encoder.device)
     names = {*recipe.loss.teachers, *(("bm25",) if "bm25" in recipe.data.negatives else ())}
-    teachers = {name: load_teacher(name, training, recipe.loss, device=device) for name in sorted(names)}
+    teachers = {
+        name: load_teacher(name, training, recipe.loss, device=device, progress=progress) for name in sorted(names)
+    }
     dense = next((t for t in teachers.values() if isinstance(t, DenseTeacher)), None)
     if dense is None and ("dense" in recipe.data.negatives or recipe.data.neighbour_batches):
-        dense = DenseTeacher(training, recipe.model.base, device=device, max_length=recipe.loss.teacher_length)
+        dense = DenseTeacher(
+            training, recipe.model.base, device=device, max_length=recipe.loss.teacher_length, progress=progress
+        )
     bm25 = teachers.get("bm25") if "bm25" in recipe.data.negatives else None
     assert bm25 is None or isinstance(bm25, BM25Teacher)
     return RankingBatches(
@@ -69,6 +74,38 @@ def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, prog
         ),
         neighbours=dense if recipe.data.neighbour_batches else None,
     )
+
+
+def _check_scores(recipe: Recipe, training: TrainingSet) -> None:
+    """Refuse scores in triples that no loss would read, or that a batch would not find.
+
+    Raises
+    ------
+    DataError
+    """
+    path = training.triples
+    files = [name.partition(":")[2] for name in recipe.loss.teachers if name.startswith("scores:")]
+    if path is None or training.scored is None:
+        return
+    if not any(is_triples(file, training) for file in files):
+        raise DataError(
+            f'holds scores, and no teacher reads them: set loss.teachers to ["scores:{path}"] with a loss that learns from '
+            "one (kl, margin_mse), or take the scores out",
+            path=path,
+            line=training.scored,
+        )
+    if recipe.loss.in_batch:
+        raise DataError(
+            "scores documents for their own query alone; set loss.in_batch to false, which takes no others", path=path
+        )
+    fewest = min((query for query in training.queries if query.scores), key=lambda query: len(query.negatives))
+    if len(fewest.negatives) < recipe.data.num_negatives:
+        raise DataError(
+            f"{len(fewest.negatives)} negatives with scores, and data.num_negatives is {recipe.data.num_negatives}; set it to "
+            "the fewest of a row",
+            path=path,
+            line=int(fewest.qid),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +135,14 @@ class Candidates:
     def negatives(self, margin: float) -> Tensor:
         """bool (Q, N): each query's target, and what may be called negative: no judged positive, no likely one.
 
-        A document is a likely positive when its teacher score reaches `margin` times the target's.
+        A document is a likely positive when its teacher score s reaches t − (1 − margin)·|t|, t being the target's: a share
+        of t where scores are positive, and below t as well where they are logits below 0.
         """
         rows = torch.arange(len(self.target), device=self.target.device)
         allowed = ~self.known
         if self.teacher is not None:
-            allowed &= self.teacher < self.teacher[rows, self.target].unsqueeze(1) * margin
+            target = self.teacher[rows, self.target].unsqueeze(1)
+            allowed &= self.teacher < target - (1 - margin) * target.abs()
         allowed[rows, self.target] = True
         return allowed
 
