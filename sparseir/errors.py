@@ -18,7 +18,6 @@ _EXTRAS = {
     "index": ("numba", "scipy"),
     "serve": ("fastapi", "uvicorn", "httptools"),
     "evaluate": ("ir_measures",),
-    "pairs": ("pyarrow", "datasets"),
 }
 
 

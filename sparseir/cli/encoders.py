@@ -1,11 +1,9 @@
-"""The encoder that a command was given."""
+"""The encoder that a command was given. Imports torch: a command imports this module when it runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sparseir.models.encoder import SparseEncoder
+from sparseir.errors import ConfigError
+from sparseir.models.encoder import SparseEncoder
 
 
 def load_encoder(model: str, device: str, *, untrained: bool) -> SparseEncoder:
@@ -19,9 +17,6 @@ def load_encoder(model: str, device: str, *, untrained: bool) -> SparseEncoder:
     ------
     ConfigError : there is none; or its head is fresh, so that a text would get thousands of terms that mean nothing.
     """
-    from sparseir.errors import ConfigError
-    from sparseir.models.encoder import SparseEncoder
-
     encoder = SparseEncoder.load(model, device=device)
     if encoder.untrained and not untrained:
         terms = encoder.encode_documents(["What a text weighs in terms before any training says little about it."]).nnz

@@ -84,6 +84,9 @@ class ModelConfig:
     csr_dead_after: int = 30
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
+    csr_normalise: bool = False
+    """csr: codes have length 1 and scores are cosines, in training as in use: the paper's contrastive term."""
+
     def identity(self) -> dict[str, Any]:
         """What fingerprints of encoders are taken of: all keys but `base`.
 

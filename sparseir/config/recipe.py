@@ -14,11 +14,11 @@ from sparseir.config.model import ModelConfig
 from sparseir.config.recipes import RECIPE_FILE, recipe_path
 from sparseir.config.regulariser import RegulariserConfig
 from sparseir.config.train import TrainConfig
+from sparseir.errors import ConfigError
 
 _FORMER: dict[str, dict[str, Any]] = {
     "loss": {"mask_probability": 0.15, "teacher_weights": []},
     "regulariser": {"idf_floor": 0.1},
-    "train": {"max_grad_norm": 1.0, "weight_decay": 0.01},
 }
 """Keys that recipes of earlier versions held, with the only value they have now."""
 _FORMER_SECTIONS = {"encode", "evaluate"}
@@ -43,6 +43,13 @@ class Recipe:
 
     train: TrainConfig = field(default_factory=TrainConfig)
     """The optimiser and the run."""
+
+    def __post_init__(self) -> None:
+        if self.regulariser.kind == "idf_flops" and self.model.idf_queries:
+            raise ConfigError(
+                "regulariser.kind: idf_flops divides by idf what binary queries score, and the queries of "
+                f"{self.model.kind} hold idf already: take model.kind splade_doc, or flops, which is its other form"
+            )
 
 
 def load_recipe(given: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -135,10 +135,9 @@ class WordTokenizer(TextTokenizer):
 
 
 class DeepImpactTower(Tower):
-    """w[word] = max over the word's occurrences of relu(MLP(h[first piece])), MLP = Linear(h, h), ReLU, Linear(h, 1).
+    """w[word] = relu(MLP(h[first piece])) at the word's first occurrence, MLP = Linear(h, h), ReLU, Linear(h, 1).
 
-    Source: Mallia et al. 2021 (arXiv:2104.12016), section 3. The paper keeps the first occurrence of a word; the
-    maximum is one number for a word as well and does not depend on where the text was cut.
+    Source: Mallia et al. 2021 (arXiv:2104.12016), section 3.
 
     Parameters
     ----------
@@ -165,7 +164,16 @@ class DeepImpactTower(Tower):
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         values = torch.relu(self.impact(self.context(features)).squeeze(-1).float())
         words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
+        values = values * _first_occurrences(features["word_ids"])
         return keep_largest(scatter_max(values, words, self.num_terms, self.counts), self.top_k)
+
+
+def _first_occurrences(ids: Tensor) -> Tensor:
+    """1 where an id stands for the first time in its row, else 0; (B, L) of (B, L)."""
+    order = torch.sort(ids, dim=1, stable=True)
+    again = torch.zeros_like(ids)
+    again[:, 1:] = (order.values[:, 1:] == order.values[:, :-1]).long()
+    return 1 - torch.zeros_like(ids).scatter(1, order.indices, again)
 
 
 class WordQueryTower(StaticQueryTower):

@@ -58,7 +58,7 @@ class BM25Teacher:
 
 
 class DenseTeacher:
-    """Cosine of a sentence embedder's vectors: mean of the last hidden states, normalised.
+    """Inner product of a sentence embedder's vectors, which its folder describes: cosine where they have length 1.
 
     Vectors are computed when first asked for and kept.
 
@@ -83,12 +83,12 @@ class DenseTeacher:
         self._documents: dict[int, Scores] = {}
         self._queries: dict[str, Scores] = {}
 
-    def embed(self, texts: Sequence[str], *, batch_size: int = 32) -> Scores:
-        """Unit vectors, float32 (N, H)."""
+    def embed(self, texts: Sequence[str], *, query: bool = False, batch_size: int = 32) -> Scores:
+        """Vectors of documents or of queries, float32 (N, H)."""
         if len(texts) <= batch_size:  # of a batch of training, whose progress is that of its steps
-            return self._embedder.embed(texts, batch_size=batch_size)
+            return self._embedder.embed(texts, query=query, batch_size=batch_size)
         report = partial(self._progress, "embedding texts")
-        return self._embedder.embed(texts, batch_size=batch_size, progress=report)
+        return self._embedder.embed(texts, query=query, batch_size=batch_size, progress=report)
 
     def document_vectors(self, documents: Sequence[int]) -> Scores:
         """Vectors of documents by position."""
@@ -101,7 +101,7 @@ class DenseTeacher:
         """Vectors of query texts."""
         missing = [t for t in dict.fromkeys(texts) if t not in self._queries]
         if missing:
-            self._queries.update(zip(missing, self.embed(missing), strict=True))
+            self._queries.update(zip(missing, self.embed(missing, query=True), strict=True))
         return np.stack([self._queries[t] for t in texts])
 
     def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:

@@ -24,12 +24,6 @@ from sparseir.train.objective import Objective
 from sparseir.train.stopping import RunClock
 
 _STATE, _OPTIMIZER = "state.safetensors", "optimizer.safetensors"
-_WEIGHT_DECAY = 0.01
-"""On matrices; biases and normalisations take none."""
-
-_MAX_GRAD_NORM = 1.0
-"""Gradients are clipped at this norm."""
-
 _OOM_ADVICE = (
     "out of memory on the device: set train.chunk_size (GradCache, for example 16), lower data.max_document_length or "
     "train.batch_size and raise train.accumulate instead"
@@ -108,7 +102,9 @@ class SparseTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.recipe.train), lr=0.0)
+            config = self.recipe.train
+            groups = parameter_groups(self.objective, config)
+            self.optimizer = torch.optim.AdamW(groups, lr=0.0, eps=config.adam_epsilon)
         return self.optimizer
 
     def progress(self, step: int) -> float:
@@ -210,7 +206,7 @@ def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:
         max_steps=config.steps,
         per_device_train_batch_size=1,
         gradient_accumulation_steps=config.accumulate,
-        max_grad_norm=_MAX_GRAD_NORM,
+        max_grad_norm=config.max_grad_norm or 0.0,  # 0: never
         save_strategy="steps" if config.save_every else "no",
         save_steps=config.save_every or 500,
         save_total_limit=config.keep_checkpoints,
@@ -254,7 +250,7 @@ def parameter_groups(objective: Objective, config: TrainConfig) -> list[dict[str
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
-            decay = _WEIGHT_DECAY if parameter.ndim > 1 else 0.0
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rates.get(id(parameter), config.learning_rate), decay), []).append(parameter)
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 

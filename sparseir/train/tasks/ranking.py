@@ -147,14 +147,23 @@ class Candidates:
         return allowed
 
 
-def _candidates(scores: Tensor, batch: RankingBatch, each: int, *, in_batch: bool) -> Candidates:
+def _candidates(scores: Tensor, batch: RankingBatch, each: int, *, in_batch: bool | str) -> Candidates:
+    """The candidates `loss.in_batch` names. scores : (Q, Q·C), or (Q, C) where it is False."""
     device = scores.device
     known = batch.known.to(device)
     teacher = None if batch.teacher is None else batch.teacher.to(device)
     first = torch.arange(len(scores), device=device) * each
     own = torch.arange(each, device=device) + first[:, None]
-    if in_batch:
+    if in_batch is True:
         return Candidates(scores, teacher, known, first, own)
+    if in_batch:
+        others = torch.ones(scores.shape, dtype=torch.bool, device=device).scatter(1, own, False)
+        is_first = torch.zeros_like(others).index_fill(1, first, True)
+        others &= is_first if in_batch == "positives" else ~is_first
+        columns = torch.cat([own, others.nonzero()[:, 1].view(len(scores), -1)], 1)  # as many for each query
+        given = None if teacher is None else teacher.gather(1, columns)
+        target = torch.zeros_like(first)
+        return Candidates(scores.gather(1, columns), given, known.gather(1, columns), target, own - first[:, None])
     return Candidates(scores, teacher, known.gather(1, own), torch.zeros_like(first), own - first[:, None])
 
 
@@ -228,17 +237,22 @@ class Ranking(Objective):
         return torch.stack(list(parts.values())).sum()
 
     def _reconstruction(self, batch: RankingBatch) -> Tensor:
-        """What a sparse autoencoder's codes leave of the dense embeddings of the batch's documents."""
+        """What a sparse autoencoder's codes leave of the dense embeddings of queries and of documents, the mean of both."""
         tower = self.encoder.document_tower
         if not isinstance(tower, CsrTower):
             raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
-        texts = batch.documents[own_share(len(batch.documents))]
-        features = self.encoder.tokenizer(texts, self._document_length)
-        dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
-        # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
-        codes = tower.autoencoder.codes(gather_rows(dense, len(batch.documents)), new_step=self.step != self._counted)
-        self._counted = self.step
-        loss = self.recipe.loss.reconstruction * reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
+        losses = []
+        for texts, length in (
+            (batch.queries, self.encoder.query_length()),
+            (batch.documents, self._document_length),
+        ):
+            features = self.encoder.tokenizer(texts[own_share(len(texts))], length)
+            dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
+            # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
+            codes = tower.autoencoder.codes(gather_rows(dense, len(texts)), new_step=self.step != self._counted)
+            self._counted = self.step
+            losses.append(reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary))
+        loss = self.recipe.loss.reconstruction * torch.stack(losses).mean()
         self.figures["reconstruction"] = float(loss.detach())
         return loss / world()[1]
 
