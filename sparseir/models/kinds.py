@@ -95,8 +95,11 @@ def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
     query: Tower = document
     if config.kind == "deepct":  # the paper keeps query terms unweighted
         query = StaticQueryTower(torch.ones(context.num_terms), tokenizer.special_ids)
-    elif not config.shared_towers:
-        query = copy.deepcopy(document)
+    else:
+        query = document if config.shared_towers else copy.deepcopy(document)
+    if config.kind == "unicoil":
+        assert isinstance(query, OwnTokenTower)
+        query = query.summing(config.top_k_query)
     return EncoderParts(config, tokenizer, document, query)
 
 

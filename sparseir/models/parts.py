@@ -49,6 +49,12 @@ class EncoderParts:
             return None
         return QueryTable(self.tokenizer.uncut(), self.query_tower.table().detach().cpu().numpy())
 
+    @property
+    def shares_network(self) -> bool:
+        """Whether queries go through the documents' network in a tower of their own."""
+        networks = [getattr(tower, "context", None) for tower in (self.document_tower, self.query_tower)]
+        return self.document_tower is not self.query_tower and networks[0] is not None and networks[0] is networks[1]
+
     def document_length(self, asked: int | None = None) -> int:
         """Tokens of a document that are read: `asked` or `config.max_document_length`, as far as the network reaches."""
         return min(asked or self.config.max_document_length, max_tokens(self.document_tower) or NO_LIMIT)

@@ -168,7 +168,7 @@ def _read_own(query: list[Module], document: list[Module], config: ModelConfig) 
     if query[0].name == "SparseStaticEmbedding":
         return replace(parts, query_tower=_read_static(query[0].folder, config, parts.tokenizer))
     if query != document:
-        if not parts.query_tower.looked_up:
+        if not parts.query_tower.looked_up and not parts.shares_network:
             parts = replace(parts, query_tower=build_parts(written, query[0].folder).query_tower)
         _load_tower(parts.query_tower, query[0].folder)
     return parts

@@ -152,7 +152,7 @@ def _write_csr(parts: EncoderParts, tower: CsrTower, folder: Path, side: str) ->
 
 def write_own_module(parts: EncoderParts, tower: Tower, folder: Path, *, query: bool) -> None:
     """Our module into `folder`: the network as transformers saves it, the tower's other weights beside it."""
-    if isinstance(tower, WordQueryTower):
+    if isinstance(tower, WordQueryTower) or (query and parts.shares_network):
         _write_tokenizer(parts, folder)
     else:
         if isinstance(tower, MaskedLMTower):

@@ -147,6 +147,36 @@ def test_the_optimiser_is_that_of_the_recipe(base: Path, tmp_path: Path) -> None
     assert training_arguments(replace(train, max_grad_norm=2.5), tmp_path).max_grad_norm == 2.5
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_unicoil_sums_the_occurrences_of_a_query_term(base: Path, tmp_path: Path, shared: bool) -> None:
+    """'cats dogs cats': two of three tokens are one term. A document takes the larger of the two, a query both."""
+    config = ModelConfig(base=str(base), kind="unicoil", max_document_length=32, shared_towers=shared)
+    encoder = SparseEncoder.from_config(config)
+    text, tower = "cats dogs cats", encoder.query_tower
+    features = encoder.tokenize_queries([text])
+    with torch.no_grad():
+        each = torch.relu(tower.importance(tower.context(features))).flatten().tolist()
+        (trained,) = tower(features)
+    cats, dogs = features["input_ids"][0, 1:3].tolist()
+    assert trained[cats].item() == pytest.approx(each[1] + each[3], rel=1e-5)
+    assert trained[dogs].item() == pytest.approx(each[2], rel=1e-5)
+
+    def weights(encoder: SparseEncoder, *, query: bool) -> dict[int, float]:
+        terms, values = (encoder.encode_queries if query else encoder.encode_documents)([text]).row(0)
+        return dict(zip(terms.tolist(), values.tolist(), strict=True))
+
+    served = weights(encoder, query=True)
+    assert served == pytest.approx({cats: each[1] + each[3], dogs: each[2]}, rel=1e-5)
+    assert weights(encoder, query=False) == pytest.approx({cats: max(each[1], each[3]), dogs: each[2]}, rel=1e-5)
+    assert (encoder.document_tower.context is tower.context) == shared
+    encoder.save(tmp_path / "m")
+    again = SparseEncoder.load(tmp_path / "m", device="cpu")
+    assert weights(again, query=True) == pytest.approx(served, rel=1e-6)
+    assert again.fingerprint == encoder.fingerprint
+    assert (again.document_tower.context is again.query_tower.context) == shared
+    assert (tmp_path / "m" / "query_0_TowerModule" / "model.safetensors").exists() != shared
+
+
 def test_a_word_weighs_what_its_first_occurrence_says() -> None:
     ids = torch.tensor([[5, 7, 5, 9, 7, 5], [3, 3, 3, 1, 2, 1]])
     assert _first_occurrences(ids).tolist() == [[1, 1, 0, 1, 0, 0], [1, 0, 0, 1, 1, 0]]
