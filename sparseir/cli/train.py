@@ -52,7 +52,7 @@ def train_command(
         note(result.note)
     summary = result.summary()
     if json:
-        emit_json(summary)
+        emit_json({**summary, **({"note": result.note} if result.note else {})})
     else:
         for name, value in summary.items():
             print(f"{name}: {value}")

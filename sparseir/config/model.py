@@ -84,6 +84,10 @@ class ModelConfig:
     csr_dead_after: int = 30
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
+    word_vocabulary: int = 0
+    """deepimpact: how many words of the training texts are the vocabulary, those of most documents; 0: the whole words that
+    the base's tokenizer has."""
+
     csr_normalise: bool = False
     """csr: codes have length 1 and scores are cosines, in training as in use: the paper's contrastive term."""
 
@@ -125,6 +129,10 @@ class ModelConfig:
             for name in ("head_scale", "lexical_residual_start")
             if not (value := getattr(self, name)) > 0
         ]
+        if self.word_vocabulary < 0:
+            faults.append(f"word_vocabulary: expected at least 0, found {self.word_vocabulary}")
+        if self.word_vocabulary and self.kind != "deepimpact":
+            faults.append(f"word_vocabulary: belongs to deepimpact, not to {self.kind}")
         masked_lm = self.kind in ("splade", "splade_doc", "inference_free")
         if self.lexical_residual and not masked_lm:
             faults.append(f"lexical_residual: belongs to kinds with a masked-LM head, not to {self.kind}")

@@ -29,6 +29,7 @@ from sparseir.train.served import ServedSample
 from sparseir.train.stopping import RunClock, TrainingStopped, signals_ask
 from sparseir.train.tasks import TASKS
 from sparseir.train.trainer import SparseTrainer, training_arguments
+from sparseir.train.words import deep_impact_of_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def train(
     if began.finished is not None:
         note = f"{output} is finished: {_ending(began.finished, recipe)}"
         return TrainResult(output, began.finished.steps, 0.0, began.finished.figures, note)
-    encoder = _starting_encoder(recipe)
+    encoder = _starting_encoder(recipe, progress)
     prepare_for_training(encoder)
     objective, batches = TASKS[recipe.loss.objective](recipe, encoder, progress)
     main = world()[0] == 0
@@ -162,10 +163,12 @@ def _reach_target(sample: ServedSample, config: RegulariserConfig) -> dict[str, 
     return {"document_terms": fit.after, "document_terms_before_fit": fit.before, "bias_shift": fit.shift}
 
 
-def _starting_encoder(recipe: Recipe) -> SparseEncoder:
+def _starting_encoder(recipe: Recipe, progress: Progress) -> SparseEncoder:
     torch.manual_seed(recipe.train.seed)
     device = str(pick_device(recipe.train.device))
     if recipe.train.start_from is None:
+        if recipe.model.word_vocabulary:
+            return deep_impact_of_words(recipe, progress=progress).to(device)
         return SparseEncoder.from_config(recipe.model, device=device)
     encoder = SparseEncoder.load(recipe.train.start_from, device=device)
     mine, theirs = (to_mapping(dataclasses.replace(c, base="")) for c in (recipe.model, encoder.config))

@@ -79,7 +79,7 @@ PUBLISHED = {
     "df_flops": {"regulariser.kind": "df_flops", "regulariser.df_every": 100},
     "unicoil": TEVATRON | {"model.max_document_length": 192, "data.max_document_length": 192},
     "coil_tok": TEVATRON | {"model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32},
-    "deepimpact": {"data.num_negatives": 1, "loss.in_batch": False, "loss.info_nce": 1.0},  # arXiv:2104.12016: pairs
+    "deepimpact": {"model.word_vocabulary": 65536, "data.num_negatives": 1, "loss.in_batch": False, "loss.info_nce": 1.0},  # arXiv:2104.12016: pairs
 }  # fmt: skip
 """What the papers, model cards and toolkits state of each recipe, with where it is stated."""
 

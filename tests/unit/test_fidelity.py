@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from sparseir.config.data import DataConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.errors import ConfigError  # noqa: E402
@@ -28,6 +29,8 @@ from sparseir.train.objective import Objective  # noqa: E402
 from sparseir.train.tasks.ranking import _candidates  # noqa: E402
 from sparseir.train.tasks.ranking_batches import RankingBatch  # noqa: E402
 from sparseir.train.trainer import parameter_groups, training_arguments  # noqa: E402
+from sparseir.train.words import deep_impact_of_words  # noqa: E402
+from tests.tiny_collections import write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 
 
@@ -175,6 +178,27 @@ def test_unicoil_sums_the_occurrences_of_a_query_term(base: Path, tmp_path: Path
     assert again.fingerprint == encoder.fingerprint
     assert (again.document_tower.context is again.query_tower.context) == shared
     assert (tmp_path / "m" / "query_0_TowerModule" / "model.safetensors").exists() != shared
+
+
+def test_words_of_deep_impact_are_those_of_the_collection(base: Path, tmp_path: Path) -> None:
+    """Whole words of the texts, whatever pieces the base has of them, most frequent first; all of them weigh something."""
+    rows = ["zeppelin and cats", "zeppelin cats cats quokka", "zeppelin wing"]
+    write_jsonl(tmp_path / "corpus.jsonl", [{"_id": str(i), "text": text} for i, text in enumerate(rows)])
+    (tmp_path / "triples.tsv").write_text("a question\tthe quokka wing\tcats\n")
+    recipe = replace(
+        Recipe(),
+        model=ModelConfig(base=str(base), kind="deepimpact", word_vocabulary=4, max_document_length=32),
+        data=DataConfig(dataset=str(tmp_path / "corpus.jsonl"), triples=str(tmp_path / "triples.tsv")),
+    )
+    encoder = deep_impact_of_words(recipe)
+    assert encoder.terms() == ["cats", "zeppelin", "quokka", "wing", "[UNK]"]
+    weights = encoder.encode_documents(["zeppelin quokka wing cats"]).to_scipy().toarray()[0]
+    assert (weights > 0).tolist() == [True, True, True, True, False]
+    assert encoder.encode_queries(["quokka of a question"]).to_scipy().toarray()[0].tolist() == [0, 0, 1, 0, 0]
+    encoder.save(tmp_path / "m")
+    assert SparseEncoder.load(tmp_path / "m", device="cpu").terms() == encoder.terms()
+    with pytest.raises(ConfigError, match="word_vocabulary: belongs to deepimpact"):
+        ModelConfig(kind="splade", word_vocabulary=4)
 
 
 def test_a_word_weighs_what_its_first_occurrence_says() -> None:

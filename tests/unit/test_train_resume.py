@@ -79,6 +79,7 @@ def test_a_finished_run_is_left_as_it_is(recipe: Recipe, finished: Path, capsys:
     assert cli.run(["train", "--resume", "--output", str(finished), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["steps"] == 4
+    assert json.loads(out)["note"] == result.note
     assert "is finished: all 4 steps are taken; to train on resume it with more train.steps" in err
     assert contents(finished) == before
     assert checkpoints(finished) == ["checkpoint-4"]
