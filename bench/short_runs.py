@@ -81,7 +81,7 @@ RUNS = (
     Run("regulariser", "FLOPS, mean of groups", _flops(grouping="mean_of_groups")),
     Run("regulariser", "FLOPS, sum of positions", _flops(grouping="sum_of_positions")),
     Run("regulariser", "L1", _flops(kind="l1", lambda_document=0.003)),
-    Run("regulariser", "IDF-FLOPS, 1st form", _flops(kind="idf_flops", lambda_document=1.0)),
+    Run("regulariser", "IDF-FLOPS, 1st form", _flops(kind="idf_flops", lambda_document=1.0) | {"model.kind": "splade_doc"}),
     Run("regulariser", "IDF-FLOPS, 2nd form (idf in the score)", _flops()),
     Run("regulariser", "ℓ0 mask at 150", _flops(l0_threshold=150)),
     Run("regulariser", "DF-FLOPS", _flops(kind="df_flops")),

@@ -1,9 +1,10 @@
-"""What the commands show: results on stdout, everything else on stderr, progress only on a terminal."""
+"""What the commands show: results on stdout, everything else on stderr; progress as bars, or a line a minute where piped."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
     from indexer.progress import Progress
+
+
+_SECONDS_A_LINE = 60.0
+"""Between two lines of progress where stderr is no terminal."""
 
 
 def note(message: str) -> None:
@@ -41,12 +46,12 @@ def emit_json(value: Any) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """A progress callback that draws one bar a stage on stderr; silent unless stderr is a terminal."""
+def progress_bars(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress callback: one bar a stage on a terminal, a line a minute where stderr is piped, nothing if quiet."""
     from indexer.progress import silent
 
-    if not sys.stderr.isatty():
-        yield silent
+    if quiet or not sys.stderr.isatty():
+        yield silent if quiet else ProgressLines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -61,6 +66,34 @@ def progress_bars() -> Iterator[Progress]:
     )
     with RichProgress(*columns, console=Console(stderr=True)) as bars:
         yield _Stages(bars)
+
+
+class ProgressLines:
+    """`training: 120 of 1,000 (12%), 3 min, about 22 min left`, at most a line a minute; work of less has none."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+        self._stages: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        # A stage may set out from where an earlier run stopped; how fast it is says what it did since.
+        began, first = self._stages.setdefault(stage, (now, done))
+        if now - self._said < _SECONDS_A_LINE:
+            return
+        self._said = now
+        line = f"{stage}: {done:,}"
+        if total:
+            line += f" of {total:,} ({done / total:.0%})"
+        line += f", {_duration(now - began)}"
+        if total and first < done < total:
+            line += f", about {_duration((now - began) * (total - done) / (done - first))} left"
+        note(line)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class _Stages:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseir.cli.config import Recipe
+from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
     from sparseir.data import Dataset
@@ -32,6 +33,7 @@ def demo_command(
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value of the recipe; repeatable."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo wrote.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train an encoder, build an index, search it and evaluate it, on text this machine has."""
     from sparseir.cli.console import note, print_table, progress_bars
@@ -49,11 +51,11 @@ def demo_command(
     split = "train" if "train" in dataset.splits else ""
     recipe = load_recipe(config, [*(overrides or ()), f"data.dataset={path}", f"data.split={split!r}"])
     note(f"1. training on {dataset.name} ({config})")
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         trained = train(recipe, output / "model", progress=progress)
     note(f"   {trained.seconds:.0f} s → {output / 'model'}")
     note("2. encoding, indexing and evaluating beside BM25")
-    results, collection = _evaluate(output, dataset)
+    results, collection = _evaluate(output, dataset, quiet=quiet)
     note("3. searching")
     _show_hits(output, collection)
     print()
@@ -77,7 +79,7 @@ def _docstrings(folder: Path) -> Dataset:
     return open_dataset(folder)
 
 
-def _evaluate(output: Path, dataset: Dataset) -> tuple[list[SystemResult], JudgedCollection]:
+def _evaluate(output: Path, dataset: Dataset, *, quiet: bool) -> tuple[list[SystemResult], JudgedCollection]:
     from sparseir.cli.console import progress_bars
     from sparseir.evaluate.judged import JudgedCollection
     from sparseir.evaluate.options import EvaluationOptions
@@ -87,7 +89,7 @@ def _evaluate(output: Path, dataset: Dataset) -> tuple[list[SystemResult], Judge
     options = EvaluationOptions(corpus_idf=True)
     collection = JudgedCollection.read(dataset, options.split)
     encoder = SparseEncoder.load(output / "model")
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         sparse = evaluate_encoder(encoder, collection, output / "index", options, progress=progress)
     bm25 = evaluate_bm25(collection, options)
     return [bm25, sparse], collection

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseir.cli.corpus import CORPUS, Fields, Format, checked_corpus
+from sparseir.cli.options import Quiet, Untrained
 
 if TYPE_CHECKING:
     from sparseir.data import Document, Query
@@ -29,18 +30,23 @@ def encode_command(
     batch_size: Annotated[int, typer.Option(min=1, help="Texts the model sees at a time.")] = 32,
     data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    untrained: Untrained = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing vectors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Turn texts into sparse vectors."""
     from indexer.interchange.sources import format_of
     from sparseir.cli.console import note, progress_bars
+    from sparseir.cli.encoders import load_encoder
+    from sparseir.cli.outputs import refuse_existing
     from sparseir.config.encode import EncodeConfig
     from sparseir.encode.collection import CollectionOptions, encode_collection
-    from sparseir.models.encoder import SparseEncoder
 
     if format_of(output) is None:
         raise typer.BadParameter(f"--output {output}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
+    if not resume:
+        refuse_existing(output, overwrite=overwrite)
     options = CollectionOptions(
         config=EncodeConfig(batch_size=batch_size, max_active_dims=max_active_dims),
         queries=queries,
@@ -53,10 +59,12 @@ def encode_command(
     texts: Iterable[Document | Query] = (
         _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields)
     )
-    with progress_bars() as progress:
-        written = encode_collection(
-            SparseEncoder.load(model, device=device), texts, output, options=options, progress=progress, note=note
-        )
+    encoder = load_encoder(model, device, untrained=untrained)
+    with progress_bars(quiet=quiet) as progress:
+        written = encode_collection(encoder, texts, output, options=options, progress=progress, note=note)
+    if written.before:
+        note(f"{output} is complete: {written.num_rows:,} rows of this collection by this model; nothing to do")
+        return
     note(f"{written.num_rows:,} rows, {written.nnz / max(1, written.num_rows):.1f} terms each → {output}")
 
 

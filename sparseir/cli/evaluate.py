@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sparseir.cli.options import Quiet
+
 BASELINES = ("bm25", "dense", "hybrid")
 
 
@@ -39,6 +41,7 @@ def evaluate_command(
     dense_length: Annotated[int, typer.Option(min=8, help="Tokens of a text it reads.")] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
+    quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
     """Judge a model on collections: quality beside cost, beside baselines."""
@@ -71,7 +74,7 @@ def evaluate_command(
         overwrite=overwrite,
     )
     results = []
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         for result in evaluate(model, datasets, options, progress=progress):
             results.append(result)
             if json:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparseir.cli.options import Quiet
+
 if TYPE_CHECKING:
     from sparseir.search.engines import EngineConfig
     from sparseir.search.gpu import GpuConfig
@@ -70,6 +72,7 @@ def search_command(
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
+    quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
 ) -> None:
     """Search an index with one query, or with many into a run file."""
@@ -106,7 +109,7 @@ def search_command(
         if json:
             _print_answers(answers)
         else:
-            _write_run(answers, output, overwrite=overwrite)
+            _write_run(answers, output, overwrite=overwrite, quiet=quiet)
     report(searcher.calibrations, json=json)
     if stats:
         for name, value in searcher.stats().items():
@@ -233,7 +236,7 @@ def _print_answers(answers: Answers) -> None:
                 emit_json({"qid": qid, "rank": rank, "docno": docno, "score": score})
 
 
-def _write_run(answers: Answers, output: Path | None, *, overwrite: bool) -> None:
+def _write_run(answers: Answers, output: Path | None, *, overwrite: bool, quiet: bool) -> None:
     from sparseir.cli.console import note, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.search.runs import RunWriter, run_lines
@@ -241,7 +244,7 @@ def _write_run(answers: Answers, output: Path | None, *, overwrite: bool) -> Non
     if output is not None:
         check_output(output, overwrite=overwrite)
     done = answered = 0
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         writer = RunWriter(output) if output is not None else None
         try:
             for qids, docnos, scores in answers:

@@ -7,29 +7,52 @@ from typing import Annotated
 
 import typer
 
-from sparseir.cli.config import Recipe
+from sparseir.cli.options import Quiet
 
 
 def train_command(
-    config: Recipe,
     output: Annotated[Path, typer.Option(help="Folder for the model, its checkpoints and logs.")],
+    config: Annotated[
+        str | None,
+        typer.Argument(
+            help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model. With --resume it may be "
+            "left out: OUTPUT holds it."
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT; with more train.steps, too.")
+    ] = False,
+    quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Train an encoder."""
-    from sparseir.cli.console import emit_json, progress_bars
+    from sparseir.cli.console import emit_json, note, progress_bars
     from sparseir.config.recipe import load_recipe
-    from sparseir.train import train
 
-    recipe = load_recipe(config, overrides or ())
-    with progress_bars() as progress:
-        result = train(recipe, output, resume=resume, progress=progress)
+    if config is None and not resume:
+        raise typer.BadParameter("name a recipe, one of `sparseir config list` or a file; or go on with --resume")
+    if config is not None:
+        recipe = load_recipe(config, overrides or ())  # its faults come before torch is imported
+    from sparseir.train import train
+    from sparseir.train.folder import saved_recipe
+    from sparseir.train.stopping import TrainingStopped
+
+    if config is None:
+        recipe = saved_recipe(output, overrides or ())
+    with progress_bars(quiet=quiet) as progress:
+        try:
+            result = train(recipe, output, resume=resume, progress=progress)
+        except TrainingStopped as stopped:
+            note(f"{stopped}; go on with: sparseir train --resume --output {output}")
+            raise typer.Exit(1) from None
+    if result.note:
+        note(result.note)
     summary = result.summary()
     if json:
-        emit_json(summary)
+        emit_json({**summary, **({"note": result.note} if result.note else {})})
     else:
         for name, value in summary.items():
             print(f"{name}: {value}")

@@ -22,7 +22,8 @@ class DataConfig:
     """Where BEIR names are looked for, and downloaded to."""
 
     triples: str | None = None
-    """JSON lines {"query", "positive", "negatives": [texts], optional "scores": [positive's, negatives' …]}."""
+    """Queries with their positive and any negatives, as texts: JSON lines {"query", "positive", "negatives", "scores"} (or
+    "anchor", "positive" …), TSV, CSV, Parquet, or a folder `datasets` saved. Scores are a teacher's: name it scores:FILE."""
 
     vectors: tuple[str, ...] = ()
     """JSON lines {"_id", "text", "vector": {token: weight}} of a sparse teacher, for objective vectors."""

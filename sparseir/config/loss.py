@@ -47,8 +47,9 @@ class LossConfig:
     temperature: float = 1.0
     """Scores are divided by this in info_nce."""
 
-    in_batch: bool = True
-    """Whether every document of the batch is a candidate of every query, for info_nce and kl."""
+    in_batch: bool | Literal["positives", "negatives"] = True
+    """Which documents of the batch are candidates of a query besides its own, for info_nce and kl. true: all; false: none;
+    positives: those of the other queries (naver/splade); negatives: theirs alone (OpenSearch). A λ does not carry over."""
 
     teachers: tuple[str, ...] = ()
     """kind:name of each teacher: bm25, dense:MODEL, sparse:MODEL, cross_encoder:MODEL, scores:FILE (JSON lines

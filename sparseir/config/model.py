@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sparseir.errors import ConfigError
 
 EncoderKind = Literal[
     "splade", "splade_doc", "inference_free", "unicoil", "deepimpact", "deepct", "coil_tok", "bge_m3", "csr"
 ]
+
+_FIRST_KEYS = frozenset({
+    "kind", "base", "shared_towers", "pooling", "activation", "top_k_query", "top_k_document", "max_query_length",
+    "max_document_length", "fresh_head_bias", "head_scale", "zero_specials", "lexical_residual", "lexical_residual_start",
+    "trainable_idf", "token_dim", "csr_expansion", "csr_k", "csr_dead_after",
+})  # fmt: skip
+"""Keys that every fingerprint holds. Closed: a new key does not join them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +84,23 @@ class ModelConfig:
     csr_dead_after: int = 30
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
+    word_vocabulary: int = 0
+    """deepimpact: how many words of the training texts are the vocabulary, those of most documents; 0: the whole words that
+    the base's tokenizer has."""
+
+    csr_normalise: bool = False
+    """csr: codes have length 1 and scores are cosines, in training as in use: the paper's contrastive term."""
+
+    def identity(self) -> dict[str, Any]:
+        """What fingerprints of encoders are taken of: all keys but `base`.
+
+        A key that is not in `_FIRST_KEYS` came later and is left out while it has its default: an index made before it
+        was there still knows its encoder.
+        """
+        later = {f.name: f.default for f in dataclasses.fields(self) if f.name not in _FIRST_KEYS}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {k: v for k, v in values.items() if k != "base" and (k not in later or v != later[k])}
+
     @property
     def idf_queries(self) -> bool:
         """Whether a query's weights are idf of the collection, until training changes them."""
@@ -104,6 +129,10 @@ class ModelConfig:
             for name in ("head_scale", "lexical_residual_start")
             if not (value := getattr(self, name)) > 0
         ]
+        if self.word_vocabulary < 0:
+            faults.append(f"word_vocabulary: expected at least 0, found {self.word_vocabulary}")
+        if self.word_vocabulary and self.kind != "deepimpact":
+            faults.append(f"word_vocabulary: belongs to deepimpact, not to {self.kind}")
         masked_lm = self.kind in ("splade", "splade_doc", "inference_free")
         if self.lexical_residual and not masked_lm:
             faults.append(f"lexical_residual: belongs to kinds with a masked-LM head, not to {self.kind}")

@@ -54,6 +54,15 @@ class TrainConfig:
     warmup_steps: int = 0
     """Optimiser steps over which the learning rates rise from 0."""
 
+    weight_decay: float = 0.01
+    """On matrices; biases and normalisations take none."""
+
+    adam_epsilon: float = 1e-8
+    """ε of AdamW's denominator."""
+
+    max_grad_norm: float | None = 1.0
+    """Gradients are clipped at this norm; null: never."""
+
     freeze_embeddings: bool = False
     """Keep the word embeddings, and the vocabulary projection tied to them, as they are."""
 
@@ -76,7 +85,11 @@ class TrainConfig:
     """Optimiser steps between evaluations on data.dev_dataset; 0: none."""
 
     save_every: int = 0
-    """Optimiser steps between checkpoints, which resume bit for bit on a CPU; 0: none."""
+    """Optimiser steps between checkpoints, which resume bit for bit on a CPU; 0: by time alone."""
+
+    save_minutes: float = 5.0
+    """Minutes between checkpoints; 0: by steps alone. Where either is above 0 the end of a run is kept as well, so that more
+    steps can follow it."""
 
     keep_checkpoints: int = 2
     """Older ones are deleted; the best one stays."""
@@ -104,9 +117,15 @@ class TrainConfig:
         ]  # fmt: skip
         faults += [
             f"{name}: expected a positive number, found {getattr(self, name)}"
-            for name in ("learning_rate", "head_learning_rate", "idf_learning_rate")
+            for name in ("learning_rate", "head_learning_rate", "idf_learning_rate", "adam_epsilon")
             if not getattr(self, name) > 0
         ]
+        if not self.weight_decay >= 0:
+            faults.append(f"weight_decay: expected a number of at least 0, found {self.weight_decay}")
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            faults.append(f"max_grad_norm: expected a positive number or null, found {self.max_grad_norm}")
+        if not self.save_minutes >= 0:
+            faults.append(f"save_minutes: expected a number of at least 0, found {self.save_minutes}")
         if self.max_minutes is not None and not self.max_minutes > 0:
             faults.append(f"max_minutes: expected a positive number or null, found {self.max_minutes}")
         if self.sampled_terms is not None and self.sampled_terms < 1:

@@ -16,7 +16,6 @@ from indexer import Documents, SparseVectors
 from indexer.interchange import Vocabulary, open_vectors, write_vectors
 from indexer.interchange.input import json_value
 from indexer.interchange.sources import format_of
-from indexer.interchange.write import Written
 from indexer.progress import Progress, silent
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document, Query
@@ -31,6 +30,18 @@ logger = logging.getLogger(__name__)
 _DESCRIPTION = "encoding.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What `encode_collection` wrote.
+
+    num_rows, nnz : of the vectors. before : an earlier run wrote them, and there was nothing to do.
+    """
+
+    num_rows: int
+    nnz: int
+    before: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionOptions:
     """How `encode_collection` works.
@@ -39,7 +50,7 @@ class CollectionOptions:
     shard : (i, n) with 1 ≤ i ≤ n: only parts i, i + n, i + 2n … of the collection. All shards together hold every
         document once.
     queries : the texts are queries.
-    resume : keep the finished parts of a run that was stopped; else they are made again.
+    resume : keep the finished parts of a run that was stopped; else they are made again. A finished run is left as it is.
     overwrite : replace vectors that stand at the output.
     """
 
@@ -63,11 +74,11 @@ def encode_collection(
     options: CollectionOptions | None = None,
     progress: Progress = silent,
     note: Callable[[str], None] = logger.warning,
-) -> Written:
+) -> Encoded:
     """Encode a stream of texts into a vector file, rows in the order of the stream.
 
     Finished parts stand in `<output>.parts` until all are there; then they are joined, and the folder goes. One part
-    is held in memory at a time.
+    is held in memory at a time. `.<output>.encoded.json` says what the finished vectors are of.
 
     Parameters
     ----------
@@ -77,16 +88,21 @@ def encode_collection(
     Raises
     ------
     ConfigError
-        The output exists, its ending is unknown, or `resume` finds parts of another model or other settings.
+        The output exists, its ending is unknown, or `resume` finds vectors or parts of another model or other settings.
     DataError
         Documents that cannot be read, or differ from those of the run that is resumed; no document at all.
     """
     chosen, path = options or CollectionOptions(), Path(output)
     if format_of(path) is None:
         raise ConfigError(f"{path}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
-    if path.exists() and not chosen.overwrite:
-        raise ConfigError(f"{path} exists; give another output, or replace it with overwrite=True (--overwrite)")
     folder = path.with_name(path.name + ".parts")
+    if path.exists() and not chosen.overwrite:
+        if not chosen.resume:
+            raise ConfigError(f"{path} exists; give another output, or ask for overwrite, which replaces it")
+        if not folder.is_dir():  # else it was stopped between the two
+            return _finished(path, encoder, documents, chosen)
+    record = _record(path)
+    record.unlink(missing_ok=True)
     _prepare(folder, encoder, chosen)
     cut = CutCount(encoder, queries=chosen.queries)
     files = list(_make_parts(folder, encoder, documents, chosen, cut, progress))
@@ -101,11 +117,45 @@ def encode_collection(
         )
     vocabulary = Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
     written = write_vectors(path, _rows(files, encoder.num_terms), vocabulary=vocabulary)
+    texts = _shard_digest(file.stem.rpartition("-")[2] for file in files)
+    state = {"rows": written.num_rows, "nnz": written.nnz, "bytes": path.stat().st_size}
+    record.write_text(json.dumps(describe_run(encoder, chosen) | {"texts": texts} | state) + "\n", encoding="utf-8")
     shutil.rmtree(folder)
     said = cut.note("index windows of them (index build --windows), or raise model.max_document_length")
     if said is not None:
         note(said)
-    return written
+    return Encoded(written.num_rows, written.nnz)
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(f".{path.name}.encoded.json")
+
+
+def _finished(
+    path: Path, encoder: SparseEncoder, documents: Iterable[Document | Query], options: CollectionOptions
+) -> Encoded:
+    """The vectors that stand at the output, if they are those this run would write.
+
+    Raises
+    ------
+    ConfigError : they are others, or nothing says what they are.
+    """
+    try:
+        found = json_value(_record(path).read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("no object")
+        rows, nnz = int(found["rows"]), int(found["nnz"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} exists, and nothing says what it was made of ({error}); give another output, or ask for overwrite"
+        ) from None
+    wanted = describe_run(encoder, options) | {"texts": shard_digest(documents, options), "bytes": path.stat().st_size}
+    differing = [key for key, value in wanted.items() if found.get(key) != value]
+    if differing:
+        raise ConfigError(
+            f"{path} is finished, with another {', '.join(differing)}; give another output, or ask for overwrite"
+        )
+    return Encoded(rows, nnz, before=True)
 
 
 def describe_run(encoder: SparseEncoder, options: CollectionOptions) -> dict[str, Any]:
@@ -177,9 +227,13 @@ def _make_parts(
 
 def shard_digest(documents: Iterable[Document | Query], options: CollectionOptions) -> str:
     """Of the names and texts of a shard; equal for runs whose vectors are of the same texts."""
+    return _shard_digest(_digest(*_names_and_texts(part)) for _, part in _parts(documents, options))
+
+
+def _shard_digest(parts: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for _, part in _parts(documents, options):
-        digest.update(_digest(*_names_and_texts(part)).encode())
+    for part in parts:
+        digest.update(part.encode())
     return digest.hexdigest()
 
 

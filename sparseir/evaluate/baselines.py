@@ -45,7 +45,7 @@ def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> 
     docnos = [d.docno for d in collection.documents]
 
     def search(text: str, k: int) -> tuple[list[str], list[float]]:
-        scores = documents @ embedder.embed([text])[0]
+        scores = documents @ embedder.embed([text], query=True)[0]
         best = np.argsort(-scores, kind="stable")[:k]
         return [docnos[i] for i in best], scores[best].tolist()
 

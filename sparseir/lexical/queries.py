@@ -72,7 +72,7 @@ class LexicalQueryEncoder:
         ------
         DataError : no text.
         """
-        stems = self._stems(text)
+        stems = self.stems(text)
         if self.learned is None:
             return stems
         learned = self.learned.encode(text)
@@ -80,7 +80,7 @@ class LexicalQueryEncoder:
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
-        rows = [self._stems(text) for text in texts]
+        rows = [self.stems(text) for text in texts]
         if self.learned is not None:
             learned = self.learned.encode_batch(texts)
             rows = [
@@ -102,7 +102,13 @@ class LexicalQueryEncoder:
         """ "lexical" or "learned"."""
         return "lexical" if term_id >= self.lexical.first_term else "learned"
 
-    def _stems(self, text: str) -> Encoded:
+    def stems(self, text: str) -> Encoded:
+        """The channel's terms (ascending) and weights of one query.
+
+        Raises
+        ------
+        DataError : no text.
+        """
         if not isinstance(text, str):
             raise DataError(f"a query is {type(text).__name__}; expected text")
         found: dict[int, float] = {}

@@ -100,21 +100,29 @@ class SparseAutoencoder(nn.Module):
         if dead.any():
             most = min(1024, int(dead.sum()))
             revived = keep_largest(before.masked_fill(~dead, float("-inf")), most)
-            auxiliary = torch.relu(revived) @ self.encoder.weight
+            # The centre adds nothing to the value; it learns from this error too, as where the whole of x is decoded.
+            auxiliary = self.decode(torch.relu(revived)) - self.pre_bias.detach()
         return Codes(dense, at_k, self.decode(at_k), self.decode(at_4k), auxiliary, self.pre_bias)
 
 
 class CsrTower(Tower):
-    """w[latent] = the autoencoder's code of the text's dense embedding, ≥ 0, at most k a text."""
+    """w[latent] = the autoencoder's code of the text's dense embedding, ≥ 0, at most k a text.
+
+    Parameters
+    ----------
+    normalise : scale codes to length 1, so that scores are cosines, in training as in use.
+    """
 
     latent = True
 
-    def __init__(self, dense: DenseEncoder, autoencoder: SparseAutoencoder) -> None:
+    def __init__(self, dense: DenseEncoder, autoencoder: SparseAutoencoder, *, normalise: bool = False) -> None:
         super().__init__()
+        self.normalise = normalise
         self.dense = dense
         self.autoencoder = autoencoder
         self.num_terms = autoencoder.hidden_size
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         dense = self.dense(features).to(self.autoencoder.encoder.weight.dtype)
-        return self.autoencoder.encode(dense).float()
+        codes = self.autoencoder.encode(dense).float()
+        return nn.functional.normalize(codes, dim=-1) if self.normalise else codes

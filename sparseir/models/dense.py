@@ -1,4 +1,4 @@
-"""A dense text embedder: mean of the last hidden states, normalised. Baseline, teacher, and what CSR sparsifies."""
+"""A dense text embedder, as its folder describes it. Baseline and teacher."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from sparseir.models.backbone import max_tokens, quiet_transformers
+from sparseir.models.embedding import read_embedding
 from sparseir.models.inference import native_dtype
 from sparseir.models.loading import loading, read_model_config
 from sparseir.models.sources import resolve_source
 
 
 class DenseEmbedder:
-    """x(text) = m / ‖m‖, m = mean of the encoder's last hidden states over the text's tokens, specials included.
+    """x(text) = m, or m / ‖m‖: m is the mean of the last hidden states over the text's tokens, specials included, or the
+    first of them, with a prompt before the text, as the folder says (see `embedding.read_embedding`).
 
-    This is what sentence-transformers' mean pooling with normalisation gives, e.g. for all-MiniLM-L6-v2.
+    This is what sentence-transformers gives by `encode_query` and `encode_document`.
 
     Parameters
     ----------
@@ -41,6 +43,7 @@ class DenseEmbedder:
             model = AutoModel.from_pretrained(
                 str(folder), config=read_model_config(folder), dtype=dtype, trust_remote_code=False
             )
+            self._stated = read_embedding(folder)
             self._tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         self._model = model.to(device).eval()
         self._max_length = min(max_length, max_tokens(self._model) or max_length)
@@ -52,15 +55,26 @@ class DenseEmbedder:
         return int(self._model.config.hidden_size)
 
     def embed(
-        self, texts: Sequence[str], *, batch_size: int = 32, progress: Callable[[int, int], None] | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        query: bool = False,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """float32 (len(texts), dimensions), rows of length 1; texts of one length run together."""
+        """float32 (len(texts), dimensions); texts of one length run together.
+
+        Parameters
+        ----------
+        query : the texts are queries, which may have another prompt than documents.
+        """
+        prompt = self._stated.query_prompt if query else self._stated.document_prompt
         out = np.empty((len(texts), self.dimensions), np.float32)
         order = np.argsort([len(t) for t in texts], kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             features = self._tokenizer(
-                [texts[i] for i in rows],
+                [prompt + texts[i] for i in rows],
                 padding=True,
                 truncation=True,
                 max_length=self._max_length,
@@ -68,9 +82,14 @@ class DenseEmbedder:
             ).to(self._device)
             with torch.inference_mode():
                 hidden = self._model(**features).last_hidden_state.float()
-                mask = features["attention_mask"].unsqueeze(-1).float()
-                mean = (hidden * mask).sum(1) / mask.sum(1)
-                out[rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+                if self._stated.pooling == "cls":
+                    pooled = hidden[:, 0]
+                else:
+                    mask = features["attention_mask"].unsqueeze(-1).float()
+                    pooled = (hidden * mask).sum(1) / mask.sum(1)
+                if self._stated.normalise:
+                    pooled = torch.nn.functional.normalize(pooled, dim=-1)
+                out[rows] = pooled.cpu().numpy()
             if progress is not None:
                 progress(min(start + batch_size, len(order)), len(order))
         return out

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from indexer import SparseVectors
-from sparseir.config.loader import to_mapping
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.models.folder import load_parts, save_parts
@@ -33,7 +32,7 @@ class SparseEncoder(EncoderParts):
     """
 
     def __init__(self, parts: EncoderParts) -> None:
-        super().__init__(parts.config, parts.tokenizer, parts.document_tower, parts.query_tower)
+        super().__init__(parts.config, parts.tokenizer, parts.document_tower, parts.query_tower, parts.untrained)
         self._copies = InferenceCopies()
 
     @classmethod
@@ -79,7 +78,7 @@ class SparseEncoder(EncoderParts):
     @property
     def fingerprint(self) -> str:
         """Hexadecimal digest of configuration, tokenizer and weights: equal exactly for equal encoders."""
-        what = {k: v for k, v in to_mapping(self.config).items() if k != "base"}
+        what = self.config.identity()
         digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
         digest.update(self.tokenizer.uncut().to_str().encode())
         for name, value in sorted(self.module.state_dict().items()):

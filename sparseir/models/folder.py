@@ -63,7 +63,7 @@ def load_parts(folder: Path, *, base: str) -> EncoderParts:
         return build_parts(ModelConfig(base=base, kind="bge_m3", max_document_length=512), folder)
     if (folder / "modules.json").is_file() or not _has_masked_lm(folder):
         logger.warning("%s has no masked-LM head: it gets a fresh one, which is to be trained before use", folder)
-        return build_parts(ModelConfig(base=str(folder), kind="inference_free"))
+        return replace(build_parts(ModelConfig(base=str(folder), kind="inference_free")), untrained=True)
     parts = build_parts(ModelConfig(base=str(folder), kind="splade"))
     return replace(parts, config=replace(parts.config, base=base))
 
@@ -87,4 +87,5 @@ def _read_config(folder: Path) -> ModelConfig | None:
         raise ConfigError(
             f"{path}: model version {description.get('version')}; this build reads {VERSION}; update sparseir"
         )
-    return build(ModelConfig, description["config"], source=str(path))
+    # Keys that came since an older version wrote it are at their defaults.
+    return build(ModelConfig, {**to_mapping(ModelConfig()), **description["config"]}, source=str(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -14,10 +13,10 @@ from sparseir.models.backbone import Backbone, load_backbone
 from sparseir.models.coil import CoilTower
 from sparseir.models.context import load_context_encoder
 from sparseir.models.csr import CsrTower, DenseEncoder, SparseAutoencoder
+from sparseir.models.embedding import read_embedding
 from sparseir.models.loading import loading
 from sparseir.models.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
 from sparseir.models.parts import EncoderParts
-from sparseir.models.sentence_layout import read_json, read_modules
 from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower, Tower
@@ -96,8 +95,11 @@ def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
     query: Tower = document
     if config.kind == "deepct":  # the paper keeps query terms unweighted
         query = StaticQueryTower(torch.ones(context.num_terms), tokenizer.special_ids)
-    elif not config.shared_towers:
-        query = copy.deepcopy(document)
+    else:
+        query = document if config.shared_towers else copy.deepcopy(document)
+    if config.kind == "unicoil":
+        assert isinstance(query, OwnTokenTower)
+        query = query.summing(config.top_k_query)
     return EncoderParts(config, tokenizer, document, query)
 
 
@@ -124,30 +126,16 @@ def deep_impact_parts(config: ModelConfig, folder: Path, words: Sequence[str] | 
 def _csr(config: ModelConfig, folder: Path) -> EncoderParts:
     context = load_context_encoder(folder)
     tokenizer = TextTokenizer.load(folder, context.num_terms)
-    pooling, normalise = _dense_pooling(folder)
-    dense = DenseEncoder(context, pooling=pooling, normalise=normalise)
+    stated = read_embedding(folder)
+    dense = DenseEncoder(context, pooling=stated.pooling, normalise=stated.normalise)
     autoencoder = SparseAutoencoder(
         context.hidden_size,
         config.csr_expansion * context.hidden_size,
         k=config.csr_k,
         dead_after=config.csr_dead_after,
     )
-    tower = CsrTower(dense, autoencoder)
+    tower = CsrTower(dense, autoencoder, normalise=config.csr_normalise)
     return EncoderParts(config, tokenizer, tower, tower)
-
-
-def _dense_pooling(folder: Path) -> tuple[Literal["mean", "cls"], bool]:
-    """Pooling and normalisation a sentence-transformers folder states; mean with length 1 where it states nothing."""
-    modules = read_modules(folder)
-    if not modules:
-        return "mean", True
-    names = [module.name for module in modules]
-    pooling: Literal["mean", "cls"] = "mean"
-    if "Pooling" in names:
-        stated = read_json(modules[names.index("Pooling")].folder / "config.json")
-        if stated.get("pooling_mode_cls_token") or stated.get("pooling_mode") == "cls":
-            pooling = "cls"
-    return pooling, "Normalize" in names
 
 
 BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {

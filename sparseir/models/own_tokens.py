@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from sparseir.errors import ConfigError
 from sparseir.models.context import ContextEncoder
 from sparseir.models.tokenize import TextTokenizer
-from sparseir.models.towers import StaticQueryTower, Tower, keep_largest, scatter_max
+from sparseir.models.towers import StaticQueryTower, Tower, keep_largest, scatter_max, scatter_sum
 
 UNKNOWN = "[UNK]"
 
 
 class OwnTokenTower(Tower):
     """w[v] = max over tokens t with id v of relu(u · h[t] + c): one number a token, scattered to its term.
+
+    Of uniCOIL's queries the sum: each occurrence of a term asks once.
 
     uniCOIL (arXiv:2106.14807, section 3), the sparse head of BGE-M3 (arXiv:2402.03216, section 3.2) and DeepCT's
     regression (arXiv:1910.10687, eq. 1) are this formula; they differ in training and in the query side.
@@ -30,12 +32,16 @@ class OwnTokenTower(Tower):
     context : the network, shared between towers or not.
     special_ids : terms that never weigh anything.
     top_k : keep the k largest weights; None: all.
+    summed : sum over a term's occurrences, not their maximum.
     """
 
     counts: Tensor
 
-    def __init__(self, context: ContextEncoder, special_ids: Sequence[int], *, top_k: int | None = None) -> None:
+    def __init__(
+        self, context: ContextEncoder, special_ids: Sequence[int], *, top_k: int | None = None, summed: bool = False
+    ) -> None:
         super().__init__()
+        self.summed = summed
         self.context = context
         self.num_terms = context.num_terms
         self.top_k = top_k
@@ -49,7 +55,14 @@ class OwnTokenTower(Tower):
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         values = torch.relu(self.importance(self.context(features)).squeeze(-1).float())
-        return keep_largest(scatter_max(values, features, self.num_terms, self.counts), self.top_k)
+        scatter = scatter_sum if self.summed else scatter_max
+        return keep_largest(scatter(values, features, self.num_terms, self.counts), self.top_k)
+
+    def summing(self, top_k: int | None) -> OwnTokenTower:
+        """The tower of queries that shares the network and its head with this one."""
+        tower = OwnTokenTower(self.context, (), top_k=top_k, summed=True)
+        tower.importance, tower.counts = self.importance, self.counts
+        return tower
 
 
 class WordTokenizer(TextTokenizer):
@@ -135,10 +148,9 @@ class WordTokenizer(TextTokenizer):
 
 
 class DeepImpactTower(Tower):
-    """w[word] = max over the word's occurrences of relu(MLP(h[first piece])), MLP = Linear(h, h), ReLU, Linear(h, 1).
+    """w[word] = relu(MLP(h[first piece])) at the word's first occurrence, MLP = Linear(h, h), ReLU, Linear(h, 1).
 
-    Source: Mallia et al. 2021 (arXiv:2104.12016), section 3. The paper keeps the first occurrence of a word; the
-    maximum is one number for a word as well and does not depend on where the text was cut.
+    Source: Mallia et al. 2021 (arXiv:2104.12016), section 3.
 
     Parameters
     ----------
@@ -165,7 +177,16 @@ class DeepImpactTower(Tower):
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         values = torch.relu(self.impact(self.context(features)).squeeze(-1).float())
         words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
+        values = values * _first_occurrences(features["word_ids"])
         return keep_largest(scatter_max(values, words, self.num_terms, self.counts), self.top_k)
+
+
+def _first_occurrences(ids: Tensor) -> Tensor:
+    """1 where an id stands for the first time in its row, else 0; (B, L) of (B, L)."""
+    order = torch.sort(ids, dim=1, stable=True)
+    again = torch.zeros_like(ids)
+    again[:, 1:] = (order.values[:, 1:] == order.values[:, :-1]).long()
+    return 1 - torch.zeros_like(ids).scatter(1, order.indices, again)
 
 
 class WordQueryTower(StaticQueryTower):

@@ -24,12 +24,14 @@ class EncoderParts:
     tokenizer : of both sides.
     document_tower, query_tower : (B, V) weights from token features, one object where the sides share it; see
         `towers.Tower`.
+    untrained : its head was made when it was read, and no training has seen it.
     """
 
     config: ModelConfig
     tokenizer: TextTokenizer
     document_tower: Tower
     query_tower: Tower
+    untrained: bool = False
 
     @property
     def kind(self) -> str:
@@ -46,6 +48,12 @@ class EncoderParts:
         if not isinstance(self.query_tower, StaticQueryTower):
             return None
         return QueryTable(self.tokenizer.uncut(), self.query_tower.table().detach().cpu().numpy())
+
+    @property
+    def shares_network(self) -> bool:
+        """Whether queries go through the documents' network in a tower of their own."""
+        networks = [getattr(tower, "context", None) for tower in (self.document_tower, self.query_tower)]
+        return self.document_tower is not self.query_tower and networks[0] is not None and networks[0] is networks[1]
 
     def document_length(self, asked: int | None = None) -> int:
         """Tokens of a document that are read: `asked` or `config.max_document_length`, as far as the network reaches."""

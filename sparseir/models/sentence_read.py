@@ -52,7 +52,7 @@ def _read_routes(
         config = _infer_config(query, document, base)
     if document[0].name == "TowerModule":
         return _read_own(query, document, config)
-    if document[-1].name == "SparseAutoEncoder":
+    if "SparseAutoEncoder" in [module.name for module in document]:
         return _read_csr(folder, document, config)
     return _read_masked_lm(query, document, config)
 
@@ -60,8 +60,9 @@ def _read_routes(
 def _infer_config(query: list[Module], document: list[Module], base: str) -> ModelConfig:
     names = [m.name for m in document]
     length = _max_length(document[0].folder)
-    if names[-1] == "SparseAutoEncoder" and query == document:
-        stated = read_json(document[-1].folder / "config.json")
+    scaled = names[-2:] == ["SparseAutoEncoder", "Normalize"]
+    if (names[-1] == "SparseAutoEncoder" or scaled) and query == document:
+        stated = read_json(document[-2 if scaled else -1].folder / "config.json")
         if stated.get("normalize"):
             raise ConfigError(f"{base}: a SparseAutoEncoder with normalize=true is not supported; retrain it without")
         return ModelConfig(
@@ -69,6 +70,7 @@ def _infer_config(query: list[Module], document: list[Module], base: str) -> Mod
             base=base,
             csr_k=int(stated["k"]),
             csr_expansion=int(stated["hidden_dim"]) // int(stated["input_dim"]),
+            csr_normalise=scaled,
             csr_dead_after=int(stated.get("dead_threshold", 30)),
             max_document_length=length,
             max_query_length=length,
@@ -144,10 +146,11 @@ def _read_csr(folder: Path, route: list[Module], config: ModelConfig) -> Encoder
     parts = build_parts(config, folder)
     tower = parts.document_tower
     assert isinstance(tower, CsrTower)
-    state = read_tensors(route[-1].folder / "model.safetensors")
+    home = next(module.folder for module in route if module.name == "SparseAutoEncoder")
+    state = read_tensors(home / "model.safetensors")
     weight = state.get("encoder.weight", state.get("decoder.linear.weight"))
     if weight is None or weight.shape != tower.autoencoder.encoder.weight.shape:
-        raise ConfigError(f"{route[-1].folder}: the autoencoder's weights are missing or do not fit its description")
+        raise ConfigError(f"{home}: the autoencoder's weights are missing or do not fit its description")
     with torch.no_grad():
         tower.autoencoder.encoder.weight.copy_(weight)
         tower.autoencoder.pre_bias.copy_(state["pre_bias"])
@@ -165,7 +168,7 @@ def _read_own(query: list[Module], document: list[Module], config: ModelConfig) 
     if query[0].name == "SparseStaticEmbedding":
         return replace(parts, query_tower=_read_static(query[0].folder, config, parts.tokenizer))
     if query != document:
-        if not parts.query_tower.looked_up:
+        if not parts.query_tower.looked_up and not parts.shares_network:
             parts = replace(parts, query_tower=build_parts(written, query[0].folder).query_tower)
         _load_tower(parts.query_tower, query[0].folder)
     return parts

@@ -142,12 +142,17 @@ def _write_csr(parts: EncoderParts, tower: CsrTower, folder: Path, side: str) ->
         "stats_last_nonzero": autoencoder.since_active,
     }
     save_file({name: _plain(x) for name, x in state.items()}, str(folder / last / "model.safetensors"))
-    return [*modules, (last, layout.AUTOENCODER)]
+    modules.append((last, layout.AUTOENCODER))
+    if tower.normalise:
+        scaled = f"{len(modules)}_Normalize"
+        (folder / scaled).mkdir(exist_ok=True)
+        modules.append((scaled, layout.NORMALIZE))
+    return modules
 
 
 def write_own_module(parts: EncoderParts, tower: Tower, folder: Path, *, query: bool) -> None:
     """Our module into `folder`: the network as transformers saves it, the tower's other weights beside it."""
-    if isinstance(tower, WordQueryTower):
+    if isinstance(tower, WordQueryTower) or (query and parts.shares_network):
         _write_tokenizer(parts, folder)
     else:
         if isinstance(tower, MaskedLMTower):

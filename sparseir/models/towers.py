@@ -228,6 +228,13 @@ def scatter_max(values: Tensor, features: Mapping[str, Tensor], num_terms: int, 
     return zeros.scatter_reduce(1, ids, values, reduce="amax")
 
 
+def scatter_sum(values: Tensor, features: Mapping[str, Tensor], num_terms: int, counts: Tensor) -> Tensor:
+    """w[b, v] = Σ of values[b, t] over the tokens t with input_ids[b, t] = v; (B, V). Parameters as `scatter_max`'s."""
+    ids = features["input_ids"]
+    values = values.float() * features["attention_mask"] * counts[ids]
+    return torch.zeros(ids.shape[0], num_terms, dtype=torch.float32, device=values.device).scatter_add(1, ids, values)
+
+
 class LexicalResidual(nn.Module):
     """Each token of the text adds to its own term: w[v] = s(tf_v, n) · (start + max over t with token v of softplus(u · hidden[t] + c)).
 

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from indexer import SparseVectors
 from sparseir.data.records import Document
 from sparseir.errors import ConfigError, DataError
+from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.search.query_encoder import ModelQueryEncoder
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sparseir.models.coil import TokenBatch
     from sparseir.models.encoder import SparseEncoder
     from sparseir.search.filters import Filter
@@ -46,12 +50,16 @@ class CoilReranker:
 
     @classmethod
     def of(cls, query_encoder: QueryEncoder) -> CoilReranker:
-        """With the model that encodes a searcher's queries.
+        """With the model that encodes a searcher's queries, beside a lexical channel or alone.
 
         Raises
         ------
         ConfigError : queries are looked up in a table, or encoded by a model of another kind.
         """
+        if isinstance(query_encoder, LexicalQueryEncoder):
+            if query_encoder.learned is None:
+                raise ConfigError("reranking compares the token vectors of a model; this index holds BM25 alone")
+            return cls.of(query_encoder.learned)  # type: ignore[arg-type]
         if not isinstance(query_encoder, ModelQueryEncoder):
             raise ConfigError("reranking needs the coil_tok model the index was built with: name it with --model")
         return cls(query_encoder.encoder)
@@ -88,6 +96,8 @@ class CoilReranker:
     ) -> Hits:
         """The k best of the first `depth` hits by falling exact score, ties in the order they had.
 
+        What a lexical channel adds to a hit is added to its exact score as well, in the impacts of the index.
+
         For k > depth the other hits follow in their order; if their scores would exceed the reranked ones, all are
         lowered by one constant.
 
@@ -99,7 +109,7 @@ class CoilReranker:
         count = min(depth, len(hits.docnos))
         stored = searcher.fields(hits.ordinals[:count])
         texts = [_content(fields, docno) for fields, docno in zip(stored, hits.docnos, strict=False)]
-        exact = np.array(self.scores(text, texts), np.float32)
+        exact = np.array(self.scores(text, texts), np.float32) + _lexical_scores(searcher, text, hits.ordinals[:count])
         order = np.argsort(-exact, kind="stable")
         rest = hits.scores[count:]
         if len(rest):
@@ -127,6 +137,21 @@ class CoilReranker:
                 features = {name: value.to(encoder.device) for name, value in tokenize([text]).items()}
                 out.append(tower.counted(tower.vectors(features), features))
         return out
+
+
+def _lexical_scores(searcher: Searcher, text: str, ordinals: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What the stems of a query score in each document, 0 where the index has no lexical channel; float32 (N,)."""
+    out = np.zeros(len(ordinals), np.float32)
+    encoder = searcher.queries.encoder
+    if not isinstance(encoder, LexicalQueryEncoder) or not len(ordinals):
+        return out
+    terms, weights = encoder.stems(text)
+    if len(terms):
+        query = SparseVectors(np.array([0, len(terms)], np.int64), terms, weights, encoder.num_terms)
+        ranking = searcher.search_vectors(query, len(ordinals), filter=searcher.prepare_filter(ordinals, view="never"))
+        found = dict(zip(ranking.ordinals[0].tolist(), ranking.scores[0].tolist(), strict=True))
+        out[:] = [found.get(ordinal, 0.0) for ordinal in ordinals.tolist()]
+    return out
 
 
 def _content(fields: Mapping[str, Any], docno: str) -> str:

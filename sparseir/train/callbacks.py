@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sparseir.train.dev import DevSet
 from sparseir.train.objective import Objective
 from sparseir.train.served import ServedSample
 from sparseir.train.sparsity import CollapseWatch
+from sparseir.train.stopping import RunClock
 
 logger = logging.getLogger(__name__)
 
@@ -25,20 +25,24 @@ class RunLog:
     """Figures by step, as lines of train.jsonl and, where tensorboard is installed, as its events."""
 
     def __init__(self, folder: Path, *, enabled: bool) -> None:
-        self._path = folder / "train.jsonl" if enabled else None
+        self._folder = folder
+        self._enabled = enabled
         self._writer: Any = None
-        if enabled:
+
+    def open(self) -> None:
+        """Once steps begin: a run that fails before them leaves nothing in the folder."""
+        if self._enabled:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 logger.info("tensorboard is not installed; the log is train.jsonl alone")
             else:
-                self._writer = SummaryWriter(str(folder / "tensorboard"))
+                self._writer = SummaryWriter(str(self._folder / "tensorboard"))
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """One line, and one event a figure."""
-        if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as out:
+        if self._enabled:
+            with (self._folder / "train.jsonl").open("a", encoding="utf-8") as out:
                 out.write(json.dumps({"step": step, **figures}) + "\n")
         if self._writer is not None:
             for name, value in figures.items():
@@ -52,16 +56,22 @@ class RunLog:
 class Steps(TrainerCallback):
     """After each step: λ, log, progress, collapse watch, time limit, and the specials' bias put back in its place."""
 
-    def __init__(self, objective: Objective, config: TrainConfig, log: RunLog, progress: Progress) -> None:
+    def __init__(
+        self, objective: Objective, config: TrainConfig, log: RunLog, progress: Progress, clock: RunClock
+    ) -> None:
         self._objective = objective
         self._config = config
         self._log = log
         self._progress = progress
+        self._clock = clock
         self._watch = CollapseWatch(objective.encoder.num_terms)
-        self._started = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._started = time.monotonic()
+        self._log.open()
+        self._clock.start()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._clock.tick()  # before the schedule reads it
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         for tower in (self._objective.encoder.document_tower, self._objective.encoder.query_tower):
@@ -72,7 +82,7 @@ class Steps(TrainerCallback):
         figures = self._objective.figures
         if "active_dims" in figures:
             self._watch.look(figures["active_dims"])
-        minutes = (time.monotonic() - self._started) / 60
+        minutes = self._clock.minutes
         late = self._config.max_minutes is not None and minutes >= self._config.max_minutes
         if state.global_step % self._config.log_every == 0 or state.global_step == args.max_steps or late:
             rates = {"learning_rate": kwargs["lr_scheduler"].get_last_lr()[0]} if "lr_scheduler" in kwargs else {}
@@ -80,12 +90,35 @@ class Steps(TrainerCallback):
         share = 0.0 if self._config.max_minutes is None else minutes / self._config.max_minutes
         done = max(state.global_step, int(share * args.max_steps))
         self._progress("training", min(done, args.max_steps), args.max_steps)
-        if late:
+        if late or self._clock.stop:
             control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._progress("training", args.max_steps, args.max_steps)
+        if not self._clock.stop:
+            self._progress("training", args.max_steps, args.max_steps)
         self._log.close()
+
+
+class Checkpoints(TrainerCallback):
+    """A checkpoint each so many minutes, where the run is asked to stop, and at its end. After all other callbacks."""
+
+    def __init__(self, config: TrainConfig, clock: RunClock) -> None:
+        self._config = config
+        self._clock = clock
+        self._saved = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._saved = self._clock.minutes
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        every = self._config.save_minutes
+        ends = control.should_training_stop or state.global_step >= args.max_steps
+        due = bool(every) and self._clock.minutes - self._saved >= every
+        if due or self._clock.stop or (ends and (every or self._config.save_every)):
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._saved = self._clock.minutes
 
 
 class ServedSparsity(TrainerCallback):
@@ -115,6 +148,7 @@ class DevEvaluation(TrainerCallback):
         self._log = log
         self._path = output / "best.safetensors"
         self.best: dict[str, float] = {}
+        self.stopped = False
         self._since = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -137,7 +171,7 @@ class DevEvaluation(TrainerCallback):
         else:
             self._since += 1
             if self._config.early_stop and self._since >= self._config.early_stop:
-                control.should_training_stop = True
+                self.stopped = control.should_training_stop = True
 
     def restore_best(self) -> None:
         """Put the best weights back into the encoder."""

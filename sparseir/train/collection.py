@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sparseir.config.data import DataConfig
 from sparseir.data import Dataset, open_dataset
 from sparseir.data.pairs import read_triples
 from sparseir.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class TrainingQuery:
     negatives : positions given by a triples file; empty where negatives are mined.
     scores : stored teacher scores by document position.
     collection : which collection it belongs to; its negatives come from there.
+    elsewhere : positions that answer it by other rows of a triples file.
     """
 
     qid: str
@@ -30,6 +34,12 @@ class TrainingQuery:
     collection: int
     negatives: tuple[int, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
+    elsewhere: frozenset[int] = frozenset()
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """All that is known to answer it."""
+        return self.elsewhere.union(self.positives)
 
 
 @dataclass(slots=True)
@@ -42,6 +52,7 @@ class TrainingSet:
     ranges : (first, end) of each collection.
     queries : judged queries, or those of a triples file.
     title_queries : titles, whose document is the positive.
+    triples : the file of `data.triples`. scored, bare : its first line with scores, and without; None where there is none.
     """
 
     texts: list[str] = field(default_factory=list)
@@ -49,6 +60,9 @@ class TrainingSet:
     ranges: list[tuple[int, int]] = field(default_factory=list)
     queries: list[TrainingQuery] = field(default_factory=list)
     title_queries: list[TrainingQuery] = field(default_factory=list)
+    triples: str | None = None
+    scored: int | None = None
+    bare: int | None = None
 
     @classmethod
     def read(cls, config: DataConfig) -> TrainingSet:
@@ -105,10 +119,30 @@ class TrainingSet:
                 self.docnos.append(f"{path}:{len(positions)}")
             return positions[text]
 
-        for row, triple in enumerate(read_triples(path), 1):
-            documents = [place(text) for text in (triple.positive, *triple.negatives)]
-            scores = dict(zip(documents, triple.scores, strict=True)) if triple.scores else {}
-            self.queries.append(
-                TrainingQuery(str(row), triple.query, (documents[0],), number, tuple(documents[1:]), scores)
-            )
+        rows: list[TrainingQuery] = []
+        answers: dict[str, frozenset[int]] = {}
+        for triple in read_triples(path):
+            positives = tuple(place(text) for text in triple.positives)
+            negatives = tuple(place(text) for text in triple.negatives)
+            scores = dict(zip((*positives, *negatives), triple.scores, strict=True)) if triple.scores else {}
+            if triple.scores and self.scored is None:
+                self.scored = triple.line
+            if not triple.scores and self.bare is None:
+                self.bare = triple.line
+            answers[triple.query] = answers.get(triple.query, frozenset()).union(positives)
+            rows.append(TrainingQuery(str(triple.line), triple.query, positives, number, negatives, scores))
+        self.triples = path
         self.ranges.append((first, len(self.texts)))
+        self.queries += [_knowing(row, answers[row.text]) for row in rows]
+        lost = sum(len(row.negatives) for row in rows) - sum(len(q.negatives) for q in self.queries[-len(rows) :])
+        if lost:
+            logger.warning(
+                "%s: %d negatives are positives of the same query in other rows and are left out", path, lost
+            )
+
+
+def _knowing(row: TrainingQuery, answers: frozenset[int]) -> TrainingQuery:
+    """A row that knows what other rows say of its query."""
+    if answers == frozenset(row.positives):
+        return row
+    return replace(row, elsewhere=answers, negatives=tuple(n for n in row.negatives if n not in answers))

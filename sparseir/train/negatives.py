@@ -44,7 +44,7 @@ class Negatives:
         first, end = self._training.ranges[query.collection]
         while len(chosen) < self._count:
             place = int(rng.integers(first, end))
-            if place not in query.positives or end - first <= len(query.positives):
+            if place not in query.answers or end - first <= len(query.answers):
                 chosen.append(place)
         return chosen
 
@@ -58,7 +58,7 @@ class Negatives:
                 found.append(self._bm25.best(query, self._depth))
             if self._dense is not None:
                 found.append(self._dense.best(query, self._depth))
-            self._pools[key] = np.setdiff1d(np.concatenate(found), np.array(query.positives, np.int64))
+            self._pools[key] = np.setdiff1d(np.concatenate(found), np.array(list(query.answers), np.int64))
         return self._pools[key]
 
 

@@ -16,6 +16,12 @@ def world() -> tuple[int, int]:
     return 0, 1
 
 
+def wait_for_all() -> None:
+    """Return once every process has come here."""
+    if world()[1] > 1:
+        dist.barrier()
+
+
 def own_share(size: int) -> slice:
     """The contiguous rows of a batch this process encodes.
 

@@ -19,14 +19,17 @@ from sparseir.errors import ConfigError
 from sparseir.models.attention import attend_text_by_text
 from sparseir.models.dropout import drop_by_bits
 from sparseir.models.encoder import SparseEncoder, pick_device
-from sparseir.train.callbacks import DevEvaluation, RunLog, ServedSparsity, Steps
+from sparseir.train.callbacks import Checkpoints, DevEvaluation, RunLog, ServedSparsity, Steps
 from sparseir.train.card import write_card
 from sparseir.train.dev import DevSet
-from sparseir.train.folder import prepare_folder
-from sparseir.train.parallel import world
+from sparseir.train.folder import prepare_folder, save_recipe, saved_recipe
+from sparseir.train.parallel import wait_for_all, world
+from sparseir.train.record import Ended, RunRecord, write_finished, write_running
 from sparseir.train.served import ServedSample
+from sparseir.train.stopping import RunClock, TrainingStopped, signals_ask
 from sparseir.train.tasks import TASKS
 from sparseir.train.trainer import SparseTrainer, training_arguments
+from sparseir.train.words import deep_impact_of_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,14 @@ class TrainResult:
     steps : optimiser steps taken, over all resumed parts.
     seconds : wall time of this part, reading and teachers included.
     figures : of the last batch, and of the best evaluation where there was one (dev/…).
+    note : what a person should know of how the run ended; empty where all its steps were taken.
     """
 
     output: Path
     steps: int
     seconds: float
     figures: Mapping[str, float]
+    note: str = ""
 
     def summary(self) -> dict[str, Any]:
         """Flat, for printing and JSON."""
@@ -56,30 +61,42 @@ class TrainResult:
         }
 
 
-def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress: Progress = silent) -> TrainResult:
+def train(
+    recipe: Recipe | None, output: str | Path, *, resume: bool = False, progress: Progress = silent
+) -> TrainResult:
     """Train an encoder and write it to a folder, with its recipe, log, card and checkpoints.
 
     Parameters
     ----------
+    recipe : None with `resume`: the one in the folder. A resumed run may differ from the one in the folder in
+        `folder.CHANGEABLE`, as in its number of steps.
     output : a folder that is absent, empty, or left by a run that never began; with `resume`, one a run with the same
-        recipe was stopped in.
+        recipe was stopped in. A finished run is left as it is, and its result returned.
 
     Raises
     ------
     ConfigError : the folder is in use, or holds a run of another recipe.
     DataError : faults in the data.
     SparseIRError : a loss that is not finite, or no memory left; the message says what to do.
+    TrainingStopped : Ctrl-C or SIGTERM; the folder holds a checkpoint to resume from.
     """
     start = time.monotonic()
     output = Path(output)
+    if recipe is None:
+        if not resume:
+            raise ConfigError("no recipe: a run that begins needs one")
+        recipe = saved_recipe(output)
     arguments = training_arguments(recipe.train, output)
-    checkpoint = prepare_folder(recipe, output, resume=resume)
-    encoder = _starting_encoder(recipe)
+    began = prepare_folder(recipe, output, resume=resume)
+    if began.finished is not None:
+        note = f"{output} is finished: {_ending(began.finished, recipe)}"
+        return TrainResult(output, began.finished.steps, 0.0, began.finished.figures, note)
+    encoder = _starting_encoder(recipe, progress)
     prepare_for_training(encoder)
     objective, batches = TASKS[recipe.loss.objective](recipe, encoder, progress)
     main = world()[0] == 0
-    log = RunLog(output, enabled=main)
-    callbacks: list[Any] = [Steps(objective, recipe.train, log, progress if main else silent)]
+    log, clock = RunLog(output, enabled=main), RunClock()
+    callbacks: list[Any] = [Steps(objective, recipe.train, log, progress if main else silent, clock)]
     dev = None
     if recipe.train.evaluate_every:
         if recipe.data.dev_dataset is None:
@@ -90,8 +107,18 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
     if recipe.regulariser.target_active_dims is not None:
         sample = ServedSample(encoder, batches.texts, size=256, seed=recipe.train.seed)
         callbacks.append(ServedSparsity(objective, sample, log))
-    trainer = SparseTrainer(objective, recipe, arguments, batches, callbacks)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    callbacks.append(Checkpoints(recipe.train, clock))
+    trainer = SparseTrainer(objective, recipe, arguments, batches, callbacks, clock)
+    wait_for_all()  # all processes have read the folder as the run before left it
+    if main:
+        write_running(output)
+        if began.changed:
+            save_recipe(recipe, output)
+    with signals_ask(clock):
+        trainer.train(resume_from_checkpoint=began.checkpoint and str(began.checkpoint))
+    steps = int(trainer.state.global_step)
+    if clock.stop and steps < recipe.train.steps:
+        raise TrainingStopped(output, steps, recipe.train.steps)
     figures = dict(objective.figures)
     if dev is not None:
         dev.restore_best()
@@ -99,10 +126,32 @@ def train(recipe: Recipe, output: str | Path, *, resume: bool = False, progress:
     objective.eval()
     if sample is not None:
         figures |= _reach_target(sample, recipe.regulariser)
-    if world()[0] == 0:
+    ended: Ended = "steps" if steps >= recipe.train.steps else "early_stop" if dev and dev.stopped else "time"
+    record = RunRecord(ended=ended, steps=steps, minutes=clock.minutes, figures=figures)
+    if main:
         encoder.save(output)
         write_card(output, recipe, num_terms=encoder.num_terms, figures=figures)
-    return TrainResult(output, int(trainer.state.global_step), time.monotonic() - start, figures)
+        write_finished(output, record)
+    note = "" if ended == "steps" else _ending(record, recipe)
+    return TrainResult(output, steps, time.monotonic() - start, figures, note)
+
+
+def _ending(record: RunRecord, recipe: Recipe) -> str:
+    """What ended a run, and which keys let it go on."""
+    config = recipe.train
+    if record.ended == "time":
+        whole = record.minutes / max(1, record.steps) * config.steps
+        return (
+            f"train.max_minutes ended it after step {record.steps} of {config.steps}, the learning rate having fallen to 0 "
+            f"with the time; all steps take about {whole:.3g} minutes. For more of them resume it with a larger "
+            "train.max_minutes, or null"
+        )
+    if record.ended == "early_stop":
+        return (
+            f"train.early_stop ended it after step {record.steps} of {config.steps}, {config.early_stop} evaluations "
+            "without a better nDCG@10; to go on resume it with another train.early_stop"
+        )
+    return f"all {record.steps} steps are taken; to train on resume it with more train.steps"
 
 
 def _reach_target(sample: ServedSample, config: RegulariserConfig) -> dict[str, float]:
@@ -114,10 +163,12 @@ def _reach_target(sample: ServedSample, config: RegulariserConfig) -> dict[str, 
     return {"document_terms": fit.after, "document_terms_before_fit": fit.before, "bias_shift": fit.shift}
 
 
-def _starting_encoder(recipe: Recipe) -> SparseEncoder:
+def _starting_encoder(recipe: Recipe, progress: Progress) -> SparseEncoder:
     torch.manual_seed(recipe.train.seed)
     device = str(pick_device(recipe.train.device))
     if recipe.train.start_from is None:
+        if recipe.model.word_vocabulary:
+            return deep_impact_of_words(recipe, progress=progress).to(device)
         return SparseEncoder.from_config(recipe.model, device=device)
     encoder = SparseEncoder.load(recipe.train.start_from, device=device)
     mine, theirs = (to_mapping(dataclasses.replace(c, base="")) for c in (recipe.model, encoder.config))

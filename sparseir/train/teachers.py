@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.interchange.input import json_value
+from indexer.progress import Progress, silent
 from sparseir.config.loss import LossConfig
 from sparseir.data.pairs import read_scores
 from sparseir.errors import DataError, MissingExtraError
@@ -56,24 +58,37 @@ class BM25Teacher:
 
 
 class DenseTeacher:
-    """Cosine of a sentence embedder's vectors: mean of the last hidden states, normalised.
+    """Inner product of a sentence embedder's vectors, which its folder describes: cosine where they have length 1.
 
     Vectors are computed when first asked for and kept.
 
     Parameters
     ----------
     max_length : tokens of a text that are read.
+    progress : of embedding many texts at once.
     """
 
-    def __init__(self, training: TrainingSet, model: str, *, device: str = "cpu", max_length: int = 256) -> None:
+    def __init__(
+        self,
+        training: TrainingSet,
+        model: str,
+        *,
+        device: str = "cpu",
+        max_length: int = 256,
+        progress: Progress = silent,
+    ) -> None:
+        self._progress = progress
         self._embedder = DenseEmbedder(model, max_length=max_length, device=device, bf16=True)
         self._texts = training.texts
         self._documents: dict[int, Scores] = {}
         self._queries: dict[str, Scores] = {}
 
-    def embed(self, texts: Sequence[str], *, batch_size: int = 32) -> Scores:
-        """Unit vectors, float32 (N, H)."""
-        return self._embedder.embed(texts, batch_size=batch_size)
+    def embed(self, texts: Sequence[str], *, query: bool = False, batch_size: int = 32) -> Scores:
+        """Vectors of documents or of queries, float32 (N, H)."""
+        if len(texts) <= batch_size:  # of a batch of training, whose progress is that of its steps
+            return self._embedder.embed(texts, query=query, batch_size=batch_size)
+        report = partial(self._progress, "embedding texts")
+        return self._embedder.embed(texts, query=query, batch_size=batch_size, progress=report)
 
     def document_vectors(self, documents: Sequence[int]) -> Scores:
         """Vectors of documents by position."""
@@ -86,7 +101,7 @@ class DenseTeacher:
         """Vectors of query texts."""
         missing = [t for t in dict.fromkeys(texts) if t not in self._queries]
         if missing:
-            self._queries.update(zip(missing, self.embed(missing), strict=True))
+            self._queries.update(zip(missing, self.embed(missing, query=True), strict=True))
         return np.stack([self._queries[t] for t in texts])
 
     def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
@@ -184,12 +199,21 @@ def _read_cache(path: Path) -> dict[str, float]:
 
 
 class StoredScores:
-    """Scores from a file, by qid and docno, or those of a triples file. Every asked pair must be there."""
+    """Scores from a file, by qid and docno, or those of the triples, by the name of their file. Every asked pair must be there.
+
+    Raises
+    ------
+    DataError : a row of the triples without scores, or queries that are none of theirs.
+    """
 
     def __init__(self, training: TrainingSet, path: str) -> None:
         self._path = path
         self._docnos = training.docnos
-        self._in_triples = all(query.scores for query in training.queries)
+        self._in_triples = is_triples(path, training)
+        if self._in_triples and training.bare is not None:
+            raise DataError("has no scores; a teacher of triples has them in every row", path=path, line=training.bare)
+        if self._in_triples and not all(query.scores for query in training.queries):
+            raise DataError("holds the scores of its own queries, and data.dataset brings others", path=path)
         self._known = {} if self._in_triples else read_scores(path)
 
     def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
@@ -208,13 +232,20 @@ class StoredScores:
         return out
 
 
-def load_teacher(name: str, training: TrainingSet, loss: LossConfig, *, device: str = "cpu") -> Teacher:
+def is_triples(path: str, training: TrainingSet) -> bool:
+    """Whether a file of scores is the triples of the training set."""
+    return training.triples is not None and Path(path) == Path(training.triples)
+
+
+def load_teacher(
+    name: str, training: TrainingSet, loss: LossConfig, *, device: str = "cpu", progress: Progress = silent
+) -> Teacher:
     """The teacher `loss.teachers` names as kind:NAME."""
     kind, _, rest = name.partition(":")
     if kind == "bm25":
         return BM25Teacher(training)
     if kind == "dense":
-        return DenseTeacher(training, rest, device=device, max_length=loss.teacher_length)
+        return DenseTeacher(training, rest, device=device, max_length=loss.teacher_length, progress=progress)
     if kind == "sparse":
         return SparseTeacher(training, rest, device=device)
     if kind == "cross_encoder":

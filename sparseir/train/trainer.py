@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,9 @@ from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTo
 from sparseir.train.batches import Batches
 from sparseir.train.checkpoint import load_state, restoring, save_state
 from sparseir.train.objective import Objective
+from sparseir.train.stopping import RunClock
 
 _STATE, _OPTIMIZER = "state.safetensors", "optimizer.safetensors"
-_WEIGHT_DECAY = 0.01
-"""On matrices; biases and normalisations take none."""
-
-_MAX_GRAD_NORM = 1.0
-"""Gradients are clipped at this norm."""
-
 _OOM_ADVICE = (
     "out of memory on the device: set train.chunk_size (GradCache, for example 16), lower data.max_document_length or "
     "train.batch_size and raise train.accumulate instead"
@@ -40,13 +34,19 @@ class SparseTrainer(Trainer):
     """Runs an `Objective`. Batches come whole to every process; the objective splits and gathers them."""
 
     def __init__(
-        self, objective: Objective, recipe: Recipe, arguments: TrainingArguments, batches: Batches, callbacks: list[Any]
+        self,
+        objective: Objective,
+        recipe: Recipe,
+        arguments: TrainingArguments,
+        batches: Batches,
+        callbacks: list[Any],
+        clock: RunClock,
     ) -> None:
         self.objective = objective
         self.recipe = recipe
         self.optimizer: Any = None
         self.lr_scheduler: Any = None
-        self.started = time.monotonic()
+        self.clock = clock
         super().__init__(
             model=objective,
             args=arguments,
@@ -102,7 +102,9 @@ class SparseTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(parameter_groups(self.objective, self.recipe.train), lr=0.0)
+            config = self.recipe.train
+            groups = parameter_groups(self.objective, config)
+            self.optimizer = torch.optim.AdamW(groups, lr=0.0, eps=config.adam_epsilon)
         return self.optimizer
 
     def progress(self, step: int) -> float:
@@ -110,7 +112,7 @@ class SparseTrainer(Trainer):
         config = self.recipe.train
         share = step / config.steps
         if config.max_minutes is not None:
-            share = max(share, (time.monotonic() - self.started) / (60 * config.max_minutes))
+            share = max(share, self.clock.minutes / config.max_minutes)
         return min(1.0, share)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -139,7 +141,12 @@ class SparseTrainer(Trainer):
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self.args.should_save:
-            state = {"optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
+            state = {
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.lr_scheduler.state_dict(),
+                "minutes": self.clock.minutes,
+                "figures": self.objective.figures,
+            }
             save_state(Path(output_dir) / _OPTIMIZER, state)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -150,6 +157,9 @@ class SparseTrainer(Trainer):
         with restoring(path):
             self.optimizer.load_state_dict(state["optimizer"])
             self.lr_scheduler.load_state_dict(state["schedule"])
+            # Absent in checkpoints of earlier versions.
+            self.clock.start(before=float(state.get("minutes", 0.0)))
+            self.objective.figures = dict(state.get("figures", {}))
 
     def _save_scaler(self, output_dir: str) -> None:
         """There is none: mixed precision is the objective's, in bfloat16."""
@@ -196,7 +206,7 @@ def training_arguments(config: TrainConfig, output: Path) -> TrainingArguments:
         max_steps=config.steps,
         per_device_train_batch_size=1,
         gradient_accumulation_steps=config.accumulate,
-        max_grad_norm=_MAX_GRAD_NORM,
+        max_grad_norm=config.max_grad_norm or 0.0,  # 0: never
         save_strategy="steps" if config.save_every else "no",
         save_steps=config.save_every or 500,
         save_total_limit=config.keep_checkpoints,
@@ -240,7 +250,7 @@ def parameter_groups(objective: Objective, config: TrainConfig) -> list[dict[str
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in objective.parameters():
         if parameter.requires_grad:
-            decay = _WEIGHT_DECAY if parameter.ndim > 1 else 0.0
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rates.get(id(parameter), config.learning_rate), decay), []).append(parameter)
     return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
 

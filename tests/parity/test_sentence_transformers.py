@@ -26,6 +26,7 @@ NATIVE = [
     {"kind": "splade_doc"},
     {"kind": "inference_free", "activation": "double_log1p"},
     {"kind": "csr"},
+    {"kind": "csr", "csr_normalise": True},
 ]
 OWN = [{"kind": "inference_free", "lexical_residual": True}, {"kind": "unicoil"}, {"kind": "deepimpact"}]
 WORDS = [text for text in TEXTS if text]  # an empty text is an empty row here; there its special tokens expand

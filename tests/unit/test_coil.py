@@ -11,10 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
-from sparseir.encode.indexing import index_documents  # noqa: E402
+from sparseir.encode.indexing import IndexingOptions, index_documents  # noqa: E402
 from sparseir.encode.vectors import index_vectors  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
@@ -133,6 +134,29 @@ def test_hits_are_reranked_to_the_depth_asked_for(encoder: SparseEncoder, tmp_pa
     assert (np.diff(two.scores) <= 0).all()
     assert reranker.search(searcher, query, k=1).docnos == whole.docnos[:1]
     assert reranker.search(searcher, "unheard", k=3).docnos == []
+
+
+def test_reranking_keeps_what_a_lexical_channel_adds(encoder: SparseEncoder, tmp_path: Path) -> None:
+    """The exact score of the token vectors, and the products of stems that `explain` shows."""
+    documents = [Document(f"d{i}", text) for i, text in enumerate(TEXTS)]
+    index_documents(tmp_path / "index", encoder, documents, options=IndexingOptions(lexical=LexicalConfig(alpha=2.0)))
+    searcher = Searcher.open(tmp_path / "index", model=ModelQueryEncoder(encoder))
+    query = "cats and dogs of the park"
+    hits = CoilReranker.of(searcher.queries.encoder).search(searcher, query, k=10)
+    exact = dict(zip([d.docno for d in documents], CoilReranker(encoder).scores(query, TEXTS), strict=True))
+    lexical = {}
+    for docno in hits.docnos:
+        explanation = searcher.explain(query, docno)
+        scale = explanation.score / explanation.integer_score
+        lexical[docno] = sum(t.product for t in explanation.terms if t.channel == "lexical") * scale
+    assert max(lexical.values()) > 0
+    expected = {docno: exact[docno] + lexical[docno] for docno in hits.docnos}
+    np.testing.assert_allclose(hits.scores, [expected[docno] for docno in hits.docnos], rtol=2e-2)
+    assert (np.diff(hits.scores) <= 0).all()
+    index_documents(tmp_path / "words", None, documents)
+    words = Searcher.open(tmp_path / "words")
+    with pytest.raises(ConfigError, match="this index holds BM25 alone"):
+        CoilReranker.of(words.queries.encoder)
 
 
 def test_what_cannot_be_reranked_is_refused(encoder: SparseEncoder, tmp_path: Path) -> None:

@@ -22,38 +22,66 @@ def test_the_reference_holds_every_key_at_its_default() -> None:
     assert load_recipe(CONFIGS / "reference.yaml") == Recipe()
 
 
+NAVER = {
+    "train.steps": 150_000, "train.batch_size": 128, "train.learning_rate": 2e-5, "train.warmup_steps": 6000,
+    "data.max_document_length": 256, "data.num_negatives": 1, "regulariser.ramp_steps": 50_000,
+    "regulariser.grouping": "mean_of_groups", "train.weight_decay": 0.01,
+}  # naver/splade, conf/  # fmt: skip
+OPENSEARCH = {
+    "train.steps": 2000, "train.learning_rate": 2e-5, "train.warmup_steps": 200, "train.weight_decay": 0.01,
+    "train.max_grad_norm": None, "model.max_document_length": 512, "data.max_document_length": 512, "data.num_negatives": 2,
+    "regulariser.ramp_steps": 200, "regulariser.grouping": "sum_of_positions",
+    "model.base": "opensearch-project/opensearch-neural-sparse-encoding-doc-v2-mini",
+}  # opensearch-sparse-model-tuning-sample, configs/config_kd.yaml and config_infonce.yaml  # fmt: skip
+TEVATRON = {
+    "train.learning_rate": 5e-6, "train.batch_size": 8, "data.num_negatives": 7, "model.max_query_length": 16,
+    "model.base": "google-bert/bert-base-uncased",
+}  # luyug/COIL: 8 queries with groups of 8 passages  # fmt: skip
+
 PUBLISHED = {
-    "splade_sum": {"model.pooling": "sum", "train.learning_rate": 2e-5},
-    "splade_max": {
-        "data.num_negatives": 1, "regulariser.lambda_query": 3e-4, "regulariser.lambda_document": 1e-4,
-        "regulariser.ramp_steps": 50_000, "train.steps": 150_000, "train.batch_size": 128, "train.learning_rate": 2e-5,
-        "train.warmup_steps": 6000, "data.max_document_length": 256, "regulariser.grouping": "mean_of_groups",
+    "splade_sum": NAVER | {"model.pooling": "sum", "loss.in_batch": "positives"},
+    "splade_max": NAVER | {
+        "regulariser.lambda_query": 3e-4, "regulariser.lambda_document": 1e-4, "loss.in_batch": "positives",
     },
-    "splade_pp": {"loss.margin_mse": 1.0, "regulariser.lambda_query": 0.5, "regulariser.lambda_document": 0.4},
+    "splade_doc": NAVER | {"regulariser.lambda_document": 1e-4, "loss.in_batch": "positives"},
+    "splade_pp": NAVER | {"loss.margin_mse": 1.0, "regulariser.lambda_query": 0.5, "regulariser.lambda_document": 0.4},
     "splade_v3": {
         "loss.kl": 0.99, "loss.margin_mse": 0.05, "loss.margin_mse_all_pairs": True, "data.num_negatives": 8,
+    },  # arXiv:2403.06789
+    "opensearch_doc_pretrain": {
+        "loss.teacher_scale": 10.0, "loss.teacher_normalise": True, "loss.kl": 1.0, "loss.in_batch": True,
+        "regulariser.grouping": "sum_of_positions",
+    },  # arXiv:2411.04403, section 4.2
+    "opensearch_doc_kd": OPENSEARCH | {
+        "loss.teacher_scale": 30.0, "loss.teacher_normalise": True, "loss.in_batch": True, "loss.kl": 1.0,
+        "regulariser.lambda_document": 0.002, "train.batch_size": 12, "loss.teachers": (
+            "dense:Alibaba-NLP/gte-large-en-v1.5", "sparse:opensearch-project/opensearch-neural-sparse-encoding-v1",
+        ),
     },
-    "opensearch_doc_kd": {
-        "loss.teacher_scale": 30.0, "regulariser.lambda_document": 0.002, "data.max_document_length": 512,
-        "loss.teacher_normalise": True, "regulariser.grouping": "sum_of_positions",
+    "inference_free_infonce": OPENSEARCH | {
+        "loss.info_nce": 1.0, "loss.in_batch": "negatives", "regulariser.lambda_document": 0.05, "train.batch_size": 15,
     },
     "l0": {
         "train.steps": 100_000, "train.batch_size": 160, "train.learning_rate": 2e-5, "train.warmup_steps": 6000,
-        "data.max_document_length": 256, "loss.kl": 1.0, "data.num_negatives": 1, "regulariser.l0_threshold": 150,
-        "regulariser.lambda_document": 0.08, "regulariser.ramp_steps": 40_000, "model.activation": "double_log1p",
-    },
-    "inference_free_infonce": {
-        "regulariser.lambda_document": 0.05, "regulariser.ramp_steps": 200, "train.steps": 2000, "train.batch_size": 15,
-        "train.learning_rate": 2e-5,
-    },
+        "train.max_grad_norm": None, "train.weight_decay": 0.01, "model.base": "Luyu/co-condenser-marco",
+        "data.max_document_length": 256, "loss.kl": 1.0, "loss.in_batch": False, "data.num_negatives": 1,
+        "regulariser.l0_threshold": 150, "regulariser.lambda_document": 0.08, "regulariser.ramp_steps": 40_000,
+        "regulariser.grouping": "sum_of_positions", "model.activation": "double_log1p",
+    },  # opensearch-sparse-model-tuning-sample, configs/config_l0.yaml, on 8 devices
+    "idf_flops": {"regulariser.kind": "idf_flops", "model.kind": "splade_doc"},  # arXiv:2411.04403, eq. 7
     "trainable_idf": {"model.trainable_idf": True, "train.idf_learning_rate": 1e-3},
     "csr": {
         "loss.reconstruction": 1.0, "loss.info_nce": 0.1, "loss.temperature": 0.2, "model.csr_k": 32,
-        "model.csr_expansion": 4, "model.csr_dead_after": 30,
-    },
+        "model.csr_expansion": 4, "model.csr_dead_after": 30, "model.csr_normalise": True, "data.num_negatives": 0,
+        "train.learning_rate": 4e-5, "train.weight_decay": 0.0, "train.adam_epsilon": 6.25e-10,
+        "train.max_grad_norm": None,
+    },  # CSR_Adaptive_Rep, main.py and Text/Text_Retrieval/train_CSR_models.py
     "df_flops": {"regulariser.kind": "df_flops", "regulariser.df_every": 100},
+    "unicoil": TEVATRON | {"model.max_document_length": 192, "data.max_document_length": 192},
+    "coil_tok": TEVATRON | {"model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32},
+    "deepimpact": {"model.word_vocabulary": 65536, "data.num_negatives": 1, "loss.in_batch": False, "loss.info_nce": 1.0},  # arXiv:2104.12016: pairs
 }  # fmt: skip
-"""What the papers, model cards and toolkits state of each recipe."""
+"""What the papers, model cards and toolkits state of each recipe, with where it is stated."""
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -88,6 +116,11 @@ def test_general_learns_from_nothing_it_is_judged_on() -> None:
         ("train.early_stop=2", "needs evaluate_every"),
         ("train.learning_rate=0.0", "learning_rate: expected a positive number"),
         ("train.step=3", "did you mean 'steps'"),
+        ("train.save_minutes=-1", "save_minutes: expected a number of at least 0"),
+        ("train.weight_decay=-1", "weight_decay: expected a number of at least 0"),
+        ("train.max_grad_norm=0", "max_grad_norm: expected a positive number or null"),
+        ("loss.in_batch=some", "in_batch: expected true or false or"),
+        ("regulariser.kind=idf_flops", "take model.kind splade_doc, or flops"),
     ],
 )
 def test_wrong_values_are_named(override: str, message: str) -> None:

@@ -64,10 +64,12 @@ def test_latents_silent_for_too_long_are_dead_and_reconstruct_the_residual() -> 
 
 
 def test_loss_by_hand() -> None:
-    """x = 2, x̂_k = 1, x̂_4k = 2, ê = 0: 1 + 0/8 + (1/1)/32."""
-    x = torch.tensor([[2.0]])
-    loss = reconstruction(x, torch.tensor([[1.0]]), x, torch.tensor([[0.0]]))
-    assert loss.item() == pytest.approx(1 + 1 / 32)
+    """x = 2 and 4, x̂_k = 1, x̂_4k = x, ê = 0: residuals 1 and 3 of variance 1: 5 + 0/8 + (5/1)/32."""
+    x = torch.tensor([[2.0], [4.0]])
+    loss = reconstruction(x, torch.ones(2, 1), x, torch.zeros(2, 1))
+    assert loss.item() == pytest.approx(5 + 5 / 32)
+    assert reconstruction(x[:1], torch.ones(1, 1), x[:1], torch.zeros(1, 1)).item() == 1  # one text varies nothing
+    x = x[:1]
     assert reconstruction(x, x, torch.tensor([[0.0]]), None).item() == pytest.approx(4 / 8)
 
 

@@ -99,6 +99,49 @@ def test_resumed_run_equals_an_uninterrupted_one(encoder: SparseEncoder, tmp_pat
     np.testing.assert_allclose(read(output, encoder)[1], expected(encoder), rtol=1e-4, atol=1e-6)
 
 
+def test_a_finished_run_is_complete(encoder: SparseEncoder, tmp_path: Path) -> None:
+    """Of this model, these texts and settings; anything else is refused, and nothing is written."""
+    output, again = tmp_path / "v.jsonl", CollectionOptions(config=CONFIG, resume=True)
+    first = encode_collection(encoder, DOCUMENTS, output, options=CollectionOptions(config=CONFIG))
+    assert not first.before
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    found = encode_collection(encoder, DOCUMENTS, output, options=again)
+    assert (found.num_rows, found.nnz, found.before) == (first.num_rows, first.nnz, True)
+    with pytest.raises(ConfigError, match="finished, with another texts"):
+        encode_collection(encoder, DOCUMENTS[1:], output, options=again)
+    with pytest.raises(ConfigError, match="finished, with another config"):
+        encode_collection(
+            encoder, DOCUMENTS, output, options=CollectionOptions(config=EncodeConfig(part_size=4), resume=True)
+        )
+    other = SparseEncoder.from_config(replace(encoder.config, max_document_length=16))
+    with pytest.raises(ConfigError, match="finished, with another encoder"):
+        encode_collection(other, DOCUMENTS, output, options=again)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    output.write_bytes(b"")
+    with pytest.raises(ConfigError, match="finished, with another bytes"):
+        encode_collection(encoder, DOCUMENTS, output, options=again)
+    (tmp_path / ".v.jsonl.encoded.json").unlink()
+    with pytest.raises(ConfigError, match="nothing says what it was made of"):
+        encode_collection(encoder, DOCUMENTS, output, options=again)
+
+
+def test_the_command_says_complete(encoder: SparseEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sparseir import cli
+
+    encoder.save(tmp_path / "m")
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "the cat"}\n')
+    command = ["encode", str(tmp_path / "m"), str(tmp_path / "corpus.jsonl"), "--output", str(tmp_path / "v.npz")]
+    assert cli.run(command) == 0
+    capsys.readouterr()
+    assert cli.run(command) == 1
+    assert (
+        capsys.readouterr().err
+        == f"error: {tmp_path / 'v.npz'} exists already; name another place or say --overwrite\n"
+    )
+    assert cli.run([*command, "--resume"]) == 0
+    assert "v.npz is complete: 1 rows of this collection by this model; nothing to do" in capsys.readouterr().err
+
+
 def test_queries_go_through_the_query_side(encoder: SparseEncoder, tmp_path: Path) -> None:
     queries = [Query("q1", "the cat"), Query("q2", "")]
     output = tmp_path / "q.npz"

@@ -167,7 +167,10 @@ def test_a_teacher_that_is_not_there_is_named(training: TrainingSet, tmp_path: P
     [
         ({"query": "a", "positive": "b", "negatives": ["c"], "scores": [1]}, "t.jsonl:1: 1 scores for 2 documents"),
         ({"query": "a", "negatives": ["c"]}, "t.jsonl:1: missing key 'positive'"),
-        ({"query": "a", "positive": "b", "negatives": "c"}, "t.jsonl:1: 'negatives' must be a list of strings"),
+        (
+            {"query": "a", "positive": "b", "negatives": ["c", 3]},
+            "t.jsonl:1: 'negatives' must be a list of strings, found int",
+        ),
     ],
 )
 def test_faults_of_triples_name_the_line(tmp_path: Path, triple: dict[str, object], message: str) -> None:

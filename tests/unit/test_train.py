@@ -149,11 +149,11 @@ def test_another_recipe_does_not_resume_and_a_used_folder_is_kept(base: Path, co
     saved = tmp_path / "m" / "recipe.yaml"  # of a version that had no fit_bias
     saved.write_text(saved.read_text().replace("  fit_bias: true\n", ""))
     assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
-    # of a version whose recipes held weight_decay, which now is a constant
-    saved.write_text(saved.read_text().replace("train:\n", "train:\n  weight_decay: 0.01\n"))
+    # of a version whose recipes held mask_probability, which now is a constant
+    saved.write_text(saved.read_text().replace("loss:\n", "loss:\n  mask_probability: 0.15\n"))
     assert train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True).steps == 4
-    saved.write_text(saved.read_text().replace("weight_decay: 0.01", "weight_decay: 0.5"))
-    with pytest.raises(ConfigError, match=r"train\.weight_decay: 0\.5 → 0\.01"):
+    saved.write_text(saved.read_text().replace("mask_probability: 0.15", "mask_probability: 0.5"))
+    with pytest.raises(ConfigError, match=r"loss\.mask_probability"):
         train(recipe_of(base, collection, train__steps=4), tmp_path / "m", resume=True)
 
 
@@ -221,7 +221,9 @@ def test_what_a_recipe_may_name_is_what_there_is() -> None:
 
 @pytest.mark.parametrize("kind", get_args(RegulariserKind))
 def test_every_regulariser_runs(base: Path, collection: Path, tmp_path: Path, kind: str) -> None:
-    result = train(recipe_of(base, collection, regulariser__kind=kind, train__steps=2), tmp_path / "m")
+    model = "splade_doc" if kind == "idf_flops" else "inference_free"
+    recipe = recipe_of(base, collection, model__kind=model, regulariser__kind=kind, train__steps=2)
+    result = train(recipe, tmp_path / "m")
     assert math.isfinite(result.figures["penalty"])
 
 

@@ -22,6 +22,7 @@ from sparseir.cli.index.source import (
     size,
     summary,
 )
+from sparseir.cli.options import Quiet, Untrained
 
 
 def build_command(
@@ -64,14 +65,16 @@ def build_command(
     ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    untrained: Untrained = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Build an index from encoded documents (--vectors; their texts: --corpus) or from text (--corpus with --model or --bm25)."""
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 
-    source = Source(vectors, model, corpus, data_dir, device, form=form, fields=fields)
+    source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)
     if lexical and (bm25 or corpus is None or vectors is not None):
         raise typer.BadParameter(

@@ -21,6 +21,7 @@ from sparseir.cli.index.source import (
     Vectors,
     summary,
 )
+from sparseir.cli.options import Quiet, Untrained
 
 
 def add_command(
@@ -37,6 +38,8 @@ def add_command(
     threads: Threads = 2,
     data_dir: DataDir = None,
     device: Device = "auto",
+    untrained: Untrained = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Add documents to an index, as one atomic commit."""
@@ -47,7 +50,7 @@ def add_command(
 
     opened = open_index(index)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
-    source = Source(vectors, model, corpus, data_dir, device, form=form, fields=fields)
+    source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
     source.check(max_active_dims, bm25=of_words)
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
@@ -88,6 +91,7 @@ def compact_command(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the merge.")] = 2,
     memory_budget: Annotated[str | None, typer.Option(help="Working memory, e.g. 2GB.")] = None,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Merge all segments into one and give the space of deleted documents back."""
@@ -97,7 +101,7 @@ def compact_command(
     from sparseir.cli.console import counted, emit_json, note, progress_bars
     from sparseir.cli.outputs import parse_bytes
 
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         report = compact_index(
             index,
             layout=layout,

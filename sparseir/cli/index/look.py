@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparseir.cli.index.source import IndexPath, Json
+from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
     from sparseir.lexical.channel import ChannelState
@@ -16,14 +17,14 @@ ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
 """Of the files export writes."""
 
 
-def verify_command(index: IndexPath, json: Json = False) -> None:
+def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -> None:
     """Check every checksum and invariant of an index."""
     from dataclasses import asdict
 
     from indexer import verify_index
     from sparseir.cli.console import counted, emit_json, progress_bars
 
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         report = verify_index(index, progress=progress)
     if json:
         emit_json(asdict(report))
@@ -34,7 +35,7 @@ def verify_command(index: IndexPath, json: Json = False) -> None:
         )
 
 
-def inspect_command(index: IndexPath, json: Json = False) -> None:
+def inspect_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -> None:
     """Show sizes by section, histograms, segments, deletions and origin of an index."""
     from dataclasses import asdict
 
@@ -44,7 +45,7 @@ def inspect_command(index: IndexPath, json: Json = False) -> None:
     from sparseir.data.passages import windows_of
     from sparseir.lexical.channel import ChannelState, has_channel
 
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         report = inspect_index(index, progress=progress)
     opened = open_index(index)
     side, windows = opened.query_side, windows_of(opened)
@@ -113,6 +114,7 @@ def export_command(
         ),
     ] = "impact",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that stands there.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Write the documents of an index as vectors: Anserini JSONL, scipy .npz, Big-ANN .csr or CIFF."""
@@ -128,7 +130,7 @@ def export_command(
         raise typer.BadParameter(f"--weights is {weights!r}; expected one of {', '.join(get_args(Weights))}")
     check_output(target, overwrite=overwrite)
     opened = open_index(index)
-    with progress_bars() as progress:
+    with progress_bars(quiet=quiet) as progress:
         written = export_index(opened, target, weights=cast(Weights, weights), progress=progress)
     if json:
         emit_json(

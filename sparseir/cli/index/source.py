@@ -37,6 +37,8 @@ class Source:
     corpus: str | None
     data_dir: Path | None
     device: str
+    quiet: bool = False
+    untrained: bool = False
     form: str | None = None
     fields: str | None = None
 
@@ -79,7 +81,7 @@ class Source:
             metadata = options.config.metadata if options.mode == "build" else ()
             documents = checked_corpus(self.corpus, self.data_dir, self.form, self.fields, metadata)
         encoder = self._encoder()
-        with progress_bars() as progress:
+        with progress_bars(quiet=self.quiet) as progress:
             if self.vectors is not None:
                 built = index_vectors(
                     index,
@@ -100,9 +102,9 @@ class Source:
     def _encoder(self) -> SparseEncoder | None:
         if self.model is None:
             return None
-        from sparseir.models.encoder import SparseEncoder
+        from sparseir.cli.encoders import load_encoder
 
-        return SparseEncoder.load(self.model, device=self.device)
+        return load_encoder(self.model, self.device, untrained=self.untrained)
 
 
 def summary(built: Index) -> dict[str, object]:

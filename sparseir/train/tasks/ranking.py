@@ -26,7 +26,7 @@ from sparseir.train.negatives import Negatives
 from sparseir.train.objective import Objective
 from sparseir.train.parallel import gather_rows, own_share, world
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
-from sparseir.train.teachers import BM25Teacher, DenseTeacher, load_teacher
+from sparseir.train.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
 
 _EXCLUDED = -1e4  # the score of a candidate that does not count; finite, so that softmax rows stay finite
 
@@ -51,16 +51,21 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
 def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
     if not training.queries and not training.title_queries:
         raise DataError("data: no query to learn from; give data.split judgements, data.triples or title_queries")
+    _check_scores(recipe, training)
     progress("teachers", 0, None)
     device = str(encoder.device)
     names = {
         *recipe.loss.teachers,
         *(("bm25",) if "bm25" in recipe.data.negatives or recipe.loss.lexical_channel else ()),
     }
-    teachers = {name: load_teacher(name, training, recipe.loss, device=device) for name in sorted(names)}
+    teachers = {
+        name: load_teacher(name, training, recipe.loss, device=device, progress=progress) for name in sorted(names)
+    }
     dense = next((t for t in teachers.values() if isinstance(t, DenseTeacher)), None)
     if dense is None and ("dense" in recipe.data.negatives or recipe.data.neighbour_batches):
-        dense = DenseTeacher(training, recipe.model.base, device=device, max_length=recipe.loss.teacher_length)
+        dense = DenseTeacher(
+            training, recipe.model.base, device=device, max_length=recipe.loss.teacher_length, progress=progress
+        )
     bm25 = teachers.get("bm25") if "bm25" in recipe.data.negatives else None
     assert bm25 is None or isinstance(bm25, BM25Teacher)
     return RankingBatches(
@@ -73,6 +78,38 @@ def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, prog
         lexical=teachers["bm25"] if recipe.loss.lexical_channel else None,
         neighbours=dense if recipe.data.neighbour_batches else None,
     )
+
+
+def _check_scores(recipe: Recipe, training: TrainingSet) -> None:
+    """Refuse scores in triples that no loss would read, or that a batch would not find.
+
+    Raises
+    ------
+    DataError
+    """
+    path = training.triples
+    files = [name.partition(":")[2] for name in recipe.loss.teachers if name.startswith("scores:")]
+    if path is None or training.scored is None:
+        return
+    if not any(is_triples(file, training) for file in files):
+        raise DataError(
+            f'holds scores, and no teacher reads them: set loss.teachers to ["scores:{path}"] with a loss that learns from '
+            "one (kl, margin_mse), or take the scores out",
+            path=path,
+            line=training.scored,
+        )
+    if recipe.loss.in_batch:
+        raise DataError(
+            "scores documents for their own query alone; set loss.in_batch to false, which takes no others", path=path
+        )
+    fewest = min((query for query in training.queries if query.scores), key=lambda query: len(query.negatives))
+    if len(fewest.negatives) < recipe.data.num_negatives:
+        raise DataError(
+            f"{len(fewest.negatives)} negatives with scores, and data.num_negatives is {recipe.data.num_negatives}; set it to "
+            "the fewest of a row",
+            path=path,
+            line=int(fewest.qid),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +139,35 @@ class Candidates:
     def negatives(self, margin: float) -> Tensor:
         """bool (Q, N): each query's target, and what may be called negative: no judged positive, no likely one.
 
-        A document is a likely positive when its teacher score reaches `margin` times the target's.
+        A document is a likely positive when its teacher score s reaches t − (1 − margin)·|t|, t being the target's: a share
+        of t where scores are positive, and below t as well where they are logits below 0.
         """
         rows = torch.arange(len(self.target), device=self.target.device)
         allowed = ~self.known
         if self.teacher is not None:
-            allowed &= self.teacher < self.teacher[rows, self.target].unsqueeze(1) * margin
+            target = self.teacher[rows, self.target].unsqueeze(1)
+            allowed &= self.teacher < target - (1 - margin) * target.abs()
         allowed[rows, self.target] = True
         return allowed
 
 
-def _candidates(scores: Tensor, batch: RankingBatch, each: int, *, in_batch: bool) -> Candidates:
+def _candidates(scores: Tensor, batch: RankingBatch, each: int, *, in_batch: bool | str) -> Candidates:
+    """The candidates `loss.in_batch` names. scores : (Q, Q·C), or (Q, C) where it is False."""
     device = scores.device
     known = batch.known.to(device)
     teacher = None if batch.teacher is None else batch.teacher.to(device)
     first = torch.arange(len(scores), device=device) * each
     own = torch.arange(each, device=device) + first[:, None]
-    if in_batch:
+    if in_batch is True:
         return Candidates(scores, teacher, known, first, own)
+    if in_batch:
+        others = torch.ones(scores.shape, dtype=torch.bool, device=device).scatter(1, own, False)
+        is_first = torch.zeros_like(others).index_fill(1, first, True)
+        others &= is_first if in_batch == "positives" else ~is_first
+        columns = torch.cat([own, others.nonzero()[:, 1].view(len(scores), -1)], 1)  # as many for each query
+        given = None if teacher is None else teacher.gather(1, columns)
+        target = torch.zeros_like(first)
+        return Candidates(scores.gather(1, columns), given, known.gather(1, columns), target, own - first[:, None])
     return Candidates(scores, teacher, known.gather(1, own), torch.zeros_like(first), own - first[:, None])
 
 
@@ -195,17 +243,22 @@ class Ranking(Objective):
         return torch.stack(list(parts.values())).sum()
 
     def _reconstruction(self, batch: RankingBatch) -> Tensor:
-        """What a sparse autoencoder's codes leave of the dense embeddings of the batch's documents."""
+        """What a sparse autoencoder's codes leave of the dense embeddings of queries and of documents, the mean of both."""
         tower = self.encoder.document_tower
         if not isinstance(tower, CsrTower):
             raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
-        texts = batch.documents[own_share(len(batch.documents))]
-        features = self.encoder.tokenizer(texts, self._document_length)
-        dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
-        # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
-        codes = tower.autoencoder.codes(gather_rows(dense, len(batch.documents)), new_step=self.step != self._counted)
-        self._counted = self.step
-        loss = self.recipe.loss.reconstruction * reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary)
+        losses = []
+        for texts, length in (
+            (batch.queries, self.encoder.query_length()),
+            (batch.documents, self._document_length),
+        ):
+            features = self.encoder.tokenizer(texts[own_share(len(texts))], length)
+            dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
+            # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
+            codes = tower.autoencoder.codes(gather_rows(dense, len(texts)), new_step=self.step != self._counted)
+            self._counted = self.step
+            losses.append(reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary))
+        loss = self.recipe.loss.reconstruction * torch.stack(losses).mean()
         self.figures["reconstruction"] = float(loss.detach())
         return loss / world()[1]
 

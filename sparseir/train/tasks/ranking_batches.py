@@ -99,7 +99,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
         for query in queries:
             positive = query.positives[int(rng.integers(len(query.positives)))]
             places += [positive, *self._negatives.draw(query, rng)]
-        answers = [frozenset(query.positives) for query in queries]
+        answers = [query.answers for query in queries]
         known = torch.tensor([[place in own for place in places] for own in answers])
         return RankingBatch(
             number,

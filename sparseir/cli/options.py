@@ -1,0 +1,12 @@
+"""Options that many commands have. Light: a command's module is imported to start any of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Untrained = Annotated[
+    bool, typer.Option("--untrained", help="Encode with a base that no training has made an encoder of all the same.")
+]

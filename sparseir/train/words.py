@@ -1,0 +1,50 @@
+"""The vocabulary of a DeepImpact encoder: the words of what it is trained on."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+
+from indexer.progress import Progress, silent
+from sparseir.config.data import DataConfig
+from sparseir.config.recipe import Recipe
+from sparseir.data import open_dataset
+from sparseir.data.pairs import read_triples
+from sparseir.models.encoder import SparseEncoder
+from sparseir.models.kinds import deep_impact_parts
+from sparseir.models.own_tokens import WordTokenizer
+from sparseir.models.sources import resolve_source
+
+
+def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
+    """A fresh encoder whose terms are the `model.word_vocabulary` words that most documents hold, ties by the word.
+
+    Source: Mallia et al. 2021 (arXiv:2104.12016), where the vocabulary is the collection's.
+
+    Raises
+    ------
+    ConfigError : no such base.
+    DataError : documents that cannot be read.
+    """
+    folder = resolve_source(recipe.model.base)
+    plain = deep_impact_parts(recipe.model, folder, None)
+    assert isinstance(plain.tokenizer, WordTokenizer)
+    frequency: Counter[str] = Counter()
+    for done, text in enumerate(_texts(recipe.data), 1):
+        frequency.update(set(plain.tokenizer.words_of(text)))
+        if done % 1000 == 0:
+            progress("collecting words", done, None)
+    silent_words = set(plain.tokenizer.tokenizer.all_special_tokens)
+    ranked = sorted((word for word in frequency if word not in silent_words), key=lambda word: (-frequency[word], word))
+    return SparseEncoder(deep_impact_parts(recipe.model, folder, ranked[: recipe.model.word_vocabulary]))
+
+
+def _texts(data: DataConfig) -> Iterator[str]:
+    """The documents that training reads."""
+    for name in data.datasets:
+        for document in itertools.islice(open_dataset(name, data.data_dir).corpus(), data.max_documents):
+            yield document.content
+    if data.triples is not None:
+        for triple in read_triples(data.triples):
+            yield from (*triple.positives, *triple.negatives)
