@@ -1,7 +1,7 @@
 """The lexical channel of an index: its settings, its vocabulary and the statistics that were fixed at the build.
 
 A document holds, for each of its stems, the term first_term + number with the weight full_weight · saturated(tf); a query
-looks up alpha · idf / full_weight. The product is alpha times BM25, and full_weight, the largest learned weight, gives both
+looks up alpha · idf / full_weight. The product is alpha times BM25, and full_weight, that of the learned terms, gives both
 channels all 255 steps of the impacts: with 1 in its place, a learned weight of 3 would leave BM25's factor 85 of them. Where
 documents get words of their neighbours, a factor may reach 1 + neighbour_weight, and full_weight is as much smaller.
 """
