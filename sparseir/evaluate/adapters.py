@@ -3,9 +3,10 @@ before mteb asks for a description."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,14 @@ class CorpusSearch:
         self._options = IndexingOptions(
             overwrite=True, corpus_idf=corpus_idf, lexical=LexicalConfig() if lexical and encoder is not None else None
         )
-        self._place = ExitStack()
+        self._drop: Callable[[], object] = lambda: None
         self._searcher: Searcher | None = None
 
     def index_documents(self, documents: Iterable[Document]) -> None:
         """Encode and index a corpus."""
-        self._place.close()
-        folder = self._place.enter_context(tempfile.TemporaryDirectory(prefix="sparseir-corpus-"))
+        self._drop()
+        folder = tempfile.mkdtemp(prefix="sparseir-corpus-")
+        self._drop = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         path = Path(folder) / "index"
         index_documents(path, self.encoder, documents, options=self._options)
         learned = None
