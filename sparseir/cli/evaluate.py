@@ -159,7 +159,7 @@ def evaluate_command(
     for fault in evaluation.faults:
         note(f"error: {fault}")
     if evaluation.faults:
-        raise SparseIRError(f"{len(evaluation.faults)} of the systems failed; the figures of the others stand")
+        raise SparseIRError("not all could be evaluated; the figures that are shown stand")
 
 
 def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], measure: str) -> None:

@@ -69,21 +69,26 @@ class Evaluation:
         check_measures(options.measures)
         if options.plots is not None:
             check_plots()
-        self._datasets = [part for name in datasets for part in open_datasets(name, options.data_dir)]
+        opened = [part for name in datasets for part in open_datasets(name, options.data_dir)]
+        self._datasets = [replace(d, name=n) for d, n in zip(opened, _unique([d.name for d in opened]), strict=True)]
+        for dataset in self._datasets:
+            for split in filter(None, (options.split, options.tune)):
+                dataset.check_judged(split)
         self._qrels = qrels
         if runs and qrels is None and len(self._datasets) != 1:
             raise ConfigError("a run file belongs to one collection; judge it apart from the others")
         files = [RunFile.read(path) for path in runs]
-        self._runs = [replace(f, name=n) for f, n in zip(files, _unique([f.name for f in files]), strict=True)]
-        self._only_runs = not datasets
         encoders = self._loaded(models)
         # A single model goes by its kind, several by the names of their folders.
-        names = [encoders[0].kind] if len(encoders) == 1 else _unique([Path(model).name or model for model in models])
+        named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
+        self._baselines = options.baselines if datasets else ()
+        others = [{"bm25": BM25, "dense": DENSE}[b] for b in self._baselines]
+        names = _unique([*others, *named])[len(others) :]
         self._encoders = dict(zip(names, encoders, strict=True))
         mains = [name + end for name in names for end in (("", LEXICAL) if options.lexical else ("",))]
-        self._baselines = () if self._only_runs else options.baselines
-        others = [{"bm25": BM25, "dense": DENSE}[b] for b in self._baselines]
-        self.systems = [*others, *mains, *(f.name for f in self._runs)]
+        self.systems = _unique([*others, *mains, *(f.name for f in files)])
+        of_runs = self.systems[len(self.systems) - len(files) :]
+        self._runs = [replace(file, name=name) for file, name in zip(files, of_runs, strict=True)]
         if not self.systems:
             raise ConfigError("nothing to evaluate: name a model, a baseline or a run file")
         self._mains = mains or self.systems[:1]
@@ -123,9 +128,14 @@ class Evaluation:
             queries = [Query(qid, "") for qid in qrels]
             yield JudgedCollection(self._qrels.name.partition(".")[0], "", [], queries, qrels, own=own)
         for dataset in self._datasets:
-            yield JudgedCollection.read(
-                dataset, self.options.split, same_id=self.options.same_id, tune=self.options.tune
-            )
+            try:
+                yield JudgedCollection.read(
+                    dataset, self.options.split, same_id=self.options.same_id, tune=self.options.tune
+                )
+            except SparseIRError as error:
+                if len(self._datasets) == 1:
+                    raise
+                self.faults.append(f"{dataset.name}: {error}")
 
     def _results(self, collection: JudgedCollection) -> list[SystemResult]:
         """What each system did; a fault of one is not that of the others."""

@@ -69,6 +69,38 @@ def test_evaluate_retrieval_of_beir_gives_the_same_figures(collection):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_task_of_mteb_gives_the_same_figure(collection, monkeypatch):
+    """Two of three questions find their document; the third has no hit and counts 0."""
+    mteb = pytest.importorskip("mteb", reason="mteb is not installed")
+    datasets = pytest.importorskip("datasets", reason="mteb is not installed")
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+    from mteb.abstasks.task_metadata import TaskMetadata
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    unknown = ("reference", "date", "domains", "task_subtypes", "license", "annotations_creators", "dialect")
+    described = TaskMetadata(
+        name="Tiny", description="tiny", type="Retrieval", category="t2t", modalities=["text"], main_score="ndcg_at_10",
+        dataset={"path": "none/none", "revision": "1"}, eval_splits=["test"], eval_langs=["eng-Latn"],
+        sample_creation=None, bibtex_citation=None, **dict.fromkeys(unknown),
+    )  # fmt: skip
+
+    class Tiny(AbsTaskRetrieval):
+        metadata = described
+
+        def load_data(self, **_):
+            corpus = [{"id": d.docno, "title": d.title, "text": d.text} for d in collection.documents]
+            queries = [{"id": "q0", "text": "cats"}, {"id": "q1", "text": "weather"}, {"id": "q9", "text": "nothing"}]
+            self.dataset = {"default": {"test": {
+                "corpus": datasets.Dataset.from_list(corpus), "queries": datasets.Dataset.from_list(queries),
+                "relevant_docs": {"q0": {"d0": 1}, "q1": {"d1": 1}, "q9": {"d2": 1}}, "top_ranked": None,
+            }}}  # fmt: skip
+            self.data_loaded = True
+
+    found = mteb.evaluate(MtebSearch(name="me/bm25"), Tiny(), cache=None)
+    assert found.task_results[0].scores["test"][0]["recall_at_10"] == pytest.approx(2 / 3, abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_mteb_takes_the_search_and_its_description(collection):
     protocols = pytest.importorskip("mteb.models.models_protocols", reason="mteb is not installed")
     search = MtebSearch(name="me/bm25")

@@ -181,6 +181,8 @@ def test_means_count_the_parts_of_a_collection_as_one(tmp_path):
         (("--qrels", "file.trec"), "judges run files alone"),
         (("--run", "absent.trec"), "absent.trec: no such file"),
         (("--baselines", ""), "nothing to evaluate"),
+        (("--split", "dev"), "has no judgements for split 'dev' (found: test)"),
+        (("--fuse", "convex", "--tune", "dev"), "has no judgements for split 'dev' (found: test)"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_before_any_work(tmp_path, monkeypatch, arguments, said):
@@ -223,6 +225,19 @@ def test_one_system_that_fails_does_not_lose_the_others(tmp_path, monkeypatch):
     done = sparseir("evaluate", collection, "--baselines", "dense,bm25", "--json", *FAST, code=1)
     assert [r["system"] for r in records(done)] == ["BM25"]
     assert "error: tiny, dense: the embedder is gone" in done.stderr
+
+
+def test_one_collection_that_cannot_be_read_does_not_lose_the_others(tmp_path):
+    """Equal names of collections, models and run files are told apart."""
+    good, other, bad = (write_collection(tmp_path / name / "tiny", ("test",)) for name in ("good", "other", "bad"))
+    (bad / "qrels" / "test.tsv").write_text("q0\tz1\t1\nq1\tz2\t1\n")
+    done = sparseir("evaluate", bad, good, other, "--json", *FAST, code=1)
+    assert [r["dataset"] for r in records(done)] == ["tiny#2", "tiny#3", "mean"]
+    assert "error: tiny: " in done.stderr
+    assert "2 of the 2 documents judged here, 'z1' first" in done.stderr
+    (tmp_path / "BM25.trec").write_text("q0 Q0 d0 1 1.0 t\n")
+    rows = records(sparseir("evaluate", good, "--run", tmp_path / "BM25.trec", "--json", *FAST))
+    assert [r["system"] for r in rows] == ["BM25", "BM25#2"]
 
 
 def test_run_files_say_how_they_were_made_where_that_is_asked_for(tmp_path):
