@@ -30,6 +30,7 @@ class Comparison:
     low, high : bootstrap interval of the difference, 95%.
     p : of the paired test, two-sided. p_holm : after Holm's correction for all systems compared on the collection.
     wins, ties, losses : queries on which this one is better, equal, worse.
+    test, resamples, seed : what p and the interval were computed with.
     """
 
     against: str
@@ -41,6 +42,9 @@ class Comparison:
     wins: int
     ties: int
     losses: int
+    test: Test
+    resamples: int
+    seed: int
 
 
 def compare(
@@ -62,8 +66,20 @@ def compare(
         difference = differences[name]
         low, high = bootstrap_interval(difference, resamples=resamples, seed=seed)
         wins, losses = int((difference > _EQUAL).sum()), int((difference < -_EQUAL).sum())
-        ties = len(difference) - wins - losses
-        out[name] = Comparison(against, float(difference.mean()), low, high, one, corrected, wins, ties, losses)
+        out[name] = Comparison(
+            against=against,
+            difference=float(difference.mean()),
+            low=low,
+            high=high,
+            p=one,
+            p_holm=corrected,
+            wins=wins,
+            ties=len(difference) - wins - losses,
+            losses=losses,
+            test=test,
+            resamples=resamples,
+            seed=seed,
+        )
     return out
 
 

@@ -75,4 +75,4 @@ def test_a_comparison_counts_queries_and_corrects_for_the_number_of_systems():
     # better: its query of difference 0 doubles each way, so 4 of 16 are as far; worse: 2 of 16, and Holm doubles that.
     assert (better.p, worse.p) == (pytest.approx(0.25), pytest.approx(0.125))
     assert (better.p_holm, worse.p_holm) == (pytest.approx(0.25), pytest.approx(0.25))
-    assert better.against == "base"
+    assert (better.against, better.test, better.resamples, better.seed) == ("base", "randomisation", 10_000, 0)
