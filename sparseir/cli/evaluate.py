@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparseir.cli.options import Quiet
 
-BASELINES = ("bm25", "dense", "hybrid")
+if TYPE_CHECKING:
+    from sparseir.evaluate.means import MeanResult
+    from sparseir.evaluate.report import SystemResult
 
 
 def evaluate_command(
-    model: Annotated[str, typer.Argument(help="Model folder or hub id.")],
-    datasets: Annotated[list[str], typer.Argument(metavar="DATASET...", help="BEIR folders, zips or names.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL...] [DATASET...]",
+            help="Model folders or hub ids, then BEIR folders, zips or names; or a run file and its judgements.",
+        ),
+    ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option("--run", help="Judge this run file (TREC format) too; repeatable.")
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(help="Judgements of the run files, in place of a collection; needs no model.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which judgements: qrels/<split>.tsv.")] = "test",
-    baselines: Annotated[str, typer.Option(help="Comma-separated: bm25, dense, hybrid; empty for none.")] = "bm25",
-    measures: Annotated[str, typer.Option(help="Comma-separated names of ir-measures.")] = "nDCG@10,RR@10,R@100",
+    baselines: Annotated[str, typer.Option(help="Comma-separated: bm25, dense; empty for none.")] = "bm25",
+    lexical: Annotated[
+        bool,
+        typer.Option("--lexical", help="Judge each model with a BM25 channel of stemmed words beside it, too."),
+    ] = False,
+    fuse: Annotated[
+        str, typer.Option(help="Comma-separated: rrf, convex. Each model with each baseline and run file.")
+    ] = "",
+    fuse_weight: Annotated[float, typer.Option(help="Of the model in a convex fusion, 0 to 1.")] = 0.5,
+    tune: Annotated[
+        str | None, typer.Option(metavar="SPLIT", help="Choose that weight on this development split.")
+    ] = None,
+    measures: Annotated[
+        str, typer.Option(help="Comma-separated names of ir-measures; the first is what is compared and drawn.")
+    ] = "nDCG@10,RR@10,R@100",
     k: Annotated[int, typer.Option("-k", min=1, help="Depth of the runs.")] = 1000,
     idf: Annotated[
         str,
@@ -26,16 +53,29 @@ def evaluate_command(
             help="Query weights of inference-free models: 'model', or 'corpus' to count them on each collection."
         ),
     ] = "model",
-    lexical: Annotated[
-        bool, typer.Option("--lexical", help="Index a BM25 channel of stemmed words beside the model's terms.")
-    ] = False,
     windows: Annotated[
         str | None,
         typer.Option(metavar="SIZE/STEP", help="Index passages, e.g. 128/64; a document's best one counts."),
     ] = None,
+    same_id: Annotated[
+        str,
+        typer.Option(help="A document named as the query: left out if its 'text' is the query's, 'drop' or 'keep'."),
+    ] = "text",
+    against: Annotated[
+        str | None, typer.Option(metavar="SYSTEM", help="Compare the others with this system; else with the first.")
+    ] = None,
+    test: Annotated[str, typer.Option(help="Paired test: randomisation or t-test.")] = "randomisation",
+    resamples: Annotated[int, typer.Option(min=1, help="Of the test and of the intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the same.")] = 0,
     data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for and downloaded to.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder for the run files.")] = None,
+    per_query: Annotated[Path | None, typer.Option(help="Write the values of single queries as TSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw quality against cost, as PNG.")] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder to write the run files to.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Last column of the run files; else the system's name.")] = None,
+    ir_metadata: Annotated[
+        bool, typer.Option("--ir-metadata", help="Head run files with how they were made, which trec_eval cannot read.")
+    ] = False,
     indexes: Annotated[Path | None, typer.Option(help="Folder to keep the indexes in.")] = None,
     dense_model: Annotated[str, typer.Option(help="Embedder of the dense baseline.")] = "all-MiniLM-L6-v2",
     dense_length: Annotated[int, typer.Option(min=8, help="Tokens of a text it reads.")] = 256,
@@ -44,54 +84,126 @@ def evaluate_command(
     quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
-    """Judge a model on collections: quality beside cost, beside baselines."""
-    from sparseir.cli.console import emit_json, print_table, progress_bars
+    """Judge models, baselines and run files on collections: quality beside cost, with significance."""
+    from sparseir.cli.console import emit_json, note, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.data.passages import Windows
-    from sparseir.evaluate.evaluation import evaluate
+    from sparseir.errors import SparseIRError
+    from sparseir.evaluate.arguments import sort_arguments
+    from sparseir.evaluate.evaluation import Evaluation
+    from sparseir.evaluate.kept import PER_QUERY_HEADER, per_query_lines
+    from sparseir.evaluate.means import means
     from sparseir.evaluate.options import EvaluationOptions
-    from sparseir.evaluate.report import table
+    from sparseir.search.runs import checked_tag
 
-    wanted = _names(baselines, BASELINES, "--baselines")
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
-    if output is not None:
-        check_output(output, overwrite=overwrite)
+    for path in (output, per_query):
+        if path is not None:
+            check_output(path, overwrite=overwrite)
+    wanted, fusions = _names(baselines), _names(fuse)
+    if "hybrid" in wanted:  # the model and BM25 by reciprocal ranks
+        wanted = tuple(dict.fromkeys("bm25" if name == "hybrid" else name for name in wanted))
+        fusions = tuple(dict.fromkeys((*fusions, "rrf")))
     options = EvaluationOptions(
         split=split,
         k=k,
-        measures=tuple(m.strip() for m in measures.split(",") if m.strip()),
+        measures=_names(measures),
         baselines=wanted,
+        fusions=fusions,
+        fuse_weight=fuse_weight,
+        tune=tune,
+        same_id=same_id,  # type: ignore[arg-type]  # checked where it is made
+        against=against,
+        test=test,  # type: ignore[arg-type]
+        resamples=resamples,
+        seed=seed,
         corpus_idf=idf == "corpus",
         lexical=lexical,
         windows=None if windows is None else Windows.parse(windows),
         data_dir=data_dir,
         runs=runs,
         indexes=indexes,
+        plots=plot,
+        tag=None if tag is None else checked_tag(tag),
+        ir_metadata=ir_metadata,
         dense_model=dense_model,
         dense_length=dense_length,
         device=device,
         overwrite=overwrite,
     )
-    results = []
+    words = sort_arguments(given or (), data_dir, judged=qrels is not None)
+    judgements = [*words.qrels, *([] if qrels is None else [qrels])]
+    if len(judgements) > 1:
+        raise typer.BadParameter(f"judgements are given twice: {judgements[0]} and {judgements[1]}")
+    results: list[SystemResult] = []
+    lines: list[str] = [PER_QUERY_HEADER]
     with progress_bars(quiet=quiet) as progress:
-        for result in evaluate(model, datasets, options, progress=progress):
-            results.append(result)
-            if json:
-                emit_json(result.as_json())
+        evaluation = Evaluation(
+            words.models,
+            words.collections,
+            options,
+            runs=[*words.runs, *(run or ())],
+            qrels=judgements[0] if judgements else None,
+            progress=progress,
+        )
+        for judged in evaluation:
+            results += judged.results
+            for result in judged.results:
+                if json:
+                    emit_json(result.as_json())
+                if per_query is not None:
+                    lines += per_query_lines(result, judged.qids)
+    averages = means(results)
+    if json:
+        for average in averages:
+            emit_json(average.as_json())
+    else:
+        _print(results, averages, options.measures[0])
+    if per_query is not None:
+        per_query.write_text("".join(lines), encoding="utf-8")
     if output is not None:
-        text = json_module.dumps([r.as_json() for r in results], indent=1, ensure_ascii=False)
-        output.write_text(text + "\n", encoding="utf-8")
-    if not json:
-        for name in dict.fromkeys(r.dataset for r in results):
-            rows = [r for r in results if r.dataset == name]
-            title = f"{name} ({rows[0].split}): {rows[0].num_documents:,} documents, {rows[0].num_queries:,} queries"
-            print_table(title, *table(rows))
+        everything: list[dict[str, Any]] = [*(r.as_json() for r in results), *(a.as_json() for a in averages)]
+        output.write_text(json_module.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for fault in evaluation.faults:
+        note(f"error: {fault}")
+    if evaluation.faults:
+        raise SparseIRError("not all could be evaluated; the figures that are shown stand")
 
 
-def _names(text: str, allowed: tuple[str, ...], option: str) -> tuple[str, ...]:
-    names = tuple(n.strip() for n in text.split(",") if n.strip())
-    unknown = [n for n in names if n not in allowed]
-    if unknown:
-        raise typer.BadParameter(f"{option}: unknown {', '.join(unknown)}; there are {', '.join(allowed)}")
-    return names
+def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], measure: str) -> None:
+    from sparseir.cli.console import counted, print_table
+    from sparseir.evaluate.means import mean_table
+    from sparseir.evaluate.report import comparison_table, table
+
+    for name in dict.fromkeys(r.dataset for r in results):
+        rows = [r for r in results if r.dataset == name]
+        documents = f"{counted(rows[0].num_documents, 'document')}, " if rows[0].num_documents else ""
+        of = f" ({rows[0].split})" if rows[0].split else ""
+        print_table(f"{name}{of}: {documents}{rows[0].num_queries:,} queries", *table(rows))
+        for r in rows:
+            if r.fuse_weight is not None:
+                print(f"{r.system}: weight of the first {r.fuse_weight:g}")
+            if r.reference is not None:
+                one = r.reference
+                verdict = "as expected" if one.passed else "NOT as expected"
+                print(f"{r.system}: {one.measure} {one.found:.4f} is {verdict} ({one.expected:.4f}, {one.source})")
+        header, compared = comparison_table(rows, measure)
+        if compared:
+            against = next(r.comparisons[measure].against for r in rows if measure in r.comparisons)
+            print_table(f"{name}: {measure}, compared with {against}", header, compared)
+    for dataset in dict.fromkeys(r.dataset for r in averages):
+        mean = [r for r in averages if r.dataset == dataset]
+        print_table(f"{dataset} over {len(mean[0].collections)}: {', '.join(mean[0].collections)}", *mean_table(mean))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names between commas; a comma within brackets is a measure's own."""
+    names, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth <= 0:
+            names.append("")
+        else:
+            names[-1] += character
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))

@@ -71,6 +71,7 @@ def search_command(
         typer.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
     ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
+    tag: Annotated[str, typer.Option(help="Last column of the run.")] = "sparseir",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
@@ -78,8 +79,10 @@ def search_command(
     """Search an index with one query, or with many into a run file."""
     from sparseir.cli.calibration import calibrate_on, report
     from sparseir.cli.console import note
+    from sparseir.search.runs import checked_tag
     from sparseir.search.searcher import Searcher
 
+    checked_tag(tag)
     if sum(source is not None for source in (query, queries, query_vectors)) != 1:
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query is not None and output is not None:
@@ -109,7 +112,7 @@ def search_command(
         if json:
             _print_answers(answers)
         else:
-            _write_run(answers, output, overwrite=overwrite, quiet=quiet)
+            _write_run(answers, output, tag=tag, overwrite=overwrite, quiet=quiet)
     report(searcher.calibrations, json=json)
     if stats:
         for name, value in searcher.stats().items():
@@ -236,7 +239,7 @@ def _print_answers(answers: Answers) -> None:
                 emit_json({"qid": qid, "rank": rank, "docno": docno, "score": score})
 
 
-def _write_run(answers: Answers, output: Path | None, *, overwrite: bool, quiet: bool) -> None:
+def _write_run(answers: Answers, output: Path | None, *, tag: str, overwrite: bool, quiet: bool) -> None:
     from sparseir.cli.console import note, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.search.runs import RunWriter, run_lines
@@ -245,14 +248,14 @@ def _write_run(answers: Answers, output: Path | None, *, overwrite: bool, quiet:
         check_output(output, overwrite=overwrite)
     done = answered = 0
     with progress_bars(quiet=quiet) as progress:
-        writer = RunWriter(output) if output is not None else None
+        writer = RunWriter(output, tag=tag) if output is not None else None
         try:
             for qids, docnos, scores in answers:
                 for qid, names, values in zip(qids, docnos, scores, strict=True):
                     if writer is not None:
                         writer.write(qid, names, values)
                     else:
-                        sys.stdout.writelines(run_lines(qid, names, values))
+                        sys.stdout.writelines(run_lines(qid, names, values, tag=tag))
                     answered += bool(names)
                 done += len(qids)
                 progress("searching", done, None)

@@ -88,16 +88,14 @@ class Dataset:
         ------
         DataError : no queries file, unknown split, most of the judged queries have no text.
         """
-        if self.queries_source is None:
-            raise DataError("has no queries.jsonl; a BEIR folder or zip has one", path=self.corpus_source.label)
-        queries = read_queries(self.queries_source)
+        queries = read_queries(self._queries())
         if split is None:
             return queries
         source = self._split(split)
         judged = dict.fromkeys(qid for _, qid, _, _ in qrels_rows(source))
         known = {query.qid for query in queries}
         absent = [qid for qid in judged if qid not in known]
-        where = self.queries_source.label
+        where = self._queries().label
         note_absent(absent, len(judged), source.label, where, "query", "it is left out", note=note)
         return [query for query in queries if query.qid in judged]
 
@@ -124,6 +122,21 @@ class Dataset:
             where = self.corpus_source.label
             note_absent(absent, len(judged), source.label, where, "document", "it cannot be found", note=note)
         return qrels
+
+    def check_judged(self, split: str) -> None:
+        """Before the work: there are queries, and judgements of the split.
+
+        Raises
+        ------
+        DataError
+        """
+        self._queries()
+        self._split(split)
+
+    def _queries(self) -> LineSource:
+        if self.queries_source is None:
+            raise DataError("has no queries.jsonl; a BEIR folder or zip has one", path=self.corpus_source.label)
+        return self.queries_source
 
     def _split(self, split: str) -> LineSource:
         if split not in self.qrels_sources:

@@ -1,47 +1,35 @@
-"""Systems to compare with, run on the same documents and queries."""
+"""Systems to compare with that have no index of ours: dense vectors, run files, and fusions of other systems."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from sparseir.evaluate.judged import JudgedCollection
-from sparseir.evaluate.latency import latencies
-from sparseir.evaluate.measures import measure
+import numpy as np
+
+from sparseir.data.records import Query
+from sparseir.errors import DataError
+from sparseir.evaluate.costs import LATENCY_K, query_costs
+from sparseir.evaluate.fusion import convex, reciprocal_ranks, tuned_weight
+from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report import SystemResult
-from sparseir.search.runs import Run, run_of
+from sparseir.evaluate.scored import scored, scored_run
+from sparseir.search.runs import Run, decreasing_run, read_run, run_of
 
-LATENCY_K = 10
-
-
-def fuse(first: Run, second: Run, *, k: int, constant: int = 60) -> Run:
-    """Reciprocal rank fusion: score(d) = Σ over runs 1 / (constant + rank(d)); ties by docno.
-
-    Source: Cormack, Clarke and Büttcher 2009.
-    """
-    fused: Run = {}
-    for qid in {**first, **second}:
-        scores: dict[str, float] = {}
-        for run in (first, second):
-            ranked = sorted(run.get(qid, {}).items(), key=lambda item: -item[1])
-            for rank, (docno, _) in enumerate(ranked, 1):
-                scores[docno] = scores.get(docno, 0.0) + 1.0 / (constant + rank)
-        best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:k]
-        fused[qid] = dict(best)
-    return fused
+DENSE = "dense"
 
 
 def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
     """Exact search by the cosine of dense embeddings (`sparseir.models.dense`) of `options.dense_model`."""
-    import numpy as np
-
     from sparseir.models.dense import DenseEmbedder
 
     embedder = DenseEmbedder(options.dense_model, max_length=options.dense_length)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     documents = embedder.embed([d.content for d in collection.documents])
-    encode_seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     docnos = [d.docno for d in collection.documents]
 
     def search(text: str, k: int) -> tuple[list[str], list[float]]:
@@ -49,39 +37,110 @@ def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> 
         best = np.argsort(-scores, kind="stable")[:k]
         return [docnos[i] for i in best], scores[best].tolist()
 
-    hits = [search(q.text, options.k) for q in collection.queries]
-    run = run_of([q.qid for q in collection.queries], [n for n, _ in hits], [s for _, s in hits])
-    p50, p95 = latencies(lambda text: search(text, LATENCY_K), [q.text for q in collection.queries], at_most=100)
-    return _result(
-        "dense",
+    def run(queries: list[Query], k: int) -> Run:
+        hits = [search(q.text, k) for q in queries]
+        return run_of([q.qid for q in queries], [n for n, _ in hits], [s for _, s in hits])
+
+    costs = query_costs(lambda text: search(text, LATENCY_K), [q.text for q in collection.queries], at_most=100)
+    return scored(
+        DENSE,
         collection,
         run,
         options,
-        encode_seconds=encode_seconds,
+        costs,
+        encode_seconds=seconds,
+        cpu_seconds=cpu,
         index_bytes=documents.nbytes,
-        p50_ms=p50,
-        p95_ms=p95,
     )
 
 
-def evaluate_hybrid(
-    first: SystemResult, second: SystemResult, collection: JudgedCollection, options: EvaluationOptions
-) -> SystemResult:
-    """Reciprocal rank fusion of two systems' runs."""
-    run = fuse(first.run or {}, second.run or {}, k=options.k)
-    return _result(f"{first.system}+{second.system}", collection, run, options)
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A run that was made elsewhere.
+
+    Parameters
+    ----------
+    name : of the system, that of the file.
+    """
+
+    name: str
+    path: Path
+    run: Run
+
+    @classmethod
+    def read(cls, path: Path) -> RunFile:
+        """Read a file; errors as `sparseir.search.runs.read_run`."""
+        return cls(path.name.removesuffix(".gz").removesuffix(".txt").removesuffix(".trec"), path, read_run(path))
+
+    def check(self, collection: JudgedCollection) -> None:
+        """Note queries of the run that are not judged, which count for nothing, as in trec_eval.
+
+        Raises
+        ------
+        DataError : none of its queries is judged.
+        """
+        unknown = [qid for qid in self.run if qid not in collection.qrels]
+        if len(unknown) == len(self.run):
+            raise DataError(
+                f"none of its {len(unknown):,} queries, '{unknown[0]}' first, is judged in {collection.name} "
+                f"({collection.split}); give the judgements it was made for",
+                path=self.path,
+            )
+        if unknown:
+            line = f"{self.path}: {len(unknown):,} of its queries, '{unknown[0]}' first, are not judged and not counted"
+            logger.warning("%s", line)
+            collection.notes.append(line)
+
+    def evaluate(self, collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
+        """Measure its first k hits a query, by score; ties as trec_eval has them, by docno downwards."""
+        run = {
+            qid: dict(sorted(hits.items(), key=lambda item: (item[1], item[0]), reverse=True))
+            for qid, hits in self.run.items()
+            if qid in collection.qrels
+        }
+        cut = {qid: dict(list(hits.items())[: options.k + collection.depth_more]) for qid, hits in run.items()}
+        # Not every program behind ir-measures breaks ties in that way, so none is left to break.
+        return scored_run(self.name, collection, decreasing_run(collection.without_own(cut, options.k)), options)
 
 
-def _result(
-    system: str, collection: JudgedCollection, run: Run, options: EvaluationOptions, **costs: Any
+def evaluate_fusions(
+    mains: Sequence[SystemResult],
+    others: Sequence[SystemResult],
+    collection: JudgedCollection,
+    options: EvaluationOptions,
+) -> list[SystemResult]:
+    """Each of the first systems with each of the others, by each of `options.fusions`."""
+    return [
+        _fused(method, first, second, collection, options)
+        for first in mains
+        for second in others
+        for method in options.fusions
+    ]
+
+
+def _fused(
+    method: str,
+    first: SystemResult,
+    second: SystemResult,
+    collection: JudgedCollection,
+    options: EvaluationOptions,
 ) -> SystemResult:
-    return SystemResult(
-        system=system,
-        dataset=collection.name,
-        split=collection.split,
-        measures=measure(collection.qrels, run, options.measures),
-        num_documents=len(collection.documents),
-        num_queries=len(collection.queries),
-        run=run,
-        **costs,
-    )
+    name, weight = f"{first.system} & {second.system} ({method})", None
+    if method == "rrf":
+        run = reciprocal_ranks(first.run or {}, second.run or {}, k=options.k)
+    else:
+        weight = options.fuse_weight
+        if collection.tuning is not None:
+            if first.tuning_run is None or second.tuning_run is None:
+                raise DataError(
+                    f"{name}: a run file has no hits for the split '{options.tune}' that chooses the weight"
+                )
+            weight = tuned_weight(
+                first.tuning_run,
+                second.tuning_run,
+                collection.tuning.qrels,
+                measure_name=options.measures[0],
+                k=options.k,
+            )
+        run = convex(first.run or {}, second.run or {}, weight=weight, k=options.k)
+    return scored_run(name, collection, run, options, fuse_weight=weight)

@@ -1,76 +1,231 @@
-"""A model and its baselines on any number of collections."""
+"""Models, baselines and run files beside each other, on any number of collections."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
-from sparseir.data import open_dataset
-from sparseir.errors import SparseIRError
-from sparseir.evaluate.baselines import evaluate_dense, evaluate_hybrid
+from sparseir.data import Query, open_datasets, read_qrels
+from sparseir.errors import ConfigError, SparseIRError
+from sparseir.evaluate.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
 from sparseir.evaluate.judged import JudgedCollection
+from sparseir.evaluate.kept import check_places, index_place, keep_run
+from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
+from sparseir.evaluate.plots import check_plots, draw_plots
+from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report import SystemResult
-from sparseir.evaluate.sparse import evaluate_bm25, evaluate_encoder
-from sparseir.search.runs import RunWriter
+from sparseir.evaluate.significance import compare
+from sparseir.evaluate.sparse import LEXICAL, evaluate_bm25, evaluate_encoder
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
 
 
-def evaluate(
-    model: str, datasets: Sequence[str], options: EvaluationOptions, *, progress: Progress = silent
-) -> Iterator[SystemResult]:
-    """Results in the order they are ready: for each collection the baselines, then the model.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the systems did on one collection, and the names of its queries in the order of their values."""
+
+    results: list[SystemResult]
+    qids: list[str]
+
+
+class Evaluation:
+    """Everything that can be wrong is found when one is made; iterating does the work.
+
+    Parameters
+    ----------
+    models : folders or hub ids of encoders. datasets : for `sparseir.data.open_datasets`.
+    runs : run files. qrels : judgements of those alone, in place of a collection.
+
+    Attributes
+    ----------
+    faults : one line on each system that failed on a collection; the others go on.
 
     Raises
     ------
-    SparseIRError : a collection or model that cannot be read, an unknown measure, a place that is taken.
+    SparseIRError : a collection, model or file that cannot be read, measures that cannot be computed, a place that is
+        taken, a system to compare with that there is not.
     """
-    from sparseir.models.encoder import SparseEncoder
 
-    collections = [open_dataset(name, options.data_dir) for name in datasets]  # a wrong name is found before any work
-    encoder = SparseEncoder.load(model, device=options.device)
-    for dataset in collections:
-        collection = JudgedCollection.read(dataset, options.split)
-        results: dict[str, SystemResult] = {}
-        if "bm25" in options.baselines:
-            results["bm25"] = evaluate_bm25(collection, options)
-            yield _kept(results["bm25"], options)
-        if "dense" in options.baselines:
-            yield _kept(evaluate_dense(collection, options), options)
-        with ExitStack() as stack:
-            sparse = evaluate_encoder(
-                encoder,
-                collection,
-                _index_path(collection, options, stack),
-                options,
-                progress=progress,
+    def __init__(
+        self,
+        models: Sequence[str],
+        datasets: Sequence[str],
+        options: EvaluationOptions,
+        *,
+        runs: Sequence[Path] = (),
+        qrels: Path | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self.options, self.faults = options, list[str]()
+        self._progress = progress
+        _check_given(models, datasets, runs, qrels)
+        check_measures(options.measures)
+        if options.plots is not None:
+            check_plots()
+        opened = [part for name in datasets for part in open_datasets(name, options.data_dir)]
+        self._datasets = [replace(d, name=n) for d, n in zip(opened, _unique([d.name for d in opened]), strict=True)]
+        for dataset in self._datasets:
+            for split in filter(None, (options.split, options.tune)):
+                dataset.check_judged(split)
+        self._qrels = qrels
+        if runs and qrels is None and len(self._datasets) != 1:
+            raise ConfigError("a run file belongs to one collection; judge it apart from the others")
+        files = [RunFile.read(path) for path in runs]
+        encoders = self._loaded(models)
+        # A single model goes by its kind, several by the names of their folders.
+        named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
+        self._baselines = options.baselines if datasets else ()
+        others = [{"bm25": BM25, "dense": DENSE}[b] for b in self._baselines]
+        names = _unique([*others, *named])[len(others) :]
+        self._encoders = dict(zip(names, encoders, strict=True))
+        mains = [name + end for name in names for end in (("", LEXICAL) if options.lexical else ("",))]
+        self.systems = _unique([*others, *mains, *(f.name for f in files)])
+        of_runs = self.systems[len(self.systems) - len(files) :]
+        self._runs = [replace(file, name=name) for file, name in zip(files, of_runs, strict=True)]
+        if not self.systems:
+            raise ConfigError("nothing to evaluate: name a model, a baseline or a run file")
+        self._mains = mains or self.systems[:1]
+        fused = [] if len(self.systems) == 1 else self._fusion_names()
+        self._against = self._compared_with([*self.systems, *fused])
+        written = [*others, *mains, *fused]
+        check_places(options, [d.name for d in self._datasets], written, mains)
+
+    def __iter__(self) -> Iterator[Judged]:
+        for collection in self._collections():
+            for file in self._runs:
+                file.check(collection)
+            results = self._results(collection)
+            if len(results) > 1 and self.options.fusions:
+                mains = [r for r in results if r.system in self._mains]
+                others = [r for r in results if r.system not in self._mains]
+                results += evaluate_fusions(mains, others, collection, self.options)
+            results = self._compared(results)
+            for result in results:
+                if result.system not in {file.name for file in self._runs}:
+                    keep_run(result, self.options)
+            if self.options.plots is not None:
+                draw_plots(results, self.options.plots, self.options.measures[0])
+            yield Judged(results, list(collection.qrels))
+
+    def _loaded(self, models: Sequence[str]) -> list[SparseEncoder]:
+        if not models:
+            return []
+        from sparseir.models.encoder import SparseEncoder
+
+        return [SparseEncoder.load(model, device=self.options.device) for model in models]
+
+    def _collections(self) -> Iterator[JudgedCollection]:
+        if self._qrels is not None:
+            qrels = read_qrels(self._qrels)
+            own = frozenset(qrels if self.options.same_id == "drop" else ())
+            queries = [Query(qid, "") for qid in qrels]
+            yield JudgedCollection(self._qrels.name.partition(".")[0], "", [], queries, qrels, own=own)
+        for dataset in self._datasets:
+            try:
+                yield JudgedCollection.read(
+                    dataset, self.options.split, same_id=self.options.same_id, tune=self.options.tune
+                )
+            except SparseIRError as error:
+                if len(self._datasets) == 1:
+                    raise
+                self.faults.append(f"{dataset.name}: {error}")
+
+    def _results(self, collection: JudgedCollection) -> list[SystemResult]:
+        """What each system did; a fault of one is not that of the others."""
+        works: list[tuple[str, Callable[[], Iterator[SystemResult]]]] = [
+            *((name, partial(_baseline, name, collection, self.options)) for name in self._baselines),
+            *((name, partial(self._model, name, encoder, collection)) for name, encoder in self._encoders.items()),
+            *((file.name, partial(_run_file, file, collection, self.options)) for file in self._runs),
+        ]
+        results: list[SystemResult] = []
+        for name, work in works:
+            try:
+                for result in work():
+                    results.append(result)  # noqa: PERF402 (what came before a fault is kept)
+            except SparseIRError as error:
+                self.faults.append(f"{collection.name}, {name}: {error}")
+        return results
+
+    def _model(self, name: str, encoder: SparseEncoder, collection: JudgedCollection) -> Iterator[SystemResult]:
+        """The model alone and, if asked for, beside a lexical channel, from one encoding of the documents."""
+        if not self.options.lexical:
+            several = len(self._encoders) > 1
+            with index_place(self.options, collection.name, name, several=several) as path:
+                yield evaluate_encoder(encoder, collection, path, self.options, name=name, progress=self._progress)
+            return
+        from sparseir.evaluate.once import EncodedOnce
+
+        with EncodedOnce(encoder) as once:
+            for lexical in (False, True):
+                system = name + (LEXICAL if lexical else "")
+                with index_place(self.options, collection.name, system, several=True) as path:
+                    result = evaluate_encoder(
+                        once, collection, path, self.options, name=name, lexical=lexical, progress=self._progress
+                    )
+                # The second index reads the vectors that the first was made of, and both had to be encoded for it.
+                cpu = (result.cpu_seconds or 0.0) + (once.cpu_seconds if lexical else 0.0)
+                yield replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
+
+    def _compared(self, results: list[SystemResult]) -> list[SystemResult]:
+        names = [r.system for r in results]
+        against = self._against or (names[0] if names else None)
+        if len(results) < 2 or against not in names:
+            return results
+        found = {
+            measure: compare(
+                {r.system: r.per_query[measure] for r in results},
+                against,
+                test=self.options.test,
+                resamples=self.options.resamples,
+                seed=self.options.seed,
             )
-        yield _kept(sparse, options)
-        if "hybrid" in options.baselines:
-            other = results.get("bm25") or evaluate_bm25(collection, options)
-            yield _kept(evaluate_hybrid(sparse, other, collection, options), options)
+            for measure in self.options.measures
+        }
+        return [replace(r, comparisons={m: of[r.system] for m, of in found.items() if r.system in of}) for r in results]
+
+    def _fusion_names(self) -> list[str]:
+        others = [name for name in self.systems if name not in self._mains]
+        return [f"{a} & {b} ({m})" for a in self._mains for b in others for m in self.options.fusions]
+
+    def _compared_with(self, systems: Sequence[str]) -> str | None:
+        if self.options.against is None:
+            return None
+        for name in systems:
+            if name.casefold() == self.options.against.casefold():
+                return name
+        raise ConfigError(f"--against {self.options.against}: no such system; there are {', '.join(systems)}")
 
 
-def _index_path(collection: JudgedCollection, options: EvaluationOptions, stack: ExitStack) -> Path:
-    if options.indexes is None:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparseir-evaluate-"))) / "index"
-    options.indexes.mkdir(parents=True, exist_ok=True)
-    path = options.indexes / collection.name
-    if path.exists() and not options.overwrite:
-        raise SparseIRError(f"{path} exists already; name another folder with --indexes or say --overwrite")
-    return path
+def _baseline(name: str, collection: JudgedCollection, options: EvaluationOptions) -> Iterator[SystemResult]:
+    yield evaluate_dense(collection, options) if name == "dense" else evaluate_bm25(collection, options)
 
 
-def _kept(result: SystemResult, options: EvaluationOptions) -> SystemResult:
-    """Write the run where one is asked for."""
-    if options.runs is not None and result.run is not None:
-        options.runs.mkdir(parents=True, exist_ok=True)
-        path = options.runs / f"{result.dataset}.{result.system.lower().replace('/', '_')}.trec"
-        if path.exists() and not options.overwrite:
-            raise SparseIRError(f"{path} exists already; name another folder with --runs or say --overwrite")
-        with RunWriter(path, tag=result.system.replace(" ", "-")) as writer:
-            for qid, hits in result.run.items():
-                writer.write(qid, list(hits), list(hits.values()))
-    return result
+def _run_file(file: RunFile, collection: JudgedCollection, options: EvaluationOptions) -> Iterator[SystemResult]:
+    yield file.evaluate(collection, options)
+
+
+def _check_given(models: Sequence[str], datasets: Sequence[str], runs: Sequence[Path], qrels: Path | None) -> None:
+    if qrels is not None and (models or datasets):
+        raise ConfigError(f"--qrels {qrels} judges run files alone; models need a collection, which has judgements")
+    if qrels is not None and not runs:
+        raise ConfigError(f"{qrels} holds judgements and there is no run to judge; name one: --run FILE")
+    if qrels is None and not datasets:
+        given = f"{runs[0]} needs judgements: --qrels FILE, or a collection" if runs else "name a collection"
+        raise ConfigError(given)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Equal names told apart by numbers."""
+    seen: Counter[str] = Counter()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return out

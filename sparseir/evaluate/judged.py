@@ -2,32 +2,137 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sparseir.data.dataset import Dataset
 from sparseir.data.records import Document, Qrels, Query
+from sparseir.errors import DataError
+from sparseir.evaluate.options import SameId
+from sparseir.search.runs import Run
+
+logger = logging.getLogger(__name__)
+
+_SAME_WORDS = 0.8
+"""Share of a query's different words that a document holds whose text it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedCollection:
-    """Documents in corpus order, the judged queries in file order, and their judgements."""
+    """Documents in corpus order, the judged queries in file order, and their judgements.
+
+    Parameters
+    ----------
+    name, split : of the collection.
+    documents : empty where only runs are judged.
+    queries, qrels : the same queries in the same order.
+    group : the collection this is a part of, "" for none.
+    own : queries whose own document, which bears their name, is left out of every run.
+    tuning : the queries and judgements of the split that chooses weights.
+    notes : one line on each thing to know.
+    """
 
     name: str
     split: str
     documents: list[Document]
     queries: list[Query]
     qrels: Qrels
+    group: str = ""
+    own: frozenset[str] = frozenset()
+    tuning: JudgedCollection | None = None
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, dataset: Dataset, split: str) -> JudgedCollection:
+    def read(
+        cls, dataset: Dataset, split: str, *, same_id: SameId = "text", tune: str | None = None
+    ) -> JudgedCollection:
         """Read a collection.
 
         Raises
         ------
         DataError
-            Malformed lines, an unknown split, judgements that name unknown documents or queries.
+            Malformed lines, an unknown split, judgements most of which name unknown documents or queries; a `tune` that
+            has judged queries in it.
         """
+        notes: list[str] = []
+
+        def note(line: str) -> None:
+            logger.warning("%s", line)
+            notes.append(line)
+
+        def of_this(line: str) -> None:
+            note(f"{dataset.name}: {line}")
+
         documents = list(dataset.corpus())
-        qrels = dataset.qrels(split, docnos={d.docno for d in documents})
-        queries = [q for q in dataset.queries(split) if q.qid in qrels]
-        return cls(dataset.name, split, documents, queries, qrels)
+        queries, qrels = _judged(dataset, split, documents, note)
+        own = _own(queries, documents, same_id, note=of_this)
+        tuning = None
+        if tune is not None:
+            asked, judged = _judged(dataset, tune, documents, note)
+            shared = [qid for qid in judged if qid in qrels]
+            if shared:
+                raise DataError(
+                    f"{dataset.name}: {len(shared)} queries of the split '{tune}' that should choose the weight, "
+                    f"'{shared[0]}' first, are judged in '{split}'; name a split of other queries"
+                )
+            own_of_tuning = _own(asked, documents, same_id, note=lambda _: None)
+            tuning = cls(dataset.name, tune, documents, asked, judged, own=own_of_tuning)
+        return cls(dataset.name, split, documents, queries, qrels, dataset.group, own, tuning, notes)
+
+    @property
+    def depth_more(self) -> int:
+        """How many hits more a search must give, so that k are left without the query's own document."""
+        return int(bool(self.own))
+
+    def without_own(self, run: Run, k: int) -> Run:
+        """The run without the queries' own documents, k hits a query."""
+        if not self.own:
+            return run
+        return {
+            qid: dict([item for item in hits.items() if qid not in self.own or item[0] != qid][:k])
+            for qid, hits in run.items()
+        }
+
+
+def _judged(
+    dataset: Dataset, split: str, documents: list[Document], note: Callable[[str], None]
+) -> tuple[list[Query], Qrels]:
+    qrels = dataset.qrels(split, docnos={d.docno for d in documents}, note=note)
+    queries = [query for query in dataset.queries(split, note=note) if query.qid in qrels]
+    return queries, {query.qid: qrels[query.qid] for query in queries}
+
+
+def _own(
+    queries: list[Query],
+    documents: list[Document],
+    same_id: SameId,
+    *,
+    note: Callable[[str], None],
+) -> frozenset[str]:
+    """Queries that are documents themselves, by their names.
+
+    In some collections (ArguAna, Quora) a name means one thing; in others queries and documents are numbered from 1 each,
+    and equal names mean nothing. So the texts decide, for the collection as a whole.
+    """
+    texts = {query.qid: query.text for query in queries}
+    contents = {d.docno: d.content for d in documents if d.docno in texts}
+    if not contents or same_id == "keep":
+        return frozenset()
+    same = sum(_is_text_of(texts[qid], content) for qid, content in contents.items())
+    first = next(iter(contents))
+    if same_id == "drop" or 2 * same >= len(contents):
+        note(f"queries that are documents too, {len(contents):,}, '{first}' first: theirs are left out of the hits")
+        return frozenset(contents)
+    note(
+        f"queries named as documents of other text, {len(contents):,}, '{first}' first: those stay among the hits "
+        "(--same-id drop leaves them out)"
+    )
+    return frozenset()
+
+
+def _is_text_of(query: str, content: str) -> bool:
+    words = set(re.findall(r"\w+", query.casefold()))
+    found = words & set(re.findall(r"\w+", content.casefold()))
+    return bool(words) and len(found) >= _SAME_WORDS * len(words)

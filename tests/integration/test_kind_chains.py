@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
 
+from sparseir.search.runs import read_run
 from tests.integration.test_text_chain import ROOT, collection, sparseir  # noqa: F401
 from tests.tiny_models import save_masked_lm
-from tests.trec_runs import read_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 

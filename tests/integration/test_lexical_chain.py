@@ -77,13 +77,26 @@ def test_a_model_that_runs_on_queries_has_words_beside_it(both, model):
     assert "name the model with --model" in message
 
 
+def test_a_run_bears_the_name_it_is_given(bm25, collection, tmp_path):
+    queries = ("search", bm25, "--queries", collection / "queries.jsonl")
+    sparseir(*queries, "--output", tmp_path / "run.trec", "--tag", "stems")
+    assert {line.split()[-1] for line in (tmp_path / "run.trec").read_text().splitlines()} == {"stems"}
+    assert {line.split()[-1] for line in sparseir(*queries).stdout.splitlines()} == {"sparseir"}
+    refused = sparseir(*queries, "--output", tmp_path / "other.trec", "--tag", "two words", code=1)
+    assert "one word" in refused.stderr
+    assert not (tmp_path / "other.trec").exists()
+
+
 def test_evaluation_of_both_channels(collection, model, tmp_path):
     done = sparseir(
         *("evaluate", model, collection, "--lexical", "--json", "--device", "cpu", "--measures", "nDCG@10"),
         *("--runs", tmp_path / "runs"),
     )
-    bm25, two = (json.loads(line) for line in done.stdout.splitlines())
-    assert (bm25["system"], two["system"][-8:]) == ("BM25", "+lexical")
+    bm25, one, two = (json.loads(line) for line in done.stdout.splitlines())
+    assert (bm25["system"], two["system"]) == ("BM25", f"{one['system']}+lexical")
+    assert one["encode_seconds"] == two["encode_seconds"]  # both are of one encoding
+    # Weights are 8-bit on one scale for both channels, so terms may be lost in rounding, but no more are than that.
+    assert two["document_terms"] == pytest.approx(one["document_terms"] + bm25["document_terms"])
     assert bm25["measures"]["nDCG@10"] > 0.5
     assert two["document_terms"] > bm25["document_terms"]
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparseir.errors import DataError
-from sparseir.search.runs import RunWriter, strictly_decreasing
-from tests.trec_runs import read_run
+from sparseir.errors import ConfigError, DataError
+from sparseir.search.runs import RunWriter, checked_tag, read_run, strictly_decreasing
 
 
 def test_ties_fall_by_the_smallest_step_and_the_rest_stays():
@@ -42,3 +41,41 @@ def test_an_interrupted_run_leaves_nothing(tmp_path):
 def test_names_the_format_cannot_hold_are_refused(tmp_path, name):
     with pytest.raises(DataError, match="white space"), RunWriter(tmp_path / "run.trec") as run:
         run.write("q", [name], [1.0])
+
+
+def test_a_head_says_how_the_run_was_made_and_is_skipped_by_readers_that_know(tmp_path):
+    path = tmp_path / "run.trec"
+    with RunWriter(path, tag="mine", metadata={"method": {"automatic": True}, "tag": "mine"}) as run:
+        run.write("q1", ["b"], [1.5])
+    assert path.read_text().splitlines() == [
+        "# ir_metadata.start",
+        "# method:",
+        "#   automatic: true",
+        "# tag: mine",
+        "# ir_metadata.end",
+        "q1 Q0 b 1 1.5 mine",
+    ]
+    assert read_run(path) == {"q1": {"b": 1.5}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["q Q0 d 1 2.0 t", "q Q0 d 2"], r"r\.trec:2: expected the six columns of a run.*found 4"),
+        (["q Q0 d 1 high t"], r"r\.trec:1: score 'high' is no finite number"),
+        (["q Q0 d 1 nan t"], r"r\.trec:1: score 'nan' is no finite number"),
+        (["q Q0 d 1 2.0 t", "q Q0 d 2 1.0 t"], r"r\.trec:2: query 'q' has document 'd' twice"),
+        (["# nothing"], r"r\.trec: holds no hits"),
+    ],
+)
+def test_faults_of_a_run_file(tmp_path, lines, said):
+    path = tmp_path / "r.trec"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(DataError, match=said):
+        read_run(path)
+
+
+@pytest.mark.parametrize("tag", ["", "two words", " x"])
+def test_a_tag_is_one_word(tag):
+    with pytest.raises(ConfigError, match="one word"):
+        checked_tag(tag)
