@@ -11,6 +11,7 @@ from typing import Any
 
 from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
+from indexer.format.kinds import KINDS
 from indexer.format.layout import MAX_DOCS
 from indexer.native.header import FORMAT_VERSION
 
@@ -184,7 +185,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
     kinds = manifest.fields
     if not isinstance(kinds, dict) or not isinstance(manifest.config, dict):
         raise TypeError("fields and config must be objects")
-    if not all(kind in ("int", "float", "bool", "str") for kind in kinds.values()):
+    if not all(kind in KINDS for kind in kinds.values()):
         raise ValueError(f"fields are {kinds}")
     return manifest
 

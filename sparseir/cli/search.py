@@ -48,7 +48,11 @@ def search_command(
     gpu_backend: GpuBackend = "auto",
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="EXPR", help="Only documents with e.g. year>=2000; repeatable."),
+        typer.Option(
+            "--filter",
+            metavar="EXPR",
+            help="Only documents with e.g. lang=en and (year>=2000 or not topic in (law, tax)); repeatable.",
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
@@ -87,7 +91,7 @@ def search_command(
         raise typer.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
     if calibrate is not None and recall_target is None:
         raise typer.BadParameter("--calibrate-on tunes --recall-target: give both")
-    condition = " and ".join(filters) if filters else None
+    condition = joined(filters or [])
     searcher = Searcher.open(
         index,
         engine=_engine(engine, (gpu_memory, gpu_backend), recall_target),
@@ -140,6 +144,13 @@ def explain_command(
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
         print(f"query terms the document does not hold: {unmatched}")
+
+
+def joined(filters: list[str]) -> str | None:
+    """One filter of several --filter, all of which must hold; None without any."""
+    if len(filters) < 2:
+        return filters[0] if filters else None
+    return " and ".join(f"({text})" for text in filters)
 
 
 def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str | EngineConfig:
