@@ -94,7 +94,7 @@ def _evaluate(output: Path, dataset: Dataset) -> tuple[list[SystemResult], Judge
 
 
 def _show_hits(output: Path, collection: JudgedCollection) -> None:
-    from sparseir.cli.search import snippet
+    from sparseir.search.results import snippet
     from sparseir.search.searcher import Searcher
 
     searcher = Searcher.open(output / "index")
@@ -103,10 +103,8 @@ def _show_hits(output: Path, collection: JudgedCollection) -> None:
         judged = collection.qrels[query.qid]
         print(f"\nquery: {query.text}")
         hits = searcher.search(query.text, _SHOWN_HITS)
-        for rank, (docno, score, fields) in enumerate(
-            zip(hits.docnos, hits.scores, searcher.fields(hits.ordinals), strict=True), 1
-        ):
-            terms = searcher.explain(query.text, docno).terms[:_SHOWN_TERMS]
-            mark = "relevant" if judged.get(docno, 0) > 0 else ""
-            print(f"  {rank}. {score:7.3f}  {docno}  {mark}\n     {snippet(fields)}")
+        for rank, hit in enumerate(hits, 1):
+            terms = searcher.explain(query.text, hit.docno).terms[:_SHOWN_TERMS]
+            mark = "relevant" if judged.get(hit.docno, 0) > 0 else ""
+            print(f"  {rank}. {hit.score:7.3f}  {hit.docno}  {mark}\n     {snippet(hit.fields)}")
             print("     matched: " + ", ".join(f"{t.token} {t.share:.0%}" for t in terms))

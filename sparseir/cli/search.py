@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -104,7 +104,7 @@ def search_command(
     if calibrate is not None:
         calibrate_on(searcher, calibrate, k, vectors=query_vectors is not None)
     if query is not None:
-        _print_hits(searcher, _one_query(searcher, query, k, condition, rerank), json=json)
+        _print_hits(_one_query(searcher, query, k, condition, rerank), json=json)
     else:
         answers = _answers(searcher, queries, query_vectors, k=k, condition=condition, rerank=rerank)
         if json:
@@ -172,24 +172,17 @@ def _gpu_config(memory: str, backend: str) -> GpuConfig:
     return GpuConfig(gpu_memory=parse_bytes(memory) or 0, backend=backend)  # type: ignore[arg-type]
 
 
-def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:
+def _print_hits(hits: Hits, *, json: bool) -> None:
     from sparseir.cli.console import emit_json, note
+    from sparseir.search.results import snippet
 
-    fields = searcher.fields(hits.ordinals)
-    for rank, (docno, score, stored) in enumerate(zip(hits.docnos, hits.scores, fields, strict=True), 1):
+    for rank, (hit, stored) in enumerate(zip(hits, hits.fields(), strict=True), 1):
         if json:
-            emit_json({"rank": rank, "docno": docno, "score": float(score), "fields": stored})
+            emit_json({"rank": rank, "docno": hit.docno, "score": hit.score, "fields": stored})
         else:
-            print(f"{rank:>3}  {score:9.4f}  {docno}  {snippet(stored)}".rstrip())
-    if not hits.docnos and not json:
+            print(f"{rank:>3}  {hit.score:9.4f}  {hit.docno}  {snippet(stored)}".rstrip())
+    if not hits and not json:
         note("no hits: no document holds any of the query's terms")
-
-
-def snippet(stored: dict[str, Any], width: int = 100) -> str:
-    """Title and the beginning of the text on one line."""
-    parts = [" ".join(str(stored[name]).split()) for name in ("title", "text") if stored.get(name)]
-    line = " · ".join(parts)
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _one_query(searcher: Searcher, text: str, k: int, condition: str | None, rerank: int | None) -> Hits:
