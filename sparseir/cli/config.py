@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
-app = typer.Typer(help="Look at recipes.", no_args_is_help=True)
+app = typer.Group(help="Look at recipes.")
 
 Recipe = Annotated[
     str, typer.Argument(help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model.")

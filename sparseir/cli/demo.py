@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
 from sparseir.cli.config import Recipe
 

@@ -6,7 +6,7 @@ import json as json_module
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
 BASELINES = ("bm25", "dense", "hybrid")
 

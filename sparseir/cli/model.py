@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
-app = typer.Typer(help="Take models elsewhere.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Take models elsewhere."""
+app = typer.Group(help="Take models elsewhere.")
 
 
 @app.command("export")

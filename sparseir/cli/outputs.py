@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-import typer
+from sparseir.cli import arguments as typer
 
 from sparseir.errors import SparseIRError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
 from sparseir.cli.config import Recipe
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
 if TYPE_CHECKING:
     from indexer import Index
