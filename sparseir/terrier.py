@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("python-terrier", "terrier", "sparseir.terrier") from error
 
 
-class Retriever(pt.Transformer):  # type: ignore[misc]
+class Retriever(pt.Transformer):
     """Retrieves from an index of this package, in pipelines of PyTerrier.
 
         bm25 = Retriever("words", k=100)

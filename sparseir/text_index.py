@@ -7,9 +7,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from indexer import delete_documents, open_index
 from indexer.config import IndexConfig
 from indexer.index import Index as Snapshot
@@ -21,7 +18,7 @@ from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
 from sparseir.models.query_table import DESCRIPTION_FILE
 from sparseir.search.explain import Explanation
-from sparseir.search.filter_expressions import allowed_documents
+from sparseir.search.filter_expressions import matching
 from sparseir.search.filters import Filter
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.results import Hits
@@ -163,7 +160,7 @@ class Index:
     def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
 
     @overload
-    def search(self, text: Sequence[str], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
+    def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
 
     def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
         """Hits of a query, or of a list of queries; see `Searcher.search`."""
@@ -218,20 +215,6 @@ class Index:
     def _reopen(self) -> None:
         self._searcher.close()
         self._searcher = self._open()
-
-
-def matching(index: Snapshot, filter: str) -> NDArray[np.int64]:
-    """Ordinals of the live documents that a filter allows, ascending.
-
-    Raises
-    ------
-    DataError : no filter of this index.
-    """
-    parts = [
-        segment.ordinals[np.unpackbits(bitmap.view(np.uint8), count=segment.num_docs, bitorder="little").astype(bool)]
-        for segment, bitmap in zip(index.segments, allowed_documents(index, filter), strict=True)
-    ]
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
 
 
 def _loaded(model: str | Path | SparseEncoder | None) -> SparseEncoder | None:

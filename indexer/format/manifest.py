@@ -98,6 +98,11 @@ def read_manifest(folder: Path) -> Manifest:
             raise IndexFormatError(f"'{path}' is larger than a manifest can be", invariant="manifest-size")
         body = json.loads(raw)
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise IndexFormatError(
+                f"'{folder}' does not exist; build an index there with 'sparseir index build'",
+                invariant="manifest-present",
+            ) from None
         raise IndexFormatError(
             f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
             invariant="manifest-present",

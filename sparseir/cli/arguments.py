@@ -7,15 +7,16 @@ library under it, took longer to import than a search takes.
 from __future__ import annotations
 
 import argparse
-import difflib
-import inspect
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from textwrap import dedent
+from typing import Annotated, Any, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
+
+REQUIRED = object()
+"""The default of what must be given."""
 
 
 class BadParameter(Exception):
@@ -61,16 +62,17 @@ class Command:
 
     def __init__(self, path: str, function: Callable[..., None]) -> None:
         self.path, self.function = path, function
-        self.help = inspect.cleandoc(function.__doc__ or "")
+        first, _, rest = (function.__doc__ or "").partition("\n")
+        self.help = f"{first}\n{dedent(rest)}".strip()
 
     @property
     def params(self) -> list[_Declared]:
         """Its parameters, in their order."""
         hints = get_type_hints(self.function, include_extras=True)
-        return [
-            _declared(name, hints[name], parameter.default)
-            for name, parameter in inspect.signature(self.function).parameters.items()
-        ]
+        code, defaults = self.function.__code__, self.function.__defaults__ or ()
+        names = code.co_varnames[: code.co_argcount]
+        given = [*[REQUIRED] * (len(names) - len(defaults)), *defaults]
+        return [_declared(name, hints[name], default) for name, default in zip(names, given, strict=True)]
 
     def parse(self, words: Sequence[str]) -> dict[str, Any]:
         """Values by parameter.
@@ -157,7 +159,9 @@ class Group:
         width = max(map(len, commands))
         lines = [f"  {name:{width}}  {command.help.splitlines()[0]}" for name, command in commands.items()]
         usage = f"usage: {self.path} COMMAND …"
-        return "\n".join([usage, "", self.help, "", *lines, "", f"`{self.path} COMMAND --help` shows options and examples."])
+        return "\n".join(
+            [usage, "", self.help, "", *lines, "", f"`{self.path} COMMAND --help` shows options and examples."]
+        )
 
 
 def usage_error(path: str, message: str) -> int:
@@ -167,18 +171,19 @@ def usage_error(path: str, message: str) -> int:
 
 
 def _nearest(name: str, known: Any) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Declared:
+class _Declared(NamedTuple):
     """A parameter of a command, with its type and default.
 
     Parameters
     ----------
     opts : names of an option; the one name of an argument. kind : of one value. many : it is a list.
-    default : inspect.Parameter.empty where it must be given.
+    default : REQUIRED where it must be given.
     """
 
     name: str
@@ -198,7 +203,7 @@ class _Declared:
 
     @property
     def required(self) -> bool:
-        return self.default is inspect.Parameter.empty
+        return self.default is REQUIRED
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         metavar = self.how.metavar or self.name.upper()
@@ -230,7 +235,13 @@ class _Declared:
             raise argparse.ArgumentTypeError(f"{name} is {text!r}; expected {what}") from None
         low, high = self.how.min, self.how.max
         if not ((low is None or value >= low) and (high is None or value <= high)):
-            limits = f"at least {low:g}" if high is None else f"{low:g} to {high:g}" if low is not None else f"at most {high:g}"
+            limits = (
+                f"at least {low:g}"
+                if high is None
+                else f"{low:g} to {high:g}"
+                if low is not None
+                else f"at most {high:g}"
+            )
             raise argparse.ArgumentTypeError(f"{name} is {text}; expected {limits}")
         return value
 
@@ -272,7 +283,11 @@ class _Parser(argparse.ArgumentParser):
         if unknown != message:
             first = unknown.split()[0]
             known = list(self._option_string_actions)
-            message = f"no option {first}{_nearest(first, known)}" if first.startswith("-") else f"one argument too many: {unknown}"
+            message = (
+                f"no option {first}{_nearest(first, known)}"
+                if first.startswith("-")
+                else f"one argument too many: {unknown}"
+            )
         sys.exit(usage_error(self.prog, message))
 
 

@@ -46,7 +46,7 @@ def _bash(tree: Group) -> str:
     return f"""_sparseir() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} path='' words=''
   [ "$COMP_CWORD" -gt 1 ] && path=${{COMP_WORDS[1]}}
-  case " {' '.join(groups)} " in
+  case " {" ".join(groups)} " in
     *" $path "*) [ "$COMP_CWORD" -gt 2 ] && path="$path ${{COMP_WORDS[2]}}" ;;
   esac
   case "$path" in

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments as typer
-
 from sparseir.cli.config import Recipe
 
 if TYPE_CHECKING:
@@ -33,7 +32,12 @@ def demo_command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo wrote.")] = False,
 ) -> None:
-    """Train an encoder, build an index, search it and evaluate it, on text this machine has."""
+    """Train an encoder, build an index, search it and evaluate it, on text this machine has.
+
+    examples:
+      sparseir demo
+      sparseir demo --data scifact.zip --output runs/scifact
+    """
     from sparseir.cli.console import note, print_table, progress_bars
     from sparseir.cli.outputs import clear_folder
     from sparseir.config.recipe import load_recipe

@@ -30,7 +30,12 @@ def encode_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing vectors.")] = False,
 ) -> None:
-    """Turn texts into sparse vectors."""
+    """Turn texts into sparse vectors.
+
+    examples:
+      sparseir encode model corpus.jsonl --output vectors.jsonl
+      sparseir encode model queries.tsv --queries --output queries.npz
+    """
     from indexer.interchange.sources import format_of
     from sparseir.cli.console import note, progress_bars
     from sparseir.config.encode import EncodeConfig

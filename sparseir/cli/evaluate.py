@@ -37,7 +37,11 @@ def evaluate_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
-    """Judge a model on collections: quality beside cost, beside baselines."""
+    """Judge a model on collections: quality beside cost, beside baselines.
+
+    examples:
+      sparseir evaluate model path/to/beir-folder --baselines bm25
+    """
     from sparseir.cli.console import emit_json, print_table, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.evaluate.evaluation import evaluate

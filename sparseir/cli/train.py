@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from sparseir.cli import arguments as typer
-
 from sparseir.cli.config import Recipe
 
 
@@ -19,7 +18,12 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Train an encoder."""
+    """Train an encoder.
+
+    examples:
+      sparseir train scifact --output model
+      sparseir train demo --output model --set data.dataset=path/to/beir-folder
+    """
     from sparseir.cli.console import emit_json, progress_bars
     from sparseir.config.recipe import load_recipe
     from sparseir.train import train

@@ -41,6 +41,9 @@ _MODULES = {
 """The module of each engine, by the name users give."""
 
 
+ENGINE_NAMES = tuple(_MODULES)
+
+
 class Engine(ABC):
     """Finds the k best documents of queries.
 

@@ -15,7 +15,6 @@ joined by `and`, `or`, `not` and parentheses (`filter_grammar`). What a conditio
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
@@ -81,9 +80,25 @@ def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.int
     return bitmaps
 
 
+def matching(index: Index, filter: str) -> NDArray[np.int64]:
+    """Ordinals of the live documents that a filter allows, ascending.
+
+    Raises
+    ------
+    DataError : no filter of this index.
+    """
+    parts = [
+        segment.ordinals[np.unpackbits(bitmap.view(np.uint8), count=segment.num_docs, bitorder="little").astype(bool)]
+        for segment, bitmap in zip(index.segments, allowed_documents(index, filter), strict=True)
+    ]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
+
+
 def _check(index: Index, condition: Condition, text: str) -> None:
     name, kinds = condition.field, index.field_kinds
     if name not in kinds:
+        import difflib
+
         known = ", ".join(sorted(kinds)) or "none"
         near = difflib.get_close_matches(name, list(kinds), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

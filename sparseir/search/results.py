@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -120,6 +119,8 @@ class Hits(Sequence[Hit]):
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
+        from html import escape
+
         head = "<tr><th></th><th>score</th><th>docno</th><th></th></tr>"
         rows = [
             f"<tr><td>{rank}</td><td>{hit.score:.4f}</td><td>{escape(hit.docno)}</td><td>{escape(snippet(stored))}</td></tr>"

@@ -6,17 +6,15 @@ import operator
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors, open_index
 from sparseir.errors import ConfigError, DataError
-from sparseir.search.calibration import Calibration
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import Allowed, ClosedEngine, Engine, EngineConfig, open_engine
-from sparseir.search.explain import Explanation, explain_document
 from sparseir.search.filter_views import FilterViews, PreparedFilter
 from sparseir.search.filters import Filter, Filters
 from sparseir.search.query_encoder import (
@@ -27,6 +25,10 @@ from sparseir.search.query_encoder import (
     open_query_encoder,
 )
 from sparseir.search.results import Hits, Ranking, hits_of, named
+
+if TYPE_CHECKING:
+    from sparseir.search.calibration import Calibration
+    from sparseir.search.explain import Explanation
 
 MAX_K = 2**30
 _UINT32, _FLOAT32 = np.dtype(np.uint32), np.dtype(np.float32)
@@ -112,7 +114,7 @@ class Searcher:
     def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
 
     @overload
-    def search(self, text: Sequence[str], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
+    def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
 
     def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
         """Search with the text of one query; with many, in one batch over all threads.
@@ -234,6 +236,8 @@ class Searcher:
         ------
         DataError : the index holds no such document.
         """
+        from sparseir.search.explain import explain_document  # not every search explains
+
         return explain_document(self.index, self.engine, self.queries.encoder, text, docno)
 
     @property

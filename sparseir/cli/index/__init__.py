@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sparseir.cli import arguments as typer
-
 from sparseir.cli.index import build, change, look
 
 app = typer.Group(help="Build, change and look at an index.")

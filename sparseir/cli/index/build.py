@@ -6,7 +6,6 @@ import re
 from typing import Annotated
 
 from sparseir.cli import arguments as typer
-
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -57,7 +56,13 @@ def build_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
     json: Json = False,
 ) -> None:
-    """Build an index from encoded documents (--vectors) or from text (--corpus, with --model or --bm25)."""
+    """Build an index from encoded documents (--vectors) or from text (--corpus, with --model or --bm25).
+
+    examples:
+      sparseir index build words --bm25 --corpus corpus.jsonl
+      sparseir index build my-index --model model --corpus corpus.jsonl --metadata year,lang
+      sparseir index build my-index --vectors vectors.jsonl
+    """
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments as typer
-
 from sparseir.cli.index.source import IndexPath, Json
 
 if TYPE_CHECKING:
@@ -17,7 +16,11 @@ ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
 
 
 def verify_command(index: IndexPath, json: Json = False) -> None:
-    """Check every checksum and invariant of an index."""
+    """Check every checksum and invariant of an index.
+
+    examples:
+      sparseir index verify my-index
+    """
     from dataclasses import asdict
 
     from indexer import verify_index
@@ -35,7 +38,11 @@ def verify_command(index: IndexPath, json: Json = False) -> None:
 
 
 def inspect_command(index: IndexPath, json: Json = False) -> None:
-    """Show sizes by section, histograms, segments, deletions and origin of an index."""
+    """Show sizes by section, histograms, segments, deletions and origin of an index.
+
+    examples:
+      sparseir index inspect my-index
+    """
     from dataclasses import asdict
 
     from indexer import open_index
@@ -110,7 +117,11 @@ def export_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that stands there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write the documents of an index as vectors: Anserini JSONL, scipy .npz, Big-ANN .csr or CIFF."""
+    """Write the documents of an index as vectors: Anserini JSONL, scipy .npz, Big-ANN .csr or CIFF.
+
+    examples:
+      sparseir index export my-index --output vectors.jsonl
+    """
     from typing import cast, get_args
 
     from indexer import open_index
