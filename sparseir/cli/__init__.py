@@ -9,7 +9,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the run failed, 2 wrong usage."""
+    """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the state is at fault, 2 wrong usage."""
     sys.exit(run(sys.argv[1:]))
 
 

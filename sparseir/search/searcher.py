@@ -116,6 +116,9 @@ class Searcher:
     @overload
     def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
 
+    @overload
+    def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]: ...
+
     def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
         """Search with the text of one query; with many, in one batch over all threads.
 
