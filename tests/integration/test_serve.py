@@ -560,7 +560,7 @@ def test_a_commit_that_cannot_be_opened_leaves_the_last_one_answering(writable):
 
 
 def test_what_cannot_be_served_says_so(tmp_path, index):
-    with pytest.raises(SparseIRError, match="holds no index"):
+    with pytest.raises(SparseIRError, match="does not exist"):
         Service.open(ServeSettings(indexes={"a": tmp_path / "nothing"}))
     with pytest.raises(SparseIRError, match="engine 'fast'"):
         Service.open(ServeSettings(indexes={"a": index}, engine="fast"))
