@@ -1,4 +1,4 @@
-"""A PyTerrier transformer: topics in, results out. Needs the package python-terrier, but no Java."""
+"""A PyTerrier transformer: topics in, results out. Pipelines need the package python-terrier, but no Java."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from sparseir.search.searcher import Searcher
 
 try:
     import pandas as pd
-    import pyterrier as pt
 except ModuleNotFoundError as error:
-    raise MissingExtraError("python-terrier", "terrier", "sparseir.terrier") from error
+    raise MissingExtraError("pandas", "terrier", "sparseir.terrier") from error
+try:
+    from pyterrier import Transformer
+except ModuleNotFoundError:  # `transform` works without it, pipelines do not
+    Transformer = object
 
 
-class Retriever(pt.Transformer):
+class Retriever(Transformer):
     """Retrieves from an index of this package, in pipelines of PyTerrier.
 
         bm25 = Retriever("words", k=100)

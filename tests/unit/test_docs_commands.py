@@ -29,7 +29,7 @@ def commands(page: Path) -> list[tuple[str, bool]]:
     found = []
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("    sparseir "):
-            found.append((line.split(" #")[0].strip(), True))
+            found.append((re.split(r" #| >>? ", line)[0].strip(), True))
         elif not line.startswith("    "):
             inline = re.findall(r"`(sparseir [^`…]+)", line)
             found += [(text, False) for text in inline if text.split()[1] in command_tree().commands]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 pd = pytest.importorskip("pandas")
-pt = pytest.importorskip("pyterrier")
 
 from sparseir import Index, Searcher  # noqa: E402
 from sparseir.errors import DataError  # noqa: E402
@@ -28,7 +27,7 @@ def path(tmp_path):
 
 
 def test_results_are_those_of_the_searcher(path):
-    results = Retriever(path, k=2, fields=["text", "year"])(TOPICS)
+    results = Retriever(path, k=2, fields=["text", "year"]).transform(TOPICS)
     assert list(results.columns) == ["qid", "query", "set", "docid", "docno", "score", "rank", "text", "year"]
     searcher = Searcher.open(path)
     for qid, query in zip(TOPICS["qid"], TOPICS["query"], strict=True):
@@ -43,6 +42,7 @@ def test_results_are_those_of_the_searcher(path):
 
 
 def test_pipelines_take_it(path):
+    pt = pytest.importorskip("pyterrier")
     first = Retriever(path)
     assert len((first % 1)(TOPICS)) == 2
     assert (first + first)(TOPICS)["score"].max() == pytest.approx(2 * first(TOPICS)["score"].max())
@@ -53,6 +53,6 @@ def test_pipelines_take_it(path):
 
 
 def test_no_topics_and_no_queries(path):
-    assert len(Retriever(path)(TOPICS[:0])) == 0
+    assert len(Retriever(path).transform(TOPICS[:0])) == 0
     with pytest.raises(DataError, match="query missing"):
         Retriever(path).transform(pd.DataFrame([{"qid": "1", "text": "cats"}]))
