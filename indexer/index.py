@@ -269,7 +269,7 @@ class Index:
 
     @property
     def field_kinds(self) -> Mapping[str, str]:
-        """Name and kind ("int", "float", "bool", "str") of every metadata column filters can use."""
+        """Name and kind ("int", "float", "bool", "str", or "list[…]" of one) of every metadata column filters can use."""
         return self.manifest.fields
 
 

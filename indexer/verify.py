@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import IndexFormatError
+from indexer.format.kinds import common_kind
 from indexer.format.layout import NO_ROW, SPARSE
 from indexer.format.segment import HEADER
 from indexer.format.stored import GROUP, column_kinds, group_texts, read_column
@@ -149,7 +150,8 @@ def _check_fields(index: Index, segment: Segment) -> None:
             group_texts(segment, group)
     for name, kind in column_kinds(segment).items():
         read_column(segment, name)
-        if name not in index.field_kinds or not (kind == index.field_kinds[name] or kind == "int"):
+        told = index.field_kinds.get(name)
+        if told is None or common_kind((kind, told)) != told:
             raise refusal(
                 segment, f"metadata field {name!r} is not of the kind the manifest says", "metadata-column", "META"
             )

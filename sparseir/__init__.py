@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from sparseir.errors import SparseIRError
     from sparseir.models import SparseEncoder
     from sparseir.search.searcher import Searcher
+    from sparseir.text_index import Index
 
 _HOMES = {
+    "Index": "sparseir.text_index",
     "Searcher": "sparseir.search.searcher",
     "SparseEncoder": "sparseir.models",
     "SparseIRError": "sparseir.errors",
@@ -24,7 +26,7 @@ _HOMES = {
     "build_index": "indexer",
 }
 
-__all__ = ["Searcher", "SparseEncoder", "SparseIRError", "SparseVectors", "__version__", "build_index"]
+__all__ = ["Index", "Searcher", "SparseEncoder", "SparseIRError", "SparseVectors", "__version__", "build_index"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from indexer.errors import ConfigError, DataError, IndexFormatError, SparseIRError
 from indexer.format import files
+from indexer.format.kinds import common_kind
 from indexer.format.lock import LOCK_FILE, write_lock
 from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files, read_manifest
 from indexer.format.segment import SegmentFile
@@ -93,7 +94,7 @@ def copy_query_side(folder: Path, source: str | Path | None, number: int) -> str
 
 
 def field_kinds(folder: Path, segments: Iterable[SegmentEntry]) -> dict[str, str]:
-    """Kind of every metadata column; an "int" here and a "float" there are a "float".
+    """Kind of every metadata column over all segments; see `common_kind`.
 
     Raises
     ------
@@ -103,10 +104,10 @@ def field_kinds(folder: Path, segments: Iterable[SegmentEntry]) -> dict[str, str
     for entry in segments:
         for name, kind in column_kinds(SegmentFile(folder / entry.file)).items():
             known = kinds.setdefault(name, kind)
-            if {known, kind} <= {"int", "float"}:
-                kinds[name] = kind if known == kind else "float"
-            elif known != kind:
+            common = common_kind((known, kind))
+            if common is None:
                 raise DataError(f"metadata field {name!r} is {known} in the index and {kind} in the new documents")
+            kinds[name] = common
     return kinds
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
+from indexer.format.kinds import KINDS
 from indexer.format.layout import MAX_DOCS
 from indexer.native.header import FORMAT_VERSION
 
@@ -99,6 +100,11 @@ def read_manifest(folder: Path) -> Manifest:
             raise IndexFormatError(f"'{path}' is larger than a manifest can be", invariant="manifest-size")
         body = json.loads(raw)
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise IndexFormatError(
+                f"'{folder}' does not exist; build an index there with 'sparseir index build'",
+                invariant="manifest-present",
+            ) from None
         raise IndexFormatError(
             f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
             invariant="manifest-present",
@@ -188,7 +194,7 @@ def _parse(body: dict[str, Any]) -> Manifest:
     kinds = manifest.fields
     if not isinstance(kinds, dict) or not isinstance(manifest.config, dict):
         raise TypeError("fields and config must be objects")
-    if not all(kind in ("int", "float", "bool", "str") for kind in kinds.values()):
+    if not all(kind in KINDS for kind in kinds.values()):
         raise ValueError(f"fields are {kinds}")
     return manifest
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError, IndexFormatError
+from indexer.format.kinds import DTYPES, KINDS, element_kind, is_list
 from indexer.format.segment import Payload, SegmentFile
 
 GROUP = 16
@@ -28,16 +29,24 @@ class Column:
 
     Parameters
     ----------
-    kind : "int" (int64), "float" (float64), "bool" (uint8) or "str" (uint32 codes into `categories`).
-    values : the array; anything where `valid` is False.
-    valid : bool, False where a document lacks the field.
-    categories : the distinct strings, ascending, of a "str" column; else empty.
+    kind : "int" (int64), "float" (float64), "bool" (uint8) or "str" (uint32 codes into `categories`); "list[…]" of these.
+    values : the array; anything where `valid` is False. Of lists, the values of all of them, one after another.
+    valid : bool (N,), False where a document lacks the field.
+    categories : the distinct strings, ascending, of a column of strings; else empty.
+    offsets : of lists, (N + 1,): document d has values[offsets[d] : offsets[d + 1]]; else None.
     """
 
     kind: str
     values: NDArray[Any]
     valid: NDArray[np.bool_]
     categories: tuple[str, ...] = ()
+    offsets: NDArray[Any] | None = None
+
+    def as_lists(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(values, offsets) of the column as one of lists: a value that is no list is a list of one."""
+        if self.offsets is not None:
+            return self.values, self.offsets
+        return self.values[self.valid], np.concatenate([[0], np.cumsum(self.valid)])
 
 
 def field_sections(fields: Iterable[Mapping[str, Any]]) -> dict[str, Payload]:
@@ -139,12 +148,12 @@ def metadata_section(fields: Sequence[Mapping[str, Any]], names: Sequence[str]) 
 
     Raises
     ------
-    DataError : a column that mixes strings with numbers, or holds lists or objects.
+    DataError : a column that mixes strings with numbers, or holds objects or lists of lists.
     """
     columns = {}
     for name in names:
         values = [row.get(name) if isinstance(row, Mapping) else None for row in fields]
-        if any(v is not None for v in values):  # a column without a value has no kind and is left out
+        if any(v is not None and v != [] for v in values):  # a column without a value has no kind and is left out
             columns[name] = _column(name, values)
     return pack_columns(columns)
 
@@ -156,9 +165,11 @@ def pack_columns(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
     header, body = [], bytearray()
     for name, column in columns.items():
         parts = [column.values.tobytes(), np.packbits(column.valid, bitorder="little").tobytes()]
-        if column.kind == "str":
+        if element_kind(column.kind) == "str":
             encoded = [c.encode() for c in column.categories]
             parts += [np.cumsum([0, *map(len, encoded)]).astype("<u8").tobytes(), b"".join(encoded)]
+        if column.offsets is not None:
+            parts.append(column.offsets.astype("<u8").tobytes())
         places = []
         for part in parts:
             places.append([len(body), len(part)])
@@ -169,10 +180,18 @@ def pack_columns(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
     return {"META": np.frombuffer(len(text).to_bytes(4, "little") + text + bytes(body), np.uint8)}
 
 
-_KINDS = {"int": "<i8", "float": "<f8", "bool": "u1", "str": "<u4"}
-
-
 def _column(name: str, values: list[Any]) -> Column:
+    if not any(isinstance(v, list | tuple) for v in values):
+        return _values(name, values)
+    lists = [[] if v is None else list(v) if isinstance(v, list | tuple) else [v] for v in values]
+    lists = [[v for v in row if v is not None] for row in lists]
+    flat = _values(name, [v for row in lists for v in row])
+    offsets = np.cumsum([0, *map(len, lists)])
+    valid = np.array([v is not None for v in values], bool)
+    return Column(f"list[{flat.kind}]", flat.values, valid, flat.categories, offsets)
+
+
+def _values(name: str, values: list[Any]) -> Column:
     valid = np.array([v is not None for v in values], bool)
     types = {type(v) for v in values if v is not None}
     if types <= {bool}:
@@ -194,7 +213,7 @@ def _column(name: str, values: list[Any]) -> Column:
         found = ", ".join(sorted(t.__name__ for t in types))
         raise DataError(f"metadata field {name!r} mixes {found}; expected strings alone, or numbers alone")
     try:
-        return Column(kind, np.array([0 if v is None else v for v in values], _KINDS[kind]), valid)
+        return Column(kind, np.array([0 if v is None else v for v in values], DTYPES[kind]), valid)
     except OverflowError:
         raise DataError(f"metadata field {name!r} holds an integer beyond 64 bits") from None
 
@@ -213,22 +232,29 @@ def read_column(segment: SegmentFile, name: str) -> Column | None:
     num_docs, raw = segment.header.num_docs, segment.section("META")
     try:
         parts = [raw[start + at : start + at + size] for at, size in entry["places"] if at >= 0 and size >= 0]
-        values = parts[0].view(_KINDS[entry["kind"]])
+        element = element_kind(entry["kind"])
+        values = parts[0].view(DTYPES[element])
         valid = np.unpackbits(parts[1], count=num_docs, bitorder="little").astype(bool)
+        offsets = parts[-1].view("<u8").astype(np.int64) if is_list(entry["kind"]) else None
         categories: tuple[str, ...] = ()
-        if entry["kind"] == "str":
+        if element == "str":
             ends = parts[2].view("<u8").tolist()
             blob = bytes(parts[3])
             categories = tuple(blob[a:b].decode() for a, b in pairwise(ends))
-            if len(values) and int(values[valid].max(initial=0)) >= max(1, len(categories)):
+            codes = values[valid] if offsets is None else values
+            if len(values) and int(codes.max(initial=0)) >= max(1, len(categories)):
                 raise ValueError("code without a string")
-        if len(values) != num_docs or len(valid) != num_docs:
+        if len(valid) != num_docs or (len(values) if offsets is None else len(offsets) - 1) != num_docs:
             raise ValueError("wrong length")
+        if offsets is not None and not (
+            offsets[0] == 0 and offsets[-1] == len(values) and (offsets[1:] >= offsets[:-1]).all()
+        ):
+            raise ValueError("lists that do not follow each other")
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise IndexFormatError(
             f"metadata column {name!r} is damaged ({error}); rebuild", section="META", invariant="metadata-column"
         ) from None
-    return Column(entry["kind"], values, valid, categories)
+    return Column(entry["kind"], values, valid, categories, offsets)
 
 
 def _describes_column(entry: Any) -> bool:
@@ -236,7 +262,7 @@ def _describes_column(entry: Any) -> bool:
         isinstance(entry, dict)
         and isinstance(entry.get("name"), str)
         and isinstance(entry.get("kind"), str)
-        and entry["kind"] in _KINDS
+        and entry["kind"] in KINDS
         and isinstance(entry.get("places"), list)
     )
 

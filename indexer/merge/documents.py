@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError, IndexFormatError
+from indexer.format.kinds import DTYPES, common_kind, element_kind, is_list
 from indexer.format.names import pack_names, refuse_duplicates
 from indexer.format.segment import Payload
 from indexer.format.stored import (
@@ -157,24 +158,40 @@ class MergedDocuments:
         return {name: self._column(name, kinds) for name, kinds in names.items()}
 
     def _column(self, name: str, kinds: set[str]) -> Column:
-        """One column over all sources; integers become floats where another source holds floats."""
-        if len(kinds) > 1 and not kinds <= {"int", "float"}:
+        """One column over all sources, of the kind that holds the values of all."""
+        kind = common_kind(kinds)
+        if kind is None:
             raise DataError(f"metadata field {name!r} is {' here and '.join(sorted(kinds))} there; expected one kind")
-        kind = "float" if len(kinds) > 1 else next(iter(kinds))
-        dtype = {"int": "<i8", "float": "<f8", "bool": "u1", "str": "<u4"}[kind]
-        values, valid = np.zeros(len(self._old), dtype), np.zeros(len(self._old), bool)
         found = [read_column(source.segment, name) for source in self._sources]
         categories = tuple(sorted({c for column in found if column is not None for c in column.categories}))
+        valid = np.zeros(len(self._old), bool)
+        offsets = self._list_offsets(found) if is_list(kind) else None
+        size = len(self._old) if offsets is None else int(offsets[-1])
+        values = np.zeros(size, DTYPES[element_kind(kind)])
+        place = {c: i for i, c in enumerate(categories)}
         for number, column in enumerate(found):
             if column is None:
                 continue
             new = np.flatnonzero(self._where == number)
-            old = self._old[new]
+            old = self._old[new].astype(np.int64)
             valid[new] = column.valid[old]
-            if kind == "str":
-                place = {c: i for i, c in enumerate(categories)}
+            given = column.values
+            if offsets is not None:
+                given, starts = column.as_lists()
+                lengths = starts[old + 1] - starts[old]
+                new, old = ranges(offsets[new], lengths), ranges(starts[old], lengths)
+            if categories:
                 code = np.array([place[c] for c in column.categories] or [0], "<u4")
-                values[new] = code[np.minimum(column.values[old], len(code) - 1)]
+                values[new] = code[np.minimum(given[old], len(code) - 1)]
             else:
-                values[new] = column.values[old]
-        return Column(kind, values, valid, categories)
+                values[new] = given[old]
+        return Column(kind, values, valid, categories, offsets)
+
+    def _list_offsets(self, found: Sequence[Column | None]) -> NDArray[np.int64]:
+        """Where the list of each document begins, and the end of the last."""
+        lengths = np.zeros(len(self._old), np.int64)
+        for number, column in enumerate(found):
+            if column is not None:
+                here = self._where == number
+                lengths[here] = np.diff(column.as_lists()[1])[self._old[here]]
+        return np.concatenate([[0], np.cumsum(lengths)])

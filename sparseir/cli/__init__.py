@@ -9,7 +9,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the run failed, 2 wrong usage."""
+    """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the state is at fault, 2 wrong usage."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -35,11 +35,11 @@ def _run(arguments: list[str]) -> int:
         if any("\udc80" <= character <= "\udcff" for character in argument):  # how Python keeps bytes it cannot decode
             print(f"error: {os.fsencode(argument)!r} is not UTF-8", file=sys.stderr)
             return 2
-    from sparseir.cli.app import make_command
+    from sparseir.cli.app import run_command
     from sparseir.errors import SparseIRError, missing_extra
 
     try:
-        return make_command()(arguments)
+        return run_command(arguments)
     except SparseIRError as error:
         print(f"error: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
-app = typer.Typer(help="Look at recipes.", no_args_is_help=True)
+app = typer.Group(help="Look at recipes.")
 
 Recipe = Annotated[
     str, typer.Argument(help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model.")
@@ -16,7 +16,11 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 @app.command("list")
 def list_command(json: Json = False) -> None:
-    """Name the recipes that ship, with a line on each."""
+    """Name the recipes that ship, with a line on each.
+
+    examples:
+      sparseir config list
+    """
     from sparseir.cli.console import emit_json
     from sparseir.config.recipes import describe, recipe_names, recipe_path
 
@@ -37,7 +41,11 @@ def show_command(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of YAML.")] = False,
 ) -> None:
-    """Check a recipe and print it in full, as it would run."""
+    """Check a recipe and print it in full, as it would run.
+
+    examples:
+      sparseir config show scifact --set train.steps=100
+    """
     from sparseir.cli.console import emit_json
     from sparseir.config.loader import to_mapping, to_yaml
     from sparseir.config.recipe import load_recipe
@@ -51,7 +59,11 @@ def show_command(
 
 @app.command("diff")
 def diff_command(first: Recipe, second: Recipe, json: Json = False) -> None:
-    """Print the keys in which two recipes differ."""
+    """Print the keys in which two recipes differ.
+
+    examples:
+      sparseir config diff demo scifact
+    """
     from sparseir.cli.console import emit_json, note
     from sparseir.config.loader import read_yaml
     from sparseir.config.recipe import differences

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
 if TYPE_CHECKING:
     from sparseir.data import CorpusReader

@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.config import Recipe
 from sparseir.cli.options import Quiet
 
@@ -35,7 +34,12 @@ def demo_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo wrote.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train an encoder, build an index, search it and evaluate it, on text this machine has."""
+    """Train an encoder, build an index, search it and evaluate it, on text this machine has.
+
+    examples:
+      sparseir demo
+      sparseir demo --data scifact.zip --output runs/scifact
+    """
     from sparseir.cli.console import note, print_table, progress_bars
     from sparseir.cli.outputs import clear_folder
     from sparseir.config.recipe import load_recipe
@@ -96,7 +100,7 @@ def _evaluate(output: Path, dataset: Dataset, *, quiet: bool) -> tuple[list[Syst
 
 
 def _show_hits(output: Path, collection: JudgedCollection) -> None:
-    from sparseir.cli.search import snippet
+    from sparseir.search.results import snippet
     from sparseir.search.searcher import Searcher
 
     searcher = Searcher.open(output / "index")
@@ -105,10 +109,8 @@ def _show_hits(output: Path, collection: JudgedCollection) -> None:
         judged = collection.qrels[query.qid]
         print(f"\nquery: {query.text}")
         hits = searcher.search(query.text, _SHOWN_HITS)
-        for rank, (docno, score, fields) in enumerate(
-            zip(hits.docnos, hits.scores, searcher.fields(hits.ordinals), strict=True), 1
-        ):
-            terms = searcher.explain(query.text, docno).terms[:_SHOWN_TERMS]
-            mark = "relevant" if judged.get(docno, 0) > 0 else ""
-            print(f"  {rank}. {score:7.3f}  {docno}  {mark}\n     {snippet(fields)}")
+        for rank, hit in enumerate(hits, 1):
+            terms = searcher.explain(query.text, hit.docno).terms[:_SHOWN_TERMS]
+            mark = "relevant" if judged.get(hit.docno, 0) > 0 else ""
+            print(f"  {rank}. {hit.score:7.3f}  {hit.docno}  {mark}\n     {snippet(hit.fields)}")
             print("     matched: " + ", ".join(f"{t.token} {t.share:.0%}" for t in terms))

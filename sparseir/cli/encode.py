@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.corpus import CORPUS, Fields, Format, checked_corpus
 from sparseir.cli.options import Quiet, Untrained
 
@@ -35,7 +34,12 @@ def encode_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing vectors.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn texts into sparse vectors."""
+    """Turn texts into sparse vectors.
+
+    examples:
+      sparseir encode model corpus.jsonl --output vectors.jsonl
+      sparseir encode model queries.tsv --queries --output queries.npz
+    """
     from indexer.interchange.sources import format_of
     from sparseir.cli.console import note, progress_bars
     from sparseir.cli.encoders import load_encoder

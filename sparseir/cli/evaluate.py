@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
@@ -84,7 +83,12 @@ def evaluate_command(
     quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
-    """Judge models, baselines and run files on collections: quality beside cost, with significance."""
+    """Judge models, baselines and run files on collections: quality beside cost, with significance.
+
+    examples:
+      sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
+      sparseir evaluate --run run.trec --qrels qrels.tsv
+    """
     from sparseir.cli.console import emit_json, note, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.data.passages import Windows

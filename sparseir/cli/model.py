@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
-app = typer.Typer(help="Take models elsewhere.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Take models elsewhere."""
+app = typer.Group(help="Take models elsewhere.")
 
 
 @app.command("export")
@@ -21,7 +16,11 @@ def export_command(
     output: Annotated[Path, typer.Option(help="File to write, ending in .onnx.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that stands there.")] = False,
 ) -> None:
-    """Write the document encoder as one ONNX graph: token ids and mask in, term weights out."""
+    """Write the document encoder as one ONNX graph: token ids and mask in, term weights out.
+
+    examples:
+      sparseir model export model --output document.onnx
+    """
     from sparseir.cli.console import note
     from sparseir.cli.outputs import check_output
     from sparseir.models.encoder import SparseEncoder

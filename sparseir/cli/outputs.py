@@ -6,8 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.errors import SparseIRError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}

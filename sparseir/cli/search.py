@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
+    from sparseir.data import Query
     from sparseir.search.engines import EngineConfig
     from sparseir.search.gpu import GpuConfig
     from sparseir.search.results import Hits
@@ -37,10 +37,14 @@ EngineName = Annotated[
 GpuMemory = Annotated[str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")]
 GpuBackend = Annotated[str, typer.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")]
 
+_STANDARD_INPUT = Path("-")
+
 
 def search_command(
     index: IndexPath,
-    query: Annotated[str | None, typer.Argument(help="Text of one query.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help="Text of one query; - reads queries from standard input, one a line.")
+    ] = None,
     queries: Annotated[Path | None, typer.Option(help="Many queries: BEIR JSONL, or qid<TAB>text.")] = None,
     query_vectors: Annotated[Path | None, typer.Option(help="Many encoded queries, in any vector format.")] = None,
     output: Annotated[Path | None, typer.Option(help="TREC run file for many queries; stdout when left out.")] = None,
@@ -50,7 +54,11 @@ def search_command(
     gpu_backend: GpuBackend = "auto",
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="EXPR", help="Only documents with e.g. year>=2000; repeatable."),
+        typer.Option(
+            "--filter",
+            metavar="EXPR",
+            help="Only documents with e.g. lang=en and (year>=2000 or not topic in (law, tax)); repeatable.",
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
@@ -70,21 +78,34 @@ def search_command(
         int | None,
         typer.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
     ] = None,
+    fields: Annotated[
+        str | None, typer.Option(help="Comma-separated stored fields to show of one query's hits.", metavar="A,B")
+    ] = None,
+    tag: Annotated[str, typer.Option(help="Name of the run, the last column of a run file.")] = "sparseir",
     stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
-    tag: Annotated[str, typer.Option(help="Last column of the run.")] = "sparseir",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
 ) -> None:
-    """Search an index with one query, or with many into a run file."""
+    """Search an index with one query, or with many into a run file.
+
+    examples:
+      sparseir search my-index "what you are looking for" -k 5
+      sparseir search my-index "rent" --filter "lang=en and year>=2000" --fields title,year
+      sparseir search my-index --queries queries.tsv --output run.trec -k 1000 --tag mine
+      cut -f2 queries.tsv | sparseir search my-index - --json
+    """
     from sparseir.cli.calibration import calibrate_on, report
     from sparseir.cli.console import note
+    from sparseir.data.passages import windows_of
     from sparseir.search.runs import checked_tag
     from sparseir.search.searcher import Searcher
 
     checked_tag(tag)
     if sum(source is not None for source in (query, queries, query_vectors)) != 1:
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
+    if query == "-":
+        query, queries = None, _STANDARD_INPUT
     if query is not None and output is not None:
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
     if json and output is not None:
@@ -93,7 +114,11 @@ def search_command(
         raise typer.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
     if calibrate is not None and recall_target is None:
         raise typer.BadParameter("--calibrate-on tunes --recall-target: give both")
-    condition = " and ".join(filters) if filters else None
+    if fields is not None and query is None:
+        raise typer.BadParameter("--fields shows the hits of one query; many go to a run, which has no fields")
+    if tag.split() != [tag]:
+        raise typer.BadParameter(f"--tag is {tag!r}; expected one word, as it is a column of a run file")
+    condition = joined(filters or [])
     searcher = Searcher.open(
         index,
         engine=_engine(engine, (gpu_memory, gpu_backend), recall_target),
@@ -106,13 +131,15 @@ def search_command(
     if calibrate is not None:
         calibrate_on(searcher, calibrate, k, vectors=query_vectors is not None)
     if query is not None:
-        _print_hits(searcher, _one_query(searcher, query, k, condition, rerank), json=json)
+        shown = None if fields is None else [name.strip() for name in fields.split(",") if name.strip()]
+        hits = _one_query(searcher, query, k, condition, rerank)
+        _print_hits(hits, query, shown, of_passages=windows_of(searcher.index) is not None, json=json)
     else:
         answers = _answers(searcher, queries, query_vectors, k=k, condition=condition, rerank=rerank)
         if json:
             _print_answers(answers)
         else:
-            _write_run(answers, output, tag=tag, overwrite=overwrite, quiet=quiet)
+            _write_run(answers, output, tag, overwrite=overwrite, quiet=quiet)
     report(searcher.calibrations, json=json)
     if stats:
         for name, value in searcher.stats().items():
@@ -128,7 +155,11 @@ def explain_command(
     alpha: Alpha = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show which terms give a document its score; the products add up to it exactly."""
+    """Show which terms give a document its score; the products add up to it exactly.
+
+    examples:
+      sparseir explain my-index "what you are looking for" d17
+    """
     from sparseir.cli.console import emit_json, print_table
     from sparseir.search.searcher import Searcher
 
@@ -148,10 +179,31 @@ def explain_command(
         print(f"query terms the document does not hold: {unmatched}")
 
 
-def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str | EngineConfig:
-    from sparseir.search.approximate import ApproximateConfig
+def joined(filters: list[str]) -> str | None:
+    """One filter of several --filter, all of which must hold; None without any."""
+    if len(filters) < 2:
+        return filters[0] if filters else None
+    return " and ".join(f"({text})" for text in filters)
 
+
+def check_engine(name: str) -> None:
+    """Refuse an engine there is not, as wrong usage, before anything is opened.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    from sparseir.search.engines import ENGINE_NAMES
+
+    if name not in ENGINE_NAMES:
+        raise typer.BadParameter(f"--engine is {name!r}; there are: {', '.join(ENGINE_NAMES)}")
+
+
+def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str | EngineConfig:
+    check_engine(name)
     if recall_target is not None:
+        from sparseir.search.approximate import ApproximateConfig
+
         if name not in ("auto", "approximate"):
             raise typer.BadParameter(f"--recall-target searches approximately; it excludes --engine {name}")
         return ApproximateConfig(recall_target=recall_target)
@@ -167,33 +219,52 @@ def _gpu_config(memory: str, backend: str) -> GpuConfig:
     return GpuConfig(gpu_memory=parse_bytes(memory) or 0, backend=backend)  # type: ignore[arg-type]
 
 
-def _print_hits(searcher: Searcher, hits: Hits, *, json: bool) -> None:
+def _print_hits(hits: Hits, query: str, shown: list[str] | None, *, of_passages: bool, json: bool) -> None:
     from sparseir.cli.console import emit_json, note
-    from sparseir.data.passages import passage_name, windows_of
+    from sparseir.data.passages import passage_name
+    from sparseir.search.results import snippet
 
-    fields, of_passages = searcher.fields(hits.ordinals), windows_of(searcher.index) is not None
-    for rank, (docno, score, stored) in enumerate(zip(hits.docnos, hits.scores, fields, strict=True), 1):
+    for rank, (hit, stored) in enumerate(zip(hits, hits.fields(), strict=True), 1):
+        name = passage_name(hit.docno, stored["passage"]["number"]) if of_passages else hit.docno
+        if shown is not None:
+            stored = {field: stored[field] for field in shown if field in stored}
         if json:
-            emit_json({"rank": rank, "docno": docno, "score": float(score), "fields": stored})
+            emit_json({"rank": rank, "docno": hit.docno, "score": hit.score, "fields": stored})
+            continue
+        head = f"{rank:>3}  {hit.score:9.4f}  {name}  "
+        if shown is not None:
+            print(head + "  ".join(f"{name}={' '.join(str(value).split())}" for name, value in stored.items()))
+        elif sys.stdout.isatty():
+            from shutil import get_terminal_size
+
+            from sparseir.cli.highlight import highlighted
+
+            print(head + highlighted(stored, query, max(40, get_terminal_size().columns - len(head))))
         else:
-            name = passage_name(docno, stored["passage"]["number"]) if of_passages else docno
-            print(f"{rank:>3}  {score:9.4f}  {name}  {snippet(stored)}".rstrip())
-    if not hits.docnos and not json:
+            print((head + snippet(stored)).rstrip())
+    if not hits and not json:
         note("no hits: no document holds any of the query's terms")
 
 
-def snippet(stored: dict[str, Any], width: int = 100) -> str:
-    """Title and the beginning of the text on one line."""
-    parts = [" ".join(str(stored[name]).split()) for name in ("title", "text") if stored.get(name)]
-    line = " · ".join(parts)
-    return line if len(line) <= width else line[: width - 1] + "…"
+def _read(queries: Path) -> list[Query]:
+    """Queries of a file, or of the lines of standard input: qid<TAB>text, or a text, which is called by its number."""
+    from sparseir.data import Query, read_queries
+
+    if queries != _STANDARD_INPUT:
+        return read_queries(queries)
+    found = []
+    for number, line in enumerate(sys.stdin, 1):
+        qid, tab, text = line.rstrip("\r\n").partition("\t")
+        if line.strip():
+            found.append(Query(qid, text) if tab else Query(str(number), qid))
+    return found
 
 
 def _one_query(searcher: Searcher, text: str, k: int, condition: str | None, rerank: int | None) -> Hits:
-    from sparseir.search.rerank import CoilReranker
-
     if rerank is None:
         return searcher.search(text, k, filter=condition)
+    from sparseir.search.rerank import CoilReranker
+
     return CoilReranker.of(searcher.queries.encoder).search(searcher, text, k, depth=rerank, filter=condition)
 
 
@@ -210,19 +281,18 @@ def _answers(
     rerank: int | None,
 ) -> Answers:
     """qids, docnos and scores of many queries, a batch at a time."""
-    from sparseir.data import read_queries
     from sparseir.search.batches import rows_for, text_batches, vector_batches
     from sparseir.search.rerank import CoilReranker
 
     if rerank is not None:
         assert queries is not None
         reranker = CoilReranker.of(searcher.queries.encoder)
-        for query in read_queries(queries):
+        for query in _read(queries):
             hits = reranker.search(searcher, query.text, k, depth=rerank, filter=condition)
             yield [query.qid], [hits.docnos], [hits.scores.tolist()]
         return
     if queries is not None:
-        batches = text_batches(searcher, queries, rows_for(k))
+        batches = text_batches(searcher, _read(queries), rows_for(k))
     else:
         assert query_vectors is not None
         batches = vector_batches(searcher, query_vectors, rows_for(k))
@@ -239,7 +309,7 @@ def _print_answers(answers: Answers) -> None:
                 emit_json({"qid": qid, "rank": rank, "docno": docno, "score": score})
 
 
-def _write_run(answers: Answers, output: Path | None, *, tag: str, overwrite: bool, quiet: bool) -> None:
+def _write_run(answers: Answers, output: Path | None, tag: str, *, overwrite: bool, quiet: bool) -> None:
     from sparseir.cli.console import note, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.search.runs import RunWriter, run_lines

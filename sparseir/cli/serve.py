@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from sparseir.cli import arguments as typer
 
 
 def serve_command(
@@ -34,9 +34,17 @@ def serve_command(
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a search may take.")] = 10.0,
     reload_seconds: Annotated[float, typer.Option(min=0.01, help="Between looks for new commits.")] = 1.0,
 ) -> None:
-    """Serve indexes over HTTP: search, explanations, documents, metrics, and a page at /."""
+    """Serve indexes over HTTP: search, explanations, documents, metrics, and a page at /.
+
+    examples:
+      sparseir serve my-index
+      sparseir serve en=english-index de=german-index --port 9000 --api-key-file keys
+    """
     import os
 
+    from sparseir.cli.search import check_engine
+
+    check_engine(engine)
     from sparseir.cli.console import note
     from sparseir.errors import ConfigError
     from sparseir.serve.settings import KEY_VARIABLE, Limits, ServeSettings, named_folders, read_keys

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.options import Quiet
 
 
@@ -28,7 +27,12 @@ def train_command(
     quiet: Quiet = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Train an encoder."""
+    """Train an encoder.
+
+    examples:
+      sparseir train scifact --output model
+      sparseir train demo --output model --set data.dataset=path/to/beir-folder
+    """
     from sparseir.cli.console import emit_json, note, progress_bars
     from sparseir.config.recipe import load_recipe
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from indexer import SparseVectors
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.models import sentence_calls
 from sparseir.models.folder import load_parts, save_parts
 from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
 from sparseir.models.kinds import build_parts
@@ -60,6 +61,72 @@ class SparseEncoder(EncoderParts):
     def save(self, folder: str | Path) -> None:
         """Write a model folder; sentence-transformers 5 and later load it where it knows the kind."""
         save_parts(self, Path(folder))
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, device: str = "auto") -> SparseEncoder:
+        """`load`, under the name other libraries use."""
+        return cls.load(source, device=device)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """`save`, under the name other libraries use."""
+        self.save(folder)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the model folder to the Hugging Face hub; returns the address of the commit.
+
+        Parameters
+        ----------
+        repo_id : owner/name, made where it does not exist.
+        options : token (else the one of `hf auth login` or HF_TOKEN), private, commit_message, create_pr.
+
+        Raises
+        ------
+        ConfigError : no token. SparseIRError : the hub cannot be reached, or refuses.
+        """
+        return sentence_calls.push_to_hub(self, repo_id, **options)
+
+    def encode(
+        self,
+        sentences: str | Sequence[str],
+        *,
+        task: sentence_calls.Task = "document",
+        batch_size: int = 32,
+        max_active_dims: int | None = None,
+        convert_to_sparse_tensor: bool = True,
+    ) -> Tensor:
+        """Embeddings as sentence-transformers' encoder gives them; to index or search, `encode_documents` and `encode_queries`.
+
+        Parameters
+        ----------
+        task : "document" or "query": which tower reads the texts.
+
+        Returns
+        -------
+        float32 tensor on the CPU, (N, V), of one text (V,): sparse COO, or dense where that is asked for.
+
+        Raises
+        ------
+        ConfigError : no such task. DataError : something that is no text.
+        """
+        return sentence_calls.encode(
+            self,
+            sentences,
+            task=task,
+            batch_size=batch_size,
+            max_active_dims=max_active_dims,
+            convert_to_sparse_tensor=convert_to_sparse_tensor,
+        )
+
+    def decode(
+        self, embeddings: Tensor | SparseVectors, top_k: int | None = None
+    ) -> sentence_calls.Decoded | list[sentence_calls.Decoded]:
+        """(term, weight) of each row, the heaviest first; of a tensor (V,) one list.
+
+        Raises
+        ------
+        DataError : neither SparseVectors nor a tensor over this vocabulary.
+        """
+        return sentence_calls.decode(self, embeddings, top_k)
 
     @property
     def module(self) -> nn.ModuleDict:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer import SparseVectors
 from indexer.interchange import BatchLimits, Vocabulary
 from indexer.interchange.sources import open_vectors_of
-from sparseir.data import read_queries
+from sparseir.data import Query, read_queries
 
 if TYPE_CHECKING:
     from sparseir.search.searcher import Searcher
@@ -23,9 +23,11 @@ def rows_for(k: int) -> int:
     return max(1, min(BATCH, _HITS_BYTES // (12 * k)))
 
 
-def text_batches(searcher: Searcher, path: Path, rows: int = BATCH) -> Iterator[tuple[list[str], SparseVectors]]:
-    """qids and encoded vectors of a file of query texts."""
-    queries = read_queries(path)
+def text_batches(
+    searcher: Searcher, source: Path | Sequence[Query], rows: int = BATCH
+) -> Iterator[tuple[list[str], SparseVectors]]:
+    """qids and encoded vectors of query texts, or of a file of them."""
+    queries = read_queries(source) if isinstance(source, Path) else source
     for start in range(0, len(queries), rows):
         part = queries[start : start + rows]
         yield [q.qid for q in part], searcher.encode_queries([q.text for q in part])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors
 from indexer.native.engine import ENGINES, NativeIndex
 from indexer.vectors import MAX_TERM_ID
-from sparseir.errors import ConfigError
+from sparseir.errors import ConfigError, SparseIRError
 from sparseir.search.results import Ranking
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ _MODULES = {
     "gpu": "sparseir.search.gpu.engine",
 }
 """The module of each engine, by the name users give."""
+
+
+ENGINE_NAMES = tuple(_MODULES)
 
 
 class Engine(ABC):
@@ -103,6 +106,24 @@ class Engine(ABC):
         raise ConfigError(
             f"engine {self.name!r} has nothing to calibrate; open the searcher with an ApproximateConfig to search approximately"
         )
+
+
+class ClosedEngine(Engine):
+    """Of a searcher that was closed: refuses."""
+
+    name = "closed"
+
+    def __init__(self, index: Index) -> None:
+        self._path = index.path
+
+    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed) -> Ranking:
+        raise self._refusal()
+
+    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
+        raise self._refusal()
+
+    def _refusal(self) -> SparseIRError:
+        return SparseIRError(f"the searcher of index '{self._path}' was closed; open another")
 
 
 class EngineConfig(Protocol):

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
-from indexer.merge.subset import subset_segment
 from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
 from sparseir.search.engines import Allowed
@@ -181,6 +180,8 @@ class FilterViews:
         use = prepared.use
         if use.view is not None or not self._make_room(use):
             return
+        from indexer.merge.subset import subset_segment  # merging is a half of the package that few searches need
+
         data = subset_segment(self._index, self._native, prepared.bitmaps, self._num_threads)
         use.view_bytes = data.nbytes
         if self._make_room(use):

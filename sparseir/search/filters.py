@@ -59,6 +59,10 @@ class Filters:
         prepared = self._prepared(filter)
         return self.views.search_batch(run, vectors, prepared) if views else run(vectors, prepared.bitmaps)
 
+    def clear(self) -> None:
+        """Forget the expressions and drop their views."""
+        self._expression.cache_clear()
+
     def _prepared(self, filter: Filter) -> PreparedFilter:
         if not isinstance(filter, PreparedFilter):
             return self._expression(filter) if isinstance(filter, str) else _evaluate(self._index, filter)

@@ -115,11 +115,7 @@ class CoilReranker:
         if len(rest):
             rest = rest - max(0.0, float(rest[0]) - float(exact[order[-1]]))
         places = [*order.tolist(), *range(count, len(hits.docnos))][:k]
-        return hits._replace(
-            docnos=[hits.docnos[i] for i in places],
-            scores=np.concatenate([exact[order], rest]).astype(np.float32)[:k],
-            ordinals=hits.ordinals[places],
-        )
+        return hits.reordered(places, np.concatenate([exact[order], rest]).astype(np.float32)[:k])
 
     def _tokens(self, texts: Sequence[str], *, query: bool) -> list[TokenBatch]:
         import torch

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors, open_index
 from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
-from sparseir.search.calibration import Calibration
 from sparseir.search.cpu import open_native
-from sparseir.search.engines import Allowed, Engine, EngineConfig, open_engine
-from sparseir.search.explain import Explanation, explain_document
+from sparseir.search.engines import Allowed, ClosedEngine, Engine, EngineConfig, open_engine
 from sparseir.search.filter_views import FilterViews, PreparedFilter
 from sparseir.search.filters import Filter, Filters
 from sparseir.search.passages import grouping
@@ -29,6 +27,10 @@ from sparseir.search.query_encoder import (
     open_query_encoder,
 )
 from sparseir.search.results import Hits, Ranking, hits_of, named
+
+if TYPE_CHECKING:
+    from sparseir.search.calibration import Calibration
+    from sparseir.search.explain import Explanation
 
 MAX_K = 2**30
 _UINT32, _FLOAT32 = np.dtype(np.uint32), np.dtype(np.float32)
@@ -47,6 +49,20 @@ class Searcher:
 
     def __init__(self, index: Index, engine: Engine, queries: QuerySide, filters: Filters) -> None:
         self.index, self.engine, self.queries, self.filters = index, grouping(engine, index), queries, filters
+
+    def __repr__(self) -> str:
+        return f"Searcher({str(self.index.path)!r}, engine={self.engine.name!r}, num_docs={self.index.num_docs})"
+
+    def __enter__(self) -> Searcher:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the engine, the filters and their views; the searcher answers no more. Leaving a `with` block does it."""
+        self.engine = ClosedEngine(self.index)
+        self.filters.clear()
 
     @classmethod
     def open(
@@ -96,9 +112,35 @@ class Searcher:
             Filters(index, FilterViews(index, native, filter_memory, num_threads)),
         )
 
-    def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits:
-        """Search with the text of one query; see `search_terms` and, for the filter, `filter_expressions.allowed_documents` and `prepare_filter`."""
-        return hits_of(self.index, self.search_terms(*self.queries.encoder.encode(text), k, filter=filter))
+    @overload
+    def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
+
+    @overload
+    def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
+
+    @overload
+    def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]: ...
+
+    def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
+        """Search with the text of one query; with many, in one batch over all threads.
+
+        Parameters
+        ----------
+        text : a query, or a list of them.
+        filter : which documents may be hits: an expression (docs/filters.md), docnos, ordinals, or what `prepare_filter` made.
+
+        Returns
+        -------
+        Hits of the query; of a list of queries, a list of them.
+
+        Raises
+        ------
+        DataError : no text; as `search_terms`.
+        """
+        if isinstance(text, str) or not isinstance(text, Sequence):
+            return hits_of(self.index, self.search_terms(*self.queries.encoder.encode(text), k, filter=filter))
+        ranking = self.search_vectors(self.encode_queries(text), k, filter=filter)
+        return [hits_of(self.index, Ranking(*row)) for row in zip(*ranking, strict=True)]
 
     def search_terms(self, term_ids: Any, weights: Any, k: int = 10, *, filter: Filter | None = None) -> Ranking:
         """One query, with as little between the caller and the engine as possible.
@@ -200,6 +242,8 @@ class Searcher:
         ------
         DataError : the index holds no such document.
         """
+        from sparseir.search.explain import explain_document  # not every search explains
+
         names = [docno]
         if windows_of(self.index) is not None:
             names = passages_of(self.index, [docno])[0] or [docno]

@@ -131,7 +131,11 @@ PARAMETERS: dict[str, Parameter] = {
     "engine": Parameter(
         _text, {"type": "string"}, "auto, exhaustive, maxscore, wand, block_filter, … (docs/algorithms.md)."
     ),
-    "filter": Parameter(_text, {"type": "string"}, "Which documents may be hits: field=value and field>=number …"),
+    "filter": Parameter(
+        _text,
+        {"type": "string"},
+        "Which documents may be hits: lang=en and (year>=2000 or topic=law), docs/filters.md.",
+    ),
     "fields": Parameter(_fields, {"type": "string"}, "Stored fields to send, joined by commas; * for all."),
     "snippet": Parameter(
         _flag, {"type": "boolean"}, "The passage of each hit that matches best, with the words that match."

@@ -96,16 +96,16 @@ def test_told_to_stop_it_finishes_what_it_accepted_and_exits_0(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["nothing"], "holds no index"),
-        (["docs", "--host", "0.0.0.0"], "no API key is set"),
-        (["docs", "--engine", "fast"], "'fast'"),
-        (["docs", "--api-key-file", "none"], "none"),
+        (["nothing"], 1, "'nothing' does not exist"),
+        (["docs", "--host", "0.0.0.0"], 1, "no API key is set"),
+        (["docs", "--engine", "fast"], 2, "'fast'"),
+        (["docs", "--api-key-file", "none"], 1, "none"),
     ],
 )
-def test_what_cannot_be_started_exits_1(tmp_path, monkeypatch, run, arguments, message):
+def test_what_cannot_be_started_exits(tmp_path, monkeypatch, run, arguments, code, message):
     monkeypatch.chdir(build(tmp_path).parent)
     done = run("serve", *arguments)
-    assert done.code == 1
+    assert done.code == code
     assert message in done.err

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from sparseir.cli.app import command_tree
+from sparseir.cli.arguments import leaves
 from sparseir.config.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def commands(page: Path) -> list[tuple[str, bool]]:
     found = []
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("    sparseir "):
-            found.append((line.split(" #")[0].strip(), True))
+            found.append((re.split(r" #| >>? ", line)[0].strip(), True))
         elif not line.startswith("    "):
             inline = re.findall(r"`(sparseir [^`…]+)", line)
             found += [(text, False) for text in inline if text.split()[1] in command_tree().commands]
@@ -52,7 +53,7 @@ def test_commands_of_a_page_exist_with_their_options(page):
         options = {name for parameter in command.params for name in parameter.opts}
         assert {w for w in words if re.match("--?[a-z]", w)} <= options | {"--help"}, line
         if whole:
-            command.make_context("sparseir", words)  # refuses what is missing, unknown or of a wrong type
+            command.parse(words)  # refuses what is missing, unknown or of a wrong type
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -69,3 +70,14 @@ def test_keys_of_recipes_and_files_that_a_page_names_exist(page):
     for name in re.findall(r"\bpython -m ((?:bench|tests|sparseir)[\w.]*\w)", text):
         module = ROOT / name.replace(".", "/")
         assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), name
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(w, c, id=" ".join(w)) for w, c in leaves(command_tree())])
+def test_the_help_of_a_command_has_examples_that_it_takes(words, command):
+    head = ["sparseir", *words]
+    examples = [line for line in command.help.splitlines() if "sparseir" in line.split() and line.startswith("  ")]
+    assert examples
+    for line in examples:
+        given = shlex.split(re.split(r" >>? ", line.rpartition("| ")[2])[0])
+        assert given[: len(head)] == head
+        command.parse(given[len(head) :])

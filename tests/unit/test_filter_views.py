@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from indexer import IndexConfig, SparseVectors, build_index
+from indexer.merge import subset
 from sparseir.errors import ConfigError
-from sparseir.search import filter_views
 from sparseir.search.approximate import ApproximateConfig
 from sparseir.search.searcher import Searcher
 
@@ -170,8 +170,8 @@ def test_one_thread_makes_the_view_and_others_go_on(searcher, monkeypatch):
         made.append(1)
         return filter_views_subset(*arguments)
 
-    filter_views_subset = filter_views.subset_segment
-    monkeypatch.setattr(filter_views, "subset_segment", slowly)
+    filter_views_subset = subset.subset_segment
+    monkeypatch.setattr(subset, "subset_segment", slowly)
     prepared = searcher.prepare_filter("part=1")
     want = hits(searcher, prepared)
     make_due(prepared)

@@ -77,7 +77,7 @@ def test_the_score_is_the_sum_of_both_channels(both, tmp_path):
     build(tmp_path / "words")
     query = "cats dose weather park"
     learned, words = (
-        dict(zip(*Searcher.open(tmp_path / n).search(query)[:2], strict=True)) for n in ("learned", "words")
+        {hit.docno: hit.score for hit in Searcher.open(tmp_path / n).search(query)} for n in ("learned", "words")
     )
     for alpha in (0.5, 1.0, 3.0):
         hits = Searcher.open(both, alpha=alpha).search(query)

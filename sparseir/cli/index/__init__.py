@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.index import build, change, look
 
-app = typer.Typer(help="Build, change and look at an index.", no_args_is_help=True)
+app = typer.Group(help="Build, change and look at an index.")
 app.command("build")(build.build_command)
 app.command("add")(change.add_command)
 app.command("delete")(change.delete_command)

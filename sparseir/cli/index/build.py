@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
@@ -70,7 +69,13 @@ def build_command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Build an index from encoded documents (--vectors; their texts: --corpus) or from text (--corpus with --model or --bm25)."""
+    """Build an index from vectors (--vectors, texts: --corpus) or from text (--corpus with --model or --bm25).
+
+    examples:
+      sparseir index build words --bm25 --corpus corpus.jsonl
+      sparseir index build my-index --model model --corpus corpus.jsonl --metadata year,lang
+      sparseir index build my-index --vectors vectors.jsonl
+    """
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
 

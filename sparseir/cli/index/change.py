@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
@@ -42,7 +41,11 @@ def add_command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Add documents to an index, as one atomic commit."""
+    """Add documents to an index, as one atomic commit.
+
+    examples:
+      sparseir index add words --corpus more.jsonl --replace
+    """
     from indexer import open_index
     from sparseir.cli.console import counted, emit_json
     from sparseir.encode.indexing import IndexingOptions
@@ -64,15 +67,44 @@ def add_command(
 
 def delete_command(
     index: IndexPath,
-    ids: Annotated[Path, typer.Option(help="File with one document name a line.")],
+    ids: Annotated[Path | None, typer.Option(help="File with one document name a line.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--id", metavar="DOCNO", help="Name of a document; repeatable.")
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="EXPR", help="Documents with e.g. year<2000 (docs/filters.md); repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Delete documents by name; their space comes back with `compact`."""
-    from sparseir.cli.console import counted, emit_json, note
-    from sparseir.data.lines import LineSource
-    from sparseir.encode.windows import delete_texts
+    """Delete documents by name or by a filter; their space comes back with `compact`.
 
-    report = delete_texts(index, [name for _, name in LineSource(ids).lines()])
+    examples:
+      sparseir index delete my-index --id d17 --id d18
+      sparseir index delete my-index --ids gone.txt
+      sparseir index delete my-index --filter "year<2000"
+    """
+    from indexer import delete_documents, open_index
+    from sparseir.cli.console import counted, emit_json, note
+    from sparseir.cli.search import joined
+    from sparseir.data.lines import LineSource
+    from sparseir.data.passages import document_of, windows_of
+    from sparseir.encode.windows import delete_texts
+    from sparseir.search.filter_expressions import matching
+
+    if (ids is None and not names) == (not filters):
+        raise typer.BadParameter("give names (--id NAME, --ids FILE) or a filter (--filter EXPR)")
+    condition = joined(filters or [])
+    if condition is not None:
+        opened = open_index(index)
+        ordinals = matching(opened, condition)
+        if windows_of(opened) is None:
+            report = delete_documents(index, ordinals=ordinals.tolist())
+        else:
+            report = delete_texts(index, sorted({document_of(str(name)) for name in opened.docnos(ordinals)}))
+    else:
+        listed = [] if ids is None else [name for _, name in LineSource(ids).lines()]
+        report = delete_texts(index, [*(names or []), *listed])
     if report.missing:
         shown = ", ".join(map(str, report.missing[:5]))
         note(
@@ -94,7 +126,11 @@ def compact_command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Merge all segments into one and give the space of deleted documents back."""
+    """Merge all segments into one and give the space of deleted documents back.
+
+    examples:
+      sparseir index compact my-index --layout packed
+    """
     from dataclasses import asdict
 
     from indexer import compact_index

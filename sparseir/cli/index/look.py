@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.index.source import IndexPath, Json
 from sparseir.cli.options import Quiet
 
@@ -18,7 +17,11 @@ ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
 
 
 def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Check every checksum and invariant of an index."""
+    """Check every checksum and invariant of an index.
+
+    examples:
+      sparseir index verify my-index
+    """
     from dataclasses import asdict
 
     from indexer import verify_index
@@ -36,7 +39,11 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
 
 
 def inspect_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -> None:
-    """Show sizes by section, histograms, segments, deletions and origin of an index."""
+    """Show sizes by section, histograms, segments, deletions and origin of an index.
+
+    examples:
+      sparseir index inspect my-index
+    """
     from dataclasses import asdict
 
     from indexer import open_index
@@ -117,7 +124,11 @@ def export_command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Write the documents of an index as vectors: Anserini JSONL, scipy .npz, Big-ANN .csr or CIFF."""
+    """Write the documents of an index as vectors: Anserini JSONL, scipy .npz, Big-ANN .csr or CIFF.
+
+    examples:
+      sparseir index export my-index --output vectors.jsonl
+    """
     from typing import cast, get_args
 
     from indexer import open_index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
+from sparseir.cli import arguments as typer
 
 if TYPE_CHECKING:
     from indexer import IndexConfig

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from sparseir.cli import arguments as typer
 from sparseir.cli.corpus import CORPUS
 
 if TYPE_CHECKING:

@@ -99,6 +99,21 @@ def open_backend_of(layout: DeviceLayout, postings: SegmentPostings, config: Gpu
     return _tensor_backend(layout, postings, config, reason)
 
 
+def check_device(config: GpuConfig) -> None:
+    """Refuse a configuration that finds no device here; raises as `open_backend_of`."""
+    if config.backend in ("auto", "cuda") and config.device != "cpu":
+        try:
+            _driver(int(config.device.partition(":")[2] or 0))
+            return
+        except NativeError as error:
+            if config.backend == "cuda":
+                raise
+            reason: NativeError | None = error
+    else:
+        reason = None
+    _torch_device(config, reason)
+
+
 def _cuda_backend(layout: DeviceLayout, postings: SegmentPostings, config: GpuConfig, driver: Driver) -> Backend:
     from sparseir.search.gpu.cuda_backend import CudaBackend, CudaLimits
 

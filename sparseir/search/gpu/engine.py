@@ -15,7 +15,7 @@ from indexer.native.engine import NativeIndex
 from indexer.native.queries import QueryBatch, initial_thresholds, quantize_queries
 from sparseir.errors import ConfigError
 from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
-from sparseir.search.gpu.backends import Backend, GpuConfig, OpenBackend, open_backend_of
+from sparseir.search.gpu.backends import Backend, GpuConfig, OpenBackend, check_device, open_backend_of
 from sparseir.search.gpu.batch import decode_keys
 from sparseir.search.gpu.index_source import cached_layout, remove_stale_layouts, segment_postings
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
@@ -76,6 +76,8 @@ class GpuEngine(Engine):
     ) -> GpuEngine:
         """The engine of an opened index; layouts are kept in a folder beside it, so that the next start maps them."""
         config = config or GpuConfig()
+        if open_backend is None:
+            check_device(config)  # before the layouts, which take long and are written beside the index
         segments = [segment_postings(s) for s in index.segments]
         layouts = [
             cached_layout(index, s, p, config.window_shift) for s, p in zip(index.segments, segments, strict=True)

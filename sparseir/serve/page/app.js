@@ -228,7 +228,7 @@ function controls() {
 // Which fields there are to filter by, and how.
 function filterHint() {
   const fields = Object.entries(indexes.find((index) => index.name === state.sides[0].index)?.fields ?? {});
-  const forms = fields.map(([name, kind]) => (kind === "str" || kind === "bool" ? `${name}=…` : `${name}>=…`));
+  const forms = fields.map(([name, kind]) => (/str|bool/.test(kind) ? `${name}=…` : `${name}>=…`));
   byId("filter").disabled = !fields.length;
   byId("filter").placeholder = forms.length ? forms.join(" and ") : "no fields to filter by";
 }

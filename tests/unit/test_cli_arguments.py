@@ -1,0 +1,173 @@
+"""What the command line takes and refuses: one style of error, exit codes by one rule, nothing written on wrong usage."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from sparseir import Index, cli
+from sparseir.cli.app import command_tree
+from sparseir.cli.highlight import highlighted
+
+DOCUMENTS = [
+    {"_id": "a", "title": "Cats", "text": "The cat sat on the mat.", "year": 1999},
+    {"_id": "b", "text": "dogs bark at cats", "year": 2004},
+    {"_id": "c", "text": "rain in the park", "year": 2004},
+]
+
+
+@pytest.fixture
+def index(tmp_path):
+    Index.build(tmp_path / "index", DOCUMENTS, metadata=["year"]).close()
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments, code=0):
+        got = cli.run([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        assert got == code, err
+        assert code == 0 or (err.startswith("error: ") and "Traceback" not in err)
+        return out if code == 0 else err
+
+    return call
+
+
+def test_wrong_usage_is_one_line_and_exits_with_2(index, run):
+    cases = {
+        ("serch",): "no command serch; did you mean search?; see sparseir --help",
+        ("index", "bild"): "no command bild; did you mean build?; see sparseir index --help",
+        ("search",): "the following arguments are required: INDEX; see sparseir search --help",
+        ("search", index, "cats", "--jsn"): "no option --jsn; did you mean --json?; see sparseir search --help",
+        ("search", index, "cats", "dogs"): "one argument too many: dogs; see sparseir search --help",
+        ("search", index, "cats", "-k", "0"): "-k is 0; expected at least 1; see",
+        ("search", index, "cats", "-k", "ten"): "-k is 'ten'; expected a whole number; see",
+        ("search", index, "cats", "--alpha", "x"): "--alpha is 'x'; expected a number; see",
+        ("search", index, "cats", "--filter"): "--filter: expected one argument; see",
+        ("search", index, "cats", "--engine", "fast"): "--engine is 'fast'; there are: auto, exhaustive",
+        ("serve", index, "--engine", "fast"): "--engine is 'fast'; there are: auto, exhaustive",
+        ("serve", index, "--port", "65536"): "--port is 65536; expected 0 to 65535",
+        ("search", index): "give one of: the text of a query",
+        ("search", index, "-", "--queries", "q.tsv"): "give one of: the text of a query",
+        ("search", index, "-", "--fields", "title"): "--fields shows the hits of one query",
+        ("search", index, "cats", "--tag", "a b"): "--tag is 'a b'; expected one word",
+        ("evaluate", "m", "d", "--baselines", "bm26"): "--baselines: unknown bm26",
+        ("index", "delete", index): "give names (--id NAME, --ids FILE) or a filter",
+        ("index", "delete", index, "--id", "a", "--filter", "year=1"): "give names",
+        ("completion", "tcsh"): "SHELL is 'tcsh'; expected bash, zsh, fish",
+    }
+    for arguments, message in cases.items():
+        error = run(*arguments, code=2)
+        assert error.startswith(f"error: {message}"), arguments
+        assert error.count("\n") == 1
+    assert len(Index.open(index)) == 3
+
+
+def test_faults_of_inputs_exit_with_1(index, run, tmp_path):
+    assert "nothere' does not exist; build an index there" in run("search", tmp_path / "nothere", "x", code=1)
+    (tmp_path / "empty").mkdir()
+    assert "holds no index (manifest.json is missing)" in run("search", tmp_path / "empty", "x", code=1)
+    message, shown, caret = run("search", index, "cats", "--filter", "yeer=1", code=1).splitlines()
+    assert "did you mean 'year'?" in message
+    assert shown[caret.index("^") :] == "yeer=1"
+
+
+def test_without_a_device_the_gpu_engine_leaves_nothing_behind(index, run, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    if shutil.which("nvidia-smi") is not None:
+        pytest.skip("a GPU driver is installed, and the cuda backend finds its device without torch")
+    before = sorted(p.name for p in index.parent.iterdir())
+    run("search", index, "cats", "--engine", "gpu", code=1)
+    assert sorted(p.name for p in index.parent.iterdir()) == before
+
+
+def test_options_stand_anywhere_and_repeat(index, run):
+    rows = [
+        json.loads(line) for line in run("search", "-k", 1, index, "--json", "cats", "--filter=year>2000").splitlines()
+    ]
+    assert [(row["docno"], row["fields"]["year"]) for row in rows] == [("b", 2004)]
+    assert (
+        run("search", index, "cats", "--filter", "year=1999 or year=2004", "--filter", "year=1999", "--json").count(
+            "\n"
+        )
+        == 1
+    )
+    assert run("search", index, "--", "-cats").count("\n") == 2
+
+
+def test_fields_tag_and_standard_input(index, run, monkeypatch):
+    lines = run("search", index, "cats", "--fields", "year,title,none").splitlines()
+    assert lines[0].endswith("a  year=1999  title=Cats")
+    assert lines[1].endswith("b  year=2004")
+    rows = [json.loads(row) for row in run("search", index, "cats", "--fields", "title", "--json").splitlines()]
+    assert [row["fields"] for row in rows] == [{"title": "Cats"}, {}]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("cats\n\nq7\train\n"))
+    got = [line.split() for line in run("search", index, "-", "--tag", "mine").splitlines()]
+    assert [(row[0], row[2], row[5]) for row in got] == [("1", "a", "mine"), ("1", "b", "mine"), ("q7", "c", "mine")]
+
+
+def test_delete_by_name_and_by_filter(index, run):
+    assert "1 document deleted" in run("index", "delete", index, "--id", "a", "--id", "nobody")
+    assert json.loads(run("index", "delete", index, "--filter", "year>=2004", "--json")) == {
+        "deleted": 2,
+        "missing": [],
+    }
+    assert len(Index.open(index)) == 0
+
+
+def test_help_of_everything(run):
+    assert "search " in run("--help")
+    assert "--filter EXPR" in run("search", "--help")
+    assert "examples:" in run("search", "-h")
+    assert run("index", "--help").startswith("usage: sparseir index COMMAND")
+    assert run("--version").startswith("sparseir ")
+    assert cli.run([]) == cli.run(["index"]) == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_every_command_and_option(run, shell):
+    script = run("completion", shell)
+    for name, entry in command_tree().commands.items():
+        assert name in script
+        for inner in getattr(entry, "names", ()):
+            assert inner in script
+    assert ("-l calibrate-on" if shell == "fish" else "--calibrate-on") in script
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("typed", "want"),
+    [
+        (["sparseir", "se"], ["search", "serve"]),
+        (["sparseir", "index", "co"], ["compact"]),
+        (["sparseir", "index", "delete", "--i"], ["--ids", "--id"]),
+        (["sparseir", "search", "somewhere", "--js"], ["--json"]),
+    ],
+)
+def test_bash_completes(run, typed, want):
+    ask = f"COMP_WORDS=({' '.join(typed)}); COMP_CWORD={len(typed) - 1}; _sparseir; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(
+        ["bash", "-c", run("completion", "bash") + "\n" + ask], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == want
+
+
+def test_words_of_the_query_are_bold_on_a_terminal():
+    stored = {
+        "title": "Cats",
+        "text": "one \x1b[31m two " + "filler " * 40 + "a cat's mat, concatenated " + "more " * 40,
+    }
+    line = highlighted(stored, "the cat", 80)
+    assert "\x1b[1mCats\x1b[0m · …" in line
+    assert "\x1b[1mcat\x1b[0m's mat, concatenated" in line
+    assert "\x1b[31m" not in line
+    assert len(line.replace("\x1b[1m", "").replace("\x1b[0m", "")) <= 80
+    assert highlighted({"text": "short"}, "cat", 80) == "short"
