@@ -51,7 +51,7 @@ def train_command(
             result = train(recipe, output, resume=resume, progress=progress)
         except TrainingStopped as stopped:
             note(f"{stopped}; go on with: sparseir train --resume --output {output}")
-            raise typer.Exit(1) from None
+            raise SystemExit(1) from None
     if result.note:
         note(result.note)
     summary = result.summary()

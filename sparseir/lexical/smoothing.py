@@ -10,6 +10,8 @@ Source: Tao, Wang, Mei, Zhai 2006, "Language model information retrieval with do
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,7 @@ def smoothed(
 
     keys = np.concatenate([_keys(row_of_own, own.stems), _keys(row_of_others, stems)])
     unique, place = np.unique(keys, return_inverse=True)
-    sums = np.bincount(place, np.concatenate([own.values, values]), len(unique))
+    sums = np.bincount(place, np.concatenate([own.values, values]), len(unique)).astype(np.float64)
     new = np.ones(len(unique), bool)
     new[place[: len(own.stems)]] = False
     row, stem = (unique >> np.uint64(32)).astype(np.int64), (unique & np.uint64(0xFFFFFFFF)).astype(np.uint32)
@@ -57,7 +59,7 @@ def _keys(rows: NDArray[np.int64], stems: NDArray[np.uint32]) -> NDArray[np.uint
 
 
 def strongest(
-    row: NDArray[np.int64], value: NDArray[np.float64], candidate: NDArray[np.bool_], most: int
+    row: NDArray[np.int64], value: NDArray[Any], candidate: NDArray[np.bool_], most: int
 ) -> NDArray[np.bool_]:
     """Which candidates have the largest values of their row, at most so many a row; of equal ones the earlier.
 
