@@ -74,6 +74,16 @@ class LiveDocuments:
         places = zip(self._segment_of[first:last].tolist(), self._doc_of[first:last].tolist(), strict=True)
         return [self._segments[number].docno(doc_id) for number, doc_id in places]
 
+    def docno_bytes(self) -> NDArray[np.int64]:
+        """int64 (count,): UTF-8 bytes of each name."""
+        out = np.zeros(self.count, np.int64)
+        for segment, rows in zip(self._segments, self.rows, strict=True):
+            live = rows != DROPPED
+            offsets = segment.section("NAMO").astype(np.int64)
+            numbered = np.char.str_len(segment.ordinals.astype(str)) if not len(offsets) else np.diff(offsets)
+            out[rows[live]] = numbered[live]
+        return out
+
 
 def live_postings(segment: Segment, rows: NDArray[np.uint32], weights: Weights, scale: float) -> Iterator[Triples]:
     """(term id, row, value) of the live postings of a segment; values are impacts, or the bits of float32 weights."""
