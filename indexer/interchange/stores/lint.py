@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -38,11 +38,15 @@ class Finding:
 
 
 def lint(store: Store, layout: Layout, facts: Facts, vocabulary: Vocabulary) -> list[Finding]:
-    """Everything to say of an export, the gravest first."""
+    """What is to be said of an export but for its stored fields, whose findings they have themselves."""
     found = [*_terms(store, facts, vocabulary), *_documents(store, facts), *_weights(store, layout, facts)]
-    found += [Finding("note", "target", 0, text) for text in store.notes]
-    order = ("refused", "lossy", "changed", "note")
-    return sorted(found, key=lambda finding: order.index(finding.severity))
+    return found + [Finding("note", "target", 0, text) for text in store.notes]
+
+
+def by_severity(findings: list[Finding]) -> list[Finding]:
+    """The gravest first."""
+    order = get_args(Severity)
+    return sorted(findings, key=lambda finding: order.index(finding.severity))
 
 
 def _terms(store: Store, facts: Facts, vocabulary: Vocabulary) -> Iterator[Finding]:

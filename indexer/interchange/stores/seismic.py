@@ -68,9 +68,12 @@ class Seismic(Store):
             yield Finding("changed", "large-vocabulary", len(facts.used), text)
 
     def line(self, row: Row, layout: Layout) -> str:
-        """A document; its text is the content where a field of that name is stored."""
+        """A document; what is stored as its title and text is the content."""
+        stored = json.loads(f"{{{row.fields}}}")
+        texts = [text for name in ("title", "text") if isinstance(text := stored.get(name), str) and text]
         fields = f",{row.fields}" if row.fields else ""
-        return f'{{"id":{row.number},"docno":{row.docno},"content":""{fields},"vector":{{{row.vector}}}}}'
+        content = json.dumps(" ".join(texts), ensure_ascii=False)
+        return f'{{"id":{row.number},"docno":{row.docno},"content":{content}{fields},"vector":{{{row.vector}}}}}'
 
     def parse(self, line: bytes, layout: Layout) -> Parsed:
         """A document."""

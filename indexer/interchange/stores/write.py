@@ -17,7 +17,7 @@ from indexer.interchange.export import index_batches
 from indexer.interchange.live import LiveDocuments, check_weights
 from indexer.interchange.output import replacing_folder, spool_folder
 from indexer.interchange.stores.fields import StoredFields
-from indexer.interchange.stores.lint import Finding, lint
+from indexer.interchange.stores.lint import Finding, by_severity, lint
 from indexer.interchange.stores.parts import Parts
 from indexer.interchange.stores.readme import readme
 from indexer.interchange.stores.store import Layout, Row, Store, check_layout
@@ -98,7 +98,7 @@ def export_store(
         fields = StoredFields(index, documents, store, spool)
         try:
             layout = replace(layout, fields=fields.kinds)
-            findings = [*lint(store, layout, facts, vocabulary), *fields.findings]
+            findings = by_severity([*lint(store, layout, facts, vocabulary), *fields.findings])
             _refuse(findings, store, lossy)
             job = _Job(index, store, layout, vocabulary, documents, facts, fields, findings, spool)
             with replacing_folder(target) as folder:
