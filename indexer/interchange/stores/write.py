@@ -20,7 +20,7 @@ from indexer.interchange.stores.fields import StoredFields
 from indexer.interchange.stores.lint import Finding, by_severity, lint
 from indexer.interchange.stores.parts import Parts
 from indexer.interchange.stores.readme import readme
-from indexer.interchange.stores.store import Layout, Row, Store, check_layout
+from indexer.interchange.stores.store import Layout, Row, Store, check_layout, identifier
 from indexer.interchange.stores.survey import Facts, survey
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.progress import Progress, silent
@@ -86,14 +86,13 @@ def export_store(
     target = Path(path)
     check_weights(index, layout.weights)
     layout = replace(layout, num_terms=index.num_terms)
-    check_layout(store, layout)
+    check_layout(store, layout if ceiling is None else replace(layout, ceiling=ceiling))
+    if ceiling is not None and np.isinf(store.largest_weight(layout)):
+        raise ConfigError(f"{store.name} has no ceiling of weights; leave --ceiling out")
     _check_target(target, overwrite)
     vocabulary = Vocabulary.of_index(index.query_files, index.num_terms)
     documents = LiveDocuments(index)
-    facts = survey(index, documents, store, replace(layout, ceiling=ceiling or 1e30), progress=progress)
-    layout = replace(layout, ceiling=ceiling or (255.0 if layout.weights == "impact" else facts.largest or 1.0))
-    if store.largest_weight(layout) < 1e30:  # rounding under the ceiling, which only now is known
-        facts = survey(index, documents, store, layout, progress=progress)
+    layout, facts = _surveyed(index, documents, store, layout, ceiling, progress)
     with spool_folder(target) as spool:
         fields = StoredFields(index, documents, store, spool)
         try:
@@ -105,6 +104,26 @@ def export_store(
                 return replace(job.write(folder, file_bytes or store.file_bytes, progress), path=target)
         finally:
             fields.close()
+
+
+def name_of(index: Index) -> str:
+    """What an index is called elsewhere unless told: its folder's name, of letters, digits and underscores."""
+    return identifier(index.path.resolve().name)
+
+
+def _surveyed(
+    index: Index, documents: LiveDocuments, store: Store, layout: Layout, ceiling: float | None, progress: Progress
+) -> tuple[Layout, Facts]:
+    """The layout with its ceiling, and what is in the index: a second look where the first has to find the largest weight."""
+    highest = 255.0 if layout.weights == "impact" else np.inf
+    layout = replace(layout, ceiling=highest if ceiling is None else ceiling)
+    facts = survey(index, documents, store, layout, progress=progress)
+    if layout.ceiling < np.inf:
+        return layout, facts
+    layout = replace(layout, ceiling=facts.largest or 1.0)
+    if store.largest_weight(layout) < np.inf:
+        facts = survey(index, documents, store, layout, progress=progress)
+    return layout, facts
 
 
 def _refuse(findings: list[Finding], store: Store, lossy: bool) -> None:
@@ -226,7 +245,7 @@ def query_request(store: Store, layout: Layout, vocabulary: Vocabulary, term_ids
         raise DataError("the query has no term with a weight; there is nothing to ask for")
     terms, values = terms[order], values[order]
     numbers = store.query_weights(terms, values, layout)
-    keys = [store.key(term_id, vocabulary) for term_id in store.folded(terms).tolist()]
+    keys = [store.key(term_id, vocabulary) for term_id in terms.tolist()]
     return store.request(keys, numbers.tolist(), k, layout)
 
 

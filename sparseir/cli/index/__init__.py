@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sparseir.cli.index import build, change, look
+from sparseir.cli.index import build, change, export, look
 
 app = typer.Typer(help="Build, change and look at an index.", no_args_is_help=True)
 app.command("build")(build.build_command)
@@ -13,4 +13,5 @@ app.command("delete")(change.delete_command)
 app.command("compact")(change.compact_command)
 app.command("verify")(look.verify_command)
 app.command("inspect")(look.inspect_command)
-app.command("export")(look.export_command)
+app.command("export")(export.export_command)
+app.command("query")(export.query_command)
