@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import re
 import subprocess
@@ -88,7 +87,7 @@ def test_milvus(tmp_path, index, queries):
     database = str(tmp_path / "milvus.db")
     done = subprocess.run([sys.executable, tmp_path / "out" / "load.py", database], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    client = pymilvus.MilvusClient(database)
+    client = pymilvus.MilvusClient(database, timeout=60)
     client.load_collection("docs")
     try:
         for query in queries:
@@ -116,9 +115,8 @@ def test_qdrant(tmp_path, index, queries):
     shard = qd.EdgeShard.create(
         str(tmp_path / "shard"), qd.EdgeConfig(sparse_vectors={name: qd.EdgeSparseVectorParams()})
     )
-    for path in sorted(glob.glob(str(tmp_path / "out" / "points-*.json"))):
-        with open(path, encoding="utf-8") as file:
-            points = json.load(file)["points"]
+    for path in sorted((tmp_path / "out").glob("points-*.json")):
+        points = json.loads(path.read_text(encoding="utf-8"))["points"]
         made = []
         for point in points:
             vectors = {n: qd.SparseVector(v["indices"], v["values"]) for n, v in point["vector"].items()}
@@ -163,7 +161,8 @@ def test_seismic(tmp_path, index, queries):
         (tmp_path / "out" / "query.json").write_text(request(index, store, written, query), encoding="utf-8")
         done = subprocess.run([sys.executable, tmp_path / "out" / "load.py"], capture_output=True)
         assert done.returncode == 0, done.stderr[-2000:]
-        scores = [float(line.rsplit(b"\t", 1)[1]) for line in done.stdout.splitlines()]
+        hits = [line for line in done.stdout.splitlines() if b"\t" in line]  # beside what the build says of itself
+        scores = [float(line.rsplit(b"\t", 1)[1]) for line in hits]
         mine = [score for _, score in ours(index, query)]
         assert scores[0] == mine[0]
         found.append(len(set(scores) & set(mine)) / len(mine))

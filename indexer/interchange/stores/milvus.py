@@ -26,7 +26,7 @@ ROWS = 2000
 def main(uri):
     with open(os.path.join(HERE, "collection.json"), encoding="utf-8") as file:
         made = json.load(file)
-    name, client = made["collectionName"], MilvusClient(uri)
+    name, client = made["collectionName"], MilvusClient(uri, timeout=60)
     schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
     schema.add_field("id", DataType.INT64, is_primary=True)
     longest = int(made["schema"]["fields"][1]["elementTypeParams"]["max_length"])

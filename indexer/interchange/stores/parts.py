@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 from indexer.format import files
@@ -41,12 +43,21 @@ class Parts:
                 self._finish()
             self._put(document)
 
-    def close(self) -> None:
-        """Finish the last file; without documents there is one that holds none."""
-        if self._file is None and self.count == 0:
-            self._begin()
-        if self._file is not None:
-            self._finish()
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the last file; without documents there is one that holds none. After a failure only close it."""
+        if kind is None:
+            if self.count == 0:
+                self._begin()
+            if self._file is not None:
+                self._finish()
+        elif self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def _fits(self, size: int) -> bool:
         store = self._store

@@ -89,6 +89,8 @@ def export_store(
     check_layout(store, layout if ceiling is None else replace(layout, ceiling=ceiling))
     if ceiling is not None and np.isinf(store.largest_weight(layout)):
         raise ConfigError(f"{store.name} has no ceiling of weights; leave --ceiling out")
+    if file_bytes is not None and store.file == store.file.format(0):
+        raise ConfigError(f"{store.name} reads one file; leave --file-size out")
     _check_target(target, overwrite)
     vocabulary = Vocabulary.of_index(index.query_files, index.num_terms)
     documents = LiveDocuments(index)
@@ -159,12 +161,11 @@ class _Job:
     def write(self, folder: Path, file_bytes: int, progress: Progress) -> Exported:
         """Everything into an empty folder, each file on disk."""
         store, layout = self.store, self.layout
-        parts = Parts(folder, store, file_bytes)
         done = 0
-        for lines in self._lines(progress):
-            parts.add(lines)
-            done += len(lines)
-        parts.close()
+        with Parts(folder, store, file_bytes) as parts:
+            for lines in self._lines(progress):
+                parts.add(lines)
+                done += len(lines)
         written = Exported(
             path=folder,
             store=store.name,
@@ -206,7 +207,8 @@ class _Job:
 
     def _example(self) -> str:
         """A query of some terms that documents hold, each weighing 1."""
-        terms = self.facts.used[:: max(1, len(self.facts.used) // 3)][:3]
+        used = self.facts.used if len(self.facts.used) else np.zeros(1, np.uint32)
+        terms = used[:: max(1, len(used) // 3)][:3]
         return query_request(self.store, self.layout, self.vocabulary, terms, [1.0] * len(terms), 10)
 
     def _description(self, written: Exported) -> dict[str, Any]:
