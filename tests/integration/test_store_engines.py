@@ -92,7 +92,7 @@ def test_milvus(tmp_path, index, queries):
     try:
         for query in queries:
             asked = json.loads(request(index, store, written, query))
-            vector = [{int(term): weight for term, weight in asked["data"][0].items()}]
+            vector = [{int(term): float(weight) for term, weight in asked["data"][0].items()}]
             answer = client.search(
                 asked["collectionName"],
                 data=vector,

@@ -41,7 +41,7 @@ def main(uri):
         with open(path, encoding="utf-8") as file:
             for line in file:
                 row = json.loads(line)
-                row["sparse"] = {int(term): weight for term, weight in row["sparse"].items()}
+                row["sparse"] = {int(term): float(weight) for term, weight in row["sparse"].items()}
                 rows.append(row)
                 if len(rows) == ROWS:
                     client.upsert(name, rows)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +80,7 @@ class Limits:
     empty: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One document as it is written.
 
     Parameters
@@ -213,8 +212,7 @@ class Store(ABC):
         keys : what `pair` gave, by term id.
         """
         pairs = list(map(str.__add__, map(keys.__getitem__, rows.term_ids.tolist()), weight_texts(rows.weights)))
-        bounds = rows.indptr.tolist()
-        return [",".join(pairs[lo:hi]) for lo, hi in pairwise(bounds)]
+        return [",".join(pairs[lo:hi]) for lo, hi in pairwise(rows.indptr.tolist())]
 
     @abstractmethod
     def line(self, row: Row, layout: Layout) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ class _Job:
             for start in range(0, len(batch), _ROWS):  # few rows at a time: their strings then stay in the cache
                 stop = min(start + _ROWS, len(batch))
                 vectors = self.store.vectors(batch.vectors.slice(start, stop), keys)
-                names = [json.dumps(name, ensure_ascii=False) for name in batch.docnos[start:stop]]
+                names = list(map(encode_basestring, batch.docnos[start:stop]))
                 fields = self.fields.texts(first + start, first + stop)
                 rows = map(Row, range(first + start, first + stop), names, fields, vectors)
                 kept = (row for row in rows if row.vector or self.store.limits.empty)
