@@ -209,10 +209,12 @@ class Store(ABC):
 
         Parameters
         ----------
-        keys : what `pair` gave, by term id.
+        keys : a comma and what `pair` gave, by term id.
         """
-        pairs = list(map(str.__add__, map(keys.__getitem__, rows.term_ids.tolist()), weight_texts(rows.weights)))
-        return [",".join(pairs[lo:hi]) for lo, hi in pairwise(rows.indptr.tolist())]
+        pieces = [""] * (2 * rows.nnz)  # joined as they are: strings of pairs would be made only to be copied
+        pieces[::2] = map(keys.__getitem__, rows.term_ids.tolist())
+        pieces[1::2] = weight_texts(rows.weights)
+        return ["".join(pieces[2 * lo : 2 * hi])[1:] for lo, hi in pairwise(rows.indptr.tolist())]
 
     @abstractmethod
     def line(self, row: Row, layout: Layout) -> str:

@@ -260,7 +260,7 @@ class _Keys(dict[int, str]):
         self._store, self._vocabulary = store, vocabulary
 
     def __missing__(self, term_id: int) -> str:
-        text = self[term_id] = self._store.pair(self._store.key(term_id, self._vocabulary))
+        text = self[term_id] = "," + self._store.pair(self._store.key(term_id, self._vocabulary))
         return text
 
 
