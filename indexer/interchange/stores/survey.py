@@ -59,19 +59,27 @@ def survey(
         for terms, rows, values in live_postings(segment, documents.rows[number], layout.weights, index.doc_scale):
             if not len(terms):
                 continue
-            weights = values.astype(np.float32) if layout.weights == "impact" else values.view(np.float32)
+            if layout.weights == "impact":  # each of 255 numbers is looked at once
+                times = np.bincount(values, minlength=256)
+                weights = np.flatnonzero(times).astype(np.float32)
+                times = times[times > 0]
+            else:
+                weights = values.view(np.float32)
+                times = np.ones(len(weights), np.int64)
+                present = weights > 0  # a stored half float may be 0
+                terms, rows = terms[present], rows[present]
             held = store.held(weights, layout)
             inside = np.minimum(weights, np.float32(store.largest_weight(layout)))
-            with np.errstate(divide="ignore", invalid="ignore"):  # a stored half float may be 0
+            with np.errstate(divide="ignore", invalid="ignore"):
                 errors = np.abs(store.as_weights(held, layout).astype(np.float64) - inside) / inside
-            errors = errors[np.isfinite(errors)]
-            clipped += int(np.count_nonzero(inside < weights))
-            lost += int(np.count_nonzero(held <= 0))
-            total, count = total + float(errors.sum()), count + len(errors)
+            errors[~np.isfinite(errors)] = 0
+            clipped += int(times[inside < weights].sum())
+            lost += int(times[held <= 0].sum())
+            total, count = total + float((errors * times).sum()), count + int(times.sum())
             worst = max(worst, float(errors.max(initial=0.0)))
             smallest, largest = min(smallest, float(weights.min())), max(largest, float(weights.max()))
-            used.append(np.unique(terms[weights > 0]))
-            lengths += np.bincount(rows[weights > 0], minlength=documents.count).astype(np.int32)
+            used.append(terms[np.diff(terms, prepend=terms[:1] + np.uint32(1)) != 0])
+            lengths += np.bincount(rows, minlength=documents.count).astype(np.int32)
         progress("looking through", number + 1, len(index.segments))
     return Facts(
         lengths=lengths,
