@@ -32,11 +32,15 @@ class Qdrant(Store):
         """float32."""
         return same(weights)
 
+    def pair(self, key: str) -> str:
+        """The id alone: weights are in an array of their own."""
+        return key
+
     def vectors(self, rows: SparseVectors, keys: Mapping[int, str]) -> list[str]:
         """Ids and weights as two arrays."""
-        ids, weights = [str(t) for t in rows.term_ids.tolist()], list(weight_texts(rows.weights))
+        ids, weights = list(map(keys.__getitem__, rows.term_ids.tolist())), list(weight_texts(rows.weights))
         return [
-            f'"indices":[{",".join(ids[lo:hi])}],"values":[{",".join(weights[lo:hi])}]' if hi > lo else ""
+            f'"indices":[{"".join(ids[lo:hi])[1:]}],"values":[{",".join(weights[lo:hi])}]' if hi > lo else ""
             for lo, hi in pairwise(rows.indptr.tolist())
         ]
 
