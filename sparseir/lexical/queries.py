@@ -59,7 +59,7 @@ class LexicalQueryEncoder:
         learned: LearnedQueries | None = None,
         alpha: float | None = None,
     ) -> None:
-        self.alpha = channel.config.alpha if alpha is None else checked_alpha(alpha)
+        self.alpha = channel.config.weight if alpha is None else checked_alpha(alpha)
         self.num_terms = index.num_terms
         self.lexical, self.learned, self._index = channel, learned, index
         self._num_docs = sum(segment.num_docs for segment in index.segments)

@@ -111,6 +111,7 @@ def test_evaluate_agrees_with_ir_measures_on_the_run_file(model, collection, tmp
         "evaluate",
         model,
         collection,
+        "--no-lexical",
         "--idf",
         "corpus",
         "--indexes",

@@ -97,6 +97,6 @@ def _channel(state: ChannelState) -> str:
     moved = f", {lengths.current / lengths.average:.2f} times that" if lengths.average else ""
     return (
         f"lexical channel: {state.num_stems:,} stems, language {config.language}, {len(config.stop_words)} stop words, "
-        f"k1 {config.k1:g}, b {config.b:g}, alpha {config.alpha:g}; average length {lengths.average:.4g} in the weights, "
+        f"k1 {config.k1:g}, b {config.b:g}, alpha {config.weight:g}; average length {lengths.average:.4g} in the weights, "
         f"{lengths.current:.4g} over the {lengths.documents:,} documents ever added{moved}"
     )
