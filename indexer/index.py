@@ -18,6 +18,7 @@ from indexer.format.manifest import EncoderEntry, Manifest, SegmentEntry, read_m
 from indexer.format.names import NameTable, hash_all
 from indexer.format.query_side import QueryFiles
 from indexer.format.segment import SegmentFile
+from indexer.format.shard_list import is_sharded
 from indexer.format.stored import Column, read_column, read_fields
 
 _ATTEMPTS = 5
@@ -284,12 +285,18 @@ def _as_ordinals(names: Sequence[str]) -> NDArray[np.int64]:
 def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
     """Open the last committed state of an index. Reads the manifest, headers and deletions; maps the rest.
 
+    A folder of shards is opened as the one index they are.
+
     Raises
     ------
     IndexFormatError : no index there, another version, damage in what opening reads. Payloads are not read:
         `verify_index` does that.
     """
     folder = Path(path)
+    if is_sharded(folder):
+        from indexer.shards import open_sharded  # which opens its shards by this function
+
+        return open_sharded(folder)
     for attempt in range(_ATTEMPTS):
         manifest = read_manifest(folder)
         try:

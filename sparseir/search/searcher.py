@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index, SparseVectors, open_index
+from indexer import Index, SparseVectors, open_index, open_shards
+from indexer.format.shard_list import is_sharded, shard_folders
 from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.cpu import open_native
@@ -67,7 +68,7 @@ class Searcher:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | Sequence[str | Path],
         *,
         engine: str | EngineConfig = "auto",
         num_threads: int = 1,
@@ -76,12 +77,13 @@ class Searcher:
         alpha: float | None = None,
         query_encoder: QueryEncoder | None = None,
         filter_memory: float = 0.25,
+        partial: bool = False,
     ) -> Searcher:
         """Open an index folder at its last committed state.
 
         Parameters
         ----------
-        path : the folder.
+        path : the folder of an index, or that of its shards; or the folders of all shards of one index, in any order.
         engine : 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter' (docs/algorithms.md), which
             all give the same hits; 'gpu' or a GpuConfig, which gives them on a GPU (docs/gpu.md); 'exact_float', which
             ranks by the stored weights themselves; 'approximate' or an ApproximateConfig, which trades recall for time
@@ -93,6 +95,7 @@ class Searcher:
         query_encoder : a query side already in memory, used instead of all three.
         filter_memory : memory that views of filters may take together, as a share of the index's size; 0 makes none.
             See `prepare_filter`.
+        partial : search without the shards that are missing; `share` says what is searched.
 
         Raises
         ------
@@ -101,7 +104,7 @@ class Searcher:
             engine needs; a filter_memory or an alpha below 0.
         SparseIRError : alpha for an index without a lexical channel.
         """
-        index = open_index(path)
+        index = _opened(path, partial=partial)
         native = open_native(index)
         if alpha is not None:
             check_alpha(index, alpha)
@@ -251,6 +254,11 @@ class Searcher:
         return max(found, key=lambda explanation: explanation.integer_score)  # the first of equal ones
 
     @property
+    def share(self) -> float:
+        """Share of the documents that is searched: below 1 where shards are missing, which `partial` allows."""
+        return getattr(self.index, "share", 1.0)
+
+    @property
     def calibrations(self) -> list[Calibration]:
         """What approximate search was tuned to so far, one entry for each k."""
         return self.engine.calibrations
@@ -286,6 +294,16 @@ class Searcher:
             if largest >= num_terms:
                 raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{num_terms - 1}")
         return vectors
+
+
+def _opened(path: str | Path | Sequence[str | Path], *, partial: bool) -> Index:
+    if not isinstance(path, str | Path):
+        if not path:
+            raise ConfigError("no shards: expected the folders of one or more")
+        return open_shards(path, partial=partial)
+    if partial and is_sharded(Path(path)):
+        return open_shards(shard_folders(Path(path)), path=Path(path), partial=True)
+    return open_index(path)
 
 
 def _checked_k(k: Any) -> int:
