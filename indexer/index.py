@@ -189,6 +189,21 @@ class Index:
         return sum(s.num_docs - s.num_deleted for s in self.segments)
 
     @property
+    def num_stored(self) -> int:
+        """Documents stored, deleted ones included until they are compacted away."""
+        return sum(s.num_docs for s in self.segments)
+
+    def document_frequencies(self, term_ids: Sequence[int]) -> list[int]:
+        """Of each term, the stored documents that hold it, deleted ones included."""
+        wanted, total = np.asarray(term_ids, np.uint32), np.zeros(len(term_ids), np.int64)
+        for segment in self.segments:
+            terms = segment.section("TERM")
+            places = np.minimum(np.searchsorted(terms, wanted), max(0, len(terms) - 1))
+            here = np.flatnonzero(terms[places] == wanted) if len(terms) else np.zeros(0, np.int64)
+            total[here] += segment.section("TREC")["df"][places[here]]
+        return total.tolist()
+
+    @property
     def num_postings(self) -> int:
         """Postings stored, those of deleted documents included."""
         return sum(s.header.num_postings for s in self.segments)
