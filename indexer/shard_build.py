@@ -91,7 +91,9 @@ def build_shards(
                 notes.update(dict.fromkeys(built.notes))
                 chosen.progress("building shards", number + 1, shards)
             files.fsync_folder(folder)
-            open_shards([folder / name for name in names])  # fields of one name may differ in kind: said before they answer
+            open_shards(
+                [folder / name for name in names]
+            )  # fields of one name may differ in kind: said before they answer
             write_shard_list(folder, names)
         finally:
             _remove_leftovers(folder)

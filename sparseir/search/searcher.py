@@ -27,7 +27,9 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
+from sparseir.search.remote_shards import RemoteEngine, RemoteFilters, RemoteIndex
 from sparseir.search.results import Hits, Ranking, hits_of, named
+from sparseir.search.shard_client import ShardClient, is_address
 
 if TYPE_CHECKING:
     from sparseir.search.calibration import Calibration
@@ -83,7 +85,8 @@ class Searcher:
 
         Parameters
         ----------
-        path : the folder of an index, or that of its shards; or the folders of all shards of one index, in any order.
+        path : the folder of an index, or that of its shards; or the folders of all shards of one index, in any order; or the
+            addresses (http://HOST:PORT) of services that serve one of them each.
         engine : 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter' (docs/algorithms.md), which
             all give the same hits; 'gpu' or a GpuConfig, which gives them on a GPU (docs/gpu.md); 'exact_float', which
             ranks by the stored weights themselves; 'approximate' or an ApproximateConfig, which trades recall for time
@@ -105,15 +108,23 @@ class Searcher:
         SparseIRError : alpha for an index without a lexical channel.
         """
         index = _opened(path, partial=partial)
-        native = open_native(index)
         if alpha is not None:
             check_alpha(index, alpha)
+        side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
+        if isinstance(index, RemoteIndex):
+            return cls(index, RemoteEngine(index, engine), side, RemoteFilters(index))
+        native = open_native(index)
         return cls(
             index,
             open_engine(engine, index, native, num_threads),
-            QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha)),
+            side,
             Filters(index, FilterViews(index, native, filter_memory, num_threads)),
         )
+
+    def with_engine(self, engine: str) -> Searcher:
+        """A searcher of the same shards on other machines with another engine, which shares all else."""
+        assert isinstance(self.index, RemoteIndex)
+        return Searcher(self.index, RemoteEngine(self.index, engine), self.queries, self.filters)
 
     @overload
     def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
@@ -297,9 +308,14 @@ class Searcher:
 
 
 def _opened(path: str | Path | Sequence[str | Path], *, partial: bool) -> Index:
+    places = [path] if isinstance(path, str | Path) else list(path)
+    if not places:
+        raise ConfigError("no shards: expected the folders of one or more")
+    if any(map(is_address, places)):
+        if not all(map(is_address, places)):
+            raise ConfigError("shards are given as folders and as addresses; serve the folders, or give one kind")
+        return RemoteIndex([ShardClient(str(place)) for place in places], partial=partial)
     if not isinstance(path, str | Path):
-        if not path:
-            raise ConfigError("no shards: expected the folders of one or more")
         return open_shards(path, partial=partial)
     if partial and is_sharded(Path(path)):
         return open_shards(shard_folders(Path(path)), path=Path(path), partial=True)

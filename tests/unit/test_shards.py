@@ -42,7 +42,9 @@ def test_texts_find_the_same_in_shards_as_in_one_index(tmp_path, encoder, window
     config = IndexConfig(metadata=("part",))
     options = {"config": config, "lexical": lexical, "windows": windows, "batch": 7}
     whole = index_documents(tmp_path / "whole", encoder, documents(), options=IndexingOptions(**options)).index
-    parts = index_documents(tmp_path / "parts", encoder, documents(), options=IndexingOptions(**options, shards=4)).index
+    parts = index_documents(
+        tmp_path / "parts", encoder, documents(), options=IndexingOptions(**options, shards=4)
+    ).index
     assert len(parts.shards) == 4 and parts.doc_scale == whole.doc_scale
     for gone in (None, "d7"):
         if gone and windows is None:
