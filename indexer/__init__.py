@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from indexer.config import IndexConfig
     from indexer.documents import Documents
     from indexer.index import Index, open_index
+    from indexer.shard_build import build_shards
+    from indexer.shards import open_shards
     from indexer.update import add_documents, delete_documents
     from indexer.vectors import SparseVectors
     from indexer.verify import verify_index
@@ -25,9 +27,11 @@ _HOMES = {
     "SparseVectors": "vectors",
     "add_documents": "update",
     "build_index": "build",
+    "build_shards": "shard_build",
     "compact_index": "compact",
     "delete_documents": "update",
     "open_index": "index",
+    "open_shards": "shards",
     "verify_index": "verify",
 }
 
@@ -38,9 +42,11 @@ __all__ = [
     "SparseVectors",
     "add_documents",
     "build_index",
+    "build_shards",
     "compact_index",
     "delete_documents",
     "open_index",
+    "open_shards",
     "verify_index",
 ]
 

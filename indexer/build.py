@@ -69,13 +69,14 @@ def build_index(
             generation=generation,
             num_terms=built.num_terms,
             doc_scale=built.scale,
-            next_ordinal=built.num_docs,
+            next_ordinal=chosen.first_ordinal + built.num_docs,
             segments=built.segments,
             encoder=_encoder_entry(chosen.encoder),
             query_side=copy_query_side(folder, chosen.query_side, number),
             fields=field_kinds(folder, built.segments),
             config=config.as_dict(),
             source=chosen.source,
+            shard=chosen.shard,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             sparseir_version=__version__,
         )
@@ -106,7 +107,8 @@ def _built(batches: Iterator[Documents], whole: bool, plan: StreamPlan) -> Built
     if not len(documents):
         return Built((), 0, documents.vectors.num_terms, scale, ())
     order, notes = order_documents(documents.vectors, config.order, plan.options)
-    segment_plan = SegmentPlan(scale=scale or 1.0, ordinal_base=0, order=order, config=config, options=plan.options)
+    first = plan.options.first_ordinal
+    segment_plan = SegmentPlan(scale=scale or 1.0, ordinal_base=first, order=order, config=config, options=plan.options)
     entry = write_documents(plan.folder / f"{plan.number:06d}.seg", documents, segment_plan)
     notes += (*stored, *tally.cut_notes(entry, scale))
     return Built((entry,), len(documents), documents.vectors.num_terms, scale, notes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from indexer.errors import ConfigError
-from indexer.format.manifest import EncoderEntry
+from indexer.format.manifest import EncoderEntry, ShardEntry
 from indexer.progress import Progress, silent
 
 ORDERS = ("auto", "input", "clusters", "bisection")
@@ -145,9 +145,13 @@ class BuildOptions(WriteOptions):
     source : what the vectors were read from, for people; kept where no encoder is known.
     overwrite : replace an index at the path; without it that is an error.
     memory_budget : bytes of working memory beyond the input; 0 sets no limit.
+    shard, first_ordinal : which shard of a collection this is, and the place of its first document in that; left out, the
+        index is a collection of its own. See `indexer.shard_build`.
     """
 
     query_side: str | Path | None = None
     source: str | None = None
     overwrite: bool = False
     memory_budget: int = 0
+    shard: ShardEntry | None = None
+    first_ordinal: int = 0

@@ -18,6 +18,7 @@ from indexer.format.manifest import EncoderEntry, Manifest, SegmentEntry, read_m
 from indexer.format.names import NameTable, hash_all
 from indexer.format.query_side import QueryFiles
 from indexer.format.segment import SegmentFile
+from indexer.format.shard_list import is_sharded
 from indexer.format.stored import Column, read_column, read_fields
 
 _ATTEMPTS = 5
@@ -188,6 +189,21 @@ class Index:
         return sum(s.num_docs - s.num_deleted for s in self.segments)
 
     @property
+    def num_stored(self) -> int:
+        """Documents stored, deleted ones included until they are compacted away."""
+        return sum(s.num_docs for s in self.segments)
+
+    def document_frequencies(self, term_ids: Sequence[int]) -> list[int]:
+        """Of each term, the stored documents that hold it, deleted ones included."""
+        wanted, total = np.asarray(term_ids, np.uint32), np.zeros(len(term_ids), np.int64)
+        for segment in self.segments:
+            terms = segment.section("TERM")
+            places = np.minimum(np.searchsorted(terms, wanted), max(0, len(terms) - 1))
+            here = np.flatnonzero(terms[places] == wanted) if len(terms) else np.zeros(0, np.int64)
+            total[here] += segment.section("TREC")["df"][places[here]]
+        return total.tolist()
+
+    @property
     def num_postings(self) -> int:
         """Postings stored, those of deleted documents included."""
         return sum(s.header.num_postings for s in self.segments)
@@ -284,12 +300,18 @@ def _as_ordinals(names: Sequence[str]) -> NDArray[np.int64]:
 def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
     """Open the last committed state of an index. Reads the manifest, headers and deletions; maps the rest.
 
+    A folder of shards is opened as the one index they are.
+
     Raises
     ------
     IndexFormatError : no index there, another version, damage in what opening reads. Payloads are not read:
         `verify_index` does that.
     """
     folder = Path(path)
+    if is_sharded(folder):
+        from indexer.shards import open_sharded  # which opens its shards by this function
+
+        return open_sharded(folder)
     for attempt in range(_ATTEMPTS):
         manifest = read_manifest(folder)
         try:

@@ -18,6 +18,7 @@ from indexer.errors import ConfigError, DataError
 from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
+from indexer.format.shard_list import is_sharded, shard_folders
 from indexer.index import Index, Segment, open_index
 from indexer.interchange.vocabulary_files import FILES as VOCABULARY_FILES
 from indexer.inversion.prune import pruned
@@ -76,6 +77,11 @@ def add_documents(
         index = open_index(folder)
         check_to_extend(index)
         manifest = index.manifest
+        if manifest.shard is not None:
+            raise ConfigError(
+                f"'{folder}' is shard {manifest.shard.number} of {manifest.shard.of}, whose places in the collection and words "
+                "were fixed when all were built; it takes no documents: build the shards again ('sparseir index build --shards')"
+            )
         _check_encoder(manifest, chosen.encoder)
         grown = chosen.grown_query_side
         if grown is not None and manifest.query_side is None:
@@ -155,6 +161,8 @@ def delete_documents(
     if (docnos is None) == (ordinals is None):
         raise ConfigError("name the documents to delete either by docnos or by ordinals")
     folder = Path(path)
+    if is_sharded(folder):
+        return _delete_in_shards(folder, docnos, ordinals)
     read_manifest(folder)
     with writing(folder):
         index = open_index(folder)
@@ -172,6 +180,15 @@ def delete_documents(
             segments = _with_deletes(folder, index, found, generation)
             publish(folder, replace(index.manifest, generation=generation, segments=segments))
     return DeleteReport(len(found), missing)
+
+
+def _delete_in_shards(folder: Path, docnos: Sequence[str] | None, ordinals: Sequence[int] | None) -> DeleteReport:
+    """One commit in each shard that holds some of them; a fault in one leaves the shards before it changed."""
+    deleted, missing = 0, list(docnos if docnos is not None else ordinals or ())
+    for shard in shard_folders(folder):
+        report = delete_documents(shard, missing) if docnos is not None else delete_documents(shard, ordinals=missing)
+        deleted, missing = deleted + report.deleted, list(report.missing)
+    return DeleteReport(deleted, tuple(missing))
 
 
 def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> None:

@@ -13,6 +13,7 @@ from indexer.format.kinds import common_kind
 from indexer.format.lock import LOCK_FILE, write_lock
 from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files, read_manifest
 from indexer.format.segment import SegmentFile
+from indexer.format.shard_list import is_sharded
 from indexer.format.stored import column_kinds
 
 _OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run[-\w]*)|query-\d{6,}|manifest\.json\.new")
@@ -27,6 +28,8 @@ def check_target(folder: Path, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise ConfigError(f"'{folder}' is a file; an index is a folder")
+    if is_sharded(folder):
+        raise ConfigError(f"'{folder}' holds shards; build shards there again (--shards), or choose another folder")
     if (folder / MANIFEST_FILE).exists():
         if not overwrite:
             raise ConfigError(f"'{folder}' holds an index already; add to it, or ask for overwrite, which replaces it")

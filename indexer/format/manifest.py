@@ -13,6 +13,7 @@ from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
 from indexer.format.kinds import KINDS
 from indexer.format.layout import MAX_DOCS
+from indexer.format.shard_list import is_sharded
 from indexer.native.header import FORMAT_VERSION
 
 MANIFEST_FILE = "manifest.json"
@@ -59,6 +60,23 @@ class EncoderEntry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShardEntry:
+    """Which part of a collection an index is, where it was built as one of several shards.
+
+    Parameters
+    ----------
+    number, of : counted from 0, and how many there are.
+    collection : the same text in all shards that were built together, and in no others.
+    documents : of the whole collection when it was built.
+    """
+
+    number: int
+    of: int
+    collection: str
+    documents: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """One committed state of an index; see docs/index-format.md."""
 
@@ -74,9 +92,10 @@ class Manifest:
     created: str = ""
     sparseir_version: str = ""
     source: str | None = None
+    shard: ShardEntry | None = None
 
     def to_bytes(self) -> bytes:
-        values = {name: value for name, value in asdict(self).items() if name != "source" or value is not None}
+        values = {name: v for name, v in asdict(self).items() if name not in ("source", "shard") or v is not None}
         body = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **values}
         return json.dumps({**body, "crc32": _crc(body)}, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -103,6 +122,12 @@ def read_manifest(folder: Path) -> Manifest:
         if not folder.exists():
             raise IndexFormatError(
                 f"'{folder}' does not exist; build an index there with 'sparseir index build'",
+                invariant="manifest-present",
+            ) from None
+        if is_sharded(folder):
+            raise IndexFormatError(
+                f"'{folder}' holds shards of a collection, and this works on one index; do it for each of the folders in it, "
+                "or build the shards again with 'sparseir index build --shards'",
                 invariant="manifest-present",
             ) from None
         raise IndexFormatError(
@@ -149,12 +174,14 @@ _RANGES = {
         "num_clipped": _COUNT,
     },
     DeleteFile: {"count": MAX_DOCS, "crc32": _U32},
+    ShardEntry: {"number": _U32, "of": _U32, "documents": _COUNT},
 }
 _STRINGS = {
     Manifest: ("created", "sparseir_version"),
     SegmentEntry: ("file",),
     DeleteFile: ("file",),
     EncoderEntry: ("fingerprint", "kind", "name"),
+    ShardEntry: ("collection",),
 }
 
 
@@ -183,7 +210,10 @@ def _parse(body: dict[str, Any]) -> Manifest:
         entries.append(entry)
     encoder = _checked(EncoderEntry, body["encoder"]) if body["encoder"] is not None else None
     rest = {k: v for k, v in body.items() if k not in ("format", "version")}
-    manifest: Manifest = _checked(Manifest, rest, segments=tuple(entries), encoder=encoder)
+    shard = _checked(ShardEntry, body["shard"]) if body.get("shard") is not None else None
+    if shard is not None and shard.number >= shard.of:
+        raise ValueError(f"shard {shard.number} of {shard.of}")
+    manifest: Manifest = _checked(Manifest, rest, segments=tuple(entries), encoder=encoder, shard=shard)
     scale = manifest.doc_scale
     if manifest.num_terms == 0 or not (scale is None or (isinstance(scale, int | float) and 0 < scale < float("inf"))):
         raise ValueError(f"num_terms {manifest.num_terms} or doc_scale {scale!r} out of range")

@@ -108,7 +108,7 @@ class RunSpiller:
         keep = "f32" if weighed else "none"
         segment_plan = SegmentPlan(
             scale=plan.config.doc_scale or 1.0,
-            ordinal_base=self.num_docs,
+            ordinal_base=plan.options.first_ordinal + self.num_docs,
             config=replace(plan.config, stored_weights=keep),
             options=BuildOptions(num_threads=plan.options.num_threads),
             final=False,

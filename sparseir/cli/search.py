@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from sparseir.search.results import Hits
     from sparseir.search.searcher import Searcher
 
-IndexPath = Annotated[Path, typer.Argument(help="Folder of an index.")]
+IndexPath = Annotated[
+    str,
+    typer.Argument(help="Folder of an index or of shards; or folders or addresses of all shards, joined by commas."),
+]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Search without shards that are missing or do not answer, and say their share."),
+]
 Model = Annotated[
     str | None, typer.Option(help="Model that encodes queries; needed where the index carries no query side.")
 ]
@@ -64,6 +71,7 @@ def search_command(
     model: Model = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
+    partial: Partial = False,
     recall_target: Annotated[
         float | None, typer.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
     ] = None,
@@ -93,6 +101,7 @@ def search_command(
       sparseir search my-index "what you are looking for" -k 5
       sparseir search my-index "rent" --filter "lang=en and year>=2000" --fields title,year
       sparseir search my-index --queries queries.tsv --output run.trec -k 1000 --tag mine
+      sparseir search http://one:8080,http://two:8080 "what you are looking for" --partial
       cut -f2 queries.tsv | sparseir search my-index - --json
     """
     from sparseir.cli.calibration import calibrate_on, report
@@ -120,12 +129,13 @@ def search_command(
         raise typer.BadParameter(f"--tag is {tag!r}; expected one word, as it is a column of a run file")
     condition = joined(filters or [])
     searcher = Searcher.open(
-        index,
+        places(index),
         engine=_engine(engine, (gpu_memory, gpu_backend), recall_target),
         num_threads=threads,
         model=model,
         any_model=any_model,
         alpha=alpha,
+        partial=partial,
     )
     k = min(k or (1000 if query is None else 10), max(1, searcher.index.num_docs))  # more are never found
     if calibrate is not None:
@@ -141,6 +151,8 @@ def search_command(
         else:
             _write_run(answers, output, tag, overwrite=overwrite, quiet=quiet)
     report(searcher.calibrations, json=json)
+    if searcher.share < 1:
+        note(f"searched {searcher.share:.1%} of the documents: not all shards are there")
     if stats:
         for name, value in searcher.stats().items():
             note(f"{name}: {value}")
@@ -163,7 +175,7 @@ def explain_command(
     from sparseir.cli.console import emit_json, print_table
     from sparseir.search.searcher import Searcher
 
-    explanation = Searcher.open(index, model=model, any_model=any_model, alpha=alpha).explain(query, docno)
+    explanation = Searcher.open(places(index), model=model, any_model=any_model, alpha=alpha).explain(query, docno)
     if json:
         emit_json(explanation.as_json())
         return
@@ -177,6 +189,15 @@ def explain_command(
     unmatched = ", ".join(explanation.unmatched)
     if unmatched:
         print(f"query terms the document does not hold: {unmatched}")
+
+
+def places(index: str) -> str | Path | list[str]:
+    """What an INDEX names: a folder, or shards."""
+    from sparseir.search.shard_client import is_address
+
+    if is_address(index) or ("," in index and not Path(index).exists()):
+        return index.split(",")
+    return Path(index)
 
 
 def joined(filters: list[str]) -> str | None:

@@ -9,7 +9,13 @@ from sparseir.cli import arguments as typer
 
 
 def serve_command(
-    indexes: Annotated[list[str], typer.Argument(metavar="INDEX…", help="Folders of indexes, or NAME=FOLDER.")],
+    indexes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INDEX…",
+            help="Folders of indexes or of shards, or NAME=FOLDER; or NAME=ADDRESS,ADDRESS… of shards.",
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
     threads: Annotated[int, typer.Option(min=1, help="Threads of searches.")] = 2,
@@ -32,12 +38,16 @@ def serve_command(
     max_k: Annotated[int, typer.Option(min=1, help="Hits a query, at most.")] = 1000,
     max_in_flight: Annotated[int, typer.Option(min=1, help="Searches that wait or run, at most.")] = 64,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a search may take.")] = 10.0,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Answer without shards that do not; the answer says their share.")
+    ] = False,
     reload_seconds: Annotated[float, typer.Option(min=0.01, help="Between looks for new commits.")] = 1.0,
 ) -> None:
     """Serve indexes over HTTP: search, explanations, documents, metrics, and a page at /.
 
     examples:
       sparseir serve my-index
+      sparseir serve all=http://one:8080,http://two:8080
       sparseir serve en=english-index de=german-index --port 9000 --api-key-file keys
     """
     import os
@@ -68,6 +78,7 @@ def serve_command(
         request_log=request_log,
         log_queries=log_queries,
         reload_seconds=reload_seconds,
+        partial=partial,
         limits=Limits(k=max_k, in_flight=max_in_flight, seconds=timeout),
     )
     from sparseir.serve.server import serve

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from indexer import Documents, SparseVectors, add_documents, build_index, open_index
+from indexer import Documents, SparseVectors, add_documents, build_index, build_shards, open_index
 from indexer.config import IndexConfig
 from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
@@ -53,6 +53,7 @@ class IndexingOptions:
     config : of the index. batch : documents encoded at a time. max_active_dims : keep the heaviest terms of a document.
     num_threads, memory_budget (bytes, 0 for none) : of the index build. overwrite : replace an index at the path.
     dtype : of the network, "native" or "float32"; see `SparseEncoder.encode_documents`.
+    shards : build so many shards, which together are the index; None builds one index.
     mode : "build" an index, "add" to one, or "replace" documents of the same name while adding.
     corpus_idf : weigh the query terms of an inference-free encoder by their idf in these documents, not by the model's
     table.
@@ -69,6 +70,7 @@ class IndexingOptions:
     corpus_idf: bool = False
     lexical: LexicalConfig | None = None
     windows: Windows | None = None
+    shards: int | None = None
     dtype: Literal["native", "float32", "bfloat16"] = "native"
     mode: Literal["build", "add", "replace"] = "build"
 
@@ -194,7 +196,8 @@ def write_index(
 ) -> Index:
     """Build, or add to what stands there: an index keeps its config, and its query side unless that is growing."""
     if chosen.mode == "build":
-        return build_index(
+        build = build_index if chosen.shards is None else partial(build_shards, shards=chosen.shards)
+        return build(
             path,
             batches,
             config=chosen.config,

@@ -62,7 +62,7 @@ class LexicalQueryEncoder:
         self.alpha = channel.config.weight if alpha is None else checked_alpha(alpha)
         self.num_terms = index.num_terms
         self.lexical, self.learned, self._index = channel, learned, index
-        self._num_docs = sum(segment.num_docs for segment in index.segments)
+        self._num_docs = index.num_stored
         self._words: dict[str, tuple[int, float]] = {}
 
     def encode(self, text: str) -> Encoded:
@@ -80,7 +80,7 @@ class LexicalQueryEncoder:
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
-        rows = [self.stems(text) for text in texts]
+        rows = self._stems(texts)
         if self.learned is not None:
             learned = self.learned.encode_batch(texts)
             rows = [
@@ -109,38 +109,43 @@ class LexicalQueryEncoder:
         ------
         DataError : no text.
         """
-        if not isinstance(text, str):
-            raise DataError(f"a query is {type(text).__name__}; expected text")
-        found: dict[int, float] = {}
-        for word in self.lexical.analyzer.words(text) if self.alpha else ():
-            term, weight = self._words.get(word) or self._look_up(word)
-            if weight:
-                found[term] = found.get(term, 0.0) + weight
-        terms = np.array(sorted(found), np.uint32)
-        return terms, np.array([found[term] for term in terms.tolist()], np.float32)
+        return self._stems([text])[0]
 
-    def _look_up(self, word: str) -> tuple[int, float]:
-        """Term and weight of a word of a query; weight 0 for a stop word and for one that no document holds."""
-        stem = self.lexical.analyzer.stem(word)
-        number = -1 if stem is None else self.lexical.table.find(stem)
-        term = self.lexical.first_term + number
-        frequency = 0 if number < 0 else document_frequency(self._index, term)
-        weight = self.alpha * idf(frequency, self._num_docs) / self.lexical.full_weight if frequency else 0.0
-        if len(self._words) >= _MOST_WORDS:
+    def _stems(self, texts: Sequence[str]) -> list[Encoded]:
+        """As `stems`; the words of all texts are looked up together, since an index may be far away."""
+        for text in texts:
+            if not isinstance(text, str):
+                raise DataError(f"a query is {type(text).__name__}; expected text")
+        words = [list(self.lexical.analyzer.words(text)) if self.alpha else [] for text in texts]
+        known = {word: self._words.get(word) for own in words for word in own}
+        unknown = [word for word, weighed in known.items() if weighed is None]
+        weighed = {**known, **self._look_up(unknown)} if unknown else known
+        return [_summed([weighed[word] for word in own]) for own in words]
+
+    def _look_up(self, words: list[str]) -> dict[str, tuple[int, float]]:
+        """Term and weight of words of queries; weight 0 for a stop word and for one that no document holds."""
+        stems = [self.lexical.analyzer.stem(word) for word in words]
+        terms = [self.lexical.first_term + (-1 if stem is None else self.lexical.table.find(stem)) for stem in stems]
+        there = [term for term in terms if term >= self.lexical.first_term]
+        counts = dict(zip(there, self._index.document_frequencies(there), strict=True)) if there else {}
+        found = {}
+        for word, term in zip(words, terms, strict=True):
+            frequency = counts.get(term, 0)
+            weight = self.alpha * idf(frequency, self._num_docs) / self.lexical.full_weight if frequency else 0.0
+            found[word] = term, weight
+        if len(self._words) + len(found) > _MOST_WORDS:
             self._words.clear()
-        self._words[word] = term, weight
-        return term, weight
+        self._words.update(found)
+        return found
 
 
-def document_frequency(index: Index, term_id: int) -> int:
-    """Documents stored in the index that hold a term, deleted ones included."""
-    total = 0
-    for segment in index.segments:
-        terms = segment.section("TERM")
-        place = int(np.searchsorted(terms, np.uint32(term_id)))
-        if place < len(terms) and int(terms[place]) == term_id:
-            total += int(segment.section("TREC")["df"][place])
-    return total
+def _summed(weighed: Sequence[tuple[int, float] | None]) -> Encoded:
+    found: dict[int, float] = {}
+    for term, weight in filter(None, weighed):
+        if weight:
+            found[term] = found.get(term, 0.0) + weight
+    terms = np.array(sorted(found), np.uint32)
+    return terms, np.array([found[term] for term in terms.tolist()], np.float32)
 
 
 def checked_alpha(alpha: float) -> float:

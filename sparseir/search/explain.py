@@ -13,6 +13,7 @@ from sparseir.errors import DataError
 from sparseir.search.engines import Engine
 from sparseir.search.filter_expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
+from sparseir.search.remote_shards import RemoteIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,10 @@ def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: 
     query = encoder.encode_batch([text])
     quantized, scales = quantize_queries(query)
     weights = quantized.weights
-    impacts = engine.impacts(query.term_ids, allowed_documents(index, np.array([ordinal])))
+    if isinstance(index, RemoteIndex):
+        impacts = index.impacts(query.term_ids, np.array([ordinal]))[:, 0]
+    else:
+        impacts = engine.impacts(query.term_ids, allowed_documents(index, np.array([ordinal])))
     total, scale = int((weights * impacts).sum()), float(scales[0])
     found = [
         ExplainedTerm(

@@ -90,6 +90,11 @@ class GroupingEngine(Engine):
         return min(4 * depth, max(1, self._index.num_docs))
 
 
+def ungrouped(engine: Engine) -> Engine:
+    """The engine that ranks passages, under one that ranks documents."""
+    return engine._engine if isinstance(engine, GroupingEngine) else engine
+
+
 def grouping(engine: Engine, index: Index) -> Engine:
     """The engine itself, or one that ranks documents where the index is one of passages."""
     if isinstance(engine, GroupingEngine) or windows_of(index) is None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index, SparseVectors, open_index
+from indexer import Index, SparseVectors, open_index, open_shards
+from indexer.format.shard_list import is_sharded, shard_folders
 from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.cpu import open_native
@@ -26,7 +27,9 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
+from sparseir.search.remote_shards import RemoteEngine, RemoteFilters, RemoteIndex
 from sparseir.search.results import Hits, Ranking, hits_of, named
+from sparseir.search.shard_client import ShardClient, is_address
 
 if TYPE_CHECKING:
     from sparseir.search.calibration import Calibration
@@ -67,7 +70,7 @@ class Searcher:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | Sequence[str | Path],
         *,
         engine: str | EngineConfig = "auto",
         num_threads: int = 1,
@@ -76,12 +79,14 @@ class Searcher:
         alpha: float | None = None,
         query_encoder: QueryEncoder | None = None,
         filter_memory: float = 0.25,
+        partial: bool = False,
     ) -> Searcher:
         """Open an index folder at its last committed state.
 
         Parameters
         ----------
-        path : the folder.
+        path : the folder of an index, or that of its shards; or the folders of all shards of one index, in any order; or the
+            addresses (http://HOST:PORT) of services that serve one of them each.
         engine : 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter' (docs/algorithms.md), which
             all give the same hits; 'gpu' or a GpuConfig, which gives them on a GPU (docs/gpu.md); 'exact_float', which
             ranks by the stored weights themselves; 'approximate' or an ApproximateConfig, which trades recall for time
@@ -93,6 +98,7 @@ class Searcher:
         query_encoder : a query side already in memory, used instead of all three.
         filter_memory : memory that views of filters may take together, as a share of the index's size; 0 makes none.
             See `prepare_filter`.
+        partial : search without the shards that are missing; `share` says what is searched.
 
         Raises
         ------
@@ -101,16 +107,24 @@ class Searcher:
             engine needs; a filter_memory or an alpha below 0.
         SparseIRError : alpha for an index without a lexical channel.
         """
-        index = open_index(path)
-        native = open_native(index)
+        index = _opened(path, partial=partial)
         if alpha is not None:
             check_alpha(index, alpha)
+        side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
+        if isinstance(index, RemoteIndex):
+            return cls(index, RemoteEngine(index, engine), side, RemoteFilters(index))
+        native = open_native(index)
         return cls(
             index,
             open_engine(engine, index, native, num_threads),
-            QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha)),
+            side,
             Filters(index, FilterViews(index, native, filter_memory, num_threads)),
         )
+
+    def with_engine(self, engine: str) -> Searcher:
+        """A searcher of the same shards on other machines with another engine, which shares all else."""
+        assert isinstance(self.index, RemoteIndex)
+        return Searcher(self.index, RemoteEngine(self.index, engine), self.queries, self.filters)
 
     @overload
     def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
@@ -251,6 +265,11 @@ class Searcher:
         return max(found, key=lambda explanation: explanation.integer_score)  # the first of equal ones
 
     @property
+    def share(self) -> float:
+        """Share of the documents that is searched: below 1 where shards are missing, which `partial` allows."""
+        return getattr(self.index, "share", 1.0)
+
+    @property
     def calibrations(self) -> list[Calibration]:
         """What approximate search was tuned to so far, one entry for each k."""
         return self.engine.calibrations
@@ -286,6 +305,21 @@ class Searcher:
             if largest >= num_terms:
                 raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{num_terms - 1}")
         return vectors
+
+
+def _opened(path: str | Path | Sequence[str | Path], *, partial: bool) -> Index:
+    places = [path] if isinstance(path, str | Path) else list(path)
+    if not places:
+        raise ConfigError("no shards: expected the folders of one or more")
+    if any(map(is_address, places)):
+        if not all(map(is_address, places)):
+            raise ConfigError("shards are given as folders and as addresses; serve the folders, or give one kind")
+        return RemoteIndex([ShardClient(str(place)) for place in places], partial=partial)
+    if not isinstance(path, str | Path):
+        return open_shards(path, partial=partial)
+    if partial and is_sharded(Path(path)):
+        return open_shards(shard_folders(Path(path)), path=Path(path), partial=True)
+    return open_index(path)
 
 
 def _checked_k(k: Any) -> int:

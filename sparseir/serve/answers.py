@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from sparseir.search.searcher import Searcher
+from sparseir.search.shard_client import StaleShardError
 from sparseir.serve.evidence import WeightedQuery, content, describe_terms, document_vector, explain_hits
 from sparseir.serve.faults import ApiError, bad_request, busy
 from sparseir.serve.indexes import ATTEMPTS, ServedIndex, Snapshot, StaleSnapshotError
@@ -27,7 +28,10 @@ def search(served: ServedIndex, request: SearchRequest) -> dict[str, Any]:
     for _ in range(ATTEMPTS):
         try:
             return _search(served.current, request, served.engine)
-        except StaleSnapshotError:  # a commit came between opening the snapshot and opening this engine
+        except (
+            StaleSnapshotError,
+            StaleShardError,
+        ):  # a commit came between opening the snapshot and opening this engine
             served.refresh()
     raise busy(f"index {served.name!r} is being committed to all the time")
 
@@ -46,6 +50,8 @@ def _search(snapshot: Snapshot, request: SearchRequest, default: str) -> dict[st
         answer["results"] = [{"hits": hits} for hits in _batch(snapshot, searcher, request)]
     else:
         answer.update(_one(snapshot, searcher, request, engine))
+    if searcher.share < 1:
+        answer["share"] = round(searcher.share, 6)
     if request.plain:
         snapshot.took(time.thread_time() - work)
     answer["took_ms"] = round((time.perf_counter() - start) * 1000, 3)

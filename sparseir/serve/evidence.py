@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.native.queries import quantize_queries
+from sparseir.search.remote_shards import RemoteIndex
 from sparseir.search.searcher import Searcher
 from sparseir.serve.indexes import Snapshot
 
@@ -121,6 +122,8 @@ def _impacts(searcher: Searcher, term_ids: NDArray[np.uint32], ordinals: NDArray
 
     A query of one term with weight 1 scores impact · doc_scale, up to the rounding to float32.
     """
+    if isinstance(searcher.index, RemoteIndex):
+        return searcher.index.impacts(term_ids, ordinals)
     found = np.zeros((len(term_ids), len(ordinals)), np.int64)
     if not len(ordinals):
         return found

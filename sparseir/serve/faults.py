@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from sparseir.errors import ConfigError, DataError, LockedError
+from sparseir.search.shard_client import ShardError, StaleShardError
 
 
 class ApiError(Exception):
@@ -65,6 +66,9 @@ def from_error(error: Exception) -> ApiError:
         return ApiError(
             503, "locked", "another process writes this index; try again later", headers={"retry-after": "1"}
         )
+    if isinstance(error, ShardError | StaleShardError):
+        message = "a shard does not answer, or is being committed to; try again later"
+        return ApiError(503, "shard_unavailable", message, headers={"retry-after": "1"})
     if isinstance(error, (DataError, ConfigError)) and getattr(error, "path", None) is None:
         return ApiError(400, "invalid_request", str(error))
     if isinstance(error, MemoryError):

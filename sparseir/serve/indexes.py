@@ -19,8 +19,10 @@ from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import has_channel
 from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder, open_query_encoder
+from sparseir.search.remote_shards import RemoteIndex
 from sparseir.search.searcher import Searcher
 from sparseir.serve.faults import ApiError, bad_request
+from sparseir.serve.settings import Places
 from sparseir.serve.terms import Terms
 
 OFFERED = (*ENGINES, "exact_float", "approximate")
@@ -83,7 +85,8 @@ class Snapshot:
     def _open(self, engine: str, into: dict[str, Searcher]) -> Searcher:
         if engine not in OFFERED and engine != self._source.engine:
             raise bad_request("engine", f"{engine!r} does not exist; there are: {', '.join(OFFERED)}")
-        opened = self._source.open(engine)
+        remote = isinstance(self.main.index, RemoteIndex)
+        opened = self.main.with_engine(engine) if remote else self._source.open(engine)
         if opened.index.generation != self.generation:
             raise StaleSnapshotError
         return into.setdefault(engine, opened)
@@ -91,7 +94,8 @@ class Snapshot:
     @property
     def quick(self) -> bool:
         """Whether a plain search of one text is short enough for the event loop."""
-        return self._seconds < _QUICK_SECONDS and self._source.table
+        remote = isinstance(self.main.index, RemoteIndex)  # others' answers are waited for
+        return self._seconds < _QUICK_SECONDS and self._source.table and not remote
 
     def took(self, seconds: float) -> None:
         """Record the processor time of a plain search: a moving average over about the last 30.
@@ -103,6 +107,8 @@ class Snapshot:
     def document_terms(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Term ids and impacts of one document, by ascending term id. Takes milliseconds."""
         index = self.main.index
+        if isinstance(index, RemoteIndex):
+            return index.vectors([ordinal])[0]
         if self._vectors is None:
             self._vectors = NativeIndex([s.data for s in index.segments], doc_scale=index.doc_scale)
         where, doc_ids = index.locate([ordinal])
@@ -144,11 +150,13 @@ class ServedIndex:
     SparseIRError : no index there, a damaged one, or a model that is not its own.
     """
 
-    def __init__(self, name: str, path: Path, *, engine: str, threads: int, model: str | None) -> None:
+    def __init__(
+        self, name: str, path: Places, *, engine: str, threads: int, model: str | None, partial: bool = False
+    ) -> None:
         self.name, self.path, self.engine = name, path, engine
         self.reloads = self.failures = 0
         self.table = False
-        self._threads = threads
+        self._threads, self._partial = threads, partial
         self._model: str | ModelQueryEncoder | None = model
         self._refreshing = threading.Lock()
         self._side: tuple[Any, QueryEncoder | None, Terms] | None = None
@@ -156,7 +164,7 @@ class ServedIndex:
 
     def open(self, engine: str) -> Searcher:
         """A searcher at the last commit."""
-        return Searcher.open(self.path, engine=engine, num_threads=self._threads)
+        return Searcher.open(self.path, engine=engine, num_threads=self._threads, partial=self._partial)
 
     def refresh(self) -> bool:
         """Take the newest commit, where there is one; whether there was.

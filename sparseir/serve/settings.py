@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparseir.errors import ConfigError
+from sparseir.search.shard_client import is_address
 
 KEY_VARIABLE = "SPARSEIR_API_KEY"
 MIN_KEY_LENGTH = 16
+
+
+Places = Path | list[str]
+"""A folder, or the addresses of shards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,8 @@ class ServeSettings:
 
     Parameters
     ----------
-    indexes : name in addresses → folder.
+    indexes : name in addresses → folder of an index or of shards, or addresses of services that serve a shard each.
+    partial : answer without shards that do not.
     host, port : where it listens; port 0 takes a free one.
     threads : of one batch, and of searches that run beside each other.
     engine : of requests that name none.
@@ -70,7 +76,8 @@ class ServeSettings:
     reload_seconds : between looks for a new commit of an index.
     """
 
-    indexes: dict[str, Path]
+    indexes: dict[str, Places]
+    partial: bool = False
     host: str = "127.0.0.1"
     port: int = 8080
     threads: int = 2
@@ -112,23 +119,25 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def named_folders(arguments: Sequence[str]) -> dict[str, Path]:
-    """'name=folder', or 'folder', whose name is then its last part; in the order given.
+def named_folders(arguments: Sequence[str]) -> dict[str, Places]:
+    """'name=folder', or 'folder', whose name is then its last part; in the order given. Shards: 'name=address,address'.
 
     Raises
     ------
     ConfigError : two indexes of one name, or a name that has no place in an address.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Places] = {}
     for argument in arguments:
         name, sign, folder = argument.partition("=")
+        if is_address(argument):
+            raise ConfigError(f"{argument!r} gives shards no name; give it: NAME={argument}")
         if not sign or "/" in name:
             name, folder = Path(argument).resolve().name, argument
         if not name or any(c in name for c in "/?#%") or not name.isprintable():
             raise ConfigError(f"{argument!r} gives an index the name {name!r}; name it otherwise: NAME={folder}")
         if name in found:
             raise ConfigError(f"two indexes are named {name!r}; tell them apart: NAME={folder}")
-        found[name] = Path(folder)
+        found[name] = folder.split(",") if is_address(folder) else Path(folder)
     return found
 
 

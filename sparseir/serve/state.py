@@ -46,7 +46,14 @@ class Service:
         SparseIRError : an index, a model or the request log that cannot be opened.
         """
         opened = {
-            name: ServedIndex(name, path, engine=settings.engine, threads=settings.threads, model=settings.model)
+            name: ServedIndex(
+                name,
+                path,
+                engine=settings.engine,
+                threads=settings.threads,
+                model=settings.model,
+                partial=settings.partial,
+            )
             for name, path in settings.indexes.items()
         }
         encoder = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,18 @@ class Written:
     missing: tuple[str, ...] = ()
 
 
+def _folder(served: ServedIndex) -> Path:
+    """Where the index is written.
+
+    Raises
+    ------
+    ApiError : 403, nowhere here.
+    """
+    if not isinstance(served.path, Path):
+        raise ApiError(403, "read_only", "the shards of this index are on other machines; write to their services")
+    return served.path
+
+
 class Writer:
     """Writes for the service. Its methods run on the one thread of the writer.
 
@@ -72,7 +85,7 @@ class Writer:
             from sparseir.encode.indexing import stored_fields
 
             index = add_documents(
-                served.path,
+                _folder(served),
                 self._vectors(served, documents),
                 docnos=[r.docno for r in records],
                 fields=[stored_fields(r) for r in records],
@@ -83,7 +96,7 @@ class Writer:
 
     def delete(self, served: ServedIndex, docnos: Sequence[str]) -> Written:
         """Delete documents by name; those that are not there are named."""
-        report = delete_texts(served.path, list(docnos))
+        report = delete_texts(_folder(served), list(docnos))
         served.refresh()
         return Written(served.current.generation, report.deleted, tuple(map(str, report.missing)))
 
@@ -117,7 +130,7 @@ class Writer:
                 400, "no_encoder", "documents: the service was started without --model; send a 'vector' for each"
             )
         options = IndexingOptions(mode="replace" if replace else "add", dtype="float32")
-        return index_documents(served.path, None if of_words else self._encoder, records, options=options).index
+        return index_documents(_folder(served), None if of_words else self._encoder, records, options=options).index
 
     def _vectors(self, served: ServedIndex, documents: Sequence[NewDocument]) -> SparseVectors:
         index = served.current.main.index

@@ -65,6 +65,10 @@ def build_command(
             help="Index passages of so many word pieces (words with --bm25), e.g. 128/64; a document's best one counts.",
         ),
     ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, help="Build so many shards, to be searched as one index, also from several machines."),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
     ] = None,
@@ -81,6 +85,7 @@ def build_command(
       sparseir index build words --bm25 --corpus corpus.jsonl
       sparseir index build my-index --model model --corpus corpus.jsonl --metadata year,lang
       sparseir index build my-index --vectors vectors.jsonl
+      sparseir index build my-shards --vectors vectors.jsonl --shards 8
     """
     from sparseir.cli.console import counted, emit_json
     from sparseir.cli.outputs import parse_bytes
@@ -99,7 +104,7 @@ def build_command(
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     if idf == "corpus" and (corpus is None or vectors is not None):
         raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
-    from indexer.build import check_target
+    from indexer import build, shard_build
     from sparseir.cli.index.settings import index_settings
     from sparseir.data.passages import Windows
     from sparseir.encode.indexing import IndexingOptions
@@ -118,8 +123,14 @@ def build_command(
         memory_budget=parse_bytes(memory_budget) or 0,
         overwrite=overwrite,
         corpus_idf=idf == "corpus",
+        shards=shards,
     )
-    check_target(index, overwrite)  # before minutes of encoding, not after
+    # Before minutes of encoding, not after.
+    if shards is None:
+        build.check_target(index, overwrite)
+    else:
+        shard_build.check_shards(shards, config)
+        shard_build.check_target(index, overwrite)
     built = source.fill(index, options)
     if json:
         emit_json(summary(built))
@@ -127,7 +138,8 @@ def build_command(
         sizes = (
             f"{counted(built.num_docs, 'passage' if windows else 'document')}, {counted(built.num_postings, 'posting')}"
         )
-        print(f"{index}: {sizes}, {size(built) / 1e6:.1f} MB")
+        where = "" if shards is None else f" in {counted(shards, 'shard')}"
+        print(f"{index}: {sizes}{where}, {size(built) / 1e6:.1f} MB")
 
 
 def _prunes(settings: list[str]) -> bool:
