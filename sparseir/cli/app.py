@@ -13,6 +13,7 @@ _COMMANDS = {
     "evaluate": "evaluate:evaluate_command",
     "serve": "serve:serve_command",
     "inspect": "inspect:inspect_command",
+    "mcp": "mcp:mcp_command",
     "model": "model:app",
     "config": "config:app",
     "demo": "demo:demo_command",
