@@ -16,13 +16,13 @@ import pytest
 
 pytest.importorskip("mcp.server.mcpserver", reason="the extra 'mcp' is not installed")
 
-from mcp import Client, StdioServerParameters  # noqa: E402
+from mcp import Client, StdioServerParameters
 
-from sparseir import cli  # noqa: E402
-from sparseir.errors import ConfigError  # noqa: E402
-from sparseir.integrations.mcp_server import make_server, run_http  # noqa: E402
-from sparseir.integrations.mcp_tools import Tools  # noqa: E402
-from tests.served import DOCUMENTS, build  # noqa: E402
+from sparseir import cli
+from sparseir.errors import ConfigError
+from sparseir.integrations.mcp_server import make_server, run_http
+from sparseir.integrations.mcp_tools import Tools
+from tests.served import DOCUMENTS, build
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 ROOT = Path(__file__).parents[2]
