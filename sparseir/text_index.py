@@ -12,7 +12,7 @@ from indexer.config import IndexConfig
 from indexer.index import Index as Snapshot
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import IndexingOptions, has_looked_up_queries, index_documents
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
@@ -71,7 +71,7 @@ class Index:
         documents: Texts,
         *,
         model: str | Path | SparseEncoder | None = None,
-        lexical: bool = False,
+        lexical: bool | None = None,
         language: str = "english",
         metadata: Sequence[str] = (),
         overwrite: bool = False,
@@ -85,7 +85,7 @@ class Index:
         documents : a list of texts, or of mappings with `_id` (or id, docid, docno), `text` (or contents), perhaps
             `title`, and further fields. Documents without a name are called by their number.
         model : folder, hub id or loaded encoder of a learned index; without one the index is BM25 over stemmed words.
-        lexical : put BM25 beside the model. language : of the stemmer.
+        lexical : put BM25 beside the model; None does where queries need no model. language : of the stemmer.
         metadata : fields that searches can filter by.
         overwrite : replace an index that stands there.
 
@@ -94,16 +94,16 @@ class Index:
         DataError : no list of documents, or one that is none, by number.
         ConfigError : the path is taken; an unknown language.
         """
-        channel = LexicalConfig(language=language) if lexical or model is None else None
-        if channel is not None:
-            check_language(channel.language)
+        check_language(language)
+        encoder = _loaded(model)
+        beside = has_looked_up_queries(encoder) if lexical is None else lexical
+        channel = LexicalConfig(language=language) if beside or encoder is None else None
         options = IndexingOptions(
             config=IndexConfig(metadata=tuple(metadata)),
             lexical=channel,
             overwrite=overwrite,
             num_threads=num_threads,
         )
-        encoder = _loaded(model)
         index_documents(path, encoder, _documents(documents, 0), options=options)
         return cls(path, encoder, num_threads=num_threads)
 

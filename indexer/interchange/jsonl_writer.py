@@ -49,7 +49,7 @@ class JsonlWriter:
 
     def _lines(self, vectors: SparseVectors, docnos: list[str]) -> str:
         keys = map(self._keys.__getitem__, vectors.term_ids.tolist())
-        pairs = list(map(str.__add__, keys, _texts(vectors.weights)))
+        pairs = list(map(str.__add__, keys, weight_texts(vectors.weights)))
         bounds = vectors.indptr.tolist()
         lines = []
         for name, lo, hi in zip(docnos, bounds[:-1], bounds[1:], strict=True):
@@ -61,7 +61,7 @@ class JsonlWriter:
         """Nothing is left to write."""
 
 
-def _texts(weights: NDArray[np.float32]) -> Iterable[str]:
+def weight_texts(weights: NDArray[np.float32]) -> Iterable[str]:
     """Shortest decimal text that is a whole number, or nine digits."""
     whole = weights.astype(np.int64) if weights.max(initial=0) < len(_WHOLE) else None
     if whole is not None and np.array_equal(whole, weights):

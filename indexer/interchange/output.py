@@ -125,3 +125,48 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         files.discard(partial)
         raise
     files.fsync_folder(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the name `path`, durably, when the block ends, and vanishes when it fails.
+
+    Files in it are to be on disk by then. A folder that stands at `path` goes aside just before and is removed; it
+    should be one whose loss was agreed to.
+
+    Raises
+    ------
+    DataError : the folder around it does not exist.
+    """
+    if not path.parent.is_dir():
+        raise DataError("the folder to write into does not exist; make it first", path=path)
+    remove_abandoned(path)
+    partial, descriptor = _locked(lambda: _new_folder(path))
+    try:
+        partial.chmod(0o777 & ~_umask())
+        yield partial
+        files.fsync_folder(partial)
+        if path.exists():
+            old, held = _locked(lambda: _new_folder(path))
+            try:
+                files.replace(path, old)
+                try:
+                    files.replace(partial, path)
+                except BaseException:
+                    files.replace(old, path)
+                    raise
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
+                os.close(held)
+        else:
+            files.replace(partial, path)
+        files.fsync_folder(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # nothing there once it has its name
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

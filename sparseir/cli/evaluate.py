@@ -33,8 +33,16 @@ def evaluate_command(
     baselines: Annotated[str, typer.Option(help="Comma-separated: bm25, dense; empty for none.")] = "bm25",
     lexical: Annotated[
         bool,
-        typer.Option("--lexical", help="Judge each model with a BM25 channel of stemmed words beside it, too."),
+        typer.Option(
+            "--lexical",
+            help="Judge each model with a BM25 channel of stemmed words beside it, too: done unless queries need a model.",
+        ),
     ] = False,
+    no_lexical: Annotated[bool, typer.Option("--no-lexical", help="Judge the models alone.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of that channel, e.g. lexical.alpha=2; repeatable."),
+    ] = None,
     fuse: Annotated[
         str, typer.Option(help="Comma-separated: rrf, convex. Each model with each baseline and run file.")
     ] = "",
@@ -90,6 +98,7 @@ def evaluate_command(
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
     from sparseir.cli.console import emit_json, note, progress_bars
+    from sparseir.cli.index.settings import lexical_settings
     from sparseir.cli.outputs import check_output
     from sparseir.data.passages import Windows
     from sparseir.errors import SparseIRError
@@ -100,6 +109,8 @@ def evaluate_command(
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.search.runs import checked_tag
 
+    if lexical and no_lexical:
+        raise typer.BadParameter("--lexical and --no-lexical contradict each other")
     if idf not in ("model", "corpus"):
         raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     for path in (output, per_query):
@@ -123,7 +134,8 @@ def evaluate_command(
         resamples=resamples,
         seed=seed,
         corpus_idf=idf == "corpus",
-        lexical=lexical,
+        lexical=True if lexical else False if no_lexical else None,
+        channel=lexical_settings(settings or []),
         windows=None if windows is None else Windows.parse(windows),
         data_dir=data_dir,
         runs=runs,

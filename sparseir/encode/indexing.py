@@ -139,6 +139,11 @@ def index_documents(
     return Indexed(index, stream.seconds, elapsed - stream.seconds, activity)
 
 
+def has_looked_up_queries(encoder: SparseEncoder | None) -> bool:
+    """Whether queries need no model: where they do not, words beside its terms have always raised quality (docs/lexical.md)."""
+    return encoder is not None and encoder.query_table is not None
+
+
 def _lexical_stream(
     path: Path,
     batches: Iterable[Documents],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
 from sparseir.data import Query, open_datasets, read_qrels
+from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.evaluate.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
 from sparseir.evaluate.judged import JudgedCollection
@@ -85,7 +86,11 @@ class Evaluation:
         others = [{"bm25": BM25, "dense": DENSE}[b] for b in self._baselines]
         names = _unique([*others, *named])[len(others) :]
         self._encoders = dict(zip(names, encoders, strict=True))
-        mains = [name + end for name in names for end in (("", LEXICAL) if options.lexical else ("",))]
+        mains = [
+            name + end
+            for name, encoder in self._encoders.items()
+            for end in (("", LEXICAL) if self._has_lexical(encoder) else ("",))
+        ]
         self.systems = _unique([*others, *mains, *(f.name for f in files)])
         of_runs = self.systems[len(self.systems) - len(files) :]
         self._runs = [replace(file, name=name) for file, name in zip(files, of_runs, strict=True)]
@@ -155,7 +160,7 @@ class Evaluation:
 
     def _model(self, name: str, encoder: SparseEncoder, collection: JudgedCollection) -> Iterator[SystemResult]:
         """The model alone and, if asked for, beside a lexical channel, from one encoding of the documents."""
-        if not self.options.lexical:
+        if not self._has_lexical(encoder):
             several = len(self._encoders) > 1
             with index_place(self.options, collection.name, name, several=several) as path:
                 yield evaluate_encoder(encoder, collection, path, self.options, name=name, progress=self._progress)
@@ -172,6 +177,9 @@ class Evaluation:
                 # The second index reads the vectors that the first was made of, and both had to be encoded for it.
                 cpu = (result.cpu_seconds or 0.0) + (once.cpu_seconds if lexical else 0.0)
                 yield replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
+
+    def _has_lexical(self, encoder: SparseEncoder) -> bool:
+        return has_looked_up_queries(encoder) if self.options.lexical is None else self.options.lexical
 
     def _compared(self, results: list[SystemResult]) -> list[SystemResult]:
         names = [r.system for r in results]

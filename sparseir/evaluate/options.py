@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
 from sparseir.errors import ConfigError
 from sparseir.evaluate.significance import Test
@@ -35,7 +36,9 @@ class EvaluationOptions:
     against : the system that the others are compared with; None for the first.
     test, resamples, seed : of significance and intervals.
     corpus_idf : an inference-free model's query weights are counted again on each collection.
-    lexical : each model also runs with a BM25 channel of stemmed words beside its terms.
+    lexical : each model also runs with a BM25 channel of stemmed words beside its terms; None for those whose queries are
+        looked up.
+    channel : settings of that channel, and of the bm25 baseline but for its words of neighbours and alpha.
     windows : passages are indexed, and a document's best one counts; of the bm25 baseline too.
     data_dir : where BEIR names are looked for.
     runs, indexes, plots : folders to keep run files, indexes and plots in.
@@ -59,7 +62,8 @@ class EvaluationOptions:
     resamples: int = 10_000
     seed: int = 0
     corpus_idf: bool = False
-    lexical: bool = False
+    lexical: bool | None = None
+    channel: LexicalConfig = field(default_factory=LexicalConfig)
     windows: Windows | None = None
     data_dir: Path | None = None
     runs: Path | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
-from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Query
 from sparseir.encode.activity import Activity
 from sparseir.encode.indexing import IndexingOptions, index_documents
@@ -57,7 +57,9 @@ def evaluate_encoder(
     -------
     SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
     """
-    channel = LexicalConfig() if lexical else None
+    # BM25 by itself is what others call so, whatever is tried beside a model.
+    plain = replace(options.channel, neighbours=0)
+    channel = plain if encoder is None else options.channel if lexical else None
     indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows)
     cpu = time.process_time()
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)

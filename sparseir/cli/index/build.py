@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated
 
 from sparseir.cli import arguments as typer
@@ -49,8 +50,13 @@ def build_command(
         str, typer.Option(help="Query weights of an inference-free model: 'model', or 'corpus' to count them here.")
     ] = "model",
     lexical: Annotated[
-        bool, typer.Option("--lexical", help="Add a BM25 channel of stemmed words to the model's terms.")
+        bool,
+        typer.Option(
+            "--lexical",
+            help="Add a BM25 channel of stemmed words to the model's terms: done unless queries need the model.",
+        ),
     ] = False,
+    no_lexical: Annotated[bool, typer.Option("--no-lexical", help="The model's terms alone.")] = False,
     bm25: Annotated[bool, typer.Option("--bm25", help="Index the BM25 channel alone: texts, no model.")] = False,
     windows: Annotated[
         str | None,
@@ -85,6 +91,8 @@ def build_command(
         raise typer.BadParameter(
             "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
         )
+    if lexical and no_lexical:
+        raise typer.BadParameter("--lexical and --no-lexical contradict each other")
     if windows is not None and (corpus is None or vectors is not None):
         raise typer.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
     if idf not in ("model", "corpus"):
@@ -96,7 +104,11 @@ def build_command(
     from sparseir.data.passages import Windows
     from sparseir.encode.indexing import IndexingOptions
 
-    config, channel = index_settings(_settings(settings, metadata, layout), language, wanted=lexical or bm25)
+    given = _settings(settings, metadata, layout)
+    # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.
+    by_default = vectors is None and model is not None and not (lexical or no_lexical) and not _prunes(given)
+    source = replace(source, lexical_by_default=by_default)
+    config, channel = index_settings(given, language, wanted=lexical or bm25 or by_default)
     options = IndexingOptions(
         config=config,
         lexical=channel,
@@ -116,6 +128,10 @@ def build_command(
             f"{counted(built.num_docs, 'passage' if windows else 'document')}, {counted(built.num_postings, 'posting')}"
         )
         print(f"{index}: {sizes}, {size(built) / 1e6:.1f} MB")
+
+
+def _prunes(settings: list[str]) -> bool:
+    return any(text.lstrip().startswith("index.prune_") for text in settings)
 
 
 def _settings(settings: list[str] | None, metadata: str | None, layout: str | None) -> list[str]:

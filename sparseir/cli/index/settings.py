@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparseir.cli import arguments as typer
 
@@ -28,7 +28,6 @@ def index_settings(
     from indexer import IndexConfig
     from sparseir.config.lexical import LexicalConfig
     from sparseir.config.loader import apply_overrides, build, to_mapping
-    from sparseir.lexical.analysis import check_language
 
     given = [] if language is None else [f"lexical.language={language}"]
     given += [text for text in settings if text.lstrip().startswith("lexical.")]
@@ -39,6 +38,31 @@ def index_settings(
     config = build(IndexConfig, changed["index"], source="settings of the index")
     if not wanted:
         return config, None
-    channel = build(LexicalConfig, changed["lexical"], source="settings of the lexical channel")
+    return config, _channel(changed["lexical"])
+
+
+def lexical_settings(settings: list[str]) -> LexicalConfig:
+    """The settings of a lexical channel, checked.
+
+    Parameters
+    ----------
+    settings : "lexical.key=value".
+
+    Raises
+    ------
+    ConfigError : unknown names, values out of range, a language without a stemmer.
+    """
+    from sparseir.config.lexical import LexicalConfig
+    from sparseir.config.loader import apply_overrides, to_mapping
+
+    return _channel(apply_overrides({"lexical": to_mapping(LexicalConfig())}, settings)["lexical"])
+
+
+def _channel(values: dict[str, Any]) -> LexicalConfig:
+    from sparseir.config.lexical import LexicalConfig
+    from sparseir.config.loader import build
+    from sparseir.lexical.analysis import check_language
+
+    channel = build(LexicalConfig, values, source="settings of the lexical channel")
     check_language(channel.language)
-    return config, channel
+    return channel

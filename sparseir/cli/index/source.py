@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was given of --vectors, --model, --corpus and their companions."""
+    """What was given of --vectors, --model, --corpus and their companions.
+
+    lexical_by_default : nothing was said of a lexical channel, so that a model whose queries are looked up gets one.
+    """
 
     vectors: Path | None
     model: str | None
@@ -40,6 +43,7 @@ class Source:
     untrained: bool = False
     form: str | None = None
     fields: str | None = None
+    lexical_by_default: bool = False
 
     def check(self, max_active_dims: int | None, *, bm25: bool) -> None:
         """Refuse what names no source, or two.
@@ -70,7 +74,7 @@ class Source:
     def fill(self, index: Path, options: IndexingOptions) -> Index:
         """Write the documents into an index, with a progress bar; what the index has to say goes to stderr."""
         from sparseir.cli.console import note, progress_bars
-        from sparseir.encode.indexing import index_documents
+        from sparseir.encode.indexing import has_looked_up_queries, index_documents
         from sparseir.encode.vectors import index_vectors
 
         documents = None
@@ -80,6 +84,8 @@ class Source:
             metadata = options.config.metadata if options.mode == "build" else ()
             documents = checked_corpus(self.corpus, self.data_dir, self.form, self.fields, metadata)
         encoder = self._encoder()
+        if self.lexical_by_default and not has_looked_up_queries(encoder):
+            options = replace(options, lexical=None)
         with progress_bars(quiet=self.quiet) as progress:
             if self.vectors is not None:
                 built = index_vectors(
