@@ -18,6 +18,7 @@ _EXTRAS = {
     "index": ("numba", "scipy"),
     "serve": ("fastapi", "uvicorn", "httptools"),
     "evaluate": ("ir_measures",),
+    "mcp": ("mcp",),
 }
 
 

@@ -12,6 +12,8 @@ _COMMANDS = {
     "explain": "search:explain_command",
     "evaluate": "evaluate:evaluate_command",
     "serve": "serve:serve_command",
+    "inspect": "inspect:inspect_command",
+    "mcp": "mcp:mcp_command",
     "model": "model:app",
     "config": "config:app",
     "demo": "demo:demo_command",

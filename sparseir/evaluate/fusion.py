@@ -1,8 +1,8 @@
-"""Two runs as one: by ranks, or by scores with a weight that development queries may choose."""
+"""Runs as one: by ranks, or two by scores with a weight that development queries may choose."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ WEIGHTS = tuple(i / 20 for i in range(21))
 """What `tuned_weight` tries."""
 
 
-def reciprocal_ranks(first: Run, second: Run, *, k: int, constant: int = 60) -> Run:
+def reciprocal_ranks(*runs: Run, k: int, constant: int = 60) -> Run:
     """Reciprocal rank fusion: score(d) = Σ over runs 1 / (constant + rank(d)); ties by docno.
 
     Source: Cormack, Clarke and Büttcher 2009.
@@ -24,7 +24,7 @@ def reciprocal_ranks(first: Run, second: Run, *, k: int, constant: int = 60) -> 
         ranked = sorted(hits.items(), key=lambda item: -item[1])
         return {docno: 1.0 / (constant + rank) for rank, (docno, _) in enumerate(ranked, 1)}
 
-    return _summed(first, second, scores, scores, k)
+    return _summed([(run, scores) for run in runs], k)
 
 
 def convex(first: Run, second: Run, *, weight: float, k: int) -> Run:
@@ -50,7 +50,7 @@ def convex(first: Run, second: Run, *, weight: float, k: int) -> Run:
 
         return scores
 
-    return _summed(first, second, scaled(weight), scaled(1 - weight), k)
+    return _summed([(first, scaled(weight)), (second, scaled(1 - weight))], k)
 
 
 def tuned_weight(first: Run, second: Run, qrels: Qrels, *, measure_name: str, k: int) -> float:
@@ -65,17 +65,16 @@ def tuned_weight(first: Run, second: Run, qrels: Qrels, *, measure_name: str, k:
     return WEIGHTS[min(best.tolist(), key=lambda i: abs(WEIGHTS[i] - 0.5))]
 
 
-def _summed(
-    first: Run,
-    second: Run,
-    first_scores: Callable[[dict[str, float]], dict[str, float]],
-    second_scores: Callable[[dict[str, float]], dict[str, float]],
-    k: int,
-) -> Run:
+_Scores = Callable[[dict[str, float]], dict[str, float]]
+
+
+def _summed(parts: Sequence[tuple[Run, _Scores]], k: int) -> Run:
+    """Sums over runs of what each brings to a document; of equal sums the smaller docno first."""
     fused: Run = {}
-    for qid in {**first, **second}:
-        total = first_scores(first.get(qid, {}))
-        for docno, score in second_scores(second.get(qid, {})).items():
-            total[docno] = total.get(docno, 0.0) + score
+    for qid in {qid: None for run, _ in parts for qid in run}:
+        total: dict[str, float] = {}
+        for run, scores in parts:
+            for docno, score in scores(run.get(qid, {})).items():
+                total[docno] = total.get(docno, 0.0) + score
         fused[qid] = dict(sorted(total.items(), key=lambda item: (-item[1], item[0]))[:k])
     return decreasing_run(fused)

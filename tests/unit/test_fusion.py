@@ -18,6 +18,13 @@ def test_reciprocal_ranks_by_hand():
     assert list(reciprocal_ranks(FIRST, SECOND, k=2)["q"]) == ["c", "b"]
 
 
+def test_reciprocal_ranks_of_three_runs():
+    """a: 1/61 + 1/61; c: 1/63 + 1/61; b: 1/62 + 1/63; d: 1/62."""
+    fused = reciprocal_ranks(FIRST, SECOND, {"q": {"a": 1.0}}, k=3)["q"]
+    assert list(fused) == ["a", "c", "b"]
+    assert fused["a"] == pytest.approx(2 / 61, rel=1e-6)
+
+
 def test_convex_by_hand():
     """Scaled, the first has 1, .5, 0 for a, b, c, the second 1, .5, 0 for c, d, b; absent documents have 0."""
     fused = convex(FIRST, SECOND, weight=0.75, k=10)["q"]

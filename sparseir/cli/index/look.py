@@ -33,27 +33,45 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
         )
 
 
-def inspect_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -> None:
+def inspect_command(
+    index: IndexPath,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with plots to this file, with everything in it.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that stands there.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
     """Show sizes by section, histograms, segments, deletions and origin of an index.
 
     examples:
       sparseir index inspect my-index
+      sparseir index inspect my-index --html my-index.html
     """
     from dataclasses import asdict
 
     from indexer import open_index
     from indexer.inspect import inspect_index
-    from sparseir.cli.console import counted, emit_json, print_table, progress_bars
+    from sparseir.cli.console import counted, emit_json, note, print_table, progress_bars
+    from sparseir.cli.outputs import check_output
     from sparseir.data.passages import windows_of
     from sparseir.lexical.channel import ChannelState, has_channel
 
+    if html is not None:
+        check_output(html, overwrite=overwrite)
     with progress_bars(quiet=quiet) as progress:
         report = inspect_index(index, progress=progress)
     opened = open_index(index)
     side, windows = opened.query_side, windows_of(opened)
     channel = ChannelState.load(side) if side is not None and has_channel(side) else None
+    if html is not None:
+        from sparseir.cli.index.pictures import index_page
+
+        html.write_text(index_page(report), encoding="utf-8")
+        note(f"{html}: plots of {counted(report.documents, 'document')}, {counted(report.postings, 'posting')}")
     if json:
         emit_json({**asdict(report), "lexical": channel and asdict(channel), "windows": windows and asdict(windows)})
+    if json or html is not None:
         return
     print(
         f"{index}: {counted(report.documents, 'document')} ({report.deleted:,} deleted), "

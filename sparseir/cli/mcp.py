@@ -1,0 +1,41 @@
+"""`sparseir mcp`: indexes as tools of agents."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from sparseir.cli import arguments as typer
+
+
+def mcp_command(
+    indexes: Annotated[list[str], typer.Argument(metavar="INDEX…", help="Folders of indexes, or NAME=FOLDER.")],
+    http: Annotated[bool, typer.Option("--http", help="Listen at http://HOST:PORT/mcp, not on stdin.")] = False,
+    host: Annotated[str, typer.Option(help="With --http: an address of this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="With --http.")] = 8765,
+    engine: Annotated[str, typer.Option(help="Engine of the searches.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a search of many.")] = 1,
+    model: Annotated[str | None, typer.Option(help="Encodes queries where an index carries no query side.")] = None,
+) -> None:
+    """Offer indexes to agents over the Model Context Protocol: search, get_document, list_indexes, explain, fuse_search_results.
+
+    examples:
+      sparseir mcp my-index
+      sparseir mcp en=english-index de=german-index --http --port 9000
+    """
+    from sparseir.cli.console import note
+    from sparseir.cli.search import check_engine
+    from sparseir.serve.settings import named_folders
+
+    check_engine(engine)
+    folders = named_folders(indexes)
+    from sparseir.integrations.mcp_server import HTTP_PATH, check_host, run_http, run_stdio
+    from sparseir.integrations.mcp_tools import Tools
+
+    if http:
+        check_host(host)
+    tools = Tools(folders, engine=engine, threads=threads, model=model)
+    if not http:
+        run_stdio(tools)
+        return
+    note(f"serving {', '.join(folders)} at http://{host}:{port}{HTTP_PATH}")
+    run_http(tools, host, port)
