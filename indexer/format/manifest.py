@@ -105,6 +105,11 @@ def read_manifest(folder: Path) -> Manifest:
                 f"'{folder}' does not exist; build an index there with 'sparseir index build'",
                 invariant="manifest-present",
             ) from None
+        if not folder.is_dir():
+            raise IndexFormatError(
+                f"'{folder}' is a file; expected the folder of an index, which 'sparseir index build' makes",
+                invariant="manifest-present",
+            ) from None
         raise IndexFormatError(
             f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
             invariant="manifest-present",

@@ -96,11 +96,13 @@ def build_command(
     from sparseir.data.passages import Windows
     from sparseir.encode.indexing import IndexingOptions
 
-    config, channel = index_settings(_settings(settings, metadata, layout), language, wanted=lexical or bm25)
+    with typer.usage():
+        config, channel = index_settings(_settings(settings, metadata, layout), language, wanted=lexical or bm25)
+        passages = None if windows is None else Windows.parse(windows)
     options = IndexingOptions(
         config=config,
         lexical=channel,
-        windows=None if windows is None else Windows.parse(windows),
+        windows=passages,
         max_active_dims=max_active_dims,
         num_threads=threads,
         memory_budget=parse_bytes(memory_budget) or 0,
