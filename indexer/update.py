@@ -108,7 +108,7 @@ def add_documents(
             name = index.docnos(taken[:1])[0]
             others = f" (as are those of {len(taken) - 1} more documents)" if len(taken) > 1 else ""
             raise DataError(
-                f"docno {name!r} is in the index already{others}; ask for replace to put new ones in their place"
+                f"docno {name!r} is in the index already{others}; say --replace (replace_existing=True) to put new ones in their place"
             )
         stored = tally.finish()
         order, notes = order_documents(documents.vectors, config.order, chosen)

@@ -32,7 +32,9 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise ConfigError(f"'{folder}' holds shards; build shards there again (--shards), or choose another folder")
     if (folder / MANIFEST_FILE).exists():
         if not overwrite:
-            raise ConfigError(f"'{folder}' holds an index already; add to it, or ask for overwrite, which replaces it")
+            raise ConfigError(
+                f"'{folder}' holds an index already; add to it, or say --overwrite (overwrite=True), which replaces it"
+            )
         return
     foreign = sorted(p.name for p in folder.iterdir() if p.name != LOCK_FILE and not _OWN_FILE.fullmatch(p.name))
     if foreign:

@@ -130,6 +130,11 @@ def read_manifest(folder: Path) -> Manifest:
                 "or build the shards again with 'sparseir index build --shards'",
                 invariant="manifest-present",
             ) from None
+        if not folder.is_dir():
+            raise IndexFormatError(
+                f"'{folder}' is a file; expected the folder of an index, which 'sparseir index build' makes",
+                invariant="manifest-present",
+            ) from None
         raise IndexFormatError(
             f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
             invariant="manifest-present",

@@ -10,10 +10,13 @@ import argparse
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 from typing import Annotated, Any, NamedTuple, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from indexer.errors import ConfigError
 
 REQUIRED = object()
 """The default of what must be given."""
@@ -21,6 +24,15 @@ REQUIRED = object()
 
 class BadParameter(Exception):
     """Wrong usage: what was given and what was expected. The command line adds the name of the command and exits with 2."""
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """What refuses the value of an option, whatever a command reads, is refused as wrong usage."""
+    try:
+        yield
+    except ConfigError as error:
+        raise BadParameter(str(error)) from error
 
 
 class Parameter:

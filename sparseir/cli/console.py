@@ -26,9 +26,9 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def counted(number: int, noun: str) -> str:
-    """'1 document', '2,000 documents'; for nouns that take an s."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """'1 document', '2,000 documents'; the plural is given for nouns that do not take an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def emit_json(value: Any) -> None:

@@ -46,8 +46,12 @@ def checked_corpus(
     from sparseir.cli.console import counted, note, progress_bars
     from sparseir.data import read_corpus
     from sparseir.data.corpus.fields import FieldMap
+    from sparseir.data.corpus.formats import check_format
 
-    reader = read_corpus(given, data_dir, form=form, fields=None if fields is None else FieldMap.parse(fields))
+    with typer.usage():
+        check_format(form)
+        keys = None if fields is None else FieldMap.parse(fields)
+    reader = read_corpus(given, data_dir, form=form, fields=keys)
     with progress_bars() as progress:
         survey = reader.check(metadata, progress=progress)
     for line in reader.notes:

@@ -103,9 +103,10 @@ def evaluate_command(
     from sparseir.data.passages import Windows
     from sparseir.errors import SparseIRError
     from sparseir.evaluate.arguments import sort_arguments
-    from sparseir.evaluate.evaluation import Evaluation
+    from sparseir.evaluate.evaluation import Evaluation, check_given
     from sparseir.evaluate.kept import PER_QUERY_HEADER, per_query_lines
     from sparseir.evaluate.means import means
+    from sparseir.evaluate.measures import check_measures
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.search.runs import checked_tag
 
@@ -120,38 +121,43 @@ def evaluate_command(
     if "hybrid" in wanted:  # the model and BM25 by reciprocal ranks
         wanted = tuple(dict.fromkeys("bm25" if name == "hybrid" else name for name in wanted))
         fusions = tuple(dict.fromkeys((*fusions, "rrf")))
-    options = EvaluationOptions(
-        split=split,
-        k=k,
-        measures=_names(measures),
-        baselines=wanted,
-        fusions=fusions,
-        fuse_weight=fuse_weight,
-        tune=tune,
-        same_id=same_id,  # type: ignore[arg-type]  # checked where it is made
-        against=against,
-        test=test,  # type: ignore[arg-type]
-        resamples=resamples,
-        seed=seed,
-        corpus_idf=idf == "corpus",
-        lexical=True if lexical else False if no_lexical else None,
-        channel=lexical_settings(settings or []),
-        windows=None if windows is None else Windows.parse(windows),
-        data_dir=data_dir,
-        runs=runs,
-        indexes=indexes,
-        plots=plot,
-        tag=None if tag is None else checked_tag(tag),
-        ir_metadata=ir_metadata,
-        dense_model=dense_model,
-        dense_length=dense_length,
-        device=device,
-        overwrite=overwrite,
-    )
-    words = sort_arguments(given or (), data_dir, judged=qrels is not None)
+    with typer.usage():
+        options = EvaluationOptions(
+            split=split,
+            k=k,
+            measures=_names(measures),
+            baselines=wanted,
+            fusions=fusions,
+            fuse_weight=fuse_weight,
+            tune=tune,
+            same_id=same_id,  # type: ignore[arg-type]  # checked where it is made
+            against=against,
+            test=test,  # type: ignore[arg-type]
+            resamples=resamples,
+            seed=seed,
+            corpus_idf=idf == "corpus",
+            lexical=True if lexical else False if no_lexical else None,
+            channel=lexical_settings(settings or []),
+            windows=None if windows is None else Windows.parse(windows),
+            data_dir=data_dir,
+            runs=runs,
+            indexes=indexes,
+            plots=plot,
+            tag=None if tag is None else checked_tag(tag),
+            ir_metadata=ir_metadata,
+            dense_model=dense_model,
+            dense_length=dense_length,
+            device=device,
+            overwrite=overwrite,
+        )
+        words = sort_arguments(given or (), data_dir, judged=qrels is not None)
+        check_measures(options.measures)
     judgements = [*words.qrels, *([] if qrels is None else [qrels])]
     if len(judgements) > 1:
         raise typer.BadParameter(f"judgements are given twice: {judgements[0]} and {judgements[1]}")
+    files, judged_by = [*words.runs, *(run or ())], judgements[0] if judgements else None
+    with typer.usage():
+        check_given(words.models, words.collections, files, judged_by)
     results: list[SystemResult] = []
     lines: list[str] = [PER_QUERY_HEADER]
     with progress_bars(quiet=quiet) as progress:
@@ -159,8 +165,8 @@ def evaluate_command(
             words.models,
             words.collections,
             options,
-            runs=[*words.runs, *(run or ())],
-            qrels=judgements[0] if judgements else None,
+            runs=files,
+            qrels=judged_by,
             progress=progress,
         )
         for judged in evaluation:
@@ -196,7 +202,7 @@ def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], meas
         rows = [r for r in results if r.dataset == name]
         documents = f"{counted(rows[0].num_documents, 'document')}, " if rows[0].num_documents else ""
         of = f" ({rows[0].split})" if rows[0].split else ""
-        print_table(f"{name}{of}: {documents}{rows[0].num_queries:,} queries", *table(rows))
+        print_table(f"{name}{of}: {documents}{counted(rows[0].num_queries, 'query', 'queries')}", *table(rows))
         for r in rows:
             if r.fuse_weight is not None:
                 print(f"{r.system}: weight of the first {r.fuse_weight:g}")

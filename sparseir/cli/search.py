@@ -11,7 +11,6 @@ from sparseir.cli import arguments as typer
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
-    from sparseir.data import Query
     from sparseir.search.engines import EngineConfig
     from sparseir.search.gpu import GpuConfig
     from sparseir.search.results import Hits
@@ -31,7 +30,9 @@ Model = Annotated[
 AnyModel = Annotated[bool, typer.Option("--any-model", help="Search with a model other than the index was built with.")]
 Alpha = Annotated[
     float | None,
-    typer.Option(help="What the BM25 channel of the index counts beside the learned score; left out: as it was built."),
+    typer.Option(
+        min=0, help="What the BM25 channel of the index counts beside the learned score; left out: as it was built."
+    ),
 ]
 
 EngineName = Annotated[
@@ -43,8 +44,6 @@ EngineName = Annotated[
 ]
 GpuMemory = Annotated[str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")]
 GpuBackend = Annotated[str, typer.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")]
-
-_STANDARD_INPUT = Path("-")
 
 
 def search_command(
@@ -110,11 +109,12 @@ def search_command(
     from sparseir.search.runs import checked_tag
     from sparseir.search.searcher import Searcher
 
-    checked_tag(tag)
+    with typer.usage():
+        checked_tag(tag)
     if sum(source is not None for source in (query, queries, query_vectors)) != 1:
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query == "-":
-        query, queries = None, _STANDARD_INPUT
+        query, queries = None, Path(query)
     if query is not None and output is not None:
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
     if json and output is not None:
@@ -125,8 +125,6 @@ def search_command(
         raise typer.BadParameter("--calibrate-on tunes --recall-target: give both")
     if fields is not None and query is None:
         raise typer.BadParameter("--fields shows the hits of one query; many go to a run, which has no fields")
-    if tag.split() != [tag]:
-        raise typer.BadParameter(f"--tag is {tag!r}; expected one word, as it is a column of a run file")
     condition = joined(filters or [])
     searcher = Searcher.open(
         places(index),
@@ -227,7 +225,8 @@ def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str
 
         if name not in ("auto", "approximate"):
             raise typer.BadParameter(f"--recall-target searches approximately; it excludes --engine {name}")
-        return ApproximateConfig(recall_target=recall_target)
+        with typer.usage():
+            return ApproximateConfig(recall_target=recall_target)
     return _gpu_config(*gpu) if name == "gpu" else name
 
 
@@ -263,22 +262,11 @@ def _print_hits(hits: Hits, query: str, shown: list[str] | None, *, of_passages:
             print(head + highlighted(stored, query, max(40, get_terminal_size().columns - len(head))))
         else:
             print((head + snippet(stored)).rstrip())
+    absent = [name for name in shown or () if hits and not any(name in stored for stored in hits.fields())]
+    if absent:
+        note(f"no hit has the field{'s' if absent[1:] else ''} {', '.join(map(repr, absent))}")
     if not hits and not json:
         note("no hits: no document holds any of the query's terms")
-
-
-def _read(queries: Path) -> list[Query]:
-    """Queries of a file, or of the lines of standard input: qid<TAB>text, or a text, which is called by its number."""
-    from sparseir.data import Query, read_queries
-
-    if queries != _STANDARD_INPUT:
-        return read_queries(queries)
-    found = []
-    for number, line in enumerate(sys.stdin, 1):
-        qid, tab, text = line.rstrip("\r\n").partition("\t")
-        if line.strip():
-            found.append(Query(qid, text) if tab else Query(str(number), qid))
-    return found
 
 
 def _one_query(searcher: Searcher, text: str, k: int, condition: str | None, rerank: int | None) -> Hits:
@@ -302,18 +290,19 @@ def _answers(
     rerank: int | None,
 ) -> Answers:
     """qids, docnos and scores of many queries, a batch at a time."""
+    from sparseir.data import read_queries
     from sparseir.search.batches import rows_for, text_batches, vector_batches
     from sparseir.search.rerank import CoilReranker
 
     if rerank is not None:
         assert queries is not None
         reranker = CoilReranker.of(searcher.queries.encoder)
-        for query in _read(queries):
+        for query in read_queries(queries):
             hits = reranker.search(searcher, query.text, k, depth=rerank, filter=condition)
             yield [query.qid], [hits.docnos], [hits.scores.tolist()]
         return
     if queries is not None:
-        batches = text_batches(searcher, _read(queries), rows_for(k))
+        batches = text_batches(searcher, queries, rows_for(k))
     else:
         assert query_vectors is not None
         batches = vector_batches(searcher, query_vectors, rows_for(k))
@@ -331,7 +320,7 @@ def _print_answers(answers: Answers) -> None:
 
 
 def _write_run(answers: Answers, output: Path | None, tag: str, *, overwrite: bool, quiet: bool) -> None:
-    from sparseir.cli.console import note, progress_bars
+    from sparseir.cli.console import counted, note, progress_bars
     from sparseir.cli.outputs import check_output
     from sparseir.search.runs import RunWriter, run_lines
 
@@ -356,4 +345,4 @@ def _write_run(answers: Answers, output: Path | None, tag: str, *, overwrite: bo
             raise
         if writer is not None:
             writer.close()
-    note(f"{done} queries, {answered} with hits" + (f" → {output}" if output else ""))
+    note(f"{counted(done, 'query', 'queries')}, {answered:,} with hits" + (f" → {output}" if output else ""))

@@ -96,7 +96,9 @@ class LineSource:
                 for number, raw in enumerate(raw_lines(stream), start=1):
                     yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise DataError(f"not UTF-8 ({error})", path=self.label, line=number) from error
+                raise DataError(
+                    f"not UTF-8 ({error}); convert it, for example with iconv -t UTF-8", path=self.label, line=number
+                ) from error
             except LongLineError as error:
                 raise DataError(str(error), path=self.label, line=number + 1) from error
 

@@ -16,7 +16,8 @@ _TEXTS = ("text", "query")
 
 def read_queries(source: LineSource | str | Path) -> list[Query]:
     """Queries from JSON lines ({"_id", "text"} as BEIR's; id, qid, query_id and query as well) or from lines of
-    qid<TAB>text; the first line decides which. `-` is standard input, and pipes are read.
+    qid<TAB>text; the first line decides which. `-` is standard input, and pipes are read; a line of these may also be a
+    text alone, which is called by its number.
 
     Raises
     ------
@@ -50,7 +51,9 @@ def _query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
         return
     for number, line in lines:
         qid, tab, text = line.partition("\t")
-        if not tab or not qid:
+        if not tab and source.is_stream:
+            qid, text = str(number), line
+        elif not tab or not qid:
             raise DataError(
                 "expected qid<TAB>text, or one JSON object a line with '_id' and 'text'",
                 path=source.label,

@@ -1,21 +1,24 @@
-"""Rows of a table with names on its columns: JSON lines, TSV, CSV, Parquet, and folders that `datasets` saved."""
+"""Rows of a table with names on its columns: the formats of corpora that have rows, and folders that `datasets` saved."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparseir.data.corpus.formats import format_of
+from sparseir.data.corpus.lines import JsonFile, JsonLines, TabLines
+from sparseir.data.corpus.parquet import ParquetFile
+from sparseir.data.corpus.places import RowFile
+from sparseir.data.corpus.tables import TableFile
 from sparseir.data.lines import LineSource
 from sparseir.errors import DataError, MissingExtraError
 
 EXTRA = "pairs"
-"""Installs what Parquet files and saved data sets are read with."""
+"""Installs what saved data sets are read with."""
 
-_ENDINGS = ".jsonl, .json, .tsv, .csv, each also with .gz, .parquet, or a folder that `datasets` saved"
+_ENDINGS = ".jsonl, .json, .tsv, .csv, .parquet, each also with .gz or .zst, or a folder that `datasets` saved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,88 +48,26 @@ def read_table(path: str | Path, *, unnamed: Callable[[list[str]], list[str] | N
     MissingExtraError : Parquet or a saved data set without the library that reads it.
     """
     path = Path(path)
-    name = path.name.removesuffix(".gz")
     if path.is_dir():
         return _saved_dataset(path)
-    if name.endswith((".jsonl", ".json")):
-        return (TableRow(line, row) for line, row in LineSource(path).objects())
-    if name.endswith(".tsv"):
-        return _tsv(LineSource(path), unnamed)
-    if name.endswith(".csv"):
-        return _csv(LineSource(path))
-    if path.suffix == ".parquet":
-        return _parquet(path)
+    return (TableRow(place.number, row) for place, row in _opened(path, unnamed).rows())
+
+
+def _opened(path: Path, unnamed: Callable[[list[str]], list[str] | None]) -> RowFile:
+    source, form = LineSource(path), format_of(path.name)
+    if form == "jsonl":
+        return JsonLines(source)
+    if form == "json":
+        return JsonFile(source)
+    if form == "tsv":
+        return TabLines(source, lambda cells, _: unnamed(cells))
+    if form == "csv":
+        return TableFile(source, ",", None)
+    if form == "parquet":
+        return ParquetFile(source, None)
     if not path.exists():
         raise DataError("no such file or folder", path=path)
     raise DataError(f"unknown ending; expected {_ENDINGS}", path=path)
-
-
-def _tsv(source: LineSource, unnamed: Callable[[list[str]], list[str] | None]) -> Iterator[TableRow]:
-    """Cells between tabs, as they stand: a quote is a character like any other."""
-    names: list[str] | None = None
-    for line, text in source.lines():
-        cells = text.split("\t")
-        if names is None:
-            names = unnamed(cells)
-            if names is None:
-                names = _named(cells, source.label, line)
-                continue
-        yield TableRow(line, _cells(names, cells, source.label, line))
-
-
-def _csv(source: LineSource) -> Iterator[TableRow]:
-    """RFC 4180 under a line of names: cells in quotes may hold commas and line ends."""
-    with source.open() as stream:
-        rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
-        names: list[str] | None = None
-        first = 1
-        try:
-            for cells in rows:
-                line, first = first, rows.line_num + 1
-                if not cells:
-                    continue
-                if names is None:
-                    names = _named(cells, source.label, line)
-                else:
-                    yield TableRow(line, _cells(names, cells, source.label, line))
-        except csv.Error as error:
-            raise DataError(f"not a line of CSV: {error}", path=source.label, line=first) from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"not UTF-8 ({error})", path=source.label, line=first) from error
-
-
-def _named(cells: list[str], path: Path, line: int) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    if len(set(names)) < len(names):
-        raise DataError(f"a column is named twice ({', '.join(names)})", path=path, line=line)
-    return names
-
-
-def _cells(names: list[str], cells: list[str], path: Path, line: int) -> dict[str, Any]:
-    if len(cells) != len(names):
-        raise DataError(
-            f"{len(cells)} columns, expected {len(names)} ({', '.join(names)}) as in the first line",
-            path=path,
-            line=line,
-        )
-    return dict(zip(names, cells, strict=True))
-
-
-def _parquet(path: Path) -> Iterator[TableRow]:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise MissingExtraError("pyarrow", EXTRA, "a Parquet file") from None
-    try:
-        with ParquetFile(path) as file:
-            line = 0
-            for batch in file.iter_batches(batch_size=1024):
-                for cells in batch.to_pylist():
-                    line += 1
-                    yield TableRow(line, cells)
-    except (OSError, ArrowException) as error:
-        raise DataError(f"not a Parquet file that can be read ({_first_line(error)})", path=path) from error
 
 
 def _saved_dataset(folder: Path) -> Iterator[TableRow]:
@@ -151,8 +92,5 @@ def _saved_dataset(folder: Path) -> Iterator[TableRow]:
     except DataError:
         raise
     except Exception as error:  # of damaged folders the library raises what comes first
-        raise DataError(f"not a data set that can be read ({_first_line(error)})", path=folder) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        said = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        raise DataError(f"not a data set that can be read ({said})", path=folder) from error

@@ -98,7 +98,9 @@ def encode_collection(
     folder = path.with_name(path.name + ".parts")
     if path.exists() and not chosen.overwrite:
         if not chosen.resume:
-            raise ConfigError(f"{path} exists; give another output, or ask for overwrite, which replaces it")
+            raise ConfigError(
+                f"{path} exists; give another output, or say --overwrite (overwrite=True), which replaces it"
+            )
         if not folder.is_dir():  # else it was stopped between the two
             return _finished(path, encoder, documents, chosen)
     record = _record(path)
@@ -147,13 +149,13 @@ def _finished(
         rows, nnz = int(found["rows"]), int(found["nnz"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path} exists, and nothing says what it was made of ({error}); give another output, or ask for overwrite"
+            f"{path} exists, and nothing says what it was made of ({error}); give another output, or say --overwrite (overwrite=True)"
         ) from None
     wanted = describe_run(encoder, options) | {"texts": shard_digest(documents, options), "bytes": path.stat().st_size}
     differing = [key for key, value in wanted.items() if found.get(key) != value]
     if differing:
         raise ConfigError(
-            f"{path} is finished, with another {', '.join(differing)}; give another output, or ask for overwrite"
+            f"{path} is finished, with another {', '.join(differing)}; give another output, or say --overwrite (overwrite=True)"
         )
     return Encoded(rows, nnz, before=True)
 

@@ -66,7 +66,7 @@ class Evaluation:
     ) -> None:
         self.options, self.faults = options, list[str]()
         self._progress = progress
-        _check_given(models, datasets, runs, qrels)
+        check_given(models, datasets, runs, qrels)
         check_measures(options.measures)
         if options.plots is not None:
             check_plots()
@@ -219,7 +219,13 @@ def _run_file(file: RunFile, collection: JudgedCollection, options: EvaluationOp
     yield file.evaluate(collection, options)
 
 
-def _check_given(models: Sequence[str], datasets: Sequence[str], runs: Sequence[Path], qrels: Path | None) -> None:
+def check_given(models: Sequence[str], datasets: Sequence[str], runs: Sequence[Path], qrels: Path | None) -> None:
+    """Refuse what cannot be judged together.
+
+    Raises
+    ------
+    ConfigError : judgements with models, judgements without runs, neither judgements nor a collection.
+    """
     if qrels is not None and (models or datasets):
         raise ConfigError(f"--qrels {qrels} judges run files alone; models need a collection, which has judgements")
     if qrels is not None and not runs:

@@ -118,7 +118,7 @@ def checked_tag(tag: str) -> str:
     ConfigError
     """
     if len(tag.split()) != 1 or tag != tag.strip():
-        raise ConfigError(f"the tag of a run is one word without white space, not {tag!r}")
+        raise ConfigError(f"--tag is {tag!r}; expected one word, as it is a column of a run file")
     return tag
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
+from sparseir.data.passages import document_of, windows_of
 from sparseir.search.searcher import Searcher
 from sparseir.search.shard_client import StaleShardError
 from sparseir.serve.evidence import WeightedQuery, content, describe_terms, document_vector, explain_hits
@@ -73,10 +74,7 @@ def _one(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, engine:
         ranking = searcher.search_terms(query.term_ids, query.weights, request.k, filter=request.filter)
     found = ranking.ordinals >= 0
     ordinals, scores = ranking.ordinals[found], ranking.scores[found]
-    hits: list[dict[str, Any]] = [
-        {"rank": rank, "docno": docno, "score": score}
-        for rank, (docno, score) in enumerate(zip(searcher.index.docnos(ordinals), scores.tolist(), strict=True), 1)
-    ]
+    hits = _hits(searcher, ordinals, scores)
     if request.fields is not None or request.evidence:
         stored = searcher.fields(ordinals)
         if request.fields is not None:
@@ -87,6 +85,17 @@ def _one(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, engine:
             _add_evidence(snapshot, query, request, ordinals, list(zip(hits, stored, strict=True)))
     answer["hits"] = hits
     return answer
+
+
+def _hits(searcher: Searcher, ordinals: NDArray[np.int64], scores: NDArray[Any]) -> list[dict[str, Any]]:
+    """Rank, name and score of each; of a passage its name, by which it is explained and fetched, and its document's."""
+    names = searcher.index.docnos(ordinals)
+    of_passages = windows_of(searcher.index) is not None
+    return [
+        {"rank": rank, "docno": name, "score": score}
+        | ({"document": document_of(name)} if of_passages and name else {})
+        for rank, (name, score) in enumerate(zip(names, scores.tolist(), strict=True), 1)
+    ]
 
 
 def _add_evidence(
@@ -114,10 +123,9 @@ def _batch(snapshot: Snapshot, searcher: Searcher, request: SearchRequest) -> li
     else:
         vectors = _rows(request.vectors, searcher.index.num_terms)
     ranking = searcher.search_vectors(vectors, request.k, filter=request.filter)
-    names, scores = searcher.named(ranking)
     answers = [
-        [{"rank": r, "docno": d, "score": s} for r, (d, s) in enumerate(zip(docnos, values, strict=True), 1)]
-        for docnos, values in zip(names, scores, strict=True)
+        _hits(searcher, ordinals[ordinals >= 0], scores[ordinals >= 0])
+        for ordinals, scores in zip(ranking.ordinals, ranking.scores, strict=True)
     ]
     if request.fields is not None:
         for row, hits in enumerate(answers):

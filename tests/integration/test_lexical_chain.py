@@ -109,7 +109,11 @@ def test_evaluation_of_both_channels(collection, model, tmp_path):
         (("--bm25", "--corpus", "c", "--set", "lexical.bb=1"), 1, "bb: unknown key; did you mean 'b'?"),
         (("--bm25", "--model", "m", "--corpus", "c"), 2, "a BM25 index is made of texts alone"),
         (("--lexical", "--vectors", "v.npz"), 2, "--lexical counts the words of texts"),
-        (("--model", "m", "--corpus", "c", "--no-lexical", "--language", "german"), 2, "is a setting of the lexical channel"),
+        (
+            ("--model", "m", "--corpus", "c", "--no-lexical", "--language", "german"),
+            2,
+            "is a setting of the lexical channel",
+        ),
         (("--model", "m", "--corpus", "c", "--no-lexical", "--lexical"), 2, "contradict each other"),
         (("--corpus", "c"), 2, "or --bm25 and --corpus INPUT"),
     ],

@@ -57,7 +57,34 @@ def test_wrong_usage_is_one_line_and_exits_with_2(index, run):
         ("search", index, "-", "--queries", "q.tsv"): "give one of: the text of a query",
         ("search", index, "-", "--fields", "title"): "--fields shows the hits of one query",
         ("search", index, "cats", "--tag", "a b"): "--tag is 'a b'; expected one word",
+        ("search", index, "cats", "--alpha", "-1"): "--alpha is -1; expected at least 0",
+        ("search", index, "cats", "--recall-target", "7"): "approximate: recall_target is 7.0",
         ("evaluate", "m", "d", "--baselines", "bm26"): "--baselines: unknown bm26",
+        ("evaluate", "m", "d", "--measures", "nDCG@0"): "not measures: nDCG@0",
+        ("evaluate", "m", "d", "--windows", "9"): "windows '9': expected SIZE/STEP",
+        ("evaluate", "m", "--qrels", "q.tsv"): "--qrels q.tsv judges run files alone",
+        ("index", "build", "i", "--bm25", "--corpus", "c.jsonl", "--windows", "2/9"): "windows 2/9: expected SIZE/STEP",
+        (
+            "index",
+            "build",
+            "i",
+            "--bm25",
+            "--corpus",
+            "c.jsonl",
+            "--language",
+            "elvish",
+        ): "no stemmer for language 'elv",
+        ("index", "build", "i", "--bm25", "--corpus", "c.jsonl", "--format", "doc"): "--format is 'doc'; expected one",
+        (
+            "index",
+            "build",
+            "i",
+            "--bm25",
+            "--corpus",
+            "c.jsonl",
+            "--fields",
+            "key=a",
+        ): "--fields 'key=a': expected id=K",
         ("index", "delete", index): "give names (--id NAME, --ids FILE) or a filter",
         ("index", "delete", index, "--id", "a", "--filter", "year=1"): "give names",
         ("completion", "tcsh"): "SHELL is 'tcsh'; expected bash, zsh, fish",
@@ -109,9 +136,31 @@ def test_fields_tag_and_standard_input(index, run, monkeypatch):
     assert lines[1].endswith("b  year=2004")
     rows = [json.loads(row) for row in run("search", index, "cats", "--fields", "title", "--json").splitlines()]
     assert [row["fields"] for row in rows] == [{"title": "Cats"}, {}]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("cats\n\nq7\train\n"))
+    typed(monkeypatch, "cats\n\nq7\train\n")
     got = [line.split() for line in run("search", index, "-", "--tag", "mine").splitlines()]
     assert [(row[0], row[2], row[5]) for row in got] == [("1", "a", "mine"), ("1", "b", "mine"), ("q7", "c", "mine")]
+
+
+def typed(monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+@pytest.mark.parametrize("way", [["-"], ["--queries", "-"]])
+def test_both_ways_of_standard_input_read_the_same(index, run, monkeypatch, way):
+    for text in ('{"_id": "q7", "text": "rain"}\n', "q7\train\n"):
+        typed(monkeypatch, text)
+        assert [line.split()[:3:2] for line in run("search", index, *way).splitlines()] == [["q7", "c"]]
+    typed(monkeypatch, "rain\n")
+    assert run("search", index, *way).split()[0] == "1"
+    typed(monkeypatch, "q\tcats\nq\train\n")
+    assert "standard input:2: duplicate id 'q'" in run("search", index, *way, code=1)
+    typed(monkeypatch, "\n")
+    assert "standard input: holds no queries" in run("search", index, *way, code=1)
+
+
+def test_fields_that_no_hit_has_are_said(index, capsys):
+    assert cli.run(["search", str(index), "cats", "--fields", "year,nothing"]) == 0
+    assert capsys.readouterr().err == "no hit has the field 'nothing'\n"
 
 
 def test_delete_by_name_and_by_filter(index, run):

@@ -69,9 +69,12 @@ def test_csv_cells_hold_commas_quotes_and_line_ends(tmp_path: Path) -> None:
     body = 'query,positive,negative\n"cats, running","the ""cats"" run","a dog\nbarks"\nweather,rain,sun\n'
     want = [(2, "cats, running", ('the "cats" run',), ("a dog\nbarks",)), (4, "weather", ("rain",), ("sun",))]
     assert content(written(tmp_path, body, "t.csv")) == want
-    with pytest.raises(DataError, match=r"u\.csv:2: 2 columns, expected 3 \(query, positive, negative\)"):
+    assert content(written(tmp_path, 'query;positive;negative\na;b;"c;d"\n', "s.csv")) == [(2, "a", ("b",), ("c;d",))]
+    with pytest.raises(DataError, match=r"w\.tsv:2: 3 cells, and the first line has 2"):
+        content(written(tmp_path, "a\tb\na\tb\tc\n", "w.tsv"))
+    with pytest.raises(DataError, match=r"u\.csv:2: 2 cells, and the header names 3 columns"):
         content(written(tmp_path, "query,positive,negative\na,b\n", "u.csv"))
-    with pytest.raises(DataError, match=r"v\.csv:2: not a line of CSV"):
+    with pytest.raises(DataError, match=r"v\.csv:2: a cell that cannot be read"):
         content(written(tmp_path, 'query,positive\n"a"b,c\n', "v.csv"))
 
 
@@ -80,7 +83,7 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(arrow.Table.from_pylist(ROWS), tmp_path / "t.parquet")
     assert content(tmp_path / "t.parquet") == WANT
     (tmp_path / "u.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(DataError, match=r"u\.parquet: not a Parquet file"):
+    with pytest.raises(DataError, match=r"u\.parquet: no Parquet file, or a damaged one"):
         content(tmp_path / "u.parquet")
 
 
@@ -107,8 +110,8 @@ def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "datasets", None)
     written(tmp_path, "", "t.parquet")
     (tmp_path / "state.json").write_text("{}")
-    for path in (tmp_path / "t.parquet", tmp_path):
-        with pytest.raises(MissingExtraError, match=r"sparseir\[pairs\]"):
+    for path, extra in ((tmp_path / "t.parquet", "parquet"), (tmp_path, "pairs")):
+        with pytest.raises(MissingExtraError, match=rf"sparseir\[{extra}\]"):
             content(path)
 
 

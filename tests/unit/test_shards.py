@@ -45,7 +45,8 @@ def test_texts_find_the_same_in_shards_as_in_one_index(tmp_path, encoder, window
     parts = index_documents(
         tmp_path / "parts", encoder, documents(), options=IndexingOptions(**options, shards=4)
     ).index
-    assert len(parts.shards) == 4 and parts.doc_scale == whole.doc_scale
+    assert len(parts.shards) == 4
+    assert parts.doc_scale == whole.doc_scale
     for gone in (None, "d7"):
         if gone and windows is None:
             for name in ("whole", "parts"):
@@ -89,7 +90,7 @@ def test_what_is_no_whole_collection_is_refused(parts, tmp_path):
 
 def test_shards_take_no_documents(parts):
     new = SparseVectors.from_rows([{0: 1.0}], 3)
-    with pytest.raises(ConfigError, match="is shard 1 of 3.* it takes no documents"):
+    with pytest.raises(ConfigError, match=r"is shard 1 of 3.* it takes no documents"):
         add_documents(parts / "shard-001", new, docnos=["x"])
     with pytest.raises(IndexFormatError, match="holds shards of a collection"):
         add_documents(parts, new, docnos=["x"])

@@ -113,11 +113,13 @@ def build_command(
     # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.
     by_default = vectors is None and model is not None and not (lexical or no_lexical) and not _prunes(given)
     source = replace(source, lexical_by_default=by_default)
-    config, channel = index_settings(given, language, wanted=lexical or bm25 or by_default)
+    with typer.usage():
+        config, channel = index_settings(given, language, wanted=lexical or bm25 or by_default)
+        passages = None if windows is None else Windows.parse(windows)
     options = IndexingOptions(
         config=config,
         lexical=channel,
-        windows=None if windows is None else Windows.parse(windows),
+        windows=passages,
         max_active_dims=max_active_dims,
         num_threads=threads,
         memory_budget=parse_bytes(memory_budget) or 0,

@@ -8,7 +8,7 @@ from itertools import chain
 from sparseir.data.compression import bare_name
 from sparseir.data.corpus import texts
 from sparseir.data.corpus.fields import FieldMap
-from sparseir.data.corpus.lines import JsonFile, JsonLines, TabLines
+from sparseir.data.corpus.lines import JsonFile, JsonLines, collection_lines
 from sparseir.data.corpus.parquet import ParquetFile
 from sparseir.data.corpus.places import RowFile
 from sparseir.data.corpus.tables import TableFile, header_of
@@ -81,7 +81,7 @@ def open_rows(source: LineSource, form: str | None, fields: FieldMap, name: str 
     if form == "csv":
         return TableFile(source, ",", fields)
     if form == "msmarco" or not fields.names_columns(header_of(_first_line(source), "\t")[0]):
-        return TabLines(source, fields)
+        return collection_lines(source, fields)
     return TableFile(source, "\t", fields)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer.interchange.input import LARGEST_LINE, json_value
 from sparseir.data.corpus.fields import FieldMap
-from sparseir.data.corpus.places import Place, Row
+from sparseir.data.corpus.places import Place, Row, check_differ
 from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
 
@@ -89,28 +89,53 @@ def _is_object(line: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TabLines(_LineFile):
-    """Tabs and nothing quoted: MS MARCO's `pid<TAB>text` and `docid<TAB>url<TAB>title<TAB>body`, or columns of a header.
+    """Tabs and nothing quoted.
+
+    Parameters
+    ----------
+    columns : names for the cells of the first line; None where that line names the columns itself.
+    """
+
+    columns: Callable[[list[str], Place], Sequence[str] | None]
+
+    def rows(self) -> Iterator[Row]:
+        names: Sequence[str] | None = None
+        has_header = False
+        for at, (number, line) in enumerate(self.source.lines()):
+            place, cells = Place(self.label, number), line.split("\t")
+            if at == 0:
+                names = self.columns(cells, place)
+                if names is None:
+                    has_header = True
+                    names = [cell.strip() for cell in cells]
+                    check_differ(names, place)
+                    continue
+            assert names is not None
+            if len(cells) != len(names):
+                if not has_header:
+                    self.columns(cells, place)  # it may know better what is wrong
+                first = f"the header names {len(names)} columns" if has_header else f"the first line has {len(names)}"
+                raise place.fault(f"{len(cells)} cells, and {first}")
+            yield place, dict(zip(names, cells, strict=True))
+
+
+def collection_lines(source: LineSource, fields: FieldMap) -> TabLines:
+    """MS MARCO's `pid<TAB>text` and `docid<TAB>url<TAB>title<TAB>body`, or the columns of a header.
 
     Parameters
     ----------
     fields : keys that make a first line a header.
     """
 
-    fields: FieldMap
+    def columns(cells: list[str], place: Place) -> Sequence[str] | None:
+        if fields.names_columns(cells):
+            return None
+        names = _COLUMNS.get(len(cells))
+        if names is None:
+            raise place.fault(
+                f"expected id<TAB>text, or id<TAB>url<TAB>title<TAB>text, found {len(cells)} "
+                f"column{'' if len(cells) == 1 else 's'}; a table with other columns needs a header"
+            )
+        return names
 
-    def rows(self) -> Iterator[Row]:
-        header: list[str] | None = None
-        for at, (number, line) in enumerate(self.source.lines()):
-            place, cells = Place(self.label, number), line.split("\t")
-            if at == 0 and self.fields.names_columns(cells):
-                header = cells
-                continue
-            names = header or _COLUMNS.get(len(cells))
-            if names is None:
-                raise place.fault(
-                    f"expected id<TAB>text, or id<TAB>url<TAB>title<TAB>text, found {len(cells)} "
-                    f"column{'' if len(cells) == 1 else 's'}; a table with other columns needs a header"
-                )
-            if len(cells) != len(names):
-                raise place.fault(f"{len(cells)} cells, and the header names {len(names)} columns")
-            yield place, dict(zip(names, cells, strict=True))
+    return TabLines(source, columns)

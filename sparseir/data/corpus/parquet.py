@@ -19,10 +19,15 @@ _ROWS = 1024
 
 @dataclass(frozen=True, slots=True)
 class ParquetFile:
-    """A Parquet file; 1,024 rows of it are held at a time. Dates become ISO text, decimals floats."""
+    """A Parquet file; 1,024 rows of it are held at a time. Dates become ISO text, decimals floats.
+
+    Parameters
+    ----------
+    fields : keys that a corpus has; None for a table that is no corpus, whose cells are left as they are.
+    """
 
     source: LineSource
-    fields: FieldMap
+    fields: FieldMap | None
 
     @property
     def label(self) -> Path:
@@ -46,7 +51,7 @@ class ParquetFile:
         try:
             with parquet.ParquetFile(self.source.path) as file:
                 names = file.schema_arrow.names
-                if not self.fields.names_columns(names):
+                if self.fields is not None and not self.fields.names_columns(names):
                     found = ", ".join(f"'{name}'" for name in names[:12])
                     raise DataError(
                         f"no column called {' or '.join(self.fields.ids)}, or none called {' or '.join(self.fields.texts)} "
@@ -57,7 +62,9 @@ class ParquetFile:
                     for row in batch.to_pylist():
                         number += 1
                         place = Place(self.label, number, "row")
-                        yield place, {key: _plain(value, key, place) for key, value in row.items() if value is not None}
+                        if self.fields is not None:
+                            row = {key: _plain(value, key, place) for key, value in row.items() if value is not None}
+                        yield place, row
         except FileNotFoundError as error:
             raise DataError("no such file", path=self.label) from error
         except (pyarrow.ArrowException, OSError, ValueError) as error:

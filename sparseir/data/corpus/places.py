@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +27,18 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.path}" + (f", {self.unit} {self.number}" if self.number else "")
+
+
+def check_differ(names: Sequence[str], place: Place) -> None:
+    """Refuse a header that names a column twice.
+
+    Raises
+    ------
+    DataError
+    """
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise place.fault(f"the header names column '{doubled}' twice")
 
 
 Row = tuple[Place, dict[str, Any]]

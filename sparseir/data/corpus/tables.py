@@ -13,7 +13,7 @@ from typing import Any
 
 from indexer.interchange.input import LARGEST_LINE
 from sparseir.data.corpus.fields import FieldMap
-from sparseir.data.corpus.places import Place, Row
+from sparseir.data.corpus.places import Place, Row, check_differ
 from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
 
@@ -48,12 +48,12 @@ class TableFile:
     Parameters
     ----------
     separator : "," or a tab.
-    fields : keys that keep their text.
+    fields : keys that keep their text. None for a table that is no corpus: its cells are text as it stands, empty or not.
     """
 
     source: LineSource
     separator: str
-    fields: FieldMap
+    fields: FieldMap | None
 
     @property
     def label(self) -> Path:
@@ -65,6 +65,9 @@ class TableFile:
 
     def rows(self) -> Iterator[Row]:
         rows: Iterable[tuple[Place, dict[str, str]]] = self._cells()
+        if self.fields is None:
+            yield from rows
+            return
         if self.is_stream:
             rows = iter(rows)
             sample = list(itertools.islice(rows, SAMPLE))
@@ -81,6 +84,7 @@ class TableFile:
 
     def _kinds(self, rows: Iterable[dict[str, str]]) -> dict[str, list[int]]:
         """By column, what every cell of it is: a place of _PATTERNS; columns of text are left out."""
+        assert self.fields is not None
         roles = {*self.fields.ids, *self.fields.texts, *self.fields.titles}
         kinds: dict[str, list[int]] = {}
         for row in rows:
@@ -104,6 +108,8 @@ class TableFile:
             if line.strip():
                 names, separator = header_of(line, self.separator)
                 break
+        if not names and self.fields is None:
+            return
         place = Place(self.label, lines.number)
         self._check_header(names, place)
         reader = csv.reader(lines, delimiter=separator, strict=True)
@@ -125,6 +131,9 @@ class TableFile:
                 raise place.fault(
                     f"{len(cells)} cells, and the header names {len(names)} columns; cells that hold {separator!r} are quoted"
                 )
+            if self.fields is None:
+                yield place, dict(zip(names, cells, strict=True))
+                continue
             row = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
             for roles in (self.fields.ids, self.fields.texts):  # a name or text that is empty is no missing key
                 key = next((k for k in roles if k in names), None)
@@ -135,10 +144,8 @@ class TableFile:
     def _check_header(self, names: list[str], place: Place) -> None:
         if not names:
             raise DataError("the corpus is empty; expected a header and one document a row", path=self.label)
-        doubled = next((name for name in names if names.count(name) > 1), None)
-        if doubled is not None:
-            raise place.fault(f"the header names column '{doubled}' twice")
-        if not self.fields.names_columns(names):
+        check_differ(names, place)
+        if self.fields is not None and not self.fields.names_columns(names):
             found = ", ".join(f"'{name}'" for name in names[:12])
             raise place.fault(
                 f"the header has no column called {' or '.join(self.fields.ids)}, or none called "
