@@ -26,7 +26,7 @@ from indexer.format.manifest import EncoderEntry, Manifest, ShardEntry
 from indexer.format.query_side import QueryFiles
 from indexer.native.engine import ENGINES
 from indexer.native.queries import quantize_queries
-from indexer.shards import check_together, share_of, shard_end
+from indexer.shards import check_together, shard_end, share_of
 from sparseir.data.passages import rows_of
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.engines import Allowed, Bitmaps, Engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -131,12 +132,7 @@ def _description(snapshot: Snapshot) -> dict[str, Any]:
 def _search(snapshot: Snapshot, body: _Search) -> bytes:
     rows = len(body.indptr) - 1
     ends = body.indptr
-    if (
-        rows < 0
-        or ends[0] != 0
-        or ends[-1] != len(body.term_ids)
-        or any(a > b for a, b in zip(ends, ends[1:], strict=False))
-    ):
+    if rows < 0 or ends[0] != 0 or ends[-1] != len(body.term_ids) or any(a > b for a, b in itertools.pairwise(ends)):
         raise bad_request("indptr", f"it does not divide {len(body.term_ids)} terms")
     if len(body.term_ids) != len(body.weights):
         raise bad_request("weights", f"{len(body.weights)} of them beside {len(body.term_ids)} term ids")
@@ -155,7 +151,7 @@ def _search(snapshot: Snapshot, body: _Search) -> bytes:
     lists = []
 
     def run(allowed: Allowed) -> Ranking:
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in itertools.pairwise(ends):
             ordinals, scores = engine.search_integers(terms[start:end], weights[start:end], k, allowed)
             found = ordinals >= 0
             lists.append((ordinals[found], scores[found]))
