@@ -9,7 +9,7 @@ import pytest
 
 from indexer import IndexConfig, SparseVectors, add_documents, build_index, build_shards, delete_documents, open_shards
 from indexer.errors import ConfigError, DataError, IndexFormatError
-from sparseir.cli import main
+from sparseir.cli import run
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
 from sparseir.data.records import Document
@@ -22,7 +22,7 @@ QUERIES = ["cat", "dogs running in the park", "vaccine dose weather", "the", ""]
 
 
 def command(*words):
-    return main([str(word) for word in words])
+    return run([str(word) for word in words])
 
 
 def documents(count=60):
