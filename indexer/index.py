@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -309,9 +310,9 @@ def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
     """
     folder = Path(path)
     if is_sharded(folder):
-        from indexer.shards import open_sharded  # which opens its shards by this function
-
-        return open_sharded(folder)
+        # Loaded when it is needed, as it opens each shard by this function.
+        opened: Index = importlib.import_module("indexer.shards").open_sharded(folder)
+        return opened
     for attempt in range(_ATTEMPTS):
         manifest = read_manifest(folder)
         try:

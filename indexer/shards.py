@@ -108,10 +108,10 @@ def check_together(entries: Sequence[ShardEntry], places: Sequence[str], *, part
         if entry.collection != first.collection:
             raise ConfigError(f"'{place}' and '{places[0]}' are shards of collections that were built one by one")
     numbers = [entry.number for entry in entries]
-    for place, number in enumerate(numbers):
-        if number in numbers[:place]:
+    for at, number in enumerate(numbers):
+        if number in numbers[:at]:
             twice = numbers.index(number)
-            raise ConfigError(f"'{places[place]}' and '{places[twice]}' are both shard {number}; give each once")
+            raise ConfigError(f"'{places[at]}' and '{places[twice]}' are both shard {number}; give each once")
     missing = sorted(set(range(first.of)) - set(numbers))
     if missing and not partial:
         shown = ", ".join(map(str, missing[:10])) + (" …" if len(missing) > 10 else "")

@@ -9,6 +9,7 @@ import pytest
 
 from indexer import IndexConfig, SparseVectors, add_documents, build_index, build_shards, delete_documents, open_shards
 from indexer.errors import ConfigError, DataError, IndexFormatError
+from sparseir.cli import run
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
 from sparseir.data.records import Document
@@ -18,6 +19,10 @@ from tests.lexical_cases import WORDS, TableEncoder
 
 ROWS = [{0: 1.0}, {0: 1.0, 2: 3.0}, {1: 0.5}, {0: 1.0}, {2: 8.0}]
 QUERIES = ["cat", "dogs running in the park", "vaccine dose weather", "the", ""]
+
+
+def command(*words):
+    return run([str(word) for word in words])
 
 
 def documents(count=60):
@@ -125,3 +130,29 @@ def test_shards_are_replaced_at_once_or_not_at_all(parts):
     (parts / "shards.json").write_text('{"format": "sparseir-shards", "version": 1, "shards": ["../x"]}')
     with pytest.raises(IndexFormatError, match="no list of shards"):
         Searcher.open(parts)
+
+
+def test_commands_take_a_folder_of_shards(tmp_path, capsys):
+    (tmp_path / "corpus.jsonl").write_text("".join(f'{{"_id": "d{i}", "text": "cats number {i}"}}\n' for i in range(9)))
+    parts = tmp_path / "parts"
+    build = ["index", "build", parts, "--bm25", "--corpus", tmp_path / "corpus.jsonl", "--shards", 3, "--quiet"]
+    assert command(*build) == 0
+    assert "9 documents" in (said := capsys.readouterr().out)
+    assert "in 3 shards" in said
+    for line in (["index", "verify", parts], ["index", "inspect", parts], ["explain", parts, "cats", "d4"]):
+        assert command(*line) == 0, line
+    assert command("index", "delete", parts, "--id", "d4", "--id", "d8") == 0
+    assert "2 documents deleted" in capsys.readouterr().out
+    listed = ",".join(str(parts / f"shard-00{i}") for i in range(3))
+    for place in (parts, listed):
+        assert command("search", place, "cats", "-k", 9) == 0
+        assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == [
+            f"d{i}" for i in (0, 1, 2, 3, 5, 6, 7)
+        ]
+    shutil.rmtree(parts / "shard-002")
+    assert command("search", parts, "cats") != 0
+    assert "shard-002" in capsys.readouterr().err
+    assert command("search", parts, "cats", "--partial") == 0
+    assert "searched 66.7% of the documents" in capsys.readouterr().err
+    assert command(*build) != 0
+    assert "holds shards already" in capsys.readouterr().err
