@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from sparseir.cli import arguments as typer
 from sparseir.cli.index.source import IndexPath, Json
 from sparseir.cli.options import Quiet
 
