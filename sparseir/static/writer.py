@@ -110,7 +110,7 @@ def _write_postings(folder: Path, lists: tuple[NDArray[Any], ...], df: NDArray[n
             (folder / f"{len(firsts) - 1}.bin").write_bytes(part)
             firsts.append(term)
             part = bytearray()
-        part += _leb128(np.diff(rows[begin:end].astype(np.int64), prepend=0))
+        part += _leb128(np.diff(rows[begin:end], prepend=np.zeros(1, rows.dtype)).astype(np.int64))
         part += impacts[begin:end].astype(np.uint8).tobytes()
     (folder / f"{len(firsts) - 1}.bin").write_bytes(part)
     return firsts

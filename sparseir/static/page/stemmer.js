@@ -75,7 +75,7 @@ function past(w, r1) {
   if (!ending) return w;
   const head = w.slice(0, -ending.length);
   if (ending.startsWith("eed")) {
-    if (head.length < r1 || (ending === "eed" && /^(?:succ|proc|exc)$/.test(head))) return w;
+    if (head.length < r1 || /^(?:succ|proc|exc)$/.test(head)) return w;
     return `${head}ee`;
   }
   if (!/[aeiouy]/.test(head)) return w;
