@@ -19,6 +19,8 @@ ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
 """Of the files of vectors that export writes."""
 ENGINES = ("opensearch", "opensearch-ann", "elasticsearch", "vespa", "milvus", "qdrant", "pgvector", "seismic")
 """The engines that export writes folders for, as `indexer.interchange.stores` has them."""
+SITE = "web"
+"""The format of a static site."""
 _CHECKED = 1000
 
 WeightsOption = Annotated[
@@ -41,7 +43,9 @@ def export_command(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help=f"Vectors: {', '.join(ENDINGS)}. For an engine: {', '.join(ENGINES)}."),
+        typer.Option(
+            "--format", help=f"Vectors: {', '.join(ENDINGS)}. For an engine: {', '.join(ENGINES)}. {SITE}: a site."
+        ),
     ] = None,
     weights: WeightsOption = "impact",
     name: Name = None,
@@ -67,11 +71,12 @@ def export_command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Write an index as vectors (JSONL, .npz, .csr, CIFF), or as a folder that another engine loads.
+    """Write an index as vectors (JSONL, .npz, .csr, CIFF), as a folder that another engine loads, or as a site.
 
     examples:
       sparseir index export my-index --output vectors.jsonl
       sparseir index export my-index --format opensearch --check
+      sparseir index export my-index --format web --output site
     """
     from indexer.interchange.live import Weights
 
@@ -88,6 +93,13 @@ def export_command(
         options = {"ceiling": ceiling, "lossy": lossy, "file_bytes": _bytes(file_size), "overwrite": overwrite}
         given = _CheckedWith(queries, query_vectors, model) if check else None
         _to_engine(index, target, form, name, cast("Weights", weights), options, given, quiet=quiet, json=json)
+        return
+    if (
+        form == SITE
+        and weights == "impact"
+        and not (check or lossy or file_size or ceiling or queries or query_vectors or model)
+    ):
+        _to_site(index, output or index.with_name(f"{index.resolve().name}.{SITE}"), name, overwrite, quiet, json)
         return
     if check or lossy or name or file_size or ceiling or queries or query_vectors or model:
         raise typer.BadParameter(
@@ -129,6 +141,28 @@ def query_command(
         name=name,
     )
     print(request.removesuffix("\n"))
+
+
+def _to_site(index: Path, target: Path, name: str | None, overwrite: bool, quiet: bool, json: bool) -> None:
+    from dataclasses import asdict
+
+    from indexer import open_index
+    from sparseir.cli.console import counted, emit_json, progress_bars
+    from sparseir.cli.outputs import clear_folder, refuse_existing
+    from sparseir.static.writer import check_site, write_site
+
+    refuse_existing(target, overwrite=overwrite)
+    opened = open_index(index)
+    check_site(opened)
+    clear_folder(target, overwrite=overwrite)
+    with progress_bars(quiet=quiet) as progress:
+        written = write_site(opened, target, name=name, progress=progress)
+    if json:
+        emit_json({**asdict(written), "path": str(target)})
+    else:
+        sizes = f"{counted(written.documents, 'document')}, {counted(written.postings, 'posting')}"
+        first = f"{written.first_bytes / 1e3:,.0f} kB of them before the first query"
+        print(f"{target}: {sizes}, {counted(written.files, 'file')}, {written.bytes / 1e6:.1f} MB, {first}")
 
 
 class _CheckedWith:
@@ -257,7 +291,7 @@ def _to_vectors(index: Path, target: Path, weights: Weights, *, overwrite: bool,
 
 def _target(index: Path, output: Path | None, form: str | None) -> Path:
     if form is not None and form not in ENDINGS:
-        raise typer.BadParameter(f"--format is {form!r}; expected one of {', '.join((*ENDINGS, *ENGINES))}")
+        raise typer.BadParameter(f"--format is {form!r}; expected one of {', '.join((*ENDINGS, *ENGINES, SITE))}")
     if output is None:
         if form is None:
             raise typer.BadParameter("give --output FILE or --format FORMAT")

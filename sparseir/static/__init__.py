@@ -1,0 +1,1 @@
+"""Search without a server: an index as a folder of small files that any web host serves, asked by the page itself."""
