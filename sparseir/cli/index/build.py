@@ -66,6 +66,10 @@ def build_command(
     device: Device = "auto",
     untrained: Untrained = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where a build from text with a model was stopped; needs the same input."),
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -84,6 +88,10 @@ def build_command(
     if lexical and (bm25 or corpus is None or vectors is not None):
         raise typer.BadParameter(
             "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
+        )
+    if resume and vectors is not None:
+        raise typer.BadParameter(
+            "--resume goes on encoding texts: give --corpus INPUT, and --model or --bm25, not --vectors"
         )
     if windows is not None and (corpus is None or vectors is not None):
         raise typer.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
@@ -108,6 +116,7 @@ def build_command(
         memory_budget=parse_bytes(memory_budget) or 0,
         overwrite=overwrite,
         corpus_idf=idf == "corpus",
+        resume=resume,
     )
     check_target(index, overwrite)  # before minutes of encoding, not after
     built = source.fill(index, options)
