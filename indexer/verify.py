@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import IndexFormatError
+from indexer.format.folder import orphans
 from indexer.format.kinds import common_kind
 from indexer.format.layout import NO_ROW, SPARSE
 from indexer.format.segment import HEADER
@@ -33,6 +34,8 @@ class VerifyReport:
     generation : the commit that was checked.
     segments, documents, postings, bytes : how much.
     checks : names of the invariants, as docs/index-format.md lists them.
+    leftovers : files in the folder of writers that were stopped, or of one at work; the next writer removes them.
+    foreign : files in the folder that are nothing of an index; nobody removes them.
     """
 
     generation: int
@@ -41,6 +44,8 @@ class VerifyReport:
     postings: int
     bytes: int
     checks: tuple[str, ...]
+    leftovers: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyReport:
@@ -58,6 +63,7 @@ def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyRepo
     check_ordinals_differ(index)
     _check_names_differ(index)
     progress("verifying", len(index.segments), len(index.segments))
+    leftovers, foreign = orphans(index.path, index.manifest)
     return VerifyReport(
         index.generation,
         len(index.segments),
@@ -65,6 +71,8 @@ def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyRepo
         index.num_postings,
         sum(s.entry.bytes for s in index.segments),
         (*_CHECKS, "deletes-count", "ordinals-differ", "names-differ"),
+        tuple(leftovers),
+        tuple(foreign),
     )
 
 

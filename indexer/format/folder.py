@@ -64,6 +64,14 @@ def writing(folder: Path) -> Iterator[None]:
             _remove_leftovers(folder)
 
 
+def orphans(folder: Path, manifest: Manifest) -> tuple[list[str], list[str]]:
+    """Names in an index folder that its manifest does not name: those of stopped writers (or of one at work), which the
+    next writer removes, and those of others, which nobody does."""
+    known = {*named_files(manifest), MANIFEST_FILE, LOCK_FILE}
+    found = sorted(p.name for p in folder.iterdir() if p.name not in known)
+    return [n for n in found if _OWN_FILE.fullmatch(n)], [n for n in found if not _OWN_FILE.fullmatch(n)]
+
+
 def _remove_leftovers(folder: Path) -> None:
     """Remove the files of an index that its manifest does not name; none where that cannot be read. Never fails: the
     write before it may be committed."""

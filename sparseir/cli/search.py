@@ -114,7 +114,7 @@ def search_command(
     if sum(source is not None for source in (query, queries, query_vectors)) != 1:
         raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query == "-":
-        query, queries = None, Path(query)
+        query, queries = None, Path("-")
     if query is not None and output is not None:
         raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
     if json and output is not None:

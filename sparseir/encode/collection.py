@@ -208,7 +208,7 @@ def _make_parts(
     for number, part in _parts(documents, options):
         docnos, texts = _names_and_texts(part)
         cut.add(texts)
-        file = folder / f"part-{number:06d}-{_digest(docnos, texts)}.npz"
+        file = folder / f"part-{number:06d}-{texts_digest(docnos, texts)}.npz"
         if not file.is_file():
             if any(folder.glob(f"part-{number:06d}-*.npz")):
                 raise DataError(
@@ -229,7 +229,7 @@ def _make_parts(
 
 def shard_digest(documents: Iterable[Document | Query], options: CollectionOptions) -> str:
     """Of the names and texts of a shard; equal for runs whose vectors are of the same texts."""
-    return _shard_digest(_digest(*_names_and_texts(part)) for _, part in _parts(documents, options))
+    return _shard_digest(texts_digest(*_names_and_texts(part)) for _, part in _parts(documents, options))
 
 
 def _shard_digest(parts: Iterable[str]) -> str:
@@ -256,7 +256,7 @@ def _names_and_texts(part: list[Document | Query]) -> tuple[list[str], list[str]
     )
 
 
-def _digest(docnos: list[str], texts: list[str]) -> str:
+def texts_digest(docnos: list[str], texts: list[str]) -> str:
     """Of the names and texts of a part, for its file's name: a collection that changed since is found out, part by part."""
     digest = hashlib.blake2b(digest_size=8)
     for text in (*docnos, *texts):

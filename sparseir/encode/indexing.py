@@ -22,6 +22,7 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows, windows_of
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
+from sparseir.encode.kept_parts import KeptParts
 from sparseir.encode.lengths import CutCount
 from sparseir.encode.lexical import (
     LexicalStream,
@@ -54,6 +55,8 @@ class IndexingOptions:
     num_threads, memory_budget (bytes, 0 for none) : of the index build. overwrite : replace an index at the path.
     dtype : of the network, "native" or "float32"; see `SparseEncoder.encode_documents`.
     shards : build so many shards, which together are the index; None builds one index.
+    resume : of a build with an encoder: keep its encoded batches beside the index until that stands, and where True take
+    those that a stopped build of the same texts, model and settings left. None keeps nothing.
     mode : "build" an index, "add" to one, or "replace" documents of the same name while adding.
     corpus_idf : weigh the query terms of an inference-free encoder by their idf in these documents, not by the model's
     table.
@@ -72,6 +75,7 @@ class IndexingOptions:
     windows: Windows | None = None
     shards: int | None = None
     dtype: Literal["native", "float32", "bfloat16"] = "native"
+    resume: bool | None = None
     mode: Literal["build", "add", "replace"] = "build"
 
 
@@ -110,7 +114,12 @@ def index_documents(
     windows = chosen.windows if chosen.mode == "build" else windows_of(open_index(target))
     if windows is not None:
         documents = passages(documents, windows, encoder, chosen.lexical)
-    stream = _EncodedStream(encoder, documents, chosen, progress)
+    parts = None
+    if encoder is not None and chosen.mode == "build" and chosen.resume is not None:
+        settings = {"encoder": encoder.fingerprint, "batch": chosen.batch, "dtype": chosen.dtype}
+        settings["max_active_dims"] = chosen.max_active_dims
+        parts = KeptParts(target, settings, resume=chosen.resume)
+    stream = _EncodedStream(encoder, documents, chosen, progress, parts)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
         table = None if encoder is None else encoder.query_table
@@ -135,6 +144,10 @@ def index_documents(
             windows.save(query_side)
         growing = lexical is not None and chosen.mode != "build"
         index = write_index(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
+    if parts is not None:
+        parts.remove()
+        if parts.taken:
+            index.notes = (*index.notes, f"{parts.taken:,} documents were encoded before the interruption")
     if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:
         index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start
@@ -257,7 +270,12 @@ class _EncodedStream:
     """Documents on their way through the encoder, counted."""
 
     def __init__(
-        self, encoder: SparseEncoder | None, documents: Iterable[Document], options: IndexingOptions, progress: Progress
+        self,
+        encoder: SparseEncoder | None,
+        documents: Iterable[Document],
+        options: IndexingOptions,
+        progress: Progress,
+        parts: KeptParts | None = None,
     ) -> None:
         self.seconds = 0.0
         self._rows = 0
@@ -267,12 +285,13 @@ class _EncodedStream:
         self._documents = iter(documents)
         self._options = options
         self._progress = progress
+        self._parts = parts
 
     def __iter__(self) -> Iterator[Documents]:
         while batch := list(islice(self._documents, self._options.batch)):
             start = time.perf_counter()
             texts = [d.content for d in batch]
-            vectors = self._encode(texts)
+            vectors = self._encode([d.docno for d in batch], texts)
             self.seconds += time.perf_counter() - start
             if self.idf is not None:
                 self.idf.add(texts)
@@ -282,11 +301,14 @@ class _EncodedStream:
         if self.idf is not None:
             self.idf.write()
 
-    def _encode(self, texts: list[str]) -> SparseVectors:
-        if self._encoder is None:
+    def _encode(self, docnos: list[str], texts: list[str]) -> SparseVectors:
+        encoder, options = self._encoder, self._options
+        if encoder is None:
             return SparseVectors.empty(len(texts), 1)
         assert self.cut is not None
         self.cut.add(texts)
-        return self._encoder.encode_documents(
-            texts, max_active_dims=self._options.max_active_dims, dtype=self._options.dtype
-        )
+
+        def encode() -> SparseVectors:
+            return encoder.encode_documents(texts, max_active_dims=options.max_active_dims, dtype=options.dtype)
+
+        return encode() if self._parts is None else self._parts.vectors(docnos, texts, encoder.num_terms, encode)

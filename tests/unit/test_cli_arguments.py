@@ -220,3 +220,18 @@ def test_words_of_the_query_are_bold_on_a_terminal():
     assert "\x1b[31m" not in line
     assert len(line.replace("\x1b[1m", "").replace("\x1b[0m", "")) <= 80
     assert highlighted({"text": "short"}, "cat", 80) == "short"
+
+
+def test_verify_names_what_is_not_of_the_index_and_what_removes_it(index, capsys):
+    (index / "000009.seg").write_bytes(b"half a segment")
+    (index / "notes.txt").write_text("mine")
+    assert cli.run(["index", "verify", str(index)]) == 0
+    out, err = capsys.readouterr()
+    assert ": sound; " in out
+    assert "left by a writer that was stopped: 000009.seg; the next write removes that, sparseir index compact" in err
+    assert "nothing that sparseir writes: notes.txt; remove it by hand" in err
+    assert cli.run(["index", "compact", str(index)]) == 0
+    capsys.readouterr()
+    assert cli.run(["index", "verify", str(index), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["leftovers"], report["foreign"]) == ([], ["notes.txt"])

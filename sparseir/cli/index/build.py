@@ -76,6 +76,10 @@ def build_command(
     device: Device = "auto",
     untrained: Untrained = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where a build from text with a model was stopped; needs the same input."),
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -98,6 +102,10 @@ def build_command(
         )
     if lexical and no_lexical:
         raise typer.BadParameter("--lexical and --no-lexical contradict each other")
+    if resume and vectors is not None:
+        raise typer.BadParameter(
+            "--resume goes on encoding texts: give --corpus INPUT, and --model or --bm25, not --vectors"
+        )
     if windows is not None and (corpus is None or vectors is not None):
         raise typer.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
     if idf not in ("model", "corpus"):
@@ -126,6 +134,7 @@ def build_command(
         overwrite=overwrite,
         corpus_idf=idf == "corpus",
         shards=shards,
+        resume=resume,
     )
     # Before minutes of encoding, not after.
     if shards is None:

@@ -22,7 +22,7 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
     from dataclasses import asdict
 
     from indexer import verify_index
-    from sparseir.cli.console import counted, emit_json, progress_bars
+    from sparseir.cli.console import counted, emit_json, note, progress_bars
 
     with progress_bars(quiet=quiet) as progress:
         report = verify_index(index, progress=progress)
@@ -33,6 +33,13 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
             f"{index}: sound; {len(report.checks)} checks over {counted(report.segments, 'segment')}, "
             f"{counted(report.documents, 'document')}, {counted(report.postings, 'posting')}, {report.bytes / 1e6:.1f} MB"
         )
+    if report.leftovers:
+        note(
+            f"not part of the index, left by a writer that was stopped: {', '.join(report.leftovers)}; the next write removes "
+            "that, sparseir index compact for one (unless a writer is at work, whose it is)"
+        )
+    if report.foreign:
+        note(f"not part of the index, and nothing that sparseir writes: {', '.join(report.foreign)}; remove it by hand")
 
 
 def inspect_command(

@@ -1,0 +1,106 @@
+"""A build from text that was stopped goes on, and gives the bytes of one that was not."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from sparseir.config.lexical import LexicalConfig  # noqa: E402
+from sparseir.config.model import ModelConfig  # noqa: E402
+from sparseir.data.records import Document  # noqa: E402
+from sparseir.encode import kept_parts  # noqa: E402
+from sparseir.encode.indexing import IndexingOptions, index_documents  # noqa: E402
+from sparseir.encode.kept_parts import parts_folder  # noqa: E402
+from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
+from sparseir.models import SparseEncoder  # noqa: E402
+from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
+
+DOCUMENTS = [Document(f"d{i}", text) for i, text in enumerate(TEXTS * 3)]
+BUILD = IndexingOptions(batch=4, resume=False)
+AGAIN = replace(BUILD, resume=True)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> SparseEncoder:
+    base = save_masked_lm(tmp_path_factory.mktemp("bert"))
+    return SparseEncoder.from_config(ModelConfig(base=str(base), kind="inference_free", max_document_length=32))
+
+
+def stopped() -> Iterator[Document]:
+    yield from DOCUMENTS[:9]
+    raise KeyboardInterrupt
+
+
+def segments(index: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in index.glob("*.seg")}
+
+
+@pytest.mark.parametrize("lexical", [None, LexicalConfig()])
+def test_a_stopped_build_goes_on(
+    encoder: SparseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lexical: LexicalConfig | None
+) -> None:
+    index, options = tmp_path / "i", replace(BUILD, lexical=lexical)
+    index_documents(tmp_path / "whole", encoder, DOCUMENTS, options=options)
+    with pytest.raises(KeyboardInterrupt):
+        index_documents(index, encoder, stopped(), options=options)
+    assert not list(index.glob("*.seg"))
+    assert not (index / "manifest.json").exists()
+    assert len(list(parts_folder(index).glob("part-*.npz"))) == 2
+    encoded: list[str] = []
+    encode = encoder.encode_documents
+    monkeypatch.setattr(
+        encoder, "encode_documents", lambda texts, **how: (encoded.extend(texts), encode(texts, **how))[1]
+    )
+    built = index_documents(index, encoder, DOCUMENTS, options=replace(options, resume=True)).index
+    assert encoded == [d.content for d in DOCUMENTS[8:]]
+    assert built.notes[0] == "8 documents were encoded before the interruption"
+    assert segments(index) == segments(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["i", "whole"]
+
+
+def test_other_texts_settings_and_parts_are_refused(encoder: SparseEncoder, tmp_path: Path) -> None:
+    index = tmp_path / "i"
+    with pytest.raises(KeyboardInterrupt):
+        index_documents(index, encoder, stopped(), options=BUILD)
+    changed = [replace(DOCUMENTS[0], text="another text"), *DOCUMENTS[1:]]
+    with pytest.raises(DataError, match=r"\.i\.parts: documents differ .*\(part 1, which begins with 'd0'\)"):
+        index_documents(index, encoder, changed, options=AGAIN)
+    with pytest.raises(ConfigError, match="made with another max_active_dims; resume with the same"):
+        index_documents(index, encoder, DOCUMENTS, options=replace(AGAIN, max_active_dims=3))
+    (parts_folder(index) / "encoding.json").write_text("[]")
+    with pytest.raises(ConfigError, match="cannot tell what its parts are"):
+        index_documents(index, encoder, DOCUMENTS, options=AGAIN)
+    assert len(index_documents(index, encoder, changed, options=BUILD).index) == len(DOCUMENTS)
+    assert not parts_folder(index).exists()
+
+
+def test_a_full_disk_says_where_and_keeps_what_is_done(
+    encoder: SparseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, write = tmp_path / "i", kept_parts.write_vectors
+
+    def full(path: Path, *given: object) -> object:
+        if "part-000002" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kept_parts, "write_vectors", full)
+    with pytest.raises(SparseIRError, match=r"\.i\.parts: cannot keep encoded documents \(No space left on device\)"):
+        index_documents(index, encoder, DOCUMENTS, options=BUILD)
+    assert not list(index.glob("*.seg"))
+    monkeypatch.undo()
+    assert index_documents(index, encoder, DOCUMENTS, options=AGAIN).index.notes[0].startswith("8 documents")
+
+
+def test_without_a_model_nothing_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        index_documents(tmp_path / "i", None, stopped(), options=BUILD)
+    assert not parts_folder(tmp_path / "i").exists()
+    assert len(index_documents(tmp_path / "i", None, DOCUMENTS, options=AGAIN).index) == len(DOCUMENTS)
