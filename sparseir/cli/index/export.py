@@ -94,11 +94,9 @@ def export_command(
         given = _CheckedWith(queries, query_vectors, model) if check else None
         _to_engine(index, target, form, name, cast("Weights", weights), options, given, quiet=quiet, json=json)
         return
-    if (
-        form == SITE
-        and weights == "impact"
-        and not (check or lossy or file_size or ceiling or queries or query_vectors or model)
-    ):
+    if form == SITE:
+        if check or lossy or file_size or ceiling or queries or query_vectors or model or weights != "impact":
+            raise typer.BadParameter(f"--format {SITE} takes --output, --name and --overwrite alone")
         _to_site(index, output or index.with_name(f"{index.resolve().name}.{SITE}"), name, overwrite, quiet, json)
         return
     if check or lossy or name or file_size or ceiling or queries or query_vectors or model:
