@@ -184,7 +184,8 @@ def delete_documents(
 
 def _delete_in_shards(folder: Path, docnos: Sequence[str] | None, ordinals: Sequence[int] | None) -> DeleteReport:
     """One commit in each shard that holds some of them; a fault in one leaves the shards before it changed."""
-    deleted, missing = 0, list(docnos if docnos is not None else ordinals or ())
+    deleted = 0
+    missing: list[Any] = list(docnos if docnos is not None else ordinals or ())
     for shard in shard_folders(folder):
         report = delete_documents(shard, missing) if docnos is not None else delete_documents(shard, ordinals=missing)
         deleted, missing = deleted + report.deleted, list(report.missing)

@@ -127,7 +127,14 @@ class LexicalStream:
             total += len(documents)
             if corpus is not None:
                 corpus.note(documents, words)
-            pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
+            try:
+                pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
+                file.flush()
+            except OSError as error:
+                raise SparseIRError(
+                    f"{self._spool}: cannot hold {total:,} documents until the words of all are counted "
+                    f"({error.strerror or error}); make room there"
+                ) from error
         return tally.full_weight, total
 
 

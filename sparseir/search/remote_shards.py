@@ -53,7 +53,9 @@ class RemoteIndex(Index):
 
     def __init__(self, clients: Sequence[ShardClient], *, partial: bool, known: RemoteIndex | None = None) -> None:
         self._clients, self._partial = list(clients), partial
-        self._pool = ThreadPoolExecutor(4 * len(clients), "sparseir-shard") if known is None else known._pool
+        self._pool: ThreadPoolExecutor = (
+            ThreadPoolExecutor(4 * len(clients), "sparseir-shard") if known is None else known._pool
+        )
         described = list(self._pool.map(lambda client: _described(client, partial), clients))
         found = [(client, said) for client, said in zip(clients, described, strict=True) if said is not None]
         if not found:
@@ -67,12 +69,13 @@ class RemoteIndex(Index):
         self._lock = threading.Lock()
         self._ends = np.array([shard_end(entry, entry.number) for entry in self._entries])
         if known is not None and known.state[0] == entries[0].collection:
-            self._folder = known._folder
+            folder: _Folder = known._folder
         else:
-            self._folder = _Folder()
+            folder = _Folder()
             for name in self._said[0]["query_side"]:
-                (self._folder.path / Path(name).name).write_bytes(self._shards[0].get(f"/query-side/{quote(name)}"))
-        files = QueryFiles(self._folder.path) if self._said[0]["query_side"] else None
+                (folder.path / Path(name).name).write_bytes(self._shards[0].get(f"/query-side/{quote(name)}"))
+        self._folder = folder
+        files = QueryFiles(folder.path) if self._said[0]["query_side"] else None
         super().__init__(
             Path(clients[0].address.partition("://")[2]), _manifest(self._said, self._entries), (), (), files
         )
@@ -110,7 +113,8 @@ class RemoteIndex(Index):
 
     def document_frequencies(self, term_ids: Sequence[int]) -> list[int]:
         found = self.ask_all("/frequencies", terms=list(map(int, term_ids)))
-        return np.sum([json.loads(raw)["frequencies"] for _, raw in found], axis=0, dtype=np.int64).tolist()
+        counts: list[list[int]] = [json.loads(raw)["frequencies"] for _, raw in found]
+        return [sum(of_term) for of_term in zip(*counts, strict=True)]
 
     def ordinals(self, docnos: Sequence[str]) -> NDArray[np.int64]:
         found = self.ask_all("/ordinals", docnos=list(docnos))

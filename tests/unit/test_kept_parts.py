@@ -104,3 +104,16 @@ def test_without_a_model_nothing_is_kept(tmp_path: Path) -> None:
         index_documents(tmp_path / "i", None, stopped(), options=BUILD)
     assert not parts_folder(tmp_path / "i").exists()
     assert len(index_documents(tmp_path / "i", None, DOCUMENTS, options=AGAIN).index) == len(DOCUMENTS)
+
+
+def test_a_full_disk_under_the_words_of_a_build_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseir.encode import lexical
+
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lexical.pickle, "dump", full)
+    with pytest.raises(SparseIRError, match=r"cannot hold 15 documents .*\(No space left on device\); make room there"):
+        index_documents(tmp_path / "i", None, DOCUMENTS[:15])
+    assert not list(tmp_path.glob("i/*.seg"))
+    assert not list(tmp_path.glob(".sparseir-*"))
