@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Tools:
 
     Parameters
     ----------
-    folders : name → folder of an index; the first answers where none is named.
+    folders : name → folder of an index, or addresses of shards; the first answers where none is named.
     engine, threads, model : as `sparseir serve` takes them.
 
     Raises
@@ -35,7 +35,12 @@ class Tools:
     """
 
     def __init__(
-        self, folders: dict[str, Path], *, engine: str = "auto", threads: int = 1, model: str | None = None
+        self,
+        folders: Mapping[str, Path | list[str]],
+        *,
+        engine: str = "auto",
+        threads: int = 1,
+        model: str | None = None,
     ) -> None:
         opened = {
             name: ServedIndex(name, folder, engine=engine, threads=threads, model=model)

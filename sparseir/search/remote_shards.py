@@ -69,12 +69,12 @@ class RemoteIndex(Index):
         self._lock = threading.Lock()
         self._ends = np.array([shard_end(entry, entry.number) for entry in self._entries])
         if known is not None and known.state[0] == entries[0].collection:
-            folder: _Folder = known._folder
+            folder = known.folder
         else:
             folder = _Folder()
             for name in self._said[0]["query_side"]:
                 (folder.path / Path(name).name).write_bytes(self._shards[0].get(f"/query-side/{quote(name)}"))
-        self._folder = folder
+        self.folder: _Folder = folder
         files = QueryFiles(folder.path) if self._said[0]["query_side"] else None
         super().__init__(
             Path(clients[0].address.partition("://")[2]), _manifest(self._said, self._entries), (), (), files
@@ -130,7 +130,7 @@ class RemoteIndex(Index):
         self, ordinals: Sequence[int] | NDArray[np.int64]
     ) -> list[tuple[NDArray[np.uint32], NDArray[np.uint8]]]:
         """Term ids, ascending, and impacts of documents."""
-        found = self._of_each(ordinals, "vectors", {"terms": [], "impacts": []})
+        found: list[dict[str, Any]] = self._of_each(ordinals, "vectors", {"terms": [], "impacts": []})
         return [(np.array(v["terms"], np.uint32), np.array(v["impacts"], np.uint8)) for v in found]
 
     def impacts(self, term_ids: NDArray[np.uint32], ordinals: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from sparseir.data.passages import windows_of
 from sparseir.errors import ConfigError
 from sparseir.lexical.analysis import NO_STEMMER
 from sparseir.lexical.bm25 import idf
-from sparseir.lexical.queries import LexicalQueryEncoder, document_frequency
+from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.models.query_table import QueryTable
 from sparseir.search.query_encoder import open_query_encoder
 
@@ -69,7 +69,7 @@ def query_side_of(index: Index) -> SiteQueries:
         num_docs = sum(segment.num_docs for segment in index.segments)
         for number, stem in enumerate(channel.table.stems):
             term = channel.first_term + number
-            frequency = document_frequency(index, term)
+            (frequency,) = index.document_frequencies([term])
             terms[term] = stem
             if frequency and encoder.alpha:
                 weights[term] = encoder.alpha * idf(frequency, num_docs) / channel.full_weight
