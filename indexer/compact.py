@@ -28,7 +28,7 @@ from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.native.builder import DROPPED
 from indexer.progress import Progress, silent
-from indexer.soundness import check_sections, check_to_copy
+from indexer.soundness import check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
 _NARROWEST = 8
@@ -99,7 +99,10 @@ def compact_index(
         config = config if layout is None else replace(config, layout=layout)
         rules = LAYOUT_RULES[config.layout]
         kept = config.as_dict() == index.manifest.config and all(s.header.rules == rules for s in index.segments)
-        scale = _chosen_scale(index, config)
+        reads_weights = config.stored_weights != "none" and not config.doc_scale
+        if reads_weights:
+            check_to_copy(index)
+        scale = _chosen_scale(index, config) if reads_weights else None
         rescaled = scale is not None
         clipped = sum(s.entry.num_clipped for s in index.segments)
         if len(index.segments) < 2 and not dropped and kept and not rescaled:
@@ -114,7 +117,8 @@ def compact_index(
             rules=rules,
         )
         segments: tuple[SegmentEntry, ...] = ()
-        check_to_copy(index)
+        if not reads_weights:
+            check_to_copy(index)
         if index.num_docs:
             sources = _renumbered(index)
             _reorder(sources, config, shape, index.num_terms)
@@ -152,13 +156,15 @@ def _notes(config: IndexConfig, clipped: int, scale: float | None = None) -> tup
 
 
 def _chosen_scale(index: Index, config: IndexConfig) -> float | None:
-    """The doc_scale that the stored weights of all live documents ask for; None where the present one is to stay."""
+    """The doc_scale that the stored weights of all live documents ask for; None where the present one is to stay.
+
+    The index must have been checked.
+    """
     present = index.manifest.doc_scale
-    if config.stored_weights == "none" or config.doc_scale or present is None:
+    if present is None:
         return None
     tally = WeightTally()
     for segment in index.segments:
-        check_sections(segment, ("FWGT",))
         if not segment.num_deleted:
             tally.add_weights(segment.section("FWGT"))
             continue

@@ -64,7 +64,7 @@ def test_the_chain_of_a_kind(name: str, base: Path, collection: Path, tmp_path: 
 
     sparseir("encode", model, collection, "--output", vectors)
     sparseir("index", "build", tmp_path / "from-vectors", "--vectors", vectors, "--model", model)
-    sparseir("index", "build", index, "--model", model, "--corpus", collection)
+    sparseir("index", "build", index, "--model", model, "--corpus", collection, "--no-lexical")
     query_side = [] if name in LOOKED_UP else ["--model", model]
     query = json.loads((collection / "queries.jsonl").read_text().splitlines()[3])["text"]
     rows = sparseir("search", index, query, "-k", 5, "--json", *query_side).stdout.splitlines()
@@ -76,7 +76,7 @@ def test_the_chain_of_a_kind(name: str, base: Path, collection: Path, tmp_path: 
         both.append(read_run(run))
     assert both[0].keys() == both[1].keys()
     assert [json.loads(row)["docno"] for row in rows] == list(both[0]["q3"])[:5]
-    figures = json.loads(sparseir("evaluate", model, collection, "--baselines", "", "--json").stdout)
+    figures = json.loads(sparseir("evaluate", model, collection, "--no-lexical", "--baselines", "", "--json").stdout)
     assert figures["system"] == CHAINS[name]["kind"]
     assert 0 <= figures["measures"]["nDCG@10"] <= 1
     assert figures["document_terms"] > 0

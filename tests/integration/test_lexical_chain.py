@@ -82,7 +82,7 @@ def test_a_run_bears_the_name_it_is_given(bm25, collection, tmp_path):
     sparseir(*queries, "--output", tmp_path / "run.trec", "--tag", "stems")
     assert {line.split()[-1] for line in (tmp_path / "run.trec").read_text().splitlines()} == {"stems"}
     assert {line.split()[-1] for line in sparseir(*queries).stdout.splitlines()} == {"sparseir"}
-    refused = sparseir(*queries, "--output", tmp_path / "other.trec", "--tag", "two words", code=1)
+    refused = sparseir(*queries, "--output", tmp_path / "other.trec", "--tag", "two words", code=2)
     assert "one word" in refused.stderr
     assert not (tmp_path / "other.trec").exists()
 
@@ -104,9 +104,9 @@ def test_evaluation_of_both_channels(collection, model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--bm25", "--corpus", "c", "--language", "klingon"), 1, "no stemmer for language 'klingon'; there are: none"),
-        (("--bm25", "--corpus", "c", "--set", "lexical.alpha=-1"), 1, "alpha: expected a number of at least 0"),
-        (("--bm25", "--corpus", "c", "--set", "lexical.bb=1"), 1, "bb: unknown key; did you mean 'b'?"),
+        (("--bm25", "--corpus", "c", "--language", "klingon"), 2, "no stemmer for language 'klingon'; there are: none"),
+        (("--bm25", "--corpus", "c", "--set", "lexical.alpha=-1"), 2, "alpha: expected a number of at least 0"),
+        (("--bm25", "--corpus", "c", "--set", "lexical.bb=1"), 2, "bb: unknown key; did you mean 'b'?"),
         (("--bm25", "--model", "m", "--corpus", "c"), 2, "a BM25 index is made of texts alone"),
         (("--lexical", "--vectors", "v.npz"), 2, "--lexical counts the words of texts"),
         (
@@ -129,4 +129,4 @@ def test_the_channel_cannot_be_weighed_where_there_is_none(tmp_path):
     sparseir("index", "build", tmp_path / "i", "--vectors", tmp_path / "v.jsonl")
     done = sparseir("search", tmp_path / "i", "cat", "--alpha", 1, code=1)
     assert "has no lexical channel for alpha to weigh" in done.stderr
-    assert "alpha is -1.0; expected" in sparseir("search", tmp_path / "i", "cat", "--alpha=-1", code=1).stderr
+    assert "--alpha is -1; expected" in sparseir("search", tmp_path / "i", "cat", "--alpha=-1", code=2).stderr

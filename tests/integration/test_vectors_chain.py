@@ -249,7 +249,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, tmp_pa
 
 def test_a_setting_that_does_not_exist_is_named_beside_those_that_do(run, tmp_path, vectors):
     refused = run("index", "build", tmp_path / "index", "--vectors", vectors, "--set", "foo=1")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "foo: unknown key; there are doc_scale, order, stored_weights, metadata" in refused.err
 
 

@@ -134,7 +134,10 @@ def test_stored_scores_by_id(training: TrainingSet, tmp_path: Path) -> None:
     ("line", "message"),
     [
         ('{"query": "q0", "document": "d0"}', "s.jsonl:1: 'score' must hold finite numbers, found None"),
-        ('{"query": "q0", "document": "d0", "score": NaN}', "s.jsonl:1: not valid JSON: NaN is not a JSON number"),
+        (
+            '{"query": "q0", "document": "d0", "score": NaN}',
+            "s.jsonl:1: not valid JSON: 'score': NaN is not a JSON number",
+        ),
         ('{"query": "q0", "score": 1}', "s.jsonl:1: missing key 'document'"),
         ("", "holds no scores"),
     ],
@@ -181,7 +184,10 @@ def test_faults_of_triples_name_the_line(tmp_path: Path, triple: dict[str, objec
 
 def test_unknown_ids_in_judgements_are_refused(tmp_path: Path) -> None:
     folder = write_collection(tmp_path / "tiny")
-    for row, message in (("q0\td99\t1", "'d99', which is not in"), ("q99\td0\t1", "unknown query 'q99'")):
+    for row, message in (
+        ("q0\td99\t1", "1 of the 1 documents judged here, 'd99' first, are not in"),
+        ("q99\td0\t1", "1 of the 1 queries judged here, 'q99' first, are not in"),
+    ):
         (folder / "qrels" / "train.tsv").write_text(f"query-id\tcorpus-id\tscore\n{row}\n")
         with pytest.raises(DataError, match=message):
             TrainingSet.read(DataConfig(dataset=str(folder)))
