@@ -21,7 +21,7 @@ from sparseir.search.shard_client import KEY_VARIABLE, ShardError, StaleShardErr
 from sparseir.serve.settings import ServeSettings
 from tests.lexical_cases import TableEncoder
 from tests.served import running
-from tests.unit.test_shards import QUERIES, documents
+from tests.unit.test_shard_folders import QUERIES, documents
 
 KEY = "0123456789abcdef0123"
 

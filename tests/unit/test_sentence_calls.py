@@ -43,7 +43,8 @@ def test_encode_gives_the_rows_as_a_tensor(encoder: SparseEncoder, task: str) ->
     )
     one = encoder.encode(TEXTS[0], task=task, max_active_dims=5)
     assert one.shape == (encoder.num_terms,)
-    np.testing.assert_array_equal(one.to_dense().numpy(), want[0])
+    # A text alone runs in another shape than beside others.
+    np.testing.assert_allclose(one.to_dense().numpy(), want[0], rtol=1e-6)
     assert encoder.encode([], task=task).shape == (0, encoder.num_terms)
 
 
