@@ -31,7 +31,8 @@ class Column:
     ----------
     kind : "int" (int64), "float" (float64), "bool" (uint8) or "str" (uint32 codes into `categories`); "list[…]" of these.
     values : the array; anything where `valid` is False. Of lists, the values of all of them, one after another.
-    valid : bool (N,), False where a document lacks the field.
+    valid : bool (N,), False where a document lacks the field. A list without values is a field that is lacking: of a
+        segment where no list has any, nothing else could be said, as such a column has no kind.
     categories : the distinct strings, ascending, of a column of strings; else empty.
     offsets : of lists, (N + 1,): document d has values[offsets[d] : offsets[d + 1]]; else None.
     """
@@ -153,9 +154,13 @@ def metadata_section(fields: Sequence[Mapping[str, Any]], names: Sequence[str]) 
     columns = {}
     for name in names:
         values = [row.get(name) if isinstance(row, Mapping) else None for row in fields]
-        if any(v is not None and v != [] for v in values):  # a column without a value has no kind and is left out
+        if any(map(_has_value, values)):  # a column without a value has no kind and is left out
             columns[name] = _column(name, values)
     return pack_columns(columns)
+
+
+def _has_value(given: Any) -> bool:
+    return any(v is not None for v in given) if isinstance(given, list | tuple) else given is not None
 
 
 def pack_columns(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
@@ -187,8 +192,7 @@ def _column(name: str, values: list[Any]) -> Column:
     lists = [[v for v in row if v is not None] for row in lists]
     flat = _values(name, [v for row in lists for v in row])
     offsets = np.cumsum([0, *map(len, lists)])
-    valid = np.array([v is not None for v in values], bool)
-    return Column(f"list[{flat.kind}]", flat.values, valid, flat.categories, offsets)
+    return Column(f"list[{flat.kind}]", flat.values, np.diff(offsets) > 0, flat.categories, offsets)
 
 
 def _values(name: str, values: list[Any]) -> Column:
@@ -250,6 +254,8 @@ def read_column(segment: SegmentFile, name: str) -> Column | None:
             offsets[0] == 0 and offsets[-1] == len(values) and (offsets[1:] >= offsets[:-1]).all()
         ):
             raise ValueError("lists that do not follow each other")
+        if offsets is not None:  # earlier versions wrote an empty list as a field that is there
+            valid = valid & (np.diff(offsets) > 0)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise IndexFormatError(
             f"metadata column {name!r} is damaged ({error}); rebuild", section="META", invariant="metadata-column"

@@ -1,6 +1,6 @@
 """Commands as functions: their signatures say what they take, and argparse reads it.
 
-A parameter is annotated with an `Option` or an `Argument`, as typer's commands are; typer itself, with the validation
+A parameter is annotated with an `arguments.Option` or an `Argument`, as commands of typer are; typer itself, with the validation
 library under it, took longer to import than a search takes.
 """
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 
-app = typer.Group(help="Look at recipes.")
+app = arguments.Group(help="Look at recipes.")
 
 Recipe = Annotated[
-    str, typer.Argument(help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model.")
+    str, arguments.Argument(help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Json = Annotated[bool, arguments.Option("--json", help="One JSON object.")]
 
 
 @app.command("list")
@@ -37,9 +37,9 @@ def list_command(json: Json = False) -> None:
 def show_command(
     config: Recipe,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")
+        list[str] | None, arguments.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of YAML.")] = False,
+    json: Annotated[bool, arguments.Option("--json", help="One JSON object instead of YAML.")] = False,
 ) -> None:
     """Check a recipe and print it in full, as it would run.
 

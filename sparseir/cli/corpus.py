@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 
 if TYPE_CHECKING:
     from sparseir.data import CorpusReader
@@ -19,14 +19,16 @@ CORPUS = (
 
 Format = Annotated[
     str | None,
-    typer.Option(
+    arguments.Option(
         "--format",
         help="Format of the corpus, where endings do not say: jsonl, json, csv, tsv, parquet, text, or msmarco.",
     ),
 ]
 Fields = Annotated[
     str | None,
-    typer.Option("--fields", metavar="id=KEY,text=KEY,title=KEY", help="Keys or columns of a corpus that has others."),
+    arguments.Option(
+        "--fields", metavar="id=KEY,text=KEY,title=KEY", help="Keys or columns of a corpus that has others."
+    ),
 ]
 
 
@@ -48,7 +50,7 @@ def checked_corpus(
     from sparseir.data.corpus.fields import FieldMap
     from sparseir.data.corpus.formats import check_format
 
-    with typer.usage():
+    with arguments.usage():
         check_format(form)
         keys = None if fields is None else FieldMap.parse(fields)
     reader = read_corpus(given, data_dir, form=form, fields=keys)

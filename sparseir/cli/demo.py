@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.config import Recipe
 from sparseir.cli.options import Quiet
 
@@ -25,15 +25,16 @@ _SHOWN_TERMS = 6
 
 def demo_command(
     config: Recipe = "demo",
-    output: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = Path("runs/demo"),
+    output: Annotated[Path, arguments.Option(help="Folder for everything the demo writes.")] = Path("runs/demo"),
     data: Annotated[
-        str | None, typer.Option(help="BEIR folder, zip or name; without it, the docstrings of this machine's Python.")
+        str | None,
+        arguments.Option(help="BEIR folder, zip or name; without it, the docstrings of this machine's Python."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value of the recipe; repeatable."),
+        arguments.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value of the recipe; repeatable."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo wrote.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace what an earlier demo wrote.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train an encoder, build an index, search it and evaluate it, on text this machine has.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.corpus import CORPUS, Fields, Format, checked_corpus
 from sparseir.cli.options import Quiet, Untrained
 
@@ -16,22 +16,26 @@ if TYPE_CHECKING:
 
 
 def encode_command(
-    model: Annotated[str, typer.Argument(help="Model folder or hub id.")],
-    source: Annotated[str, typer.Argument(metavar="INPUT", help=f"Texts: {CORPUS}; or queries.")],
-    output: Annotated[Path, typer.Option(help="Vectors to write: .jsonl[.gz], .npz or .csr.")],
+    model: Annotated[str, arguments.Argument(help="Model folder or hub id.")],
+    source: Annotated[str, arguments.Argument(metavar="INPUT", help=f"Texts: {CORPUS}; or queries.")],
+    output: Annotated[Path, arguments.Option(help="Vectors to write: .jsonl[.gz], .npz or .csr.")],
     queries: Annotated[
-        bool, typer.Option("--queries", help="INPUT holds queries: BEIR JSONL, qid<TAB>text, or a collection.")
+        bool, arguments.Option("--queries", help="INPUT holds queries: BEIR JSONL, qid<TAB>text, or a collection.")
     ] = False,
     form: Format = None,
     fields: Fields = None,
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts, counted from 1.")] = None,
-    max_active_dims: Annotated[int | None, typer.Option(min=1, help="Keep the heaviest terms of each text.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts the model sees at a time.")] = 32,
-    data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    shard: Annotated[
+        str | None, arguments.Option(metavar="I/N", help="Only the I-th of N parts, counted from 1.")
+    ] = None,
+    max_active_dims: Annotated[
+        int | None, arguments.Option(min=1, help="Keep the heaviest terms of each text.")
+    ] = None,
+    batch_size: Annotated[int, arguments.Option(min=1, help="Texts the model sees at a time.")] = 32,
+    data_dir: Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")] = None,
+    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
     untrained: Untrained = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing vectors.")] = False,
+    resume: Annotated[bool, arguments.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace existing vectors.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn texts into sparse vectors.
@@ -48,7 +52,7 @@ def encode_command(
     from sparseir.encode.collection import CollectionOptions, encode_collection
 
     if format_of(output) is None:
-        raise typer.BadParameter(f"--output {output}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
+        raise arguments.BadParameter(f"--output {output}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
     if not resume:
         refuse_existing(output, overwrite=overwrite)
     options = CollectionOptions(
@@ -59,7 +63,7 @@ def encode_command(
         overwrite=overwrite,
     )
     if queries and (form is not None or fields is not None):
-        raise typer.BadParameter("--format and --fields are of corpora; queries are JSON lines or qid<TAB>text")
+        raise arguments.BadParameter("--format and --fields are of corpora; queries are JSON lines or qid<TAB>text")
     texts: Iterable[Document | Query] = (
         _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields)
     )
@@ -87,11 +91,11 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 
     Raises
     ------
-    typer.BadParameter
+    arguments.BadParameter
     """
     if text is None:
         return 1, 1
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise typer.BadParameter(f"--shard is {text!r}; expected I/N with I from 1 to N, e.g. 2/8")
+        raise arguments.BadParameter(f"--shard is {text!r}; expected I/N with I from 1 to N, e.g. 2/8")
     return int(match[1]), int(match[2])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
@@ -18,78 +18,85 @@ if TYPE_CHECKING:
 def evaluate_command(
     given: Annotated[
         list[str] | None,
-        typer.Argument(
+        arguments.Argument(
             metavar="[MODEL...] [DATASET...]",
             help="Model folders or hub ids, then BEIR folders, zips or names; or a run file and its judgements.",
         ),
     ] = None,
     run: Annotated[
-        list[Path] | None, typer.Option("--run", help="Judge this run file (TREC format) too; repeatable.")
+        list[Path] | None, arguments.Option("--run", help="Judge this run file (TREC format) too; repeatable.")
     ] = None,
     qrels: Annotated[
-        Path | None, typer.Option(help="Judgements of the run files, in place of a collection; needs no model.")
+        Path | None, arguments.Option(help="Judgements of the run files, in place of a collection; needs no model.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which judgements: qrels/<split>.tsv.")] = "test",
-    baselines: Annotated[str, typer.Option(help="Comma-separated: bm25, dense; empty for none.")] = "bm25",
+    split: Annotated[str, arguments.Option(help="Which judgements: qrels/<split>.tsv.")] = "test",
+    baselines: Annotated[str, arguments.Option(help="Comma-separated: bm25, dense; empty for none.")] = "bm25",
     lexical: Annotated[
         bool,
-        typer.Option(
+        arguments.Option(
             "--lexical",
             help="Judge each model with a BM25 channel of stemmed words beside it, too: done unless queries need a model.",
         ),
     ] = False,
-    no_lexical: Annotated[bool, typer.Option("--no-lexical", help="Judge the models alone.")] = False,
+    no_lexical: Annotated[bool, arguments.Option("--no-lexical", help="Judge the models alone.")] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of that channel, e.g. lexical.alpha=2; repeatable."),
+        arguments.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of that channel, e.g. lexical.alpha=2; repeatable."
+        ),
     ] = None,
     fuse: Annotated[
-        str, typer.Option(help="Comma-separated: rrf, convex. Each model with each baseline and run file.")
+        str, arguments.Option(help="Comma-separated: rrf, convex. Each model with each baseline and run file.")
     ] = "",
-    fuse_weight: Annotated[float, typer.Option(help="Of the model in a convex fusion, 0 to 1.")] = 0.5,
+    fuse_weight: Annotated[float, arguments.Option(help="Of the model in a convex fusion, 0 to 1.")] = 0.5,
     tune: Annotated[
-        str | None, typer.Option(metavar="SPLIT", help="Choose that weight on this development split.")
+        str | None, arguments.Option(metavar="SPLIT", help="Choose that weight on this development split.")
     ] = None,
     measures: Annotated[
-        str, typer.Option(help="Comma-separated names of ir-measures; the first is what is compared and drawn.")
+        str, arguments.Option(help="Comma-separated names of ir-measures; the first is what is compared and drawn.")
     ] = "nDCG@10,RR@10,R@100",
-    k: Annotated[int, typer.Option("-k", min=1, help="Depth of the runs.")] = 1000,
+    k: Annotated[int, arguments.Option("-k", min=1, help="Depth of the runs.")] = 1000,
     idf: Annotated[
         str,
-        typer.Option(
+        arguments.Option(
             help="Query weights of inference-free models: 'model', or 'corpus' to count them on each collection."
         ),
     ] = "model",
     windows: Annotated[
         str | None,
-        typer.Option(metavar="SIZE/STEP", help="Index passages, e.g. 128/64; a document's best one counts."),
+        arguments.Option(metavar="SIZE/STEP", help="Index passages, e.g. 128/64; a document's best one counts."),
     ] = None,
     same_id: Annotated[
         str,
-        typer.Option(help="A document named as the query: left out if its 'text' is the query's, 'drop' or 'keep'."),
+        arguments.Option(
+            help="A document named as the query: left out if its 'text' is the query's, 'drop' or 'keep'."
+        ),
     ] = "text",
     against: Annotated[
-        str | None, typer.Option(metavar="SYSTEM", help="Compare the others with this system; else with the first.")
+        str | None, arguments.Option(metavar="SYSTEM", help="Compare the others with this system; else with the first.")
     ] = None,
-    test: Annotated[str, typer.Option(help="Paired test: randomisation or t-test.")] = "randomisation",
-    resamples: Annotated[int, typer.Option(min=1, help="Of the test and of the intervals.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the same.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Where BEIR names are looked for and downloaded to.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
-    per_query: Annotated[Path | None, typer.Option(help="Write the values of single queries as TSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw quality against cost, as PNG.")] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder to write the run files to.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Last column of the run files; else the system's name.")] = None,
+    test: Annotated[str, arguments.Option(help="Paired test: randomisation or t-test.")] = "randomisation",
+    resamples: Annotated[int, arguments.Option(min=1, help="Of the test and of the intervals.")] = 10_000,
+    seed: Annotated[int, arguments.Option(min=0, help="Of the same.")] = 0,
+    data_dir: Annotated[
+        Path | None, arguments.Option(help="Where BEIR names are looked for and downloaded to.")
+    ] = None,
+    output: Annotated[Path | None, arguments.Option(help="Write the figures as JSON.")] = None,
+    per_query: Annotated[Path | None, arguments.Option(help="Write the values of single queries as TSV.")] = None,
+    plot: Annotated[Path | None, arguments.Option(metavar="FOLDER", help="Draw quality against cost, as PNG.")] = None,
+    runs: Annotated[Path | None, arguments.Option(help="Folder to write the run files to.")] = None,
+    tag: Annotated[str | None, arguments.Option(help="Last column of the run files; else the system's name.")] = None,
     ir_metadata: Annotated[
-        bool, typer.Option("--ir-metadata", help="Head run files with how they were made, which trec_eval cannot read.")
+        bool,
+        arguments.Option("--ir-metadata", help="Head run files with how they were made, which trec_eval cannot read."),
     ] = False,
-    indexes: Annotated[Path | None, typer.Option(help="Folder to keep the indexes in.")] = None,
-    dense_model: Annotated[str, typer.Option(help="Embedder of the dense baseline.")] = "all-MiniLM-L6-v2",
-    dense_length: Annotated[int, typer.Option(min=8, help="Tokens of a text it reads.")] = 256,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
+    indexes: Annotated[Path | None, arguments.Option(help="Folder to keep the indexes in.")] = None,
+    dense_model: Annotated[str, arguments.Option(help="Embedder of the dense baseline.")] = "all-MiniLM-L6-v2",
+    dense_length: Annotated[int, arguments.Option(min=8, help="Tokens of a text it reads.")] = 256,
+    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace existing results.")] = False,
     quiet: Quiet = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a system and collection.")] = False,
+    json: Annotated[bool, arguments.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
     """Judge models, baselines and run files on collections: quality beside cost, with significance.
 
@@ -111,9 +118,9 @@ def evaluate_command(
     from sparseir.search.runs import checked_tag
 
     if lexical and no_lexical:
-        raise typer.BadParameter("--lexical and --no-lexical contradict each other")
+        raise arguments.BadParameter("--lexical and --no-lexical contradict each other")
     if idf not in ("model", "corpus"):
-        raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
+        raise arguments.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     for path in (output, per_query):
         if path is not None:
             check_output(path, overwrite=overwrite)
@@ -121,7 +128,7 @@ def evaluate_command(
     if "hybrid" in wanted:  # the model and BM25 by reciprocal ranks
         wanted = tuple(dict.fromkeys("bm25" if name == "hybrid" else name for name in wanted))
         fusions = tuple(dict.fromkeys((*fusions, "rrf")))
-    with typer.usage():
+    with arguments.usage():
         options = EvaluationOptions(
             split=split,
             k=k,
@@ -154,9 +161,9 @@ def evaluate_command(
         check_measures(options.measures)
     judgements = [*words.qrels, *([] if qrels is None else [qrels])]
     if len(judgements) > 1:
-        raise typer.BadParameter(f"judgements are given twice: {judgements[0]} and {judgements[1]}")
+        raise arguments.BadParameter(f"judgements are given twice: {judgements[0]} and {judgements[1]}")
     files, judged_by = [*words.runs, *(run or ())], judgements[0] if judgements else None
-    with typer.usage():
+    with arguments.usage():
         check_given(words.models, words.collections, files, judged_by)
     results: list[SystemResult] = []
     lines: list[str] = [PER_QUERY_HEADER]

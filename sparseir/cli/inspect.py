@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.options import Untrained
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ _BLOCKS, _FALLBACK = ("█", "░"), ("#", "-")
 
 
 def inspect_command(
-    model: Annotated[str, typer.Argument(help="Model folder or hub id.")],
-    text: Annotated[str, typer.Argument(help="A text; - reads it from standard input.")],
-    query: Annotated[bool, typer.Option("--query", help="Encode it as a query, not as a document.")] = False,
-    top: Annotated[int, typer.Option(min=0, help="Terms shown, the heaviest first; 0 for all.")] = 40,
-    html: Annotated[Path | None, typer.Option(help="Write a page to this file, with everything in it.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    model: Annotated[str, arguments.Argument(help="Model folder or hub id.")],
+    text: Annotated[str, arguments.Argument(help="A text; - reads it from standard input.")],
+    query: Annotated[bool, arguments.Option("--query", help="Encode it as a query, not as a document.")] = False,
+    top: Annotated[int, arguments.Option(min=0, help="Terms shown, the heaviest first; 0 for all.")] = 40,
+    html: Annotated[Path | None, arguments.Option(help="Write a page to this file, with everything in it.")] = None,
+    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
     untrained: Untrained = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that stands there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, with every term.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace a page that stands there.")] = False,
+    json: Annotated[bool, arguments.Option("--json", help="One JSON object, with every term.")] = False,
 ) -> None:
     """Show the terms that an encoder gives a text: its own words, and (marked +) those it added.
 
@@ -44,7 +44,7 @@ def inspect_command(
         check_output(html, overwrite=overwrite)
     given = sys.stdin.read() if text == "-" else text
     if not given.strip():
-        raise typer.BadParameter("TEXT is empty; expected a text to encode")
+        raise arguments.BadParameter("TEXT is empty; expected a text to encode")
     expansion = expand(load_encoder(model, device, untrained=untrained), given, query=query)
     if html is not None:
         html.write_text(_page(model, expansion), encoding="utf-8")

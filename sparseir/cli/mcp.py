@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 
 
 def mcp_command(
-    indexes: Annotated[list[str], typer.Argument(metavar="INDEX…", help="Folders of indexes, or NAME=FOLDER.")],
-    http: Annotated[bool, typer.Option("--http", help="Listen at http://HOST:PORT/mcp, not on stdin.")] = False,
-    host: Annotated[str, typer.Option(help="With --http: an address of this machine alone.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="With --http.")] = 8765,
-    engine: Annotated[str, typer.Option(help="Engine of the searches.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a search of many.")] = 1,
-    model: Annotated[str | None, typer.Option(help="Encodes queries where an index carries no query side.")] = None,
+    indexes: Annotated[list[str], arguments.Argument(metavar="INDEX…", help="Folders of indexes, or NAME=FOLDER.")],
+    http: Annotated[bool, arguments.Option("--http", help="Listen at http://HOST:PORT/mcp, not on stdin.")] = False,
+    host: Annotated[str, arguments.Option(help="With --http: an address of this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, arguments.Option(min=1, max=65535, help="With --http.")] = 8765,
+    engine: Annotated[str, arguments.Option(help="Engine of the searches.")] = "auto",
+    threads: Annotated[int, arguments.Option(min=1, help="Threads of a search of many.")] = 1,
+    model: Annotated[str | None, arguments.Option(help="Encodes queries where an index carries no query side.")] = None,
 ) -> None:
     """Offer indexes to agents over the Model Context Protocol: search, get_document, list_indexes, explain, fuse_search_results.
 

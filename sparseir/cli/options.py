@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Quiet = Annotated[bool, arguments.Option("--quiet", "-q", help="No progress on stderr.")]
 Untrained = Annotated[
-    bool, typer.Option("--untrained", help="Encode with a base that no training has made an encoder of all the same.")
+    bool,
+    arguments.Option("--untrained", help="Encode with a base that no training has made an encoder of all the same."),
 ]

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.errors import SparseIRError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
@@ -44,13 +44,13 @@ def parse_bytes(text: str | None) -> int | None:
 
     Raises
     ------
-    typer.BadParameter
+    arguments.BadParameter
     """
     if text is None:
         return None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", text.upper())
     if not match or float(match[1]) == 0:
-        raise typer.BadParameter(f"{text!r} is not an amount of memory; write for example 2GB or 512MB")
+        raise arguments.BadParameter(f"{text!r} is not an amount of memory; write for example 2GB or 512MB")
     return int(float(match[1]) * _UNITS[match[2] or ""])
 
 

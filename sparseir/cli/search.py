@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
@@ -18,81 +18,91 @@ if TYPE_CHECKING:
 
 IndexPath = Annotated[
     str,
-    typer.Argument(help="Folder of an index or of shards; or folders or addresses of all shards, joined by commas."),
+    arguments.Argument(
+        help="Folder of an index or of shards; or folders or addresses of all shards, joined by commas."
+    ),
 ]
 Partial = Annotated[
     bool,
-    typer.Option("--partial", help="Search without shards that are missing or do not answer, and say their share."),
+    arguments.Option("--partial", help="Search without shards that are missing or do not answer, and say their share."),
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Model that encodes queries; needed where the index carries no query side.")
+    str | None, arguments.Option(help="Model that encodes queries; needed where the index carries no query side.")
 ]
-AnyModel = Annotated[bool, typer.Option("--any-model", help="Search with a model other than the index was built with.")]
+AnyModel = Annotated[
+    bool, arguments.Option("--any-model", help="Search with a model other than the index was built with.")
+]
 Alpha = Annotated[
     float | None,
-    typer.Option(
+    arguments.Option(
         min=0, help="What the BM25 channel of the index counts beside the learned score; left out: as it was built."
     ),
 ]
 
 EngineName = Annotated[
     str,
-    typer.Option(
+    arguments.Option(
         help="auto, exhaustive, block_filter, maxscore, wand, block_max_wand, gpu: exact and equal to the bit; exact_float: by "
         "the stored weights themselves; approximate."
     ),
 ]
-GpuMemory = Annotated[str, typer.Option(help="Device memory the gpu engine may take; batches are cut to fit.")]
-GpuBackend = Annotated[str, typer.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")]
+GpuMemory = Annotated[str, arguments.Option(help="Device memory the gpu engine may take; batches are cut to fit.")]
+GpuBackend = Annotated[
+    str, arguments.Option(help="auto, cuda, triton or torch; torch runs where there is no GPU, slowly.")
+]
 
 
 def search_command(
     index: IndexPath,
     query: Annotated[
-        str | None, typer.Argument(help="Text of one query; - reads queries from standard input, one a line.")
+        str | None, arguments.Argument(help="Text of one query; - reads queries from standard input, one a line.")
     ] = None,
-    queries: Annotated[Path | None, typer.Option(help="Many queries: BEIR JSONL, or qid<TAB>text.")] = None,
-    query_vectors: Annotated[Path | None, typer.Option(help="Many encoded queries, in any vector format.")] = None,
-    output: Annotated[Path | None, typer.Option(help="TREC run file for many queries; stdout when left out.")] = None,
-    k: Annotated[int | None, typer.Option("-k", min=1, help="Hits a query: 10 for one query, 1000 for many.")] = None,
+    queries: Annotated[Path | None, arguments.Option(help="Many queries: BEIR JSONL, or qid<TAB>text.")] = None,
+    query_vectors: Annotated[Path | None, arguments.Option(help="Many encoded queries, in any vector format.")] = None,
+    output: Annotated[
+        Path | None, arguments.Option(help="TREC run file for many queries; stdout when left out.")
+    ] = None,
+    k: Annotated[
+        int | None, arguments.Option("-k", min=1, help="Hits a query: 10 for one query, 1000 for many.")
+    ] = None,
     engine: EngineName = "auto",
     gpu_memory: GpuMemory = "8GB",
     gpu_backend: GpuBackend = "auto",
     filters: Annotated[
         list[str] | None,
-        typer.Option(
+        arguments.Option(
             "--filter",
             metavar="EXPR",
             help="Only documents with e.g. lang=en and (year>=2000 or not topic in (law, tax)); repeatable.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads for many queries.")] = 1,
+    threads: Annotated[int, arguments.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
     partial: Partial = False,
     recall_target: Annotated[
-        float | None, typer.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
+        float | None, arguments.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option(
+        arguments.Option(
             "--calibrate-on",
             help="Queries to tune --recall-target on: encoded ones with --query-vectors, else texts; kept for later searches.",
         ),
     ] = None,
     rerank: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
+        arguments.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
     ] = None,
     fields: Annotated[
-        str | None, typer.Option(help="Comma-separated stored fields to show of one query's hits.", metavar="A,B")
+        str | None, arguments.Option(help="Comma-separated stored fields to show of one query's hits.", metavar="A,B")
     ] = None,
-    tag: Annotated[str, typer.Option(help="Name of the run, the last column of a run file.")] = "sparseir",
-    stats: Annotated[bool, typer.Option("--stats", help="Say on stderr how much work the search did.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
+    tag: Annotated[str, arguments.Option(help="Name of the run, the last column of a run file.")] = "sparseir",
+    stats: Annotated[bool, arguments.Option("--stats", help="Say on stderr how much work the search did.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace an existing run file.")] = False,
     quiet: Quiet = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
+    json: Annotated[bool, arguments.Option("--json", help="One JSON object a hit, one a line.")] = False,
 ) -> None:
     """Search an index with one query, or with many into a run file.
 
@@ -109,22 +119,22 @@ def search_command(
     from sparseir.search.runs import checked_tag
     from sparseir.search.searcher import Searcher
 
-    with typer.usage():
+    with arguments.usage():
         checked_tag(tag)
     if sum(source is not None for source in (query, queries, query_vectors)) != 1:
-        raise typer.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
+        raise arguments.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
     if query == "-":
         query, queries = None, Path("-")
     if query is not None and output is not None:
-        raise typer.BadParameter("--output is for many queries (--queries or --query-vectors)")
+        raise arguments.BadParameter("--output is for many queries (--queries or --query-vectors)")
     if json and output is not None:
-        raise typer.BadParameter("--json prints hits on stdout, --output writes a run file: give one of them")
+        raise arguments.BadParameter("--json prints hits on stdout, --output writes a run file: give one of them")
     if rerank is not None and query_vectors is not None:
-        raise typer.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
+        raise arguments.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
     if calibrate is not None and recall_target is None:
-        raise typer.BadParameter("--calibrate-on tunes --recall-target: give both")
+        raise arguments.BadParameter("--calibrate-on tunes --recall-target: give both")
     if fields is not None and query is None:
-        raise typer.BadParameter("--fields shows the hits of one query; many go to a run, which has no fields")
+        raise arguments.BadParameter("--fields shows the hits of one query; many go to a run, which has no fields")
     condition = joined(filters or [])
     searcher = Searcher.open(
         places(index),
@@ -158,12 +168,12 @@ def search_command(
 
 def explain_command(
     index: IndexPath,
-    query: Annotated[str, typer.Argument(help="Text of a query.")],
-    docno: Annotated[str, typer.Argument(help="Name of a document.")],
+    query: Annotated[str, arguments.Argument(help="Text of a query.")],
+    docno: Annotated[str, arguments.Argument(help="Name of a document.")],
     model: Model = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: Annotated[bool, arguments.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show which terms give a document its score; the products add up to it exactly.
 
@@ -210,12 +220,12 @@ def check_engine(name: str) -> None:
 
     Raises
     ------
-    typer.BadParameter
+    arguments.BadParameter
     """
     from sparseir.search.engines import ENGINE_NAMES
 
     if name not in ENGINE_NAMES:
-        raise typer.BadParameter(f"--engine is {name!r}; there are: {', '.join(ENGINE_NAMES)}")
+        raise arguments.BadParameter(f"--engine is {name!r}; there are: {', '.join(ENGINE_NAMES)}")
 
 
 def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str | EngineConfig:
@@ -224,8 +234,8 @@ def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str
         from sparseir.search.approximate import ApproximateConfig
 
         if name not in ("auto", "approximate"):
-            raise typer.BadParameter(f"--recall-target searches approximately; it excludes --engine {name}")
-        with typer.usage():
+            raise arguments.BadParameter(f"--recall-target searches approximately; it excludes --engine {name}")
+        with arguments.usage():
             return ApproximateConfig(recall_target=recall_target)
     return _gpu_config(*gpu) if name == "gpu" else name
 
@@ -235,7 +245,7 @@ def _gpu_config(memory: str, backend: str) -> GpuConfig:
     from sparseir.search.gpu import GpuConfig
 
     if backend not in ("auto", "cuda", "triton", "torch"):
-        raise typer.BadParameter(f"--gpu-backend is '{backend}'; give auto, cuda, triton or torch")
+        raise arguments.BadParameter(f"--gpu-backend is '{backend}'; give auto, cuda, triton or torch")
     return GpuConfig(gpu_memory=parse_bytes(memory) or 0, backend=backend)  # type: ignore[arg-type]
 
 

@@ -5,43 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 
 
 def serve_command(
     indexes: Annotated[
         list[str],
-        typer.Argument(
+        arguments.Argument(
             metavar="INDEX…",
             help="Folders of indexes or of shards, or NAME=FOLDER; or NAME=ADDRESS,ADDRESS… of shards.",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of searches.")] = 2,
-    engine: Annotated[str, typer.Option(help="Engine of requests that name none.")] = "auto",
+    host: Annotated[str, arguments.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, arguments.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
+    threads: Annotated[int, arguments.Option(min=1, help="Threads of searches.")] = 2,
+    engine: Annotated[str, arguments.Option(help="Engine of requests that name none.")] = "auto",
     model: Annotated[
-        str | None, typer.Option(help="Encodes queries where an index carries no query side, and new documents.")
+        str | None, arguments.Option(help="Encodes queries where an index carries no query side, and new documents.")
     ] = None,
     writable: Annotated[
-        bool, typer.Option("--writable", help="Let clients add, replace and delete documents.")
+        bool, arguments.Option("--writable", help="Let clients add, replace and delete documents.")
     ] = False,
-    api_key_file: Annotated[Path | None, typer.Option(help="API keys, one a line.")] = None,
+    api_key_file: Annotated[Path | None, arguments.Option(help="API keys, one a line.")] = None,
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Serve other machines without API keys; with keys, leave it out.")
+        bool, arguments.Option("--no-auth", help="Serve other machines without API keys; with keys, leave it out.")
     ] = False,
     origins: Annotated[
-        list[str] | None, typer.Option("--cors", metavar="ORIGIN", help="Let pages of this origin call; repeatable.")
+        list[str] | None,
+        arguments.Option("--cors", metavar="ORIGIN", help="Let pages of this origin call; repeatable."),
     ] = None,
-    request_log: Annotated[str | None, typer.Option(help="File for one JSON object a request; - for stdout.")] = None,
-    log_queries: Annotated[bool, typer.Option("--log-queries", help="With the texts of queries.")] = False,
-    max_k: Annotated[int, typer.Option(min=1, help="Hits a query, at most.")] = 1000,
-    max_in_flight: Annotated[int, typer.Option(min=1, help="Searches that wait or run, at most.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds a search may take.")] = 10.0,
+    request_log: Annotated[
+        str | None, arguments.Option(help="File for one JSON object a request; - for stdout.")
+    ] = None,
+    log_queries: Annotated[bool, arguments.Option("--log-queries", help="With the texts of queries.")] = False,
+    max_k: Annotated[int, arguments.Option(min=1, help="Hits a query, at most.")] = 1000,
+    max_in_flight: Annotated[int, arguments.Option(min=1, help="Searches that wait or run, at most.")] = 64,
+    timeout: Annotated[float, arguments.Option(min=0.001, help="Seconds a search may take.")] = 10.0,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Answer without shards that do not; the answer says their share.")
+        bool, arguments.Option("--partial", help="Answer without shards that do not; the answer says their share.")
     ] = False,
-    reload_seconds: Annotated[float, typer.Option(min=0.01, help="Between looks for new commits.")] = 1.0,
+    reload_seconds: Annotated[float, arguments.Option(min=0.01, help="Between looks for new commits.")] = 1.0,
 ) -> None:
     """Serve indexes over HTTP: search, explanations, documents, metrics, and a page at /.
 

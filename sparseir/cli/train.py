@@ -5,27 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.options import Quiet
 
 
 def train_command(
-    output: Annotated[Path, typer.Option(help="Folder for the model, its checkpoints and logs.")],
+    output: Annotated[Path, arguments.Option(help="Folder for the model, its checkpoints and logs.")],
     config: Annotated[
         str | None,
-        typer.Argument(
+        arguments.Argument(
             help="A recipe: a name of `sparseir config list`, a YAML file, or the folder of a model. With --resume it may be "
             "left out: OUTPUT holds it."
         ),
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")
+        list[str] | None, arguments.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one value; repeatable.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT; with more train.steps, too.")
+        bool, arguments.Option("--resume", help="Go on from the last checkpoint in OUTPUT; with more train.steps, too.")
     ] = False,
     quiet: Quiet = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+    json: Annotated[bool, arguments.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Train an encoder.
 
@@ -37,7 +37,7 @@ def train_command(
     from sparseir.config.recipe import load_recipe
 
     if config is None and not resume:
-        raise typer.BadParameter("name a recipe, one of `sparseir config list` or a file; or go on with --resume")
+        raise arguments.BadParameter("name a recipe, one of `sparseir config list` or a file; or go on with --resume")
     if config is not None:
         recipe = load_recipe(config, overrides or ())  # its faults come before torch is imported
     from sparseir.train import train

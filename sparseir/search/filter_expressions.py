@@ -10,7 +10,8 @@ joined by `and`, `or`, `not` and parentheses (`filter_grammar`). What a conditio
 - Numbers compare as numbers; strings by their code points. A date is a string in the form of ISO 8601, year first; one
   that is given short stands for all of its year, month, day, hour or minute when it is compared by an order:
   date<=2021-03 holds for 2021-03-31T10:00. Dates are compared as written, so one field has one time zone.
-- A list matches where one of its values does; !=, and not in, where none does. An empty list is a field that is there.
+- A list matches where one of its values does; !=, and not in, where none does. A document whose list is empty lacks the
+  field.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def leaves(draw):
 
 
 def condition(value, kind, op, wanted):
-    """What a condition says of a document's value, None where it lacks the field."""
-    if value is None:
+    """What a condition says of a document's value, None or [] where it lacks the field."""
+    if value is None or value == []:
         return False
     found = value if isinstance(value, list) else [value]
     if op in ("=", "in"):
@@ -97,6 +97,22 @@ def ordered(value, wanted, kind, op):
     if within and value.startswith(wanted) and not value[len(wanted) :].startswith("5"):  # lies in the period
         return op == "<=" or (op == ">=" and value >= wanted)
     return OPERATORS[op](value, wanted)
+
+
+def test_an_empty_list_is_a_lacking_field_however_documents_are_cut(tmp_path):
+    rows = [{}, {"flags": []}, {"flags": [True]}, {"flags": [None]}]
+    vectors = SparseVectors.from_rows([{0: 1.0}] * len(rows), 1)
+    for cut in range(len(rows) + 1):
+        path = tmp_path / str(cut)
+        build_index(path, vectors.slice(0, cut), fields=rows[:cut], config=IndexConfig(metadata=("flags",)))
+        if cut < len(rows):
+            add_documents(path, vectors.slice(cut, len(rows)), fields=rows[cut:])
+        for _ in range(2):
+            index = open_index(path)
+            assert allowed(index, "flags!=false") == [2]
+            assert allowed(index, "flags=true") == [2]
+            assert allowed(index, "not flags=true") == [0, 1, 3]
+            compact_index(path)
 
 
 @settings(deadline=None, max_examples=60)

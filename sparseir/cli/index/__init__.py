@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.index import build, change, export, look
 
-app = typer.Group(help="Build, change and look at an index.")
+app = arguments.Group(help="Build, change and look at an index.")
 app.command("build")(build.build_command)
 app.command("add")(change.add_command)
 app.command("delete")(change.delete_command)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
@@ -34,51 +34,57 @@ def build_command(
     fields: Fields = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
+        arguments.Option(
             "--set", metavar="KEY=VALUE", help="A setting of the index, e.g. order=input or lexical.b=0.75; repeatable."
         ),
     ] = None,
     layout: Annotated[
         str | None,
-        typer.Option(help="standard; packed: two thirds of the bytes; compact: half, no engine that bounds blocks."),
+        arguments.Option(
+            help="standard; packed: two thirds of the bytes; compact: half, no engine that bounds blocks."
+        ),
     ] = None,
-    metadata: Annotated[str | None, typer.Option(help="Comma-separated fields that searches can filter by.")] = None,
-    memory_budget: Annotated[str | None, typer.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,
+    metadata: Annotated[
+        str | None, arguments.Option(help="Comma-separated fields that searches can filter by.")
+    ] = None,
+    memory_budget: Annotated[str | None, arguments.Option(help="Working memory beyond the input, e.g. 2GB.")] = None,
     threads: Threads = 2,
     max_active_dims: MaxActiveDims = None,
     idf: Annotated[
-        str, typer.Option(help="Query weights of an inference-free model: 'model', or 'corpus' to count them here.")
+        str, arguments.Option(help="Query weights of an inference-free model: 'model', or 'corpus' to count them here.")
     ] = "model",
     lexical: Annotated[
         bool,
-        typer.Option(
+        arguments.Option(
             "--lexical",
             help="Add a BM25 channel of stemmed words to the model's terms: done unless queries need the model.",
         ),
     ] = False,
-    no_lexical: Annotated[bool, typer.Option("--no-lexical", help="The model's terms alone.")] = False,
-    bm25: Annotated[bool, typer.Option("--bm25", help="Index the BM25 channel alone: texts, no model.")] = False,
+    no_lexical: Annotated[bool, arguments.Option("--no-lexical", help="The model's terms alone.")] = False,
+    bm25: Annotated[bool, arguments.Option("--bm25", help="Index the BM25 channel alone: texts, no model.")] = False,
     windows: Annotated[
         str | None,
-        typer.Option(
+        arguments.Option(
             metavar="SIZE/STEP",
             help="Index passages of so many word pieces (words with --bm25), e.g. 128/64; a document's best one counts.",
         ),
     ] = None,
     shards: Annotated[
         int | None,
-        typer.Option(min=1, help="Build so many shards, to be searched as one index, also from several machines."),
+        arguments.Option(min=1, help="Build so many shards, to be searched as one index, also from several machines."),
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
+        str | None, arguments.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
     ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     untrained: Untrained = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that stands there.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace an index that stands there.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on where a build from text with a model was stopped; needs the same input."),
+        arguments.Option(
+            "--resume", help="Go on where a build from text with a model was stopped; needs the same input."
+        ),
     ] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -97,21 +103,21 @@ def build_command(
     source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)
     if lexical and (bm25 or corpus is None or vectors is not None):
-        raise typer.BadParameter(
+        raise arguments.BadParameter(
             "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
         )
     if lexical and no_lexical:
-        raise typer.BadParameter("--lexical and --no-lexical contradict each other")
+        raise arguments.BadParameter("--lexical and --no-lexical contradict each other")
     if resume and vectors is not None:
-        raise typer.BadParameter(
+        raise arguments.BadParameter(
             "--resume goes on encoding texts: give --corpus INPUT, and --model or --bm25, not --vectors"
         )
     if windows is not None and (corpus is None or vectors is not None):
-        raise typer.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
+        raise arguments.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
     if idf not in ("model", "corpus"):
-        raise typer.BadParameter(f"--idf is {idf!r}; expected model or corpus")
+        raise arguments.BadParameter(f"--idf is {idf!r}; expected model or corpus")
     if idf == "corpus" and (corpus is None or vectors is not None):
-        raise typer.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
+        raise arguments.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
     from indexer import build, shard_build
     from sparseir.cli.index.settings import index_settings
     from sparseir.data.passages import Windows
@@ -121,7 +127,7 @@ def build_command(
     # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.
     by_default = vectors is None and model is not None and not (lexical or no_lexical) and not _prunes(given)
     source = replace(source, lexical_by_default=by_default)
-    with typer.usage():
+    with arguments.usage():
         config, channel = index_settings(given, language, wanted=lexical or bm25 or by_default)
         passages = None if windows is None else Windows.parse(windows)
     options = IndexingOptions(
@@ -162,5 +168,5 @@ def _settings(settings: list[str] | None, metadata: str | None, layout: str | No
     named += [] if layout is None else [f"layout={layout}"]
     for text in settings or ():
         if not re.match(r"\s*(lexical\.)?\w+\s*=", text):
-            raise typer.BadParameter(f"--set takes KEY=VALUE with a setting of the index, not {text!r}")
+            raise arguments.BadParameter(f"--set takes KEY=VALUE with a setting of the index, not {text!r}")
     return [text if text.lstrip().startswith("lexical.") else f"index.{text}" for text in [*(settings or ()), *named]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
@@ -31,7 +31,7 @@ def add_command(
     form: Format = None,
     fields: Fields = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace documents whose name the index has already.")
+        bool, arguments.Option("--replace", help="Replace documents whose name the index has already.")
     ] = False,
     max_active_dims: MaxActiveDims = None,
     threads: Threads = 2,
@@ -67,13 +67,15 @@ def add_command(
 
 def delete_command(
     index: IndexPath,
-    ids: Annotated[Path | None, typer.Option(help="File with one document name a line.")] = None,
+    ids: Annotated[Path | None, arguments.Option(help="File with one document name a line.")] = None,
     names: Annotated[
-        list[str] | None, typer.Option("--id", metavar="DOCNO", help="Name of a document; repeatable.")
+        list[str] | None, arguments.Option("--id", metavar="DOCNO", help="Name of a document; repeatable.")
     ] = None,
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="EXPR", help="Documents with e.g. year<2000 (docs/filters.md); repeatable."),
+        arguments.Option(
+            "--filter", metavar="EXPR", help="Documents with e.g. year<2000 (docs/filters.md); repeatable."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -93,7 +95,7 @@ def delete_command(
     from sparseir.search.filter_expressions import matching
 
     if (ids is None and not names) == (not filters):
-        raise typer.BadParameter("give names (--id NAME, --ids FILE) or a filter (--filter EXPR)")
+        raise arguments.BadParameter("give names (--id NAME, --ids FILE) or a filter (--filter EXPR)")
     condition = joined(filters or [])
     if condition is not None:
         opened = open_index(index)
@@ -119,10 +121,10 @@ def delete_command(
 def compact_command(
     index: IndexPath,
     layout: Annotated[
-        str | None, typer.Option(help="standard, packed or compact, from now on; without it the layout stays.")
+        str | None, arguments.Option(help="standard, packed or compact, from now on; without it the layout stays.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the merge.")] = 2,
-    memory_budget: Annotated[str | None, typer.Option(help="Working memory, e.g. 2GB.")] = None,
+    threads: Annotated[int, arguments.Option(min=1, help="Threads of the merge.")] = 2,
+    memory_budget: Annotated[str | None, arguments.Option(help="Working memory, e.g. 2GB.")] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:

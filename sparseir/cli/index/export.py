@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.index.source import IndexPath, Json, Model
 from sparseir.cli.options import Quiet
 
@@ -25,13 +25,14 @@ _CHECKED = 1000
 
 WeightsOption = Annotated[
     str,
-    typer.Option(
+    arguments.Option(
         help="impact: the integers 1..255 an index scores with, which every target holds exactly. scaled: times doc_scale. "
         "stored: the float weights of an index built with stored_weights."
     ),
 ]
 Name = Annotated[
-    str | None, typer.Option(help="Name of the index, collection or table there; left out, that of the index's folder.")
+    str | None,
+    arguments.Option(help="Name of the index, collection or table there; left out, that of the index's folder."),
 ]
 
 
@@ -39,35 +40,38 @@ def export_command(
     index: IndexPath,
     output: Annotated[
         Path | None,
-        typer.Option(help="File, whose ending says the format, or folder to write. Left out: INDEX.FORMAT."),
+        arguments.Option(help="File, whose ending says the format, or folder to write. Left out: INDEX.FORMAT."),
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option(
+        arguments.Option(
             "--format", help=f"Vectors: {', '.join(ENDINGS)}. For an engine: {', '.join(ENGINES)}. {SITE}: a site."
         ),
     ] = None,
     weights: WeightsOption = "impact",
     name: Name = None,
     file_size: Annotated[
-        str | None, typer.Option(help="Engines: largest bulk file, e.g. 16MB; left out, what suits the engine.")
+        str | None, arguments.Option(help="Engines: largest bulk file, e.g. 16MB; left out, what suits the engine.")
     ] = None,
     ceiling: Annotated[
-        float | None, typer.Option(help="opensearch-ann: the weight that a byte's 255 means; left out, the largest.")
+        float | None,
+        arguments.Option(help="opensearch-ann: the weight that a byte's 255 means; left out, the largest."),
     ] = None,
     lossy: Annotated[
-        bool, typer.Option("--lossy", help="Engines: write what the engine would rank otherwise, too.")
+        bool, arguments.Option("--lossy", help="Engines: write what the engine would rank otherwise, too.")
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Engines: read the export back and compare its rankings with those of the index."),
+        arguments.Option(
+            "--check", help="Engines: read the export back and compare its rankings with those of the index."
+        ),
     ] = False,
     queries: Annotated[
-        Path | None, typer.Option(help="Texts to check with; left out, queries made from documents.")
+        Path | None, arguments.Option(help="Texts to check with; left out, queries made from documents.")
     ] = None,
-    query_vectors: Annotated[Path | None, typer.Option(help="Encoded queries to check with.")] = None,
+    query_vectors: Annotated[Path | None, arguments.Option(help="Encoded queries to check with.")] = None,
     model: Model = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export that stands there.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace an export that stands there.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -81,14 +85,14 @@ def export_command(
     from indexer.interchange.live import Weights
 
     if weights not in get_args(Weights):
-        raise typer.BadParameter(f"--weights is {weights!r}; expected one of {', '.join(get_args(Weights))}")
+        raise arguments.BadParameter(f"--weights is {weights!r}; expected one of {', '.join(get_args(Weights))}")
     if form in ENGINES:
         if (queries or query_vectors) and not check:
-            raise typer.BadParameter(
+            raise arguments.BadParameter(
                 "--queries and --query-vectors are what --check compares rankings with: say --check"
             )
         if queries and query_vectors:
-            raise typer.BadParameter("give --queries or --query-vectors")
+            raise arguments.BadParameter("give --queries or --query-vectors")
         target = output or index.with_name(f"{index.resolve().name}.{form}")
         options = {"ceiling": ceiling, "lossy": lossy, "file_bytes": _bytes(file_size), "overwrite": overwrite}
         given = _CheckedWith(queries, query_vectors, model) if check else None
@@ -96,11 +100,11 @@ def export_command(
         return
     if form == SITE:
         if check or lossy or file_size or ceiling or queries or query_vectors or model or weights != "impact":
-            raise typer.BadParameter(f"--format {SITE} takes --output, --name and --overwrite alone")
+            raise arguments.BadParameter(f"--format {SITE} takes --output, --name and --overwrite alone")
         _to_site(index, output or index.with_name(f"{index.resolve().name}.{SITE}"), name, overwrite, quiet, json)
         return
     if check or lossy or name or file_size or ceiling or queries or query_vectors or model:
-        raise typer.BadParameter(
+        raise arguments.BadParameter(
             f"--check, --lossy, --name, --file-size, --ceiling, --queries, --query-vectors and --model are for engines: "
             f"--format {', '.join(ENGINES)}"
         )
@@ -111,9 +115,9 @@ def export_command(
 
 def query_command(
     index: IndexPath,
-    text: Annotated[str, typer.Argument(help="Text of a query.")],
-    form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(ENGINES)}.")],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Hits to ask for.")] = 10,
+    text: Annotated[str, arguments.Argument(help="Text of a query.")],
+    form: Annotated[str, arguments.Option("--format", help=f"One of {', '.join(ENGINES)}.")],
+    k: Annotated[int, arguments.Option("-k", "--k", min=1, help="Hits to ask for.")] = 10,
     weights: WeightsOption = "impact",
     name: Name = None,
     model: Model = None,
@@ -289,11 +293,11 @@ def _to_vectors(index: Path, target: Path, weights: Weights, *, overwrite: bool,
 
 def _target(index: Path, output: Path | None, form: str | None) -> Path:
     if form is not None and form not in ENDINGS:
-        raise typer.BadParameter(f"--format is {form!r}; expected one of {', '.join((*ENDINGS, *ENGINES, SITE))}")
+        raise arguments.BadParameter(f"--format is {form!r}; expected one of {', '.join((*ENDINGS, *ENGINES, SITE))}")
     if output is None:
         if form is None:
-            raise typer.BadParameter("give --output FILE or --format FORMAT")
+            raise arguments.BadParameter("give --output FILE or --format FORMAT")
         return index.with_name(f"{index.resolve().name}.{form}")
     if not output.name.lower().endswith(tuple(f".{e}" for e in ((form,) if form else ENDINGS))):
-        raise typer.BadParameter(f"{output} does not end in {f'.{form}' if form else ', '.join(ENDINGS)}")
+        raise arguments.BadParameter(f"{output} does not end in {f'.{form}' if form else ', '.join(ENDINGS)}")
     return output

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.index.source import IndexPath, Json
 from sparseir.cli.options import Quiet
 
@@ -45,9 +45,9 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
 def inspect_command(
     index: IndexPath,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with plots to this file, with everything in it.")
+        Path | None, arguments.Option(help="Write a page with plots to this file, with everything in it.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that stands there.")] = False,
+    overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace a page that stands there.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:

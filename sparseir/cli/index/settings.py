@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 
 if TYPE_CHECKING:
     from indexer import IndexConfig
@@ -23,7 +23,7 @@ def index_settings(
     Raises
     ------
     ConfigError : unknown names, values out of range, a language without a stemmer.
-    typer.BadParameter : settings of a channel that is not wanted.
+    arguments.BadParameter : settings of a channel that is not wanted.
     """
     from indexer import IndexConfig
     from sparseir.config.lexical import LexicalConfig
@@ -32,7 +32,9 @@ def index_settings(
     given = [] if language is None else [f"lexical.language={language}"]
     given += [text for text in settings if text.lstrip().startswith("lexical.")]
     if given and not wanted:
-        raise typer.BadParameter(f"{given[0]} is a setting of the lexical channel: build it with --lexical or --bm25")
+        raise arguments.BadParameter(
+            f"{given[0]} is a setting of the lexical channel: build it with --lexical or --bm25"
+        )
     start = {"index": to_mapping(IndexConfig()), "lexical": to_mapping(LexicalConfig())}
     changed = apply_overrides(start, [*(text for text in settings if text not in given), *given])
     config = build(IndexConfig, changed["index"], source="settings of the index")

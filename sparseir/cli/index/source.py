@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from sparseir.cli import arguments as typer
+from sparseir.cli import arguments
 from sparseir.cli.corpus import CORPUS
 
 if TYPE_CHECKING:
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from sparseir.encode.indexing import IndexingOptions
     from sparseir.models.encoder import SparseEncoder
 
-IndexPath = Annotated[Path, typer.Argument(help="Folder of the index.")]
-Vectors = Annotated[Path | None, typer.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
-Model = Annotated[str | None, typer.Option(help="Encoder of the documents: model folder or hub id.")]
+IndexPath = Annotated[Path, arguments.Argument(help="Folder of the index.")]
+Vectors = Annotated[Path | None, arguments.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
+Model = Annotated[str | None, arguments.Option(help="Encoder of the documents: model folder or hub id.")]
 Corpus = Annotated[
-    str | None, typer.Option(help=f"Documents to encode, or whose texts to store beside --vectors: {CORPUS}.")
+    str | None, arguments.Option(help=f"Documents to encode, or whose texts to store beside --vectors: {CORPUS}.")
 ]
-MaxActiveDims = Annotated[int | None, typer.Option(min=1, help="Keep the heaviest terms of each document.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the build.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where BEIR names are looked for.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda, for encoding.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+MaxActiveDims = Annotated[int | None, arguments.Option(min=1, help="Keep the heaviest terms of each document.")]
+Threads = Annotated[int, arguments.Option(min=1, help="Threads of the build.")]
+DataDir = Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")]
+Device = Annotated[str, arguments.Option(help="auto, cpu or cuda, for encoding.")]
+Json = Annotated[bool, arguments.Option("--json", help="One JSON object.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,20 @@ class Source:
 
         Raises
         ------
-        typer.BadParameter
+        arguments.BadParameter
         """
         given = self.vectors is not None, self.corpus is not None
         if bm25 and (self.model is not None or given != (False, True) or max_active_dims is not None):
-            raise typer.BadParameter(
+            raise arguments.BadParameter(
                 "a BM25 index is made of texts alone: give --corpus INPUT, and no --model, --vectors or --max-active-dims"
             )
         if given == (False, False) or (given == (False, True) and self.model is None and not bm25):
-            raise typer.BadParameter(
+            raise arguments.BadParameter(
                 "give --vectors FILE (with --corpus INPUT to store the texts, with --model MODEL to take its query side "
                 "along), --model MODEL and --corpus INPUT, or --bm25 and --corpus INPUT"
             )
         if given[0] and max_active_dims is not None:
-            raise typer.BadParameter(
+            raise arguments.BadParameter(
                 "--max-active-dims is for encoding; of vectors, build keeps N terms by --set prune_terms=N"
             )
 
