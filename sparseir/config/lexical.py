@@ -19,6 +19,9 @@ ALPHA_BESIDE_LEARNED = 2.0
 NEIGHBOUR_SETTINGS = ("neighbours", "neighbour_weight", "neighbour_words")
 """Settings that do nothing without neighbours."""
 
+EXPANSION_SETTINGS = ("expansion_model", "expansion_weight", "expansion_words")
+"""Settings that do nothing without expansion_model."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LexicalConfig:
@@ -49,6 +52,32 @@ class LexicalConfig:
     neighbour_words: int = 128
     """Most words a document gets that are not its own: those that would count most."""
 
+    expansion_model: str | None = None
+    """A dense model (folder, hub id or packaged name) whose likeness documents get as words; null for none. It runs when
+    documents are indexed, never on queries."""
+
+    expansion_weight: float = 2.0
+    """What the likeness counts beside a word's own factor; 1 to 3 rank alike."""
+
+    expansion_words: int = 32
+    """Most words a document gets of the dense model that are not its own."""
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Names of the settings that do nothing."""
+        without_neighbours = () if self.neighbours else NEIGHBOUR_SETTINGS
+        return (*without_neighbours, *(() if self.expansion_model else EXPANSION_SETTINGS))
+
+    @property
+    def expands(self) -> bool:
+        """Whether documents get words that are not their own."""
+        return bool(self.neighbours or self.expansion_model)
+
+    @property
+    def plain(self) -> LexicalConfig:
+        """BM25 of documents' own words."""
+        return replace(self, neighbours=0, expansion_model=None)
+
     @property
     def weight(self) -> float:
         """alpha, where it was chosen: in the settings of a channel that stands."""
@@ -74,5 +103,11 @@ class LexicalConfig:
             faults.append(f"neighbour_weight: expected a number from 0 to 1, found {self.neighbour_weight}")
         if self.neighbour_words < 0:
             faults.append(f"neighbour_words: expected at least 0, found {self.neighbour_words}")
+        if self.expansion_model is not None and not self.expansion_model:
+            faults.append("expansion_model: expected a folder, a hub id or a packaged name, or null; found ''")
+        if not (math.isfinite(self.expansion_weight) and self.expansion_weight >= 0):
+            faults.append(f"expansion_weight: expected a number of at least 0, found {self.expansion_weight}")
+        if self.expansion_words < 0:
+            faults.append(f"expansion_words: expected at least 0, found {self.expansion_words}")
         if faults:
             raise ConfigError("\n".join(faults))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,13 @@ from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import windows_of
 from sparseir.encode.neighbours import CorpusNeighbours, IndexNeighbours
+from sparseir.encode.projected import CorpusProjection, IndexProjection
+from sparseir.encode.spread import CorpusSpread, Spread
 from sparseir.encode.stored import content
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
+from sparseir.lexical.frequencies import WordFrequencies
+from sparseir.lexical.projection import Projection
 from sparseir.lexical.stems import StemFactors
 
 BM25_SCALE = 1 / MAX_IMPACT
@@ -34,8 +38,8 @@ class LexicalStream:
 
     The factors of a document need the average length of all, and the weight of a factor of 1 needs the largest learned
     weight. So batches of a first build wait in a temporary file until all have passed; documents that are added to an
-    index take both from it and pass straight through. Where documents get words of their neighbours, those of a build look
-    for them among all of its documents, and those that are added in the index.
+    index take both from it and pass straight through. Where documents get words of their neighbours or of a dense model, those
+    of a build look among all of its documents, and those that are added in the index and by the words it keeps.
 
     Parameters
     ----------
@@ -46,7 +50,7 @@ class LexicalStream:
     doc_scale : of the index where it is fixed beforehand, else 0.
     added_to : the index documents are added to, where there is one.
     num_threads : of searches for neighbours.
-    progress : told of documents whose neighbours were found.
+    progress : told of documents that were embedded, and whose neighbours were found.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class LexicalStream:
         self._threads = num_threads
         self._progress = progress
         self.channel: LexicalChannel | None = None
+        self.projection: Projection | None = None
 
     def __iter__(self) -> Iterator[Documents]:
         channel = self.channel = self._open_channel()
@@ -75,35 +80,42 @@ class LexicalStream:
             yield from self._added(channel)
             return
         with tempfile.TemporaryDirectory(dir=self._spool, prefix=".sparseir-") as folder, ExitStack() as files:
-            corpus = None
+            channel.frequencies = WordFrequencies() if channel.config.expands else None
+            near = words = None
             if channel.config.neighbours:
-                corpus = CorpusNeighbours(channel, Path(folder), num_threads=self._threads)
+                near = CorpusNeighbours(channel, Path(folder), num_threads=self._threads)
+            if channel.config.expansion_model:
+                words = CorpusProjection(channel, Path(folder), progress=self._progress)
             file = files.enter_context((Path(folder) / "batches").open("w+b"))
-            learned, total = self._fill(file, channel, corpus)
+            learned, total = self._fill(file, channel, [part for part in (near, words) if part is not None])
             channel.lengths = channel.lengths.fixed()
             channel.full_weight = self._full_weight(channel, learned)
-            if corpus is not None:
-                corpus.index(_waiting(file, channel))
+            if near is not None:
+                near.index(_waiting(file, channel))
+            if words is not None:
+                self.projection = words.fit()
             done = 0
             for documents, factors in _waiting(file, channel):
-                if corpus is not None:
-                    factors = corpus.spread(documents, factors)
-                    done += len(documents)
+                yield _joined(channel, documents, factors, [part for part in (near, words) if part is not None])
+                done += len(documents)
+                if near is not None:
                     self._progress("finding neighbours", done, total)
-                yield _joined(channel, documents, factors)
 
     def _added(self, channel: LexicalChannel) -> Iterator[Documents]:
-        near = None
+        spreads: list[Spread] = []
         if channel.config.neighbours and self._added_to is not None:
-            near = IndexNeighbours(open_index(self._added_to), channel, num_threads=self._threads)
+            spreads.append(IndexNeighbours(open_index(self._added_to), channel, num_threads=self._threads))
+        side = None if self._added_to is None else open_index(self._added_to).query_side
+        if channel.config.expansion_model and side is not None:
+            spreads.append(IndexProjection(side, channel))
         for documents in self._batches:
             factors = channel.factors(channel.count(_contents(documents)))
-            yield _joined(channel, documents, factors if near is None else near.spread(documents, factors))
+            yield _joined(channel, documents, factors, spreads)
 
     def _full_weight(self, channel: LexicalChannel, learned: float) -> float:
         """Weight of a factor of 1, such that no factor exceeds the largest impact."""
         scale = MAX_IMPACT * self._doc_scale or learned or 1.0 if channel.learned_terms else 1.0
-        return scale / (1 + channel.config.neighbour_weight) if channel.config.neighbours else scale
+        return scale / channel.highest_factor
 
     def save(self, folder: str | Path, *, carried: Path | None) -> None:
         """Write the channel into a query side, after all documents have passed.
@@ -117,16 +129,18 @@ class LexicalStream:
         if side is not None:
             shutil.copytree(side, folder, dirs_exist_ok=True)
         self.channel.save(folder)
+        if self.projection is not None:
+            self.projection.save(Path(folder))
 
-    def _fill(self, file: IO[bytes], channel: LexicalChannel, corpus: CorpusNeighbours | None) -> tuple[float, int]:
+    def _fill(self, file: IO[bytes], channel: LexicalChannel, spreads: Sequence[CorpusSpread]) -> tuple[float, int]:
         """Count all documents; the full weight of the learned terms, which no outlier moves far, and the number of documents."""
         tally, total = WeightTally(), 0
         for documents in self._batches:
             words = channel.count(_contents(documents))
             tally.add(documents.vectors)
             total += len(documents)
-            if corpus is not None:
-                corpus.note(documents, words)
+            for part in spreads:
+                part.note(documents, words)
             try:
                 pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
                 file.flush()
@@ -153,7 +167,14 @@ def _contents(documents: Documents) -> list[str]:
     return [content(fields) for fields in documents.fields or ()]
 
 
-def _joined(channel: LexicalChannel, documents: Documents, factors: StemFactors) -> Documents:
+def _joined(
+    channel: LexicalChannel, documents: Documents, factors: StemFactors, spreads: Sequence[Spread]
+) -> Documents:
+    own = factors
+    for part in spreads:
+        factors = part.spread(documents, factors)
+    if channel.frequencies is not None:
+        channel.frequencies.add(own, factors)
     return replace(documents, vectors=channel.add_to(documents.vectors, factors))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,6 @@ _KEPT_TERMS, _ASKED_TERMS = 64, 24
 
 _CANDIDATES = 4
 """Times as many documents are looked at as neighbours are wanted, where only an index is at hand."""
-
-
-class Neighbours(Protocol):
-    """Gives documents the words of their neighbours."""
-
-    def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
-        """The factors of documents with those of their neighbours; batches come in the order of the documents."""
-        ...
 
 
 class CorpusNeighbours:
@@ -89,7 +81,7 @@ class CorpusNeighbours:
         )
 
     def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
-        """See `Neighbours`."""
+        """See `Spread`."""
         config = self._channel.config
         rows = np.arange(self._row, self._row + len(documents))
         self._row += len(documents)
@@ -125,7 +117,7 @@ class IndexNeighbours:
         self._num_docs = sum(segment.num_docs for segment in index.segments)
 
     def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
-        """See `Neighbours`."""
+        """See `Spread`."""
         channel, wanted = self._channel, self._channel.config.neighbours
         frequencies = np.zeros(channel.num_terms, np.int64)
         frequencies[: len(self._frequencies)] = self._frequencies

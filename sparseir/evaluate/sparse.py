@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,7 @@ def evaluate_encoder(
     SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
     """
     # BM25 by itself is what others call so, whatever is tried beside a model.
-    plain = replace(options.channel, neighbours=0)
+    plain = options.channel.plain
     channel = plain if encoder is None else options.channel if lexical else None
     indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows)
     cpu = time.process_time()

@@ -3,7 +3,7 @@
 A document holds, for each of its stems, the term first_term + number with the weight full_weight · saturated(tf); a query
 looks up alpha · idf / full_weight. The product is alpha times BM25, and full_weight, that of the learned terms, gives both
 channels all 255 steps of the impacts: with 1 in its place, a learned weight of 3 would leave BM25's factor 85 of them. Where
-documents get words of their neighbours, a factor may reach 1 + neighbour_weight, and full_weight is as much smaller.
+documents get other words than their own, a factor may reach `highest_factor`, and full_weight is as much smaller.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import numpy as np
 from indexer import SparseVectors
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.vocabulary_files import TERMS_FILE
-from sparseir.config.lexical import NEIGHBOUR_SETTINGS, LexicalConfig
+from sparseir.config.lexical import EXPANSION_SETTINGS, NEIGHBOUR_SETTINGS, LexicalConfig
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer
 from sparseir.lexical.bm25 import saturated
+from sparseir.lexical.frequencies import WordFrequencies
+from sparseir.lexical.projection import HIGHEST
 from sparseir.lexical.stems import StemFactors, StemTable, WordCounts
 
 CHANNEL_FILE = "lexical.json"
@@ -90,7 +92,7 @@ class ChannelState:
                     f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"
                 )
             names = ["language", "stop_words", "k1", "b", "alpha"]
-            names += [n for n in NEIGHBOUR_SETTINGS if n in content]  # written since there are neighbours
+            names += [n for n in (*NEIGHBOUR_SETTINGS, *EXPANSION_SETTINGS) if n in content]  # an older file lacks them
             return cls(
                 config=LexicalConfig(**{**{n: content[n] for n in names}, "stop_words": tuple(content["stop_words"])}),
                 first_term=content["first_term"],
@@ -112,6 +114,7 @@ class LexicalChannel:
     stems : known stems, by number.
     full_weight : weight of a factor of 1 in a document.
     lengths : statistics so far.
+    frequencies : of documents' own words, where documents get others too; None counts posting lists.
 
     Raises
     ------
@@ -126,6 +129,7 @@ class LexicalChannel:
         stems: Iterable[str] = (),
         full_weight: float = 1.0,
         lengths: LengthStatistics | None = None,
+        frequencies: WordFrequencies | None = None,
     ) -> None:
         self.learned_terms = list(learned_terms)
         self.config = config.chosen(beside_learned=bool(self.learned_terms))
@@ -133,11 +137,18 @@ class LexicalChannel:
         self.table = StemTable(self.analyzer, stems)
         self.full_weight = full_weight
         self.lengths = lengths or LengthStatistics()
+        self.frequencies = frequencies
 
     @property
     def first_term(self) -> int:
         """Id of stem 0."""
         return len(self.learned_terms)
+
+    @property
+    def highest_factor(self) -> float:
+        """What no factor of a document exceeds: 1 of its own words, more where it gets others as well."""
+        near = 1 + self.config.neighbour_weight if self.config.neighbours else 1.0
+        return max(near, HIGHEST) if self.config.expansion_model else near
 
     @property
     def num_terms(self) -> int:
@@ -147,8 +158,8 @@ class LexicalChannel:
     @property
     def fingerprint(self) -> str:
         """Hexadecimal digest of what makes terms and weights of a text, statistics aside."""
-        unused = () if self.config.neighbours else NEIGHBOUR_SETTINGS
-        settings = {name: value for name, value in asdict(self.config).items() if name not in ("alpha", *unused)}
+        without = ("alpha", *self.config.unused)
+        settings = {name: value for name, value in asdict(self.config).items() if name not in without}
         settings["stop_words"] = sorted(self.analyzer.stop_words)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -169,6 +180,10 @@ class LexicalChannel:
         weights = (factors.values * self.full_weight).astype(np.float32)
         return side_by_side(learned, SparseVectors(factors.indptr, terms, weights, self.num_terms))
 
+    def own_frequency(self, term_id: int, postings: int) -> int:
+        """Documents that say the stem of a term, by how many have a posting of it."""
+        return postings if self.frequencies is None else self.frequencies.own(term_id - self.first_term, postings)
+
     def terms_of(self, text: str) -> set[int]:
         """The channel's terms in a text; words that no document had give none."""
         stems = (self.analyzer.stem(word) for word in self.analyzer.words(text))
@@ -184,6 +199,8 @@ class LexicalChannel:
         """Write lexical.json, and terms.jsonl with the strings of both channels."""
         folder = Path(folder)
         mark = STEM_MARK if self.learned_terms else ""
+        if self.frequencies is not None:
+            self.frequencies.save(folder)
         Vocabulary.fixed([*self.learned_terms, *(mark + stem for stem in self.table.stems)]).save(folder)
         content = {
             "format": _FORMAT,
@@ -217,6 +234,7 @@ class LexicalChannel:
             stems=[term[mark:] for term in terms[first:]],
             full_weight=state.full_weight,
             lengths=state.lengths,
+            frequencies=WordFrequencies.load(folder) if state.config.expands else None,
         )
 
 

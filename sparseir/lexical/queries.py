@@ -33,7 +33,8 @@ class LexicalQueryEncoder:
     """weight of a stem in a query = count · alpha · idf / full_weight; learned terms weigh as their encoder says.
 
     Document frequencies and the number of documents are those of the index's own posting lists, so they are right after
-    every change; deleted documents count until they are compacted away, as in Lucene.
+    every change; deleted documents count until they are compacted away, as in Lucene. Of a channel whose documents get words
+    that are not their own, the documents that say a word count (`sparseir.lexical.frequencies`).
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ class LexicalQueryEncoder:
         counts = dict(zip(there, self._index.document_frequencies(there), strict=True)) if there else {}
         found = {}
         for word, term in zip(words, terms, strict=True):
-            frequency = counts.get(term, 0)
+            frequency = self.lexical.own_frequency(term, counts.get(term, 0))
             weight = self.alpha * idf(frequency, self._num_docs) / self.lexical.full_weight if frequency else 0.0
             found[word] = term, weight
         if len(self._words) + len(found) > _MOST_WORDS:

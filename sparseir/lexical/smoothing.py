@@ -36,22 +36,51 @@ def smoothed(
     weight : β. idf : of every stem. most_words : of a document that are not its own; those with the largest factor · idf.
     """
     rows, each = shares.shape
-    row_of_own = np.repeat(np.arange(rows), np.diff(own.indptr))
     lengths = np.diff(others.indptr)
     values = others.values * np.repeat(weight * shares.reshape(-1), lengths)
     row_of_others = np.repeat(np.repeat(np.arange(rows), each), lengths)[values > 0]
     stems = others.stems[values > 0]
     values = values[values > 0]
 
-    keys = np.concatenate([_keys(row_of_own, own.stems), _keys(row_of_others, stems)])
+    row, stem, sums, new = _sums(own, row_of_others, stems, values)
+    return _factors(row, stem, sums, ~new | strongest(row, sums * idf[stem], new, most_words), rows)
+
+
+def summed(
+    own: StemFactors, rows: NDArray[np.int64], stems: NDArray[np.uint32], values: NDArray[np.float64]
+) -> StemFactors:
+    """Factors of documents with others added.
+
+    Parameters
+    ----------
+    rows, stems, values : (n,), the document, the stem and the amount of each that is added.
+    """
+    row, stem, sums, _ = _sums(own, rows, stems, values)
+    return _factors(row, stem, sums, np.ones(len(row), bool), len(own.indptr) - 1)
+
+
+def _sums(
+    own: StemFactors, rows: NDArray[np.int64], stems: NDArray[np.uint32], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64], NDArray[np.bool_]]:
+    """(row, stem, sum, whether the document has the stem not of its own), by row and stem."""
+    row_of_own = np.repeat(np.arange(len(own.indptr) - 1), np.diff(own.indptr))
+    keys = np.concatenate([_keys(row_of_own, own.stems), _keys(rows, stems)])
     unique, place = np.unique(keys, return_inverse=True)
     sums = np.bincount(place, np.concatenate([own.values, values]), len(unique)).astype(np.float64)
     new = np.ones(len(unique), bool)
     new[place[: len(own.stems)]] = False
-    row, stem = (unique >> np.uint64(32)).astype(np.int64), (unique & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-    kept = ~new | strongest(row, sums * idf[stem], new, most_words)
+    return (unique >> np.uint64(32)).astype(np.int64), (unique & np.uint64(0xFFFFFFFF)).astype(np.uint32), sums, new
+
+
+def _factors(
+    row: NDArray[np.int64],
+    stem: NDArray[np.uint32],
+    values: NDArray[np.float64],
+    kept: NDArray[np.bool_],
+    rows: int,
+) -> StemFactors:
     indptr = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=rows))]).astype(np.int64)
-    return StemFactors(indptr, stem[kept], sums[kept])
+    return StemFactors(indptr, stem[kept], values[kept])
 
 
 def _keys(rows: NDArray[np.int64], stems: NDArray[np.uint32]) -> NDArray[np.uint64]:

@@ -69,7 +69,8 @@ def query_side_of(index: Index) -> SiteQueries:
         num_docs = sum(segment.num_docs for segment in index.segments)
         for number, stem in enumerate(channel.table.stems):
             term = channel.first_term + number
-            (frequency,) = index.document_frequencies([term])
+            (postings,) = index.document_frequencies([term])
+            frequency = channel.own_frequency(term, postings)
             terms[term] = stem
             if frequency and encoder.alpha:
                 weights[term] = encoder.alpha * idf(frequency, num_docs) / channel.full_weight

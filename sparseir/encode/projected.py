@@ -1,0 +1,181 @@
+"""Documents on their way into an index get words of a dense model's likeness; see `sparseir.lexical.projection`.
+
+In a build the documents pass twice: first they are embedded, and some of their sentences kept; then word vectors are fitted
+to the sentences, and the documents get their gains. Documents that are added later use the vectors of the build.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import Documents
+from indexer.progress import Progress, silent
+from sparseir.config.lexical import LexicalConfig
+from sparseir.encode.stored import content
+from sparseir.errors import ConfigError
+from sparseir.lexical.channel import LexicalChannel
+from sparseir.lexical.projection import Projection
+from sparseir.lexical.stems import StemFactors, WordCounts
+
+if TYPE_CHECKING:
+    from sparseir.models.dense import DenseEmbedder
+
+_DOCUMENT_TOKENS, _SENTENCE_TOKENS = 256, 64
+"""Of a document and of a sentence that are read."""
+
+_SENTENCES = 10_000
+"""Most sentences that word vectors are fitted to; more did not rank better (docs/lexical.md)."""
+
+_OF_ONE = 6
+"""Most sentences of one document, beside its title: long ones would crowd out the others."""
+
+_LEAST_LETTERS = 16
+"""A shorter piece between two full stops is no sentence but an abbreviation or a number."""
+
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
+
+
+class SentenceSample:
+    """A sample of the sentences of documents that pass: uniform over all that were offered (reservoir sampling, Vitter 1985).
+
+    Parameters
+    ----------
+    most : sentences kept. seed : the same documents in the same order give the same sample.
+    """
+
+    def __init__(self, most: int = _SENTENCES, seed: int = 0) -> None:
+        self.kept: list[str] = []
+        self._most, self._offered, self._rng = most, 0, np.random.default_rng(seed)
+
+    def add(self, title: str, text: str) -> None:
+        """Offer a document's title and some of its sentences."""
+        found = [s for s in _SENTENCE_END.split(text) if len(s) >= _LEAST_LETTERS]
+        if len(found) > _OF_ONE:
+            found = [found[i] for i in np.sort(self._rng.choice(len(found), _OF_ONE, replace=False))]
+        for sentence in [title, *found] if title else found:
+            self._offered += 1
+            if len(self.kept) < self._most:
+                self.kept.append(sentence)
+            elif (place := int(self._rng.integers(self._offered))) < self._most:
+                self.kept[place] = sentence
+
+
+class CorpusProjection:
+    """The two passes of a build.
+
+    Parameters
+    ----------
+    channel : of the index. folder : for the embeddings of all documents; it is the caller's to delete.
+    progress : told of documents and sentences that were embedded.
+
+    Raises
+    ------
+    ConfigError : no such dense model, or torch is not installed.
+    """
+
+    def __init__(self, channel: LexicalChannel, folder: Path, *, progress: Progress = silent) -> None:
+        self._channel, self._progress = channel, progress
+        self._embedder = embedder(channel.config, _DOCUMENT_TOKENS)
+        self._path, self._rows, self._row = folder / "embeddings", 0, 0
+        self._file = self._path.open("wb")
+        self._sample = SentenceSample()
+        self._sum = np.zeros(self._embedder.dimensions)
+        self._frequencies = np.zeros(0, np.int64)
+
+    def note(self, documents: Documents, words: WordCounts) -> None:
+        """Embed documents that pass for the first time, and sample their sentences."""
+        embeddings = self._embedder.embed([content(fields) for fields in documents.fields or ()])
+        embeddings.tofile(self._file)
+        self._sum += embeddings.sum(axis=0, dtype=np.float64)
+        self._rows += len(documents)
+        for fields in documents.fields or ():
+            self._sample.add(str(fields.get("title") or ""), str(fields.get("text") or ""))
+        counts = np.bincount(words.stems, minlength=len(self._frequencies))
+        counts[: len(self._frequencies)] += self._frequencies
+        self._frequencies = counts
+        self._progress("embedding documents", self._rows, None)
+
+    def fit(self) -> Projection:
+        """Word vectors, once all documents have passed; documents may pass again from now on."""
+        self._file.close()
+        shape = (self._rows, self._embedder.dimensions)
+        self._embeddings = (
+            np.memmap(self._path, np.float32, "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
+        )
+        sentences = self._sample.kept
+        short = embedder(self._channel.config, _SENTENCE_TOKENS)
+        embedded = short.embed(
+            sentences, query=True, progress=lambda done, total: self._progress("embedding sentences", done, total)
+        )
+        self.projection = Projection.fit(
+            self._channel.table.count(sentences),
+            embedded,
+            mean=(self._sum / max(1, self._rows)).astype(np.float32),
+            document_frequencies=_padded(self._frequencies, len(self._channel.table)),
+            num_docs=self._rows,
+        )
+        return self.projection
+
+    def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
+        """The factors of documents with their gains; batches come in the order of the first pass."""
+        rows = slice(self._row, self._row + len(documents))
+        self._row = rows.stop
+        return expanded(self._channel.config, self.projection, factors, self._embeddings[rows])
+
+
+class IndexProjection:
+    """Gains of documents that are added to an index, by the word vectors it keeps.
+
+    Raises
+    ------
+    ConfigError : its dense model is not here. DataError : damaged word vectors.
+    """
+
+    def __init__(self, query_side: Path, channel: LexicalChannel) -> None:
+        self._config, self._projection = channel.config, Projection.load(query_side)
+        self._embedder = embedder(channel.config, _DOCUMENT_TOKENS)
+        if self._embedder.dimensions != len(self._projection.mean):
+            raise ConfigError(
+                f"{channel.config.expansion_model!r} has {self._embedder.dimensions} dimensions, and the index was built with "
+                f"{len(self._projection.mean)}: this is another model than that of the build"
+            )
+
+    def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
+        """The factors of documents with their gains."""
+        embeddings = self._embedder.embed([content(fields) for fields in documents.fields or ()])
+        return expanded(self._config, self._projection, factors, embeddings)
+
+
+def expanded(
+    config: LexicalConfig, projection: Projection, factors: StemFactors, embeddings: NDArray[np.float32]
+) -> StemFactors:
+    """`Projection.expanded` with the settings of a channel."""
+    return projection.expanded(
+        factors, np.asarray(embeddings), weight=config.expansion_weight, most_words=config.expansion_words
+    )
+
+
+def embedder(config: LexicalConfig, tokens: int) -> DenseEmbedder:
+    """The dense model that a channel names.
+
+    Raises
+    ------
+    ConfigError : torch and transformers are not installed; no such model.
+    """
+    try:
+        from sparseir.models.dense import DenseEmbedder
+    except ImportError as error:
+        raise ConfigError(
+            f"lexical.expansion_model embeds documents by a network, which needs {error.name}: install sparseir[train]"
+        ) from None
+    assert config.expansion_model is not None
+    return DenseEmbedder(config.expansion_model, max_length=tokens, bf16=True)
+
+
+def _padded(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    return np.concatenate([counts, np.zeros(max(0, size - len(counts)), np.int64)])

@@ -1,0 +1,83 @@
+"""How many documents say a stem themselves, where posting lists also hold documents that do not.
+
+A document that got a word of its neighbours or of a dense model has a posting of it. Counted among the documents of the word,
+such postings would make rare words frequent: BM25's idf would fall for what it is best at. So the query side keeps, for each
+stem, of all documents that were ever added those that said it and those that got a posting of it, and
+
+    df(t) = postings(t) · said(t) / held(t)
+
+is exact until documents are deleted, and takes deletions to fall on both alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.errors import DataError
+from sparseir.lexical.stems import StemFactors
+
+FREQUENCIES_FILE = "frequencies.safetensors"
+
+
+class WordFrequencies:
+    """Counts by number of stem.
+
+    Parameters
+    ----------
+    said, held : int64 (stems,): documents that say a stem, and documents with a posting of it; no fewer.
+    """
+
+    def __init__(self, said: NDArray[np.int64] | None = None, held: NDArray[np.int64] | None = None) -> None:
+        self.said = np.zeros(0, np.int64) if said is None else said
+        self.held = np.zeros(0, np.int64) if held is None else held
+
+    def add(self, own: StemFactors, all_words: StemFactors) -> None:
+        """Count documents: their own words, and all words they are indexed by."""
+        size = max(len(self.held), 1 + int(all_words.stems.max(initial=0)), 1 + int(own.stems.max(initial=0)))
+        self.said, self.held = _counted(self.said, own, size), _counted(self.held, all_words, size)
+
+    def own(self, stem: int, postings: int) -> int:
+        """Of so many documents with a posting of a stem, those that say it; at least one of any."""
+        held = int(self.held[stem]) if stem < len(self.held) else 0
+        return max(1, postings * int(self.said[stem]) // held) if held and postings else postings
+
+    def save(self, folder: Path) -> None:
+        """Write the file into a query side."""
+        from safetensors.numpy import save_file
+
+        counts = {"said": self.said.astype(np.uint32), "held": self.held.astype(np.uint32)}
+        save_file(counts, folder / FREQUENCIES_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> WordFrequencies | None:
+        """Read what `save` wrote; None where an index of an earlier version has none.
+
+        Raises
+        ------
+        DataError : the file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = folder / FREQUENCIES_FILE
+        if not path.is_file():
+            return None
+        try:
+            found = load_file(path)
+            said, held = (found[name] for name in ("said", "held"))
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise DataError(f"the counts of words are damaged: {error!r}; build the index again", path=path) from None
+        if said.dtype != np.uint32 or said.shape != held.shape or said.ndim != 1 or held.dtype != np.uint32:
+            raise DataError("the counts of words do not fit each other; build the index again", path=path)
+        if (said > held).any():
+            raise DataError("more documents say a word than hold it; build the index again", path=path)
+        return cls(said.astype(np.int64), held.astype(np.int64))
+
+
+def _counted(before: NDArray[np.int64], factors: StemFactors, size: int) -> NDArray[np.int64]:
+    counts = np.bincount(factors.stems, minlength=size)
+    counts[: len(before)] += before
+    return counts
