@@ -18,8 +18,8 @@ from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
 from sparseir.models.query_table import DESCRIPTION_FILE
 from sparseir.search.explain import Explanation
-from sparseir.search.filter_expressions import matching
-from sparseir.search.filters import Filter
+from sparseir.search.filters.expressions import matching
+from sparseir.search.filters.filters import Filter
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.results import Hits
 from sparseir.search.searcher import Searcher

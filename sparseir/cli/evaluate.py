@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sparseir.cli import arguments
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
-    from sparseir.evaluate.means import MeanResult
-    from sparseir.evaluate.report import SystemResult
+    from sparseir.evaluate.report.means import MeanResult
+    from sparseir.evaluate.report.rows import SystemResult
 
 
 def evaluate_command(
@@ -104,17 +104,17 @@ def evaluate_command(
       sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
-    from sparseir.cli.console import emit_json, note, progress_bars
     from sparseir.cli.index.settings import lexical_settings
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import emit_json, note, progress_bars
+    from sparseir.cli.output.places import check_output
     from sparseir.data.passages import Windows
     from sparseir.errors import SparseIRError
     from sparseir.evaluate.arguments import sort_arguments
     from sparseir.evaluate.evaluation import Evaluation, check_given
-    from sparseir.evaluate.kept import PER_QUERY_HEADER, per_query_lines
-    from sparseir.evaluate.means import means
     from sparseir.evaluate.measures import check_measures
     from sparseir.evaluate.options import EvaluationOptions
+    from sparseir.evaluate.report.kept import PER_QUERY_HEADER, per_query_lines
+    from sparseir.evaluate.report.means import means
     from sparseir.search.runs import checked_tag
 
     if lexical and no_lexical:
@@ -201,9 +201,9 @@ def evaluate_command(
 
 
 def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], measure: str) -> None:
-    from sparseir.cli.console import counted, print_table
-    from sparseir.evaluate.means import mean_table
-    from sparseir.evaluate.report import comparison_table, table
+    from sparseir.cli.output.console import counted, print_table
+    from sparseir.evaluate.report.means import mean_table
+    from sparseir.evaluate.report.rows import comparison_table, table
 
     for name in dict.fromkeys(r.dataset for r in results):
         rows = [r for r in results if r.dataset == name]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
     from sparseir.search.engines import EngineConfig
@@ -113,8 +113,8 @@ def search_command(
       sparseir search http://one:8080,http://two:8080 "what you are looking for" --partial
       cut -f2 queries.tsv | sparseir search my-index - --json
     """
-    from sparseir.cli.calibration import calibrate_on, report
-    from sparseir.cli.console import note
+    from sparseir.cli.options.calibration import calibrate_on, report
+    from sparseir.cli.output.console import note
     from sparseir.data.passages import windows_of
     from sparseir.search.runs import checked_tag
     from sparseir.search.searcher import Searcher
@@ -180,7 +180,7 @@ def explain_command(
     examples:
       sparseir explain my-index "what you are looking for" d17
     """
-    from sparseir.cli.console import emit_json, print_table
+    from sparseir.cli.output.console import emit_json, print_table
     from sparseir.search.searcher import Searcher
 
     explanation = Searcher.open(places(index), model=model, any_model=any_model, alpha=alpha).explain(query, docno)
@@ -201,7 +201,7 @@ def explain_command(
 
 def places(index: str) -> str | Path | list[str]:
     """What an INDEX names: a folder, or shards."""
-    from sparseir.search.shard_client import is_address
+    from sparseir.search.remote.client import is_address
 
     if is_address(index) or ("," in index and not Path(index).exists()):
         return index.split(",")
@@ -241,7 +241,7 @@ def _engine(name: str, gpu: tuple[str, str], recall_target: float | None) -> str
 
 
 def _gpu_config(memory: str, backend: str) -> GpuConfig:
-    from sparseir.cli.outputs import parse_bytes
+    from sparseir.cli.output.places import parse_bytes
     from sparseir.search.gpu import GpuConfig
 
     if backend not in ("auto", "cuda", "triton", "torch"):
@@ -250,7 +250,7 @@ def _gpu_config(memory: str, backend: str) -> GpuConfig:
 
 
 def _print_hits(hits: Hits, query: str, shown: list[str] | None, *, of_passages: bool, json: bool) -> None:
-    from sparseir.cli.console import emit_json, note
+    from sparseir.cli.output.console import emit_json, note
     from sparseir.data.passages import passage_name
     from sparseir.search.results import snippet
 
@@ -267,7 +267,7 @@ def _print_hits(hits: Hits, query: str, shown: list[str] | None, *, of_passages:
         elif sys.stdout.isatty():
             from shutil import get_terminal_size
 
-            from sparseir.cli.highlight import highlighted
+            from sparseir.cli.output.highlight import highlighted
 
             print(head + highlighted(stored, query, max(40, get_terminal_size().columns - len(head))))
         else:
@@ -321,7 +321,7 @@ def _answers(
 
 
 def _print_answers(answers: Answers) -> None:
-    from sparseir.cli.console import emit_json
+    from sparseir.cli.output.console import emit_json
 
     for qids, docnos, scores in answers:
         for qid, names, values in zip(qids, docnos, scores, strict=True):
@@ -330,8 +330,8 @@ def _print_answers(answers: Answers) -> None:
 
 
 def _write_run(answers: Answers, output: Path | None, tag: str, *, overwrite: bool, quiet: bool) -> None:
-    from sparseir.cli.console import counted, note, progress_bars
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import counted, note, progress_bars
+    from sparseir.cli.output.places import check_output
     from sparseir.search.runs import RunWriter, run_lines
 
     if output is not None:

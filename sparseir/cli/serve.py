@@ -58,7 +58,7 @@ def serve_command(
     from sparseir.cli.search import check_engine
 
     check_engine(engine)
-    from sparseir.cli.console import note
+    from sparseir.cli.output.console import note
     from sparseir.errors import ConfigError
     from sparseir.serve.settings import KEY_VARIABLE, Limits, ServeSettings, named_folders, read_keys
 

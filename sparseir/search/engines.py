@@ -25,7 +25,7 @@ from sparseir.errors import ConfigError, SparseIRError
 from sparseir.search.results import Ranking
 
 if TYPE_CHECKING:
-    from sparseir.search.calibration import Calibration
+    from sparseir.search.calibration.calibration import Calibration
 
 Bitmaps = list[NDArray[np.uint64]]
 """Which documents may be hits, one array a segment: bit d mod 64 of word d // 64 is doc_id d."""
@@ -60,7 +60,7 @@ class Engine(ABC):
     Attributes
     ----------
     name : what users call it.
-    takes_views : it searches views as well as bitmaps; see `filter_views`.
+    takes_views : it searches views as well as bitmaps; see `filters.views`.
     """
 
     name: str

@@ -17,8 +17,8 @@ from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import Allowed, ClosedEngine, Engine, EngineConfig, open_engine
-from sparseir.search.filter_views import FilterViews, PreparedFilter
-from sparseir.search.filters import Filter, Filters
+from sparseir.search.filters.filters import Filter, Filters
+from sparseir.search.filters.views import FilterViews, PreparedFilter
 from sparseir.search.passages import grouping
 from sparseir.search.query_encoder import (
     ModelQueryEncoder,
@@ -27,12 +27,12 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
-from sparseir.search.remote_shards import RemoteEngine, RemoteFilters, RemoteIndex
+from sparseir.search.remote.client import ShardClient, is_address
+from sparseir.search.remote.shards import RemoteEngine, RemoteFilters, RemoteIndex
 from sparseir.search.results import Hits, Ranking, hits_of, named
-from sparseir.search.shard_client import ShardClient, is_address
 
 if TYPE_CHECKING:
-    from sparseir.search.calibration import Calibration
+    from sparseir.search.calibration.calibration import Calibration
     from sparseir.search.explain import Explanation
 
 MAX_K = 2**30

@@ -19,7 +19,7 @@ from indexer import (
     delete_documents,
     open_index,
 )
-from sparseir.search.filter_expressions import allowed_documents
+from sparseir.search.filters.expressions import allowed_documents
 
 WORDS = st.sampled_from(
     ["", "a", "ab", "a b", "b", "Ä", "2021", "2021-03", "2021-03-04", "2021-03-04T10:00", "20215", "or"]

@@ -19,7 +19,7 @@ from sparseir.encode.indexing import IndexingOptions, index_documents  # noqa: E
 from sparseir.encode.vectors import index_vectors  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.coil import TokenBatch, coil_scores  # noqa: E402
+from sparseir.models.towers.coil import TokenBatch, coil_scores  # noqa: E402
 from sparseir.search.query_encoder import ModelQueryEncoder  # noqa: E402
 from sparseir.search.rerank import CoilReranker  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402

@@ -14,8 +14,8 @@ from indexer import (
     verify_index,
 )
 from sparseir.errors import DataError
-from sparseir.search.filter_expressions import allowed_documents
-from sparseir.search.filter_grammar import All, AnyOf, Condition, Not, parse_filter
+from sparseir.search.filters.expressions import allowed_documents
+from sparseir.search.filters.grammar import All, AnyOf, Condition, Not, parse_filter
 from sparseir.search.searcher import Searcher
 from tests import oracle
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -22,7 +21,8 @@ from sparseir.cli.index.source import (
     size,
     summary,
 )
-from sparseir.cli.options import Quiet, Untrained
+from sparseir.cli.options.corpus import Fields, Format
+from sparseir.cli.options.flags import Quiet, Untrained
 
 
 def build_command(
@@ -97,8 +97,8 @@ def build_command(
       sparseir index build my-index --vectors vectors.jsonl
       sparseir index build my-shards --vectors vectors.jsonl --shards 8
     """
-    from sparseir.cli.console import counted, emit_json
-    from sparseir.cli.outputs import parse_bytes
+    from sparseir.cli.output.console import counted, emit_json
+    from sparseir.cli.output.places import parse_bytes
 
     source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from sparseir.cli import arguments
 from sparseir.cli.index.source import IndexPath, Json, Model
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
     from indexer import Index, SparseVectors
@@ -149,8 +149,8 @@ def _to_site(index: Path, target: Path, name: str | None, overwrite: bool, quiet
     from dataclasses import asdict
 
     from indexer import open_index
-    from sparseir.cli.console import counted, emit_json, progress_bars
-    from sparseir.cli.outputs import clear_folder, refuse_existing
+    from sparseir.cli.output.console import counted, emit_json, progress_bars
+    from sparseir.cli.output.places import clear_folder, refuse_existing
     from sparseir.static.writer import check_site, write_site
 
     refuse_existing(target, overwrite=overwrite)
@@ -177,8 +177,8 @@ class _CheckedWith:
         """At most _CHECKED queries, and what they are called."""
         from indexer import SparseVectors
         from sparseir.search.batches import text_batches, vector_batches
+        from sparseir.search.calibration.pseudo_queries import LONG_FROM, pseudo_queries, shape_of
         from sparseir.search.cpu import open_native
-        from sparseir.search.pseudo_queries import LONG_FROM, pseudo_queries, shape_of
         from sparseir.search.searcher import Searcher
 
         path = self._texts or self._vectors
@@ -210,7 +210,7 @@ def _to_engine(
     from indexer import open_index
     from indexer.interchange.stores import Layout, open_store
     from indexer.interchange.stores.write import export_store, name_of
-    from sparseir.cli.console import note, progress_bars
+    from sparseir.cli.output.console import note, progress_bars
     from sparseir.search.store_check import check_export
 
     store, opened = open_store(form), open_index(index)
@@ -227,7 +227,7 @@ def _to_engine(
 def _report(written: Exported, checked: StoreCheck | None, called: str, *, json: bool) -> None:
     from dataclasses import asdict
 
-    from sparseir.cli.console import counted, emit_json
+    from sparseir.cli.output.console import counted, emit_json
     from sparseir.errors import SparseIRError
 
     if json:
@@ -261,7 +261,7 @@ def _report(written: Exported, checked: StoreCheck | None, called: str, *, json:
 
 
 def _bytes(text: str | None) -> int | None:
-    from sparseir.cli.outputs import parse_bytes
+    from sparseir.cli.output.places import parse_bytes
 
     return parse_bytes(text)
 
@@ -269,8 +269,8 @@ def _bytes(text: str | None) -> int | None:
 def _to_vectors(index: Path, target: Path, weights: Weights, *, overwrite: bool, quiet: bool, json: bool) -> None:
     from indexer import open_index
     from indexer.interchange.export import export_index
-    from sparseir.cli.console import emit_json, progress_bars
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import emit_json, progress_bars
+    from sparseir.cli.output.places import check_output
 
     check_output(target, overwrite=overwrite)
     opened = open_index(index)

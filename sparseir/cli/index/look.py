@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.index.source import IndexPath, Json
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
     from sparseir.lexical.channel import ChannelState
@@ -22,7 +22,7 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
     from dataclasses import asdict
 
     from indexer import verify_index
-    from sparseir.cli.console import counted, emit_json, note, progress_bars
+    from sparseir.cli.output.console import counted, emit_json, note, progress_bars
 
     with progress_bars(quiet=quiet) as progress:
         report = verify_index(index, progress=progress)
@@ -61,8 +61,8 @@ def inspect_command(
 
     from indexer import open_index
     from indexer.inspect import inspect_index
-    from sparseir.cli.console import counted, emit_json, note, print_table, progress_bars
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import counted, emit_json, note, print_table, progress_bars
+    from sparseir.cli.output.places import check_output
     from sparseir.data.passages import windows_of
     from sparseir.lexical.channel import ChannelState, has_channel
 
