@@ -55,7 +55,7 @@ def serve_command(
     """
     import os
 
-    from sparseir.cli.search import check_engine
+    from sparseir.cli.options.engine import check_engine
 
     check_engine(engine)
     from sparseir.cli.output.console import note

@@ -87,8 +87,8 @@ def delete_command(
       sparseir index delete my-index --filter "year<2000"
     """
     from indexer import delete_documents, open_index
+    from sparseir.cli.options.queries import joined
     from sparseir.cli.output.console import counted, emit_json, note
-    from sparseir.cli.search import joined
     from sparseir.data.lines import LineSource
     from sparseir.data.passages import document_of, windows_of
     from sparseir.encode.windows import delete_texts
