@@ -19,12 +19,14 @@ from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.format.shard_list import is_sharded, shard_folders
-from indexer.index import Index, Segment, open_index
+from indexer.index import Index
 from indexer.interchange.vocabulary_files import FILES as VOCABULARY_FILES
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
 from indexer.inversion.weights import WeightTally
+from indexer.opening import open_index
+from indexer.segment import Segment
 from indexer.soundness import check_to_extend
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from indexer import Index
 from indexer.format.kinds import element_kind
 from indexer.format.stored import Column
-from indexer.index import Segment
+from indexer.segment import Segment
 from sparseir.data.passages import rows_of
 from sparseir.errors import DataError
 from sparseir.search.filters.grammar import All, Condition, Node, Not, conditions, fault, parse_filter
