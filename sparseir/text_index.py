@@ -12,7 +12,8 @@ from indexer.config import IndexConfig
 from indexer.index import Index as Snapshot
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, has_looked_up_queries, index_documents
+from sparseir.encode.indexing import has_looked_up_queries, index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND

@@ -22,7 +22,8 @@ from sparseir.models.kinds import build_parts
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence import calls as sentence_calls
 from sparseir.models.sources import resolve_source
-from sparseir.models.towers.masked_lm import StaticQueryTower, Tower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.tower import Tower
 
 
 class SparseEncoder(EncoderParts):

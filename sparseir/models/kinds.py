@@ -18,8 +18,11 @@ from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.coil import CoilTower
 from sparseir.models.towers.csr import CsrTower, DenseEncoder, SparseAutoencoder
-from sparseir.models.towers.masked_lm import LexicalResidual, MaskedLMTower, StaticQueryTower, Tower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.models.towers.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
+from sparseir.models.towers.residual import LexicalResidual
+from sparseir.models.towers.tower import Tower
 
 WORDS_FILE = "words.txt"
 """Beside a DeepImpact network: its vocabulary, a word a line."""

@@ -13,7 +13,7 @@ from sparseir.errors import DataError
 from sparseir.search.engines import Engine
 from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
-from sparseir.search.remote.shards import RemoteIndex
+from sparseir.search.remote.index import RemoteIndex
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sparseir.search.engines import Allowed
 from sparseir.search.filters.filters import Filter
 from sparseir.search.passages import ungrouped
 from sparseir.search.remote.client import PROTOCOL
-from sparseir.search.remote.shards import write_lists
+from sparseir.search.remote.lists import write_lists
 from sparseir.search.results import Ranking
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.indexes import Snapshot

@@ -10,7 +10,8 @@ import pytest
 from indexer import Documents, IndexConfig, SparseVectors, add_documents, build_index, open_index, verify_index
 from indexer.interchange import Vocabulary, write_vectors
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.encode.vectors import index_vectors
 from sparseir.errors import ConfigError, DataError
 from tests.integration.conftest import DOCUMENTS, write_jsonl

@@ -27,7 +27,7 @@ from sparseir.cli.options.flags import Quiet, Untrained
 
 if TYPE_CHECKING:
     from indexer import Index
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.encode.options import IndexingOptions
 
 
 def build_command(
@@ -112,7 +112,7 @@ def build_command(
         raise arguments.BadParameter("--lexical and --no-lexical contradict each other")
     from sparseir.cli.index.settings import index_settings
     from sparseir.data.passages import Windows
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.encode.options import IndexingOptions
 
     given = _settings(settings, metadata, layout)
     # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.

@@ -48,7 +48,7 @@ def add_command(
     """
     from indexer import open_index
     from sparseir.cli.output.console import counted, emit_json
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.encode.options import IndexingOptions
     from sparseir.lexical.channel import BM25_KIND
 
     opened = open_index(index)

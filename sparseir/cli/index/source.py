@@ -11,7 +11,7 @@ from sparseir.cli.options.corpus import CORPUS
 
 if TYPE_CHECKING:
     from indexer import Index
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.encode.options import IndexingOptions
     from sparseir.models.encoder import SparseEncoder
 
 IndexPath = Annotated[Path, arguments.Argument(help="Folder of the index.")]

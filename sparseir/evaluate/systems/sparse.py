@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from indexer.progress import Progress, silent
 from sparseir.data.records import Query
 from sparseir.encode.activity import Activity
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.evaluate.judged import JudgedCollection
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.references import BM25

@@ -18,7 +18,9 @@ from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence.layout import ACTIVATIONS, TOWER_WEIGHTS, Module, read_json, read_routes
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.csr import CsrTower
-from sparseir.models.towers.masked_lm import MaskedLMTower, StaticQueryTower, Tower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
+from sparseir.models.towers.tower import Tower
 
 _SPARSE = ("SpladePooling", "SparseStaticEmbedding", "SparseAutoEncoder", "TowerModule")
 

@@ -17,8 +17,10 @@ from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence import layout
 from sparseir.models.sentence.layout import write_json
 from sparseir.models.towers.csr import CsrTower
-from sparseir.models.towers.masked_lm import MaskedLMTower, StaticQueryTower, Tower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.models.towers.own_tokens import WordQueryTower, WordTokenizer
+from sparseir.models.towers.tower import Tower
 
 
 def write_sentence_layout(parts: EncoderParts, folder: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.models.context import ContextEncoder
-from sparseir.models.towers.masked_lm import Tower, scatter_max
+from sparseir.models.towers.tower import Tower, scatter_max
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.models.context import ContextEncoder
-from sparseir.models.towers.masked_lm import Tower, keep_largest
+from sparseir.models.towers.tower import Tower, keep_largest
 
 
 class DenseEncoder(nn.Module):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from sparseir.errors import ConfigError
 from sparseir.models.context import ContextEncoder
 from sparseir.models.tokenize import TextTokenizer
-from sparseir.models.towers.masked_lm import StaticQueryTower, Tower, keep_largest, scatter_max, scatter_sum
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.tower import Tower, keep_largest, scatter_max, scatter_sum
 
 UNKNOWN = "[UNK]"
 

@@ -12,32 +12,23 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index, SparseVectors
+from indexer import Index
 from indexer.format.manifest import EncoderEntry, Manifest, ShardEntry
 from indexer.format.query_side import QueryFiles
-from indexer.native.engine import ENGINES
-from indexer.native.queries import quantize_queries
 from indexer.shards import check_together, shard_end, share_of
-from sparseir.data.passages import rows_of
-from sparseir.errors import ConfigError, DataError
-from sparseir.search.engines import Allowed, Bitmaps, Engine
-from sparseir.search.filters.filters import Filter, Filters
-from sparseir.search.filters.views import PreparedFilter
+from sparseir.errors import ConfigError
 from sparseir.search.remote.client import PROTOCOL, ShardClient, ShardError
-from sparseir.search.results import Ranking
 
 T = TypeVar("T")
-_ROWS, _WEIGHTS = 256, 40_000
-"""Queries, and weights of these, that go to a shard in one request."""
 
 
 class RemoteIndex(Index):
@@ -231,132 +222,3 @@ def _manifest(said: Sequence[dict[str, Any]], entries: Sequence[ShardEntry]) -> 
         created=said[0]["created"],
         shard=entries[0],
     )
-
-
-class RemoteFilters(Filters):
-    """Filters that the shards evaluate."""
-
-    def __init__(self, index: RemoteIndex) -> None:
-        self._index = index
-
-    def prepare(self, filter: Filter, view: str = "auto") -> PreparedFilter:
-        if view not in ("auto", "never"):
-            raise ConfigError(f"view is {view!r}; of shards on other machines there are: auto, never")
-        return self._prepared(filter)
-
-    def search(self, run: Callable[[Allowed], Ranking], filter: Filter, *, views: bool) -> Ranking:
-        return run(self._prepared(filter).bitmaps)
-
-    def search_batch(
-        self, run: Callable[[SparseVectors, Allowed], Ranking], vectors: SparseVectors, filter: Filter, *, views: bool
-    ) -> Ranking:
-        return run(vectors, self._prepared(filter).bitmaps)
-
-    def clear(self) -> None:
-        """There is nothing to forget."""
-
-    def _prepared(self, filter: Filter) -> PreparedFilter:
-        """The filter in the place of bitmaps: an expression, or ordinals."""
-        if isinstance(filter, PreparedFilter):
-            if filter.index is not self._index:
-                raise DataError(
-                    "filter: it was prepared for another snapshot of an index; prepare it with this searcher"
-                )
-            return filter
-        if isinstance(filter, str):
-            return PreparedFilter(self._index, cast(Bitmaps, filter))
-        if not isinstance(filter, np.ndarray):
-            filter = rows_of(self._index, list(filter))
-        if filter.ndim != 1 or filter.dtype.kind not in "iu":
-            raise DataError(
-                f"filter: expected a one-dimensional integer array of ordinals, not {filter.dtype}{filter.shape}"
-            )
-        return PreparedFilter(self._index, cast(Bitmaps, filter.tolist()))
-
-
-class RemoteEngine(Engine):
-    """Asks all shards, and merges what they find: score descending, ordinal ascending.
-
-    Raises
-    ------
-    ConfigError : an engine whose scores are no integers.
-    """
-
-    def __init__(self, index: RemoteIndex, engine: object) -> None:
-        if not isinstance(engine, str) or engine not in ENGINES:
-            name = engine if isinstance(engine, str) else getattr(engine, "engine", engine)
-            raise ConfigError(
-                f"engine {name!r} does not search shards on other machines, whose integer scores are merged; "
-                f"there are: {', '.join(ENGINES)}"
-            )
-        self.name, self._index = engine, index
-
-    def search_vectors(self, vectors: SparseVectors, k: int, allowed: Allowed) -> Ranking:
-        rows = SparseVectors.from_arrays(
-            vectors.indptr, vectors.term_ids, vectors.weights, vectors.num_terms, source="queries"
-        )
-        depth = max(1, min(k, self._index.num_docs))
-        ordinals = np.full((len(rows), k), -1, np.int64)
-        scores = np.full((len(rows), k), -np.inf, np.float32)
-        begin = 0
-        while begin < len(rows):
-            room = int(np.searchsorted(rows.indptr, rows.indptr[begin] + _WEIGHTS, side="right")) - 1
-            end = min(len(rows), begin + _ROWS, max(begin + 1, room))
-            self._merge(rows.slice(begin, end), depth, allowed, ordinals[begin:end], scores[begin:end])
-            begin = end
-        return Ranking(ordinals, scores)
-
-    def _merge(
-        self, rows: SparseVectors, k: int, allowed: Allowed, ordinals: NDArray[np.int64], scores: NDArray[np.float32]
-    ) -> None:
-        quantised, scales = quantize_queries(rows)
-        answers = self._index.ask_all(
-            "/search",
-            engine=self.name,
-            k=k,
-            indptr=quantised.indptr.tolist(),
-            term_ids=quantised.ids.tolist(),
-            weights=quantised.weights.tolist(),
-            filter=allowed,
-        )
-        lists = [read_lists(raw, len(rows)) for _, raw in answers]
-        for row in range(len(rows)):
-            found = np.concatenate([of_shard[row][0] for of_shard in lists])
-            integers = np.concatenate([of_shard[row][1] for of_shard in lists]).astype(np.int64)
-            # Shards come in the order of their documents, and each list by its ordinals where scores are equal.
-            best = np.argsort(-integers, kind="stable")[:k]
-            ordinals[row, : len(best)] = found[best]
-            scores[row, : len(best)] = (integers[best] * self._index.doc_scale * scales[row]).astype(np.float32)
-
-    def impacts(self, term_ids: NDArray[np.uint32], document: Bitmaps) -> NDArray[np.int64]:
-        """Of one document, given by its ordinal in the place of bitmaps."""
-        return self._index.impacts(term_ids, np.array(document, np.int64))[:, 0]
-
-
-def read_lists(raw: bytes, rows: int) -> list[tuple[NDArray[np.int64], NDArray[np.uint32]]]:
-    """Ordinals and integer scores of each query, as `write_lists` wrote them.
-
-    Raises
-    ------
-    ShardError : the answer was cut off.
-    """
-    counts = np.frombuffer(raw, "<u4", min(rows, len(raw) // 4))
-    total = int(counts.sum())
-    if len(raw) != 4 * rows + 12 * total:
-        raise ShardError("a shard's answer was cut off; ask again")
-    ordinals = np.frombuffer(raw, "<i8", total, 4 * rows)
-    scores = np.frombuffer(raw, "<u4", total, 4 * rows + 8 * total)
-    ends = np.cumsum(counts)
-    return [(ordinals[e - n : e], scores[e - n : e]) for n, e in zip(counts.tolist(), ends.tolist(), strict=True)]
-
-
-def write_lists(lists: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> bytes:
-    """uint32 lengths, then int64 ordinals, then uint32 scores of all lists, little endian."""
-    ordinals = [np.zeros(0, np.int64), *(found for found, _ in lists)]
-    scores = [np.zeros(0, np.int64), *(integers for _, integers in lists)]
-    parts = (
-        np.array([len(found) for found, _ in lists], "<u4"),
-        np.concatenate(ordinals).astype("<i8"),
-        np.concatenate(scores).astype("<u4"),
-    )
-    return b"".join(part.tobytes() for part in parts)
