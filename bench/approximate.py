@@ -16,9 +16,9 @@ from typing import Any
 
 from bench.vectors import load
 from indexer import SparseVectors
-from sparseir.search.calibration import Calibrator, Sample, lower_bound
+from sparseir.search.calibration.calibration import Calibrator, Sample, lower_bound
+from sparseir.search.calibration.pseudo_queries import SHAPES, pseudo_queries
 from sparseir.search.cpu import CpuEngine, Knobs, open_native
-from sparseir.search.pseudo_queries import SHAPES, pseudo_queries
 from sparseir.search.searcher import Searcher
 
 NUM_PSEUDO = 384

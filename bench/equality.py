@@ -25,7 +25,7 @@ from indexer.native.engine import ENGINES, INSTRUCTION_SETS, NativeIndex
 from indexer.native.library import NativeError
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.engines import Allowed
-from sparseir.search.filter_expressions import allowed_documents
+from sparseir.search.filters.expressions import allowed_documents
 
 HITS = (1, 10, 100, 1000)
 

@@ -27,7 +27,7 @@ from bench.vectors import load
 from indexer import Index, SparseVectors
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import open_engine
-from sparseir.search.filter_views import PreparedFilter
+from sparseir.search.filters.views import PreparedFilter
 from sparseir.search.searcher import Searcher
 
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)

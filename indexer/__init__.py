@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from indexer.compact import compact_index
     from indexer.config import IndexConfig
     from indexer.documents import Documents
-    from indexer.index import Index, open_index
+    from indexer.index import Index
+    from indexer.opening import open_index, open_shards
     from indexer.shard_build import build_shards
-    from indexer.shards import open_shards
     from indexer.update import add_documents, delete_documents
     from indexer.vectors import SparseVectors
     from indexer.verify import verify_index
@@ -30,8 +30,8 @@ _HOMES = {
     "build_shards": "shard_build",
     "compact_index": "compact",
     "delete_documents": "update",
-    "open_index": "index",
-    "open_shards": "shards",
+    "open_index": "opening",
+    "open_shards": "opening",
     "verify_index": "verify",
 }
 

@@ -13,12 +13,13 @@ from indexer.errors import IndexFormatError
 from indexer.format import files
 from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
-from indexer.index import Index, open_index
+from indexer.index import Index
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import Built, SegmentPlan, write_documents
 from indexer.inversion.weights import WeightTally
 from indexer.merge.runs import StreamPlan, build_streamed
+from indexer.opening import open_index
 from indexer.version import __version__
 
 BYTES_INVERTED = 5

@@ -13,7 +13,7 @@ from indexer.format.folder import field_kinds, publish, writing
 from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
-from indexer.index import Index, open_index
+from indexer.index import Index
 from indexer.inversion.invert import MAX_IMPACT, TABLE_TERMS
 from indexer.inversion.reorder import (
     BUDGET_WIDTH,
@@ -27,6 +27,7 @@ from indexer.inversion.weights import WeightTally
 from indexer.merge.postings import MergeShape, MergeSource
 from indexer.merge.segment_merge import write_merged
 from indexer.native.builder import DROPPED
+from indexer.opening import open_index
 from indexer.progress import Progress, silent
 from indexer.soundness import check_to_copy
 

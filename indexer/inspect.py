@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from indexer.format.manifest import EncoderEntry
 from indexer.format.term_lists import read_lists
-from indexer.index import Index, Segment, open_index
+from indexer.index import Index
+from indexer.opening import open_index
 from indexer.progress import Progress, silent
+from indexer.segment import Segment
 
 _CHUNK_TERMS = 512
 

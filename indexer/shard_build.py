@@ -36,7 +36,8 @@ from indexer.format.shard_list import (
 from indexer.index import Index
 from indexer.inversion.prune import prune_rows
 from indexer.inversion.weights import WeightTally
-from indexer.shards import open_sharded, open_shards, shard_end
+from indexer.opening import open_sharded, open_shards
+from indexer.shards import shard_end
 
 MAX_SHARDS = 4096
 

@@ -1,4 +1,4 @@
-"""Shards of a collection, opened as one index.
+"""Shards of a collection as one index.
 
 Shards that were built together (`indexer.shard_build`) have one scale, one vocabulary, and ordinals that count through the
 whole collection. So their segments, side by side, are an index like any other: every engine, filter and explanation works
@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from indexer.errors import ConfigError, IndexFormatError
+from indexer.errors import ConfigError
 from indexer.format.kinds import common_kind
 from indexer.format.manifest import Manifest, ShardEntry
-from indexer.format.shard_list import shard_folders
-from indexer.index import Index, open_index
+from indexer.index import Index
 
 
 class ShardedIndex(Index):
@@ -46,39 +45,6 @@ class ShardedIndex(Index):
         if all(new is old for new, old in zip(fresh, self.shards, strict=True)):
             return self
         return ShardedIndex(self.path, fresh)
-
-
-def open_shards(places: Sequence[str | Path], *, path: Path | None = None, partial: bool = False) -> ShardedIndex:
-    """Open folders of shards, in any order, as one index.
-
-    Parameters
-    ----------
-    path : what the index is called by; left out, the folder of the first shard.
-    partial : open those that are there, if some are missing or damaged.
-
-    Raises
-    ------
-    IndexFormatError : a shard is missing or damaged, or stands there twice.
-    ConfigError : a folder that holds no shard, or shards of several collections.
-    """
-    found: list[Index] = []
-    for place in places:
-        try:
-            found.append(open_index(place))
-        except IndexFormatError:
-            if not partial:
-                raise
-    if not found:
-        raise IndexFormatError(f"none of {len(places)} shards can be opened, from '{places[0]}' on; restore or rebuild")
-    entries = [entry_of(index.manifest, str(index.path)) for index in found]
-    check_together(entries, [str(index.path) for index in found], partial=partial)
-    found.sort(key=lambda index: entry_of(index.manifest, "").number)
-    return ShardedIndex(Path(places[0]) if path is None else path, found)
-
-
-def open_sharded(folder: Path) -> ShardedIndex:
-    """Open the shards that a folder holds."""
-    return open_shards(shard_folders(folder), path=folder)
 
 
 def entry_of(manifest: Manifest, place: str) -> ShardEntry:

@@ -14,7 +14,8 @@ import numpy as np
 from indexer.errors import IndexFormatError
 from indexer.format.layout import BLOCK_SHIFT, cell_shifts
 from indexer.format.segment import SegmentFile
-from indexer.index import Index, Segment
+from indexer.index import Index
+from indexer.segment import Segment
 
 _CHUNK_BYTES = 8 << 20
 _LOOKED_UP = ("ORDN", "NAMO", "NAMB", "NAMH", "NAMI", "META")

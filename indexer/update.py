@@ -19,12 +19,14 @@ from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.format.shard_list import is_sharded, shard_folders
-from indexer.index import Index, Segment, open_index
+from indexer.index import Index
 from indexer.interchange.vocabulary_files import FILES as VOCABULARY_FILES
 from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
 from indexer.inversion.weights import WeightTally
+from indexer.opening import open_index
+from indexer.segment import Segment
 from indexer.soundness import check_to_extend
 
 
@@ -75,69 +77,29 @@ def add_documents(
     read_manifest(folder)  # no index there: said before a lock file is made
     with writing(folder):
         index = open_index(folder)
-        check_to_extend(index)
-        manifest = index.manifest
-        if manifest.shard is not None:
-            raise ConfigError(
-                f"'{folder}' is shard {manifest.shard.number} of {manifest.shard.of}, whose places in the collection and words "
-                "were fixed when all were built; it takes no documents: build the shards again ('sparseir index build --shards')"
-            )
-        _check_encoder(manifest, chosen.encoder)
-        grown = chosen.grown_query_side
-        if grown is not None and manifest.query_side is None:
-            raise ConfigError("grown_query_side replaces the query side of an index; this one carries none")
-        fixed = grown is None and _terms_are_fixed(index)
-        config = IndexConfig.from_dict(manifest.config)
+        _check_takes(index, chosen)
+        config = IndexConfig.from_dict(index.manifest.config)
         tally = WeightTally(config.stored_weights)
         documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config, tally)
         if len(documents) == 0:
             return index
-        num_terms = manifest.num_terms
-        if fixed:
-            _check_terms(documents, num_terms)
-        elif grown is None:
-            num_terms = max(num_terms, int(documents.vectors.term_ids.max(initial=0)) + 1)
-        else:
-            num_terms = max(num_terms, documents.vectors.num_terms)
-            grown = grown if any(Path(grown).iterdir()) else None
-        taken = _taken(index, documents)
-        if replace_existing and chosen.also_replaced is not None and documents.docnos is not None:
-            further = index.ordinals(chosen.also_replaced(index, documents.docnos))
-            taken = np.union1d(taken, further[further >= 0])
-        if len(taken) and not replace_existing:
-            name = index.docnos(taken[:1])[0]
-            others = f" (as are those of {len(taken) - 1} more documents)" if len(taken) > 1 else ""
-            raise DataError(
-                f"docno {name!r} is in the index already{others}; say --replace (replace_existing=True) to put new ones in their place"
-            )
-        stored = tally.finish()
-        order, notes = order_documents(documents.vectors, config.order, chosen)
-        scale = manifest.doc_scale or config.doc_scale or tally.scale
+        num_terms = _num_terms(index, documents, chosen)
+        replaced = _replaced(index, documents, chosen, replace_existing=replace_existing)
+        notes = tally.finish()
+        order, of_order = order_documents(documents.vectors, config.order, chosen)
+        scale = index.manifest.doc_scale or config.doc_scale or tally.scale
         plan = SegmentPlan(
             scale=scale or 1.0,
-            ordinal_base=manifest.next_ordinal,
+            ordinal_base=index.manifest.next_ordinal,
             order=order,
             config=config,
             options=chosen,
         )
-        generation = manifest.generation + 1
-        number = next_number(folder)
-        entry = write_documents(folder / f"{number:06d}.seg", documents, plan)
-        segments = (*_with_deletes(folder, index, taken, generation), entry)
-        changed = replace(
-            manifest,
-            generation=generation,
-            num_terms=num_terms,
-            segments=segments,
-            query_side=manifest.query_side if grown is None else copy_query_side(folder, grown, number),
-            doc_scale=scale,
-            next_ordinal=manifest.next_ordinal + len(documents),
-            fields=field_kinds(folder, segments),
-        )
-        publish(folder, changed)
-    chosen_now = manifest.doc_scale is None or config.doc_scale
+        manifest = replace(index.manifest, num_terms=num_terms, doc_scale=scale)
+        entry = _commit(index, manifest, documents, plan, replaced, chosen.grown_query_side)
+    chosen_now = index.manifest.doc_scale is None or config.doc_scale
     remedy = "" if chosen_now else _REMEDIES[config.stored_weights != "none"]
-    return open_index(folder, notes=(*notes, *stored, *tally.cut_notes(entry, scale, remedy)))
+    return open_index(folder, notes=(*of_order, *notes, *tally.cut_notes(entry, scale, remedy)))
 
 
 _REMEDIES = {
@@ -145,6 +107,79 @@ _REMEDIES = {
     False: "only a new index of all documents holds them (of one with stored_weights=f32 compact changes the scale)",
 }
 """For weights that an index cannot hold, by whether it stores them."""
+
+
+def _check_takes(index: Index, options: AddOptions) -> None:
+    """Refuse an index that takes no documents, or none of this encoder."""
+    check_to_extend(index)
+    shard = index.manifest.shard
+    if shard is not None:
+        raise ConfigError(
+            f"'{index.path}' is shard {shard.number} of {shard.of}, whose places in the collection and words "
+            "were fixed when all were built; it takes no documents: build the shards again ('sparseir index build --shards')"
+        )
+    _check_encoder(index.manifest, options.encoder)
+    if options.grown_query_side is not None and index.manifest.query_side is None:
+        raise ConfigError("grown_query_side replaces the query side of an index; this one carries none")
+
+
+def _num_terms(index: Index, documents: Documents, options: AddOptions) -> int:
+    """Size of the vocabulary with the new documents; what their terms mean decides whether it may grow."""
+    num_terms = index.num_terms
+    if options.grown_query_side is not None:
+        return max(num_terms, documents.vectors.num_terms)
+    if _terms_are_fixed(index):
+        _check_terms(documents, num_terms)
+        return num_terms
+    return max(num_terms, int(documents.vectors.term_ids.max(initial=0)) + 1)
+
+
+def _replaced(index: Index, documents: Documents, options: AddOptions, *, replace_existing: bool) -> NDArray[np.int64]:
+    """Ordinals of the live documents that the new ones take the place of."""
+    taken = _taken(index, documents)
+    if replace_existing and options.also_replaced is not None and documents.docnos is not None:
+        further = index.ordinals(options.also_replaced(index, documents.docnos))
+        taken = np.union1d(taken, further[further >= 0])
+    if len(taken) and not replace_existing:
+        name = index.docnos(taken[:1])[0]
+        others = f" (as are those of {len(taken) - 1} more documents)" if len(taken) > 1 else ""
+        raise DataError(
+            f"docno {name!r} is in the index already{others}; say --replace (replace_existing=True) to put new ones in their place"
+        )
+    return taken
+
+
+def _commit(
+    index: Index,
+    manifest: Manifest,
+    documents: Documents,
+    plan: SegmentPlan,
+    replaced: NDArray[np.int64],
+    grown: str | Path | None,
+) -> SegmentEntry:
+    """Write the documents as a segment and publish it with the deletions; the entry of the segment.
+
+    Parameters
+    ----------
+    manifest : as it was, but for the vocabulary and scale that the documents need.
+    grown : a query side to take the place of the index's, unless it is empty; or None.
+    """
+    folder = index.path
+    if grown is not None and not any(Path(grown).iterdir()):
+        grown = None
+    generation, number = manifest.generation + 1, next_number(folder)
+    entry = write_documents(folder / f"{number:06d}.seg", documents, plan)
+    segments = (*_with_deletes(folder, index, replaced, generation), entry)
+    changed = replace(
+        manifest,
+        generation=generation,
+        segments=segments,
+        query_side=manifest.query_side if grown is None else copy_query_side(folder, grown, number),
+        next_ordinal=manifest.next_ordinal + len(documents),
+        fields=field_kinds(folder, segments),
+    )
+    publish(folder, changed)
+    return entry
 
 
 def delete_documents(

@@ -15,11 +15,13 @@ from indexer.format.layout import NO_ROW, SPARSE
 from indexer.format.segment import HEADER
 from indexer.format.stored import GROUP, column_kinds, group_texts, read_column
 from indexer.format.term_lists import TermLists, pieces, read_lists
-from indexer.index import Index, Segment, open_index
+from indexer.index import Index
 from indexer.inversion.invert import Postings
 from indexer.inversion.tables import TermTables, describe
 from indexer.native import builder
+from indexer.opening import open_index
 from indexer.progress import Progress, silent
+from indexer.segment import Segment
 from indexer.soundness import check_documents, check_names, check_ordinals_differ, check_sections, check_terms, refusal
 
 _CHUNK_POSTINGS = 8 << 20

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparseir.errors import DataError, MissingExtraError
-from sparseir.search.filters import Filter
+from sparseir.search.filters.filters import Filter
 from sparseir.search.searcher import Searcher
 
 try:

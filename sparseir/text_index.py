@@ -12,14 +12,15 @@ from indexer.config import IndexConfig
 from indexer.index import Index as Snapshot
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, has_looked_up_queries, index_documents
+from sparseir.encode.indexing import has_looked_up_queries, index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
 from sparseir.models.query_table import DESCRIPTION_FILE
 from sparseir.search.explain import Explanation
-from sparseir.search.filter_expressions import matching
-from sparseir.search.filters import Filter
+from sparseir.search.filters.expressions import matching
+from sparseir.search.filters.filters import Filter
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.results import Hits
 from sparseir.search.searcher import Searcher

@@ -8,8 +8,8 @@ from typing import Any
 
 from indexer.native.engine import NativeIndex
 from sparseir.search.cpu import CpuEngine
-from sparseir.search.filter_views import FilterViews
-from sparseir.search.filters import Filters
+from sparseir.search.filters.filters import Filters
+from sparseir.search.filters.views import FilterViews
 from sparseir.search.query_encoder import QuerySide, open_query_encoder
 from sparseir.search.searcher import Searcher
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sparseir.models.triton_head import TritonMaxLogits, max_over_tokens
+from sparseir.models.head.triton import TritonMaxLogits, max_over_tokens
 
 
 def plain(hidden, mask, weight, bias):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from indexer.errors import ConfigError
 from indexer.format.term_lists import pieces, read_lists
-from indexer.index import Index, Segment
+from indexer.index import Index
 from indexer.interchange.transpose import Triples
+from indexer.segment import Segment
 from indexer.soundness import check_to_copy
 
 Weights = Literal["impact", "scaled", "stored"]

@@ -18,11 +18,12 @@ from indexer.format.layout import STANDARD
 from indexer.format.segment import DTYPES, SegmentHeader
 from indexer.format.segment_writer import segment_in_memory
 from indexer.format.term_lists import ranges
-from indexer.index import Index, Segment
+from indexer.index import Index
 from indexer.inversion.invert import Postings, run_parallel
 from indexer.inversion.segment_write import ordinal_sections, posting_sections, relative_ordinals
 from indexer.inversion.tables import describe, term_spans
 from indexer.native.engine import NativeIndex
+from indexer.segment import Segment
 
 _Lists = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]
 """Term ids, postings of each, and their new doc_ids and impacts one list after the other."""

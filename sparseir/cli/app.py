@@ -9,7 +9,7 @@ _COMMANDS = {
     "encode": "encode:encode_command",
     "index": "index:app",
     "search": "search:search_command",
-    "explain": "search:explain_command",
+    "explain": "explain:explain_command",
     "evaluate": "evaluate:evaluate_command",
     "serve": "serve:serve_command",
     "inspect": "inspect:inspect_command",

@@ -21,7 +21,7 @@ def list_command(json: Json = False) -> None:
     examples:
       sparseir config list
     """
-    from sparseir.cli.console import emit_json
+    from sparseir.cli.output.console import emit_json
     from sparseir.config.recipes import describe, recipe_names, recipe_path
 
     names = recipe_names()
@@ -46,7 +46,7 @@ def show_command(
     examples:
       sparseir config show scifact --set train.steps=100
     """
-    from sparseir.cli.console import emit_json
+    from sparseir.cli.output.console import emit_json
     from sparseir.config.loader import to_mapping, to_yaml
     from sparseir.config.recipe import load_recipe
 
@@ -64,7 +64,7 @@ def diff_command(first: Recipe, second: Recipe, json: Json = False) -> None:
     examples:
       sparseir config diff demo scifact
     """
-    from sparseir.cli.console import emit_json, note
+    from sparseir.cli.output.console import emit_json, note
     from sparseir.config.loader import read_yaml
     from sparseir.config.recipe import differences
     from sparseir.config.recipes import recipe_path

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.config import Recipe
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
     from sparseir.config.recipe import Recipe as LoadedRecipe
     from sparseir.data import Dataset
     from sparseir.evaluate.evaluation import Judged
-    from sparseir.evaluate.report import SystemResult
+    from sparseir.evaluate.report.rows import SystemResult
 
 _SHOWN_QUERIES = 3
 _SHOWN_HITS = 3
@@ -43,8 +43,8 @@ def demo_command(
       sparseir demo
       sparseir demo --data scifact.zip --output runs/scifact
     """
-    from sparseir.cli.console import note, progress_bars
-    from sparseir.cli.outputs import clear_folder
+    from sparseir.cli.output.console import note, progress_bars
+    from sparseir.cli.output.places import clear_folder
     from sparseir.config.recipe import load_recipe
     from sparseir.data import open_dataset
     from sparseir.train import train
@@ -78,7 +78,7 @@ def demo_command(
 
 
 def _docstrings(folder: Path) -> Dataset:
-    from sparseir.cli.console import note
+    from sparseir.cli.output.console import note
     from sparseir.data import open_dataset, write_docstring_collection
 
     note("0. collecting docstrings of the standard library and the installed packages")
@@ -90,10 +90,10 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> 
     """BM25, the dense model, the encoder alone and beside BM25, from one encoding; the index of both channels is kept."""
     from importlib.util import find_spec
 
-    from sparseir.cli.console import note, progress_bars
+    from sparseir.cli.output.console import note, progress_bars
     from sparseir.evaluate.evaluation import Evaluation
     from sparseir.evaluate.options import EvaluationOptions
-    from sparseir.evaluate.sparse import LEXICAL
+    from sparseir.evaluate.systems.sparse import LEXICAL
 
     options = EvaluationOptions(
         baselines=("bm25", "dense"),
@@ -118,8 +118,8 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> 
 
 
 def _print_results(results: list[SystemResult]) -> None:
-    from sparseir.cli.console import print_table
-    from sparseir.evaluate.report import comparison_table, table
+    from sparseir.cli.output.console import print_table
+    from sparseir.evaluate.report.rows import comparison_table, table
 
     first = results[0]
     title = f"{first.dataset} ({first.split}): {first.num_documents:,} documents, {first.num_queries:,} queries"

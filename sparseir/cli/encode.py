@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.corpus import CORPUS, Fields, Format, checked_corpus
-from sparseir.cli.options import Quiet, Untrained
+from sparseir.cli.options.corpus import CORPUS, Fields, Format, checked_corpus
+from sparseir.cli.options.flags import Quiet, Untrained
 
 if TYPE_CHECKING:
     from sparseir.data import Document, Query
@@ -45,9 +45,9 @@ def encode_command(
       sparseir encode model queries.tsv --queries --output queries.npz
     """
     from indexer.interchange.sources import format_of
-    from sparseir.cli.console import note, progress_bars
-    from sparseir.cli.encoders import load_encoder
-    from sparseir.cli.outputs import refuse_existing
+    from sparseir.cli.options.encoders import load_encoder
+    from sparseir.cli.output.console import note, progress_bars
+    from sparseir.cli.output.places import refuse_existing
     from sparseir.config.encode import EncodeConfig
     from sparseir.encode.collection import CollectionOptions, encode_collection
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sparseir.cli import arguments
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
-    from sparseir.evaluate.means import MeanResult
-    from sparseir.evaluate.report import SystemResult
+    from sparseir.evaluate.arguments import Arguments as Words
+    from sparseir.evaluate.evaluation import Evaluation
+    from sparseir.evaluate.report.means import MeanResult
+    from sparseir.evaluate.report.rows import SystemResult
 
 
 def evaluate_command(
@@ -104,15 +106,12 @@ def evaluate_command(
       sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
-    from sparseir.cli.console import emit_json, note, progress_bars
     from sparseir.cli.index.settings import lexical_settings
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import progress_bars
+    from sparseir.cli.output.places import check_output
     from sparseir.data.passages import Windows
-    from sparseir.errors import SparseIRError
     from sparseir.evaluate.arguments import sort_arguments
     from sparseir.evaluate.evaluation import Evaluation, check_given
-    from sparseir.evaluate.kept import PER_QUERY_HEADER, per_query_lines
-    from sparseir.evaluate.means import means
     from sparseir.evaluate.measures import check_measures
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.search.runs import checked_tag
@@ -124,10 +123,7 @@ def evaluate_command(
     for path in (output, per_query):
         if path is not None:
             check_output(path, overwrite=overwrite)
-    wanted, fusions = _names(baselines), _names(fuse)
-    if "hybrid" in wanted:  # the model and BM25 by reciprocal ranks
-        wanted = tuple(dict.fromkeys("bm25" if name == "hybrid" else name for name in wanted))
-        fusions = tuple(dict.fromkeys((*fusions, "rrf")))
+    wanted, fusions = _with_hybrid(_names(baselines), _names(fuse))
     with arguments.usage():
         options = EvaluationOptions(
             split=split,
@@ -159,51 +155,82 @@ def evaluate_command(
         )
         words = sort_arguments(given or (), data_dir, judged=qrels is not None)
         check_measures(options.measures)
+        files, judged_by = _judged(words, run, qrels)
+        check_given(words.models, words.collections, files, judged_by)
+    with progress_bars(quiet=quiet) as progress:
+        evaluation = Evaluation(
+            words.models, words.collections, options, runs=files, qrels=judged_by, progress=progress
+        )
+        results = _evaluated(evaluation, per_query, json=json)
+    _give(results, options.measures[0], output, json=json)
+    _say_faults(evaluation.faults)
+
+
+def _with_hybrid(baselines: tuple[str, ...], fusions: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Baselines and fusions; a baseline "hybrid" is the model and BM25 by reciprocal ranks."""
+    if "hybrid" not in baselines:
+        return baselines, fusions
+    wanted = tuple(dict.fromkeys("bm25" if name == "hybrid" else name for name in baselines))
+    return wanted, tuple(dict.fromkeys((*fusions, "rrf")))
+
+
+def _judged(words: Words, run: list[Path] | None, qrels: Path | None) -> tuple[list[Path], Path | None]:
+    """All run files, and what judges them; both may be given by option or among the words."""
     judgements = [*words.qrels, *([] if qrels is None else [qrels])]
     if len(judgements) > 1:
         raise arguments.BadParameter(f"judgements are given twice: {judgements[0]} and {judgements[1]}")
-    files, judged_by = [*words.runs, *(run or ())], judgements[0] if judgements else None
-    with arguments.usage():
-        check_given(words.models, words.collections, files, judged_by)
+    return [*words.runs, *(run or ())], judgements[0] if judgements else None
+
+
+def _evaluated(evaluation: Evaluation, per_query: Path | None, *, json: bool) -> list[SystemResult]:
+    """The rows of all collections: as JSON, each is printed when it is there; values of single queries go to their file."""
+    from sparseir.cli.output.console import emit_json
+    from sparseir.evaluate.report.kept import PER_QUERY_HEADER, per_query_lines
+
     results: list[SystemResult] = []
-    lines: list[str] = [PER_QUERY_HEADER]
-    with progress_bars(quiet=quiet) as progress:
-        evaluation = Evaluation(
-            words.models,
-            words.collections,
-            options,
-            runs=files,
-            qrels=judged_by,
-            progress=progress,
-        )
-        for judged in evaluation:
-            results += judged.results
-            for result in judged.results:
-                if json:
-                    emit_json(result.as_json())
-                if per_query is not None:
-                    lines += per_query_lines(result, judged.qids)
+    lines = [PER_QUERY_HEADER]
+    for judged in evaluation:
+        results += judged.results
+        for result in judged.results:
+            if json:
+                emit_json(result.as_json())
+            if per_query is not None:
+                lines += per_query_lines(result, judged.qids)
+    if per_query is not None:
+        per_query.write_text("".join(lines), encoding="utf-8")
+    return results
+
+
+def _give(results: list[SystemResult], measure: str, output: Path | None, *, json: bool) -> None:
+    """Print the means as JSON, or all as tables; write all to a file where one is wanted."""
+    from sparseir.cli.output.console import emit_json
+    from sparseir.evaluate.report.means import means
+
     averages = means(results)
     if json:
         for average in averages:
             emit_json(average.as_json())
     else:
-        _print(results, averages, options.measures[0])
-    if per_query is not None:
-        per_query.write_text("".join(lines), encoding="utf-8")
+        _print(results, averages, measure)
     if output is not None:
         everything: list[dict[str, Any]] = [*(r.as_json() for r in results), *(a.as_json() for a in averages)]
         output.write_text(json_module.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for fault in evaluation.faults:
+
+
+def _say_faults(faults: Sequence[str]) -> None:
+    from sparseir.cli.output.console import note
+    from sparseir.errors import SparseIRError
+
+    for fault in faults:
         note(f"error: {fault}")
-    if evaluation.faults:
+    if faults:
         raise SparseIRError("not all could be evaluated; the figures that are shown stand")
 
 
 def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], measure: str) -> None:
-    from sparseir.cli.console import counted, print_table
-    from sparseir.evaluate.means import mean_table
-    from sparseir.evaluate.report import comparison_table, table
+    from sparseir.cli.output.console import counted, print_table
+    from sparseir.evaluate.report.means import mean_table
+    from sparseir.evaluate.report.rows import comparison_table, table
 
     for name in dict.fromkeys(r.dataset for r in results):
         rows = [r for r in results if r.dataset == name]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options import Untrained
+from sparseir.cli.options.flags import Untrained
 
 if TYPE_CHECKING:
     from sparseir.encode.expansion import ExpandedTerm, Expansion
@@ -35,9 +35,9 @@ def inspect_command(
       sparseir inspect model "side effects of vaccines"
       sparseir inspect model "side effects of vaccines" --query --json
     """
-    from sparseir.cli.console import emit_json, note
-    from sparseir.cli.encoders import load_encoder
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.options.encoders import load_encoder
+    from sparseir.cli.output.console import emit_json, note
+    from sparseir.cli.output.places import check_output
     from sparseir.encode.expansion import expand
 
     if html is not None:
@@ -58,7 +58,7 @@ def inspect_command(
 
 
 def _summary(expansion: Expansion) -> str:
-    from sparseir.cli.console import counted
+    from sparseir.cli.output.console import counted
 
     terms = expansion.terms
     said = f"{expansion.side} of {counted(expansion.pieces, 'word piece')} → {counted(len(terms), 'term')}"
@@ -93,7 +93,7 @@ def _printable(term: str) -> str:
 
 
 def _page(model: str, expansion: Expansion) -> str:
-    from sparseir.cli.html import Bar, bars, page, paragraph
+    from sparseir.cli.output.html import Bar, bars, page, paragraph
 
     rows = [Bar(t.term, f"{t.weight:.3f}", t.weight, "own" if t.in_text else "added") for t in expansion.terms]
     body = [

@@ -22,8 +22,8 @@ def mcp_command(
       sparseir mcp my-index
       sparseir mcp en=english-index de=german-index --http --port 9000
     """
-    from sparseir.cli.console import note
-    from sparseir.cli.search import check_engine
+    from sparseir.cli.options.engine import check_engine
+    from sparseir.cli.output.console import note
     from sparseir.serve.settings import named_folders
 
     check_engine(engine)

@@ -21,8 +21,8 @@ def export_command(
     examples:
       sparseir model export model --output document.onnx
     """
-    from sparseir.cli.console import note
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import note
+    from sparseir.cli.output.places import check_output
     from sparseir.models.encoder import SparseEncoder
     from sparseir.models.onnx_export import export_onnx
 

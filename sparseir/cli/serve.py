@@ -55,10 +55,10 @@ def serve_command(
     """
     import os
 
-    from sparseir.cli.search import check_engine
+    from sparseir.cli.options.engine import check_engine
 
     check_engine(engine)
-    from sparseir.cli.console import note
+    from sparseir.cli.output.console import note
     from sparseir.errors import ConfigError
     from sparseir.serve.settings import KEY_VARIABLE, Limits, ServeSettings, named_folders, read_keys
 

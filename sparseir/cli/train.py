@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 
 def train_command(
@@ -33,7 +33,7 @@ def train_command(
       sparseir train scifact --output model
       sparseir train demo --output model --set data.dataset=path/to/beir-folder
     """
-    from sparseir.cli.console import emit_json, note, progress_bars
+    from sparseir.cli.output.console import emit_json, note, progress_bars
     from sparseir.config.recipe import load_recipe
 
     if config is None and not resume:

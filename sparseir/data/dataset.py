@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
-import re
-import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from sparseir.data.beir import locate
 from sparseir.data.compression import bare_name
 from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.corpus.formats import FORMATS, TEXT, check_format, format_of, open_rows
@@ -22,16 +20,7 @@ from sparseir.data.readers import read_queries
 from sparseir.data.records import Qrels, Query
 from sparseir.errors import DataError
 
-BEIR_NAMES = (
-    "arguana", "climate-fever", "cqadupstack", "dbpedia-entity", "fever", "fiqa", "germanquad", "hotpotqa", "mmarco",
-    "mrtydi", "msmarco", "msmarco-v2", "nfcorpus", "nq", "nq-train", "quora", "scidocs", "scifact", "trec-covid-beir",
-    "trec-covid-v2", "trec-covid", "vihealthqa", "webis-touche2020",
-)  # fmt: skip
-"""What the BEIR server offers (beir 2.2)."""
-
 logger = logging.getLogger(__name__)
-
-_BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +162,7 @@ def open_dataset(
     chosen = _Reading(form, fields or FieldMap())
     if str(name_or_path) == str(STANDARD_INPUT):
         return chosen.of_file(STANDARD_INPUT)
-    return chosen.of_path(_locate(name_or_path, data_dir))
+    return chosen.of_path(locate(name_or_path, data_dir))
 
 
 def open_datasets(
@@ -189,7 +178,7 @@ def open_datasets(
     ------
     DataError, ConfigError : as `open_dataset`.
     """
-    path = None if str(name_or_path) == str(STANDARD_INPUT) else _locate(name_or_path, data_dir)
+    path = None if str(name_or_path) == str(STANDARD_INPUT) else locate(name_or_path, data_dir)
     if path is not None and (path.is_dir() or path.suffix == ".zip"):
         chosen, tree = _Reading(form, fields or FieldMap()), tree_of(path)
         corpora = [] if form == TEXT else tree.corpora()
@@ -199,24 +188,6 @@ def open_datasets(
             parts = [chosen.of_corpus(tree, corpus) for corpus in corpora]
             return [replace(part, name=n, group=name) for part, n in zip(parts, named, strict=True)]
     return [open_dataset(name_or_path, data_dir, form=form, fields=fields)]
-
-
-def _locate(name_or_path: str | Path, data_dir: str | Path | None) -> Path:
-    """Where a collection is, downloaded if need be."""
-    path = Path(name_or_path)
-    if path.exists():
-        return path
-    name = str(name_or_path)
-    if data_dir is not None and re.fullmatch(r"[\w-]+", name):
-        for candidate in (Path(data_dir) / name, Path(data_dir) / f"{name}.zip"):
-            if candidate.exists():
-                return candidate
-    if name not in BEIR_NAMES:
-        near = difflib.get_close_matches(name, BEIR_NAMES, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        where = "" if data_dir is None else f", and {data_dir} holds neither {name}/ nor {name}.zip"
-        raise DataError(f"'{name}' is no file or folder, and no BEIR name{where}{hint}")
-    return _download(name, Path("data") if data_dir is None else Path(data_dir))
 
 
 def read_corpus(
@@ -287,21 +258,3 @@ class _Reading:
             if str(PurePosixPath(member).parent) == f"{root}qrels" and bare_name(member).endswith(".tsv")
         }
         return Dataset(name, corpus, queries, qrels)
-
-
-def _download(name: str, folder: Path) -> Path:
-    """Fetch a BEIR zip through `beir` and give its folder."""
-    place = f"download {_BEIR_URL.format(name=name)} and put it at {folder / name}.zip"
-    try:
-        from beir import util
-    except ImportError as error:
-        raise DataError(
-            f"'{name}' is not under {folder}, and downloading needs beir: pip install 'sparseir[beir]'; or {place}"
-        ) from error
-    try:
-        return Path(util.download_and_unzip(_BEIR_URL.format(name=name), str(folder)))
-    except (OSError, zipfile.BadZipFile) as error:  # requests' errors are OSErrors
-        for part in (folder / f"{name}.zip",):
-            if part.exists() and not zipfile.is_zipfile(part):
-                part.unlink()
-        raise DataError(f"cannot download '{name}' ({type(error).__name__}); {place}") from error

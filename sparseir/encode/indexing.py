@@ -5,25 +5,20 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from indexer import Documents, SparseVectors, add_documents, build_index, build_shards, open_index
-from indexer.config import IndexConfig
+from indexer import Documents, add_documents, build_index, build_shards, open_index
 from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
-from sparseir.data.passages import Windows, windows_of
+from sparseir.data.passages import windows_of
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
 from sparseir.encode.kept_parts import KeptParts
-from sparseir.encode.lengths import CutCount
 from sparseir.encode.lexical import (
     LexicalStream,
     check_model_given,
@@ -32,9 +27,10 @@ from sparseir.encode.lexical import (
     new_channel,
     stored_channel,
 )
+from sparseir.encode.options import IndexingOptions
+from sparseir.encode.stream import EncodedStream, IdfCount
 from sparseir.encode.windows import outdated_passages, passages
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel
-from sparseir.models.query_table import QueryTable, idf_weights
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -45,38 +41,6 @@ _ADVICE = {
     False: "these are passages with long titles; give smaller --windows",
 }
 """On texts that were cut, by whether they were whole."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexingOptions:
-    """How `index_documents` works.
-
-    config : of the index. batch : documents encoded at a time. max_active_dims : keep the heaviest terms of a document.
-    num_threads, memory_budget (bytes, 0 for none) : of the index build. overwrite : replace an index at the path.
-    dtype : of the network, "native" or "float32"; see `SparseEncoder.encode_documents`.
-    shards : build so many shards, which together are the index; None builds one index.
-    resume : of a build with an encoder: keep its encoded batches beside the index until that stands, and where True take
-    those that a stopped build of the same texts, model and settings left. None keeps nothing.
-    mode : "build" an index, "add" to one, or "replace" documents of the same name while adding.
-    corpus_idf : weigh the query terms of an inference-free encoder by their idf in these documents, not by the model's
-    table.
-    windows : index passages of the texts, so long and so far apart; documents that are added to an index get its own.
-    lexical : build the index with a lexical channel of these settings. Documents that are added to an index get its own.
-    """
-
-    config: IndexConfig = field(default_factory=IndexConfig)
-    batch: int = 1024
-    max_active_dims: int | None = None
-    num_threads: int = 1
-    memory_budget: int = 0
-    overwrite: bool = False
-    corpus_idf: bool = False
-    lexical: LexicalConfig | None = None
-    windows: Windows | None = None
-    shards: int | None = None
-    dtype: Literal["native", "float32", "bfloat16"] = "native"
-    resume: bool | None = None
-    mode: Literal["build", "add", "replace"] = "build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +83,7 @@ def index_documents(
         settings = {"encoder": encoder.fingerprint, "batch": chosen.batch, "dtype": chosen.dtype}
         settings["max_active_dims"] = chosen.max_active_dims
         parts = KeptParts(target, settings, resume=chosen.resume)
-    stream = _EncodedStream(encoder, documents, chosen, progress, parts)
+    stream = EncodedStream(encoder, documents, chosen, progress, parts)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
         table = None if encoder is None else encoder.query_table
@@ -237,78 +201,3 @@ def write_index(
 def encoder_entry(encoder: SparseEncoder) -> EncoderEntry:
     """How an index names the encoder of its vectors."""
     return EncoderEntry(fingerprint=encoder.fingerprint, kind=encoder.kind, name=encoder.config.base)
-
-
-def stored_fields(document: Document) -> dict[str, Any]:
-    """What an index keeps of a document, to show with its hits and to filter by."""
-    fields: dict[str, Any] = dict(document.fields)
-    if document.title:
-        fields["title"] = document.title
-    fields["text"] = document.text
-    return fields
-
-
-class IdfCount:
-    """Document frequencies by presence of a query table's tokens."""
-
-    def __init__(self, table: QueryTable, folder: Path) -> None:
-        self._table = table
-        self._folder = folder
-        self._counts = np.zeros(table.num_terms, np.int64)
-        self._num_docs = 0
-
-    def add(self, texts: list[str]) -> None:
-        for ids in self._table.tokenize(texts):
-            self._counts[np.unique(np.asarray(ids, np.int64))] += 1
-        self._num_docs += len(texts)
-
-    def write(self) -> None:
-        QueryTable(self._table.tokenizer, idf_weights(self._counts, self._num_docs)).save(self._folder)
-
-
-class _EncodedStream:
-    """Documents on their way through the encoder, counted."""
-
-    def __init__(
-        self,
-        encoder: SparseEncoder | None,
-        documents: Iterable[Document],
-        options: IndexingOptions,
-        progress: Progress,
-        parts: KeptParts | None = None,
-    ) -> None:
-        self.seconds = 0.0
-        self._rows = 0
-        self.idf: IdfCount | None = None
-        self._encoder = encoder
-        self.cut = None if encoder is None else CutCount(encoder)
-        self._documents = iter(documents)
-        self._options = options
-        self._progress = progress
-        self._parts = parts
-
-    def __iter__(self) -> Iterator[Documents]:
-        while batch := list(islice(self._documents, self._options.batch)):
-            start = time.perf_counter()
-            texts = [d.content for d in batch]
-            vectors = self._encode([d.docno for d in batch], texts)
-            self.seconds += time.perf_counter() - start
-            if self.idf is not None:
-                self.idf.add(texts)
-            self._rows += len(batch)
-            self._progress("encoding documents", self._rows, None)
-            yield Documents(vectors, [d.docno for d in batch], [stored_fields(d) for d in batch])
-        if self.idf is not None:
-            self.idf.write()
-
-    def _encode(self, docnos: list[str], texts: list[str]) -> SparseVectors:
-        encoder, options = self._encoder, self._options
-        if encoder is None:
-            return SparseVectors.empty(len(texts), 1)
-        assert self.cut is not None
-        self.cut.add(texts)
-
-        def encode() -> SparseVectors:
-            return encoder.encode_documents(texts, max_active_dims=options.max_active_dims, dtype=options.dtype)
-
-        return encode() if self._parts is None else self._parts.vectors(docnos, texts, encoder.num_terms, encode)

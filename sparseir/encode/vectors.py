@@ -18,8 +18,10 @@ from indexer.interchange.sources import open_vectors_of
 from indexer.progress import Progress, silent
 from sparseir.data.records import Document
 from sparseir.encode.corpus_fields import CorpusFields
-from sparseir.encode.indexing import IndexingOptions, encoder_entry, stored_fields, write_index
+from sparseir.encode.indexing import encoder_entry, write_index
 from sparseir.encode.lexical import check_no_channel
+from sparseir.encode.options import IndexingOptions
+from sparseir.encode.stream import stored_fields
 from sparseir.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

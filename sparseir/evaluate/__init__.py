@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sparseir.evaluate.measures import measure
-from sparseir.evaluate.report import SystemResult
+from sparseir.evaluate.report.rows import SystemResult
 
 __all__ = ["SystemResult", "measure"]

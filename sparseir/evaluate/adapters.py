@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.errors import DataError
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.runs import Run, run_of

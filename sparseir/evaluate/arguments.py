@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparseir.data.dataset import BEIR_NAMES
+from sparseir.data.beir import BEIR_NAMES
 from sparseir.data.lines import LineSource
 from sparseir.errors import ConfigError, DataError
 

@@ -13,16 +13,16 @@ from indexer.progress import Progress, silent
 from sparseir.data import Query, open_datasets, read_qrels
 from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
-from sparseir.evaluate.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
 from sparseir.evaluate.judged import JudgedCollection
-from sparseir.evaluate.kept import check_places, index_place, keep_run
 from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
-from sparseir.evaluate.plots import check_plots, draw_plots
 from sparseir.evaluate.references import BM25
-from sparseir.evaluate.report import SystemResult
+from sparseir.evaluate.report.kept import check_places, index_place, keep_run
+from sparseir.evaluate.report.plots import check_plots, draw_plots
+from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
-from sparseir.evaluate.sparse import LEXICAL, evaluate_bm25, evaluate_encoder
+from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
+from sparseir.evaluate.systems.sparse import LEXICAL, evaluate_bm25, evaluate_encoder
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -165,7 +165,7 @@ class Evaluation:
             with index_place(self.options, collection.name, name, several=several) as path:
                 yield evaluate_encoder(encoder, collection, path, self.options, name=name, progress=self._progress)
             return
-        from sparseir.evaluate.once import EncodedOnce
+        from sparseir.evaluate.systems.once import EncodedOnce
 
         with EncodedOnce(encoder) as once:
             for lexical in (False, True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparseir.errors import MissingExtraError
 from sparseir.integrations.sources import indices_and_values, loaded, searched, text_and_metadata
-from sparseir.search.filters import Filter
+from sparseir.search.filters.filters import Filter
 from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:

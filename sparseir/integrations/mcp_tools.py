@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparseir.evaluate.fusion import reciprocal_ranks
+from sparseir.evaluate.systems.fusion import reciprocal_ranks
 from sparseir.serve.answers import document, explain, search
 from sparseir.serve.faults import bad_request, from_error
 from sparseir.serve.indexes import Catalogue, ServedIndex

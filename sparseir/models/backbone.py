@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.errors import ConfigError
-from sparseir.models.fused_head import dense_gradient
+from sparseir.models.head.fused import dense_gradient
 from sparseir.models.loading import loading, read_model_config
 
 

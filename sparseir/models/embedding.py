@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sparseir.errors import ConfigError
-from sparseir.models.sentence_layout import read_json, read_modules
+from sparseir.models.sentence.layout import read_json, read_modules
 
 _PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """Names of the prompts of each side, the first that is there, as `encode_query` and `encode_document` look for them."""

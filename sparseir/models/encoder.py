@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from indexer import SparseVectors
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError, DataError, SparseIRError
-from sparseir.models import sentence_calls
 from sparseir.models.folder import load_parts, save_parts
 from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
 from sparseir.models.kinds import build_parts
 from sparseir.models.parts import EncoderParts
+from sparseir.models.sentence import calls as sentence_calls
 from sparseir.models.sources import resolve_source
-from sparseir.models.towers import StaticQueryTower, Tower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.tower import Tower
 
 
 class SparseEncoder(EncoderParts):

@@ -1,6 +1,6 @@
 """Model folders: what `SparseEncoder.save` writes and `SparseEncoder.load` reads.
 
-A folder is laid out as sentence-transformers lays out its own (see `sentence_layout`), beside our description
+A folder is laid out as sentence-transformers lays out its own (see `sentence.layout`), beside our description
 `sparseir.json` and, where queries are looked up, a query table that is read without torch. Reading also takes folders
 without our description, and plain masked LMs.
 """
@@ -17,9 +17,9 @@ from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError
 from sparseir.models.kinds import LEXICAL_HEAD_FILE, build_parts
 from sparseir.models.parts import EncoderParts
-from sparseir.models.sentence_layout import read_json
-from sparseir.models.sentence_read import is_sparse_layout, read_sentence_layout
-from sparseir.models.sentence_write import write_sentence_layout
+from sparseir.models.sentence.layout import read_json
+from sparseir.models.sentence.read import is_sparse_layout, read_sentence_layout
+from sparseir.models.sentence.write import write_sentence_layout
 
 CONFIG_FILE = "sparseir.json"
 QUERY_TABLE_FOLDER = "query_table"

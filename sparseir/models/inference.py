@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer import SparseVectors
-from sparseir.models.towers import MaskedLMTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
 
 Dtype = Literal["float32", "bfloat16", "native"]
 Progress = Callable[[int, int], None]

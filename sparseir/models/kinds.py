@@ -10,16 +10,19 @@ import torch
 
 from sparseir.config.model import EncoderKind, ModelConfig
 from sparseir.models.backbone import Backbone, load_backbone
-from sparseir.models.coil import CoilTower
 from sparseir.models.context import load_context_encoder
-from sparseir.models.csr import CsrTower, DenseEncoder, SparseAutoencoder
 from sparseir.models.embedding import read_embedding
 from sparseir.models.loading import loading
-from sparseir.models.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
-from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower, Tower
+from sparseir.models.towers.coil import CoilTower
+from sparseir.models.towers.csr import CsrTower, DenseEncoder, SparseAutoencoder
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
+from sparseir.models.towers.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
+from sparseir.models.towers.residual import LexicalResidual
+from sparseir.models.towers.tower import Tower
 
 WORDS_FILE = "words.txt"
 """Beside a DeepImpact network: its vocabulary, a word a line."""

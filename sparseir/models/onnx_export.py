@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from sparseir.errors import ConfigError, MissingExtraError
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.inference import evaluating
-from sparseir.models.own_tokens import WordTokenizer
-from sparseir.models.towers import MaskedLMTower, Tower
+from sparseir.models.towers.masked_lm import MaskedLMTower
+from sparseir.models.towers.own_tokens import WordTokenizer
+from sparseir.models.towers.tower import Tower
 
 OPSET = 18
 

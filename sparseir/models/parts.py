@@ -8,7 +8,8 @@ from sparseir.config.model import ModelConfig
 from sparseir.models.backbone import max_tokens
 from sparseir.models.query_table import QueryTable
 from sparseir.models.tokenize import TextTokenizer
-from sparseir.models.towers import StaticQueryTower, Tower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.tower import Tower
 
 NO_LIMIT = 1 << 20
 """Tokens of a text nobody cuts."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.folder import write_description
-from sparseir.models.sentence_write import write_own_module
+from sparseir.models.sentence.write import write_own_module
 
 
 class TowerModule(InputModule):

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors
 from indexer.native.engine import NativeIndex
 from sparseir.errors import ConfigError
-from sparseir.search.calibration import Calibration, Calibrator, Sample, lower_bound
-from sparseir.search.calibration_file import CalibrationFile
+from sparseir.search.calibration.calibration import Calibration, Calibrator, Sample, lower_bound
+from sparseir.search.calibration.file import CalibrationFile
+from sparseir.search.calibration.pseudo_queries import LONG_FROM, SEED, pseudo_queries, shape_of
 from sparseir.search.cpu import CpuEngine, Knobs, needs_blocks
 from sparseir.search.engines import Allowed, Bitmaps, Engine, EngineConfig
-from sparseir.search.pseudo_queries import LONG_FROM, SEED, pseudo_queries, shape_of
 from sparseir.search.results import Ranking
 
 MAX_FACTOR = 1000.0

@@ -2,7 +2,7 @@
 
 An engine answers queries over one committed state of an index. It gets that state's scale and segments when it is made,
 so that a call passes only the query. Everything else (checking arguments, encoding texts, evaluating filters, naming
-hits) is done by the searcher (`searcher.py`) and is the same for all engines.
+hits) is done by the searcher (`checks.py`) and is the same for all engines.
 
 To add one: a module with a subclass of `Engine` and a function `open_engine` (see `open_engine` here), and its line in
 `_MODULES`. The module is imported when somebody asks for the engine, so that it may need packages that searching
@@ -25,7 +25,7 @@ from sparseir.errors import ConfigError, SparseIRError
 from sparseir.search.results import Ranking
 
 if TYPE_CHECKING:
-    from sparseir.search.calibration import Calibration
+    from sparseir.search.calibration.calibration import Calibration
 
 Bitmaps = list[NDArray[np.uint64]]
 """Which documents may be hits, one array a segment: bit d mod 64 of word d // 64 is doc_id d."""
@@ -55,12 +55,12 @@ class Engine(ABC):
     - Terms that the index does not hold match nothing.
     - Searches may run in several threads at once.
 
-    What it may rely on: k is an int in 1..MAX_K (`searcher.py`), and `allowed` belongs to the same state of the index.
+    What it may rely on: k is an int in 1..MAX_K (`checks.py`), and `allowed` belongs to the same state of the index.
 
     Attributes
     ----------
     name : what users call it.
-    takes_views : it searches views as well as bitmaps; see `filter_views`.
+    takes_views : it searches views as well as bitmaps; see `filters.views`.
     """
 
     name: str

@@ -11,9 +11,9 @@ from indexer import Index
 from indexer.native.queries import quantize_queries
 from sparseir.errors import DataError
 from sparseir.search.engines import Engine
-from sparseir.search.filter_expressions import allowed_documents
+from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
-from sparseir.search.remote_shards import RemoteIndex
+from sparseir.search.remote.index import RemoteIndex
 
 
 @dataclass(frozen=True, slots=True)

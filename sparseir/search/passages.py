@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
 from sparseir.data.passages import document_of, windows_of
-from sparseir.search.calibration import Calibration
+from sparseir.search.calibration.calibration import Calibration
 from sparseir.search.engines import Allowed, Bitmaps, Engine
 from sparseir.search.results import Ranking
 

@@ -17,9 +17,9 @@ from sparseir.search.query_encoder import ModelQueryEncoder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sparseir.models.coil import TokenBatch
     from sparseir.models.encoder import SparseEncoder
-    from sparseir.search.filters import Filter
+    from sparseir.models.towers.coil import TokenBatch
+    from sparseir.search.filters.filters import Filter
     from sparseir.search.query_encoder import QueryEncoder
     from sparseir.search.results import Hits
     from sparseir.search.searcher import Searcher
@@ -40,7 +40,7 @@ class CoilReranker:
     """
 
     def __init__(self, encoder: SparseEncoder) -> None:
-        from sparseir.models.coil import CoilTower
+        from sparseir.models.towers.coil import CoilTower
 
         towers = encoder.document_tower, encoder.query_tower
         if not all(isinstance(tower, CoilTower) for tower in towers):
@@ -68,7 +68,7 @@ class CoilReranker:
         """Exact score of each document, in order; 0 for one that shares no token with the query."""
         import torch
 
-        from sparseir.models.coil import TokenBatch, coil_scores
+        from sparseir.models.towers.coil import TokenBatch, coil_scores
 
         asked = self._tokens([query], query=True)[0]
         missing = [text for text in dict.fromkeys(documents) if text not in self._kept]
@@ -120,8 +120,8 @@ class CoilReranker:
     def _tokens(self, texts: Sequence[str], *, query: bool) -> list[TokenBatch]:
         import torch
 
-        from sparseir.models.coil import CoilTower
         from sparseir.models.inference import evaluating
+        from sparseir.models.towers.coil import CoilTower
 
         encoder = self._encoder
         tower = encoder.query_tower if query else encoder.document_tower

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index, SparseVectors, open_index, open_shards
-from indexer.format.shard_list import is_sharded, shard_folders
+from indexer import Index, SparseVectors
 from sparseir.data.passages import passages_of, windows_of
-from sparseir.errors import ConfigError, DataError
+from sparseir.errors import ConfigError
+from sparseir.search.checks import MAX_K, checked_k, checked_terms, checked_vectors
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import Allowed, ClosedEngine, Engine, EngineConfig, open_engine
-from sparseir.search.filter_views import FilterViews, PreparedFilter
-from sparseir.search.filters import Filter, Filters
+from sparseir.search.filters.filters import Filter, Filters
+from sparseir.search.filters.views import FilterViews, PreparedFilter
+from sparseir.search.opening import open_place
 from sparseir.search.passages import grouping
 from sparseir.search.query_encoder import (
     ModelQueryEncoder,
@@ -27,15 +27,15 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
-from sparseir.search.remote_shards import RemoteEngine, RemoteFilters, RemoteIndex
+from sparseir.search.remote.engine import RemoteEngine
+from sparseir.search.remote.filters import RemoteFilters
+from sparseir.search.remote.index import RemoteIndex
 from sparseir.search.results import Hits, Ranking, hits_of, named
-from sparseir.search.shard_client import ShardClient, is_address
 
 if TYPE_CHECKING:
-    from sparseir.search.calibration import Calibration
+    from sparseir.search.calibration.calibration import Calibration
     from sparseir.search.explain import Explanation
 
-MAX_K = 2**30
 _UINT32, _FLOAT32 = np.dtype(np.uint32), np.dtype(np.float32)
 
 
@@ -107,7 +107,7 @@ class Searcher:
             engine needs; a filter_memory or an alpha below 0.
         SparseIRError : alpha for an index without a lexical channel.
         """
-        index = _opened(path, partial=partial)
+        index = open_place(path, partial=partial)
         if alpha is not None:
             check_alpha(index, alpha)
         side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
@@ -174,7 +174,7 @@ class Searcher:
         DataError : weights or term ids that cannot be used; a k that is no whole number of 1 or more.
         """
         if type(k) is not int or not 1 <= k <= MAX_K:
-            k = _checked_k(k)
+            k = checked_k(k)
         if not (
             isinstance(term_ids, np.ndarray)
             and isinstance(weights, np.ndarray)
@@ -183,7 +183,7 @@ class Searcher:
             and term_ids.ndim == weights.ndim == 1
             and len(term_ids) == len(weights)
         ):
-            term_ids, weights = _checked_terms(term_ids, weights, self.index.num_terms)
+            term_ids, weights = checked_terms(term_ids, weights, self.index.num_terms)
         if filter is None:
             return self.engine.search_terms(term_ids, weights, k, None)
         run = partial(self.engine.search_terms, term_ids, weights, k)
@@ -204,7 +204,7 @@ class Searcher:
         ------
         DataError : a row that cannot be used, by number; no sparse vectors; a k that is no whole number of 1 or more.
         """
-        vectors, k = self._vectors(queries), _checked_k(k)
+        vectors, k = checked_vectors(queries, self.index.num_terms), checked_k(k)
         if filter is None:
             return self.engine.search_vectors(vectors, k, None)
 
@@ -286,7 +286,7 @@ class Searcher:
         DataError : a row that cannot be used, by number.
         ConfigError : the searcher was not opened for approximate search with a recall target.
         """
-        return self.engine.calibrate(self._vectors(queries), _checked_k(k))
+        return self.engine.calibrate(checked_vectors(queries, self.index.num_terms), checked_k(k))
 
     def stats(self) -> dict[str, int]:
         """Work of all searches so far: postings scored, bounds computed, blocks visited, documents scored.
@@ -294,52 +294,3 @@ class Searcher:
         Empty for an engine that counts nothing.
         """
         return self.engine.stats()
-
-    def _vectors(self, queries: Any) -> SparseVectors:
-        if not isinstance(queries, SparseVectors) and not hasattr(queries, "tocsr"):
-            raise DataError(f"queries: expected SparseVectors or a scipy sparse matrix, not {type(queries).__name__}")
-        vectors = queries if isinstance(queries, SparseVectors) else SparseVectors.from_scipy(queries, source="queries")
-        num_terms = self.index.num_terms
-        if vectors.num_terms > num_terms and len(vectors.term_ids):
-            largest = int(vectors.term_ids.max())
-            if largest >= num_terms:
-                raise DataError(f"queries: term id {largest} is outside the index's vocabulary 0..{num_terms - 1}")
-        return vectors
-
-
-def _opened(path: str | Path | Sequence[str | Path], *, partial: bool) -> Index:
-    places = [path] if isinstance(path, str | Path) else list(path)
-    if not places:
-        raise ConfigError("no shards: expected the folders of one or more")
-    if any(map(is_address, places)):
-        if not all(map(is_address, places)):
-            raise ConfigError("shards are given as folders and as addresses; serve the folders, or give one kind")
-        return RemoteIndex([ShardClient(str(place)) for place in places], partial=partial)
-    if not isinstance(path, str | Path):
-        return open_shards(path, partial=partial)
-    if partial and is_sharded(Path(path)):
-        return open_shards(shard_folders(Path(path)), path=Path(path), partial=True)
-    return open_index(path)
-
-
-def _checked_k(k: Any) -> int:
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if not 1 <= number <= MAX_K:
-        raise DataError(f"k is {k!r}; it must be a whole number, 1..{MAX_K}")
-    return number
-
-
-def _checked_terms(term_ids: Any, weights: Any, num_terms: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    terms, values = np.asarray(term_ids), np.asarray(weights, np.float32)
-    if terms.ndim != 1 or terms.shape != values.shape:
-        raise DataError(
-            f"query: term ids have shape {terms.shape}, weights {values.shape}; expected two arrays of equal lengths"
-        )
-    if len(terms) and terms.dtype.kind not in "iu":
-        raise DataError(f"query: term ids must be integers, not {terms.dtype}")
-    if len(terms) and not (int(terms.min()) >= 0 and int(terms.max()) < num_terms):
-        raise DataError(f"query: term ids must lie in the vocabulary 0..{num_terms - 1}")
-    return terms.astype(np.uint32), values

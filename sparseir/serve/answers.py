@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from sparseir.data.passages import document_of, windows_of
+from sparseir.search.remote.client import StaleShardError
 from sparseir.search.searcher import Searcher
-from sparseir.search.shard_client import StaleShardError
 from sparseir.serve.evidence import WeightedQuery, content, describe_terms, document_vector, explain_hits
 from sparseir.serve.faults import ApiError, bad_request, busy
 from sparseir.serve.indexes import ATTEMPTS, ServedIndex, Snapshot, StaleSnapshotError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.native.queries import quantize_queries
-from sparseir.search.remote_shards import RemoteIndex
+from sparseir.search.remote.index import RemoteIndex
 from sparseir.search.searcher import Searcher
 from sparseir.serve.indexes import Snapshot
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from sparseir.errors import ConfigError, DataError, LockedError
-from sparseir.search.shard_client import ShardError, StaleShardError
+from sparseir.search.remote.client import ShardError, StaleShardError
 
 
 class ApiError(Exception):

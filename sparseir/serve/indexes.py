@@ -18,7 +18,7 @@ from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import has_channel
 from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder, open_query_encoder
-from sparseir.search.remote_shards import RemoteIndex
+from sparseir.search.remote.index import RemoteIndex
 from sparseir.search.searcher import Searcher
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.settings import Places

@@ -1,4 +1,4 @@
-"""What a service answers to those that search its index as a shard of a collection; see `search.remote_shards`."""
+"""What a service answers to those that search its index as a shard of a collection; see `search.remote`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic_core import to_json
 from indexer.native.engine import ENGINES
 from sparseir.search.cpu import CpuEngine
 from sparseir.search.engines import Allowed
-from sparseir.search.filters import Filter
+from sparseir.search.filters.filters import Filter
 from sparseir.search.passages import ungrouped
-from sparseir.search.remote_shards import write_lists
+from sparseir.search.remote.client import PROTOCOL
+from sparseir.search.remote.lists import write_lists
 from sparseir.search.results import Ranking
-from sparseir.search.shard_client import PROTOCOL
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.indexes import Snapshot
 from sparseir.serve.state import Service

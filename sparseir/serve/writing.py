@@ -82,7 +82,7 @@ class Writer:
         if documents[0].term_ids is None:
             index = self._put_texts(served, records, replace=replace)
         else:
-            from sparseir.encode.indexing import stored_fields
+            from sparseir.encode.stream import stored_fields
 
             index = add_documents(
                 _folder(served),
@@ -121,7 +121,8 @@ class Writer:
 
     def _put_texts(self, served: ServedIndex, records: Sequence[Document], *, replace: bool) -> Index:
         """Texts go through the model, the lexical channel of the index, or both."""
-        from sparseir.encode.indexing import IndexingOptions, index_documents
+        from sparseir.encode.indexing import index_documents
+        from sparseir.encode.options import IndexingOptions
 
         entry = served.current.main.index.encoder
         of_words = entry is not None and entry.kind == BM25_KIND

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparseir.models.coil import CoilTower
 from sparseir.models.inference import multiplies_bfloat16, token_batches
 from sparseir.models.tokenize import TextTokenizer
-from sparseir.models.towers import MaskedLMTower, Tower, in_chunks
+from sparseir.models.towers.coil import CoilTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
+from sparseir.models.towers.tower import Tower, in_chunks
 from sparseir.train.parallel import gather_rows, own_share
 
 _CPU_TOKENS = 1024

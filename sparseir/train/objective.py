@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparseir.config.recipe import Recipe
 from sparseir.models.encoder import SparseEncoder
-from sparseir.models.towers import MaskedLMTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.train.columns import Columns
 from sparseir.train.encoding import BatchEncoder
 from sparseir.train.parallel import world

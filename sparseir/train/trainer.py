@@ -17,7 +17,9 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from sparseir.config.recipe import Recipe
 from sparseir.config.train import TrainConfig
 from sparseir.errors import SparseIRError
-from sparseir.models.towers import LexicalResidual, MaskedLMTower, StaticQueryTower
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
+from sparseir.models.towers.residual import LexicalResidual
 from sparseir.train.batches import Batches
 from sparseir.train.checkpoint import load_state, restoring, save_state
 from sparseir.train.objective import Objective

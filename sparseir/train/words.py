@@ -13,8 +13,8 @@ from sparseir.data import open_dataset
 from sparseir.data.pairs import read_triples
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.kinds import deep_impact_parts
-from sparseir.models.own_tokens import WordTokenizer
 from sparseir.models.sources import resolve_source
+from sparseir.models.towers.own_tokens import WordTokenizer
 
 
 def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:

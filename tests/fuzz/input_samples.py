@@ -24,8 +24,8 @@ from sparseir.data.dataset import open_dataset
 from sparseir.data.pairs import read_scores, read_text_vectors, read_triples
 from sparseir.models.query_table import QueryTable
 from sparseir.search.approximate import ApproximateConfig
-from sparseir.search.calibration import Calibration
-from sparseir.search.calibration_file import CalibrationFile
+from sparseir.search.calibration.calibration import Calibration
+from sparseir.search.calibration.file import CalibrationFile
 from sparseir.search.cpu import Knobs
 from sparseir.search.searcher import Searcher
 from tests.tiny_collections import write_collection, write_scores, write_triples

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sparseir.models import fused_head  # noqa: E402
+from sparseir.models.head import fused as fused_head  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

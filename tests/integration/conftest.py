@@ -52,6 +52,15 @@ def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
+def refused_build(run: Callable[..., Outcome], path: Path, rows: list[dict[str, object]], line: str) -> str:
+    """What a build says of a file of vectors whose last line, after some rows, cannot be used."""
+    write_jsonl(path, rows)
+    path.write_text(path.read_text() + line + "\n")
+    built = run("index", "build", path.parent / "index", "--vectors", path)
+    assert built.code == 1
+    return built.err
+
+
 @pytest.fixture
 def vectors(tmp_path: Path) -> Path:
     return write_jsonl(tmp_path / "vectors.jsonl", VECTORS)

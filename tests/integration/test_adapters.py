@@ -11,7 +11,7 @@ from sparseir.errors import DataError
 from sparseir.evaluate.adapters import BeirSearch, CorpusSearch, MtebSearch
 from sparseir.evaluate.judged import JudgedCollection
 from sparseir.evaluate.options import EvaluationOptions
-from sparseir.evaluate.sparse import evaluate_bm25
+from sparseir.evaluate.systems.sparse import evaluate_bm25
 from tests.tiny_collections import write_collection
 
 

@@ -9,7 +9,8 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("httpx", reason="needs httpx")
 
 from sparseir.config.lexical import LexicalConfig
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.search.searcher import Searcher
 from sparseir.serve.settings import ServeSettings
 from tests.lexical_cases import TableEncoder, documents

@@ -14,10 +14,11 @@ pytest.importorskip("httpx", reason="needs httpx")
 from indexer import IndexConfig, delete_documents
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError, DataError
+from sparseir.search.remote.client import KEY_VARIABLE, ShardError, StaleShardError
 from sparseir.search.searcher import Searcher
-from sparseir.search.shard_client import KEY_VARIABLE, ShardError, StaleShardError
 from sparseir.serve.settings import ServeSettings
 from tests.lexical_cases import TableEncoder
 from tests.served import running

@@ -58,7 +58,7 @@ def spilled_bytes(kernel, folder) -> int:
 @pytest.mark.parametrize("operand", ["bf16", "fp32"])
 @pytest.mark.parametrize("argmax", [False, True])
 def test_the_head_compiles_to_tensor_core_instructions(arch, operand, argmax, tmp_path):
-    from sparseir.models.triton_head import _max_over_tokens
+    from sparseir.models.head.triton import _max_over_tokens
 
     types = {**HEAD, "states": f"*{operand}", "table": f"*{operand}"}
     sizes = {**HEAD_TILES, "DEPTH": 64 if operand == "bf16" else 32, "ARGMAX": argmax}
@@ -71,7 +71,7 @@ def test_the_head_compiles_to_tensor_core_instructions(arch, operand, argmax, tm
 @pytest.mark.parametrize("arch", [80, 90])
 def test_the_other_kernels_compile(arch, tmp_path):
     from bench.gpu.atomics import _add_lists
-    from sparseir.models.triton_head import _segment_sum
+    from sparseir.models.head.triton import _segment_sum
     from sparseir.search.gpu.triton_backend import _score_documents
 
     kernels = [

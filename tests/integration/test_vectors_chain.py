@@ -10,7 +10,7 @@ import pytest
 from indexer import Documents, SparseVectors
 from indexer.interchange import Vocabulary, write_vectors
 from sparseir.search.batches import rows_for
-from tests.integration.conftest import VECTORS, write_jsonl
+from tests.integration.conftest import VECTORS, refused_build, write_jsonl
 
 
 def test_build_and_search_with_query_vectors(run, tmp_path, vectors):
@@ -73,11 +73,7 @@ def test_nothing_is_overwritten_without_being_told(run, tmp_path, vectors):
     ],
 )
 def test_bad_vectors_are_named_and_leave_no_index(run, tmp_path, line, message):
-    path = write_jsonl(tmp_path / "vectors.jsonl", VECTORS)
-    path.write_text(path.read_text() + line + "\n")
-    built = run("index", "build", tmp_path / "index", "--vectors", path)
-    assert built.code == 1
-    assert message in built.err
+    assert message in refused_build(run, tmp_path / "vectors.jsonl", VECTORS, line)
     assert run("search", tmp_path / "index", "cat").code == 1
 
 

@@ -181,8 +181,8 @@ def test_pooling_and_gradients(pooling: str, activation: str) -> None:
     """From the logits of padded texts to weights, and back to the vectors and the projection."""
     from sentence_transformers.sparse_encoder.modules import SpladePooling
 
-    from sparseir.models.sentence_layout import ACTIVATIONS
-    from sparseir.models.towers import MaskedLMTower
+    from sparseir.models.sentence.layout import ACTIVATIONS
+    from sparseir.models.towers.masked_lm import MaskedLMTower
 
     generator = torch.Generator().manual_seed(4)
     mask = torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0]])
@@ -207,7 +207,7 @@ def test_pooling_and_gradients(pooling: str, activation: str) -> None:
 def test_autoencoder_and_its_reconstructions() -> None:
     from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
-    from sparseir.models.csr import SparseAutoencoder
+    from sparseir.models.towers.csr import SparseAutoencoder
 
     torch.manual_seed(5)
     ours = SparseAutoencoder(6, 24, k=2)

@@ -19,7 +19,7 @@ from indexer import (
     delete_documents,
     open_index,
 )
-from sparseir.search.filter_expressions import allowed_documents
+from tests.filtered import allowed_ordinals
 
 WORDS = st.sampled_from(
     ["", "a", "ab", "a b", "b", "Ä", "2021", "2021-03", "2021-03-04", "2021-03-04T10:00", "20215", "or"]
@@ -109,9 +109,9 @@ def test_an_empty_list_is_a_lacking_field_however_documents_are_cut(tmp_path):
             add_documents(path, vectors.slice(cut, len(rows)), fields=rows[cut:])
         for _ in range(2):
             index = open_index(path)
-            assert allowed(index, "flags!=false") == [2]
-            assert allowed(index, "flags=true") == [2]
-            assert allowed(index, "not flags=true") == [0, 1, 3]
+            assert allowed_ordinals(index, "flags!=false") == [2]
+            assert allowed_ordinals(index, "flags=true") == [2]
+            assert allowed_ordinals(index, "not flags=true") == [0, 1, 3]
             compact_index(path)
 
 
@@ -154,14 +154,4 @@ def test_a_filter_allows_what_plain_python_allows(rows, filters, data):
         for index in states:
             for text, holds in filters:
                 want = [d for d, row in enumerate(rows) if d not in gone and holds(row)]
-                assert allowed(index, text) == want, text
-
-
-def allowed(index, text):
-    bitmaps = allowed_documents(index, text)
-    return sorted(
-        int(segment.ordinals[d])
-        for segment, bitmap in zip(index.segments, bitmaps, strict=True)
-        for d in range(segment.num_docs)
-        if int(bitmap[d // 64]) >> (d % 64) & 1
-    )
+                assert allowed_ordinals(index, text) == want, text

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from indexer import compact_index, delete_documents, open_index
 from sparseir.config.lexical import LexicalConfig
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.search.searcher import Searcher
 from tests import oracle
 from tests.lexical_cases import WORDS, TableEncoder, documents, factor, idf

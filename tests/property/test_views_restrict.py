@@ -23,7 +23,7 @@ from indexer import (
 from indexer.merge.subset import subset_segment
 from indexer.native.engine import ENGINES, NativeIndex
 from sparseir.search.cpu import CpuEngine
-from sparseir.search.filter_expressions import allowed_documents
+from sparseir.search.filters.expressions import allowed_documents
 from tests import oracle
 from tests.property.test_engines import ISAS
 from tests.strategies import collections, random_collection

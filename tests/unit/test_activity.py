@@ -7,7 +7,7 @@ import pytest
 
 from indexer import SparseVectors
 from sparseir.encode.activity import Activity
-from sparseir.encode.indexing import IdfCount
+from sparseir.encode.stream import IdfCount
 from sparseir.models.query_table import QueryTable
 from tests.unit.test_query_table import make_tokenizer
 

@@ -9,11 +9,11 @@ import pytest
 
 from indexer import SparseVectors, add_documents, build_index, delete_documents
 from sparseir.errors import ConfigError
-from sparseir.search import calibration
 from sparseir.search.approximate import ApproximateConfig
-from sparseir.search.calibration import FACTORS, Calibrator, lower_bound, recalls
+from sparseir.search.calibration import calibration
+from sparseir.search.calibration.calibration import FACTORS, Calibrator, lower_bound, recalls
+from sparseir.search.calibration.pseudo_queries import pseudo_queries, shape_of
 from sparseir.search.cpu import Knobs, open_native
-from sparseir.search.pseudo_queries import pseudo_queries, shape_of
 from sparseir.search.searcher import Searcher
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sparseir import Index, cli
 from sparseir.cli.app import command_tree
-from sparseir.cli.highlight import highlighted
+from sparseir.cli.output.highlight import highlighted
 
 DOCUMENTS = [
     {"_id": "a", "title": "Cats", "text": "The cat sat on the mat.", "year": 1999},

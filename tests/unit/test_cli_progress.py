@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sparseir.cli import console
 from sparseir.cli.app import command_tree
+from sparseir.cli.output import console
 
 
 @pytest.fixture

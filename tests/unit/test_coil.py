@@ -15,11 +15,12 @@ from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
-from sparseir.encode.indexing import IndexingOptions, index_documents  # noqa: E402
+from sparseir.encode.indexing import index_documents  # noqa: E402
+from sparseir.encode.options import IndexingOptions  # noqa: E402
 from sparseir.encode.vectors import index_vectors  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.coil import TokenBatch, coil_scores  # noqa: E402
+from sparseir.models.towers.coil import TokenBatch, coil_scores  # noqa: E402
 from sparseir.search.query_encoder import ModelQueryEncoder  # noqa: E402
 from sparseir.search.rerank import CoilReranker  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sparseir.losses.csr import reconstruction  # noqa: E402
-from sparseir.models.csr import SparseAutoencoder  # noqa: E402
+from sparseir.models.towers.csr import SparseAutoencoder  # noqa: E402
 
 
 def autoencoder(dense_size: int = 4, hidden_size: int = 32, *, k: int = 2, dead_after: int = 30) -> SparseAutoencoder:

@@ -22,9 +22,9 @@ from sparseir.losses.csr import reconstruction  # noqa: E402
 from sparseir.losses.ranking import info_nce, kl_divergence  # noqa: E402
 from sparseir.losses.regularisers import flops, idf_flops  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.csr import SparseAutoencoder  # noqa: E402
 from sparseir.models.dense import DenseEmbedder  # noqa: E402
-from sparseir.models.own_tokens import _first_occurrences  # noqa: E402
+from sparseir.models.towers.csr import SparseAutoencoder  # noqa: E402
+from sparseir.models.towers.own_tokens import _first_occurrences  # noqa: E402
 from sparseir.train.objective import Objective  # noqa: E402
 from sparseir.train.tasks.ranking import _candidates  # noqa: E402
 from sparseir.train.tasks.ranking_batches import RankingBatch  # noqa: E402

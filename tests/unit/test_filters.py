@@ -14,10 +14,11 @@ from indexer import (
     verify_index,
 )
 from sparseir.errors import DataError
-from sparseir.search.filter_expressions import allowed_documents
-from sparseir.search.filter_grammar import All, AnyOf, Condition, Not, parse_filter
+from sparseir.search.filters.expressions import allowed_documents
+from sparseir.search.filters.grammar import All, AnyOf, Condition, Not, parse_filter
 from sparseir.search.searcher import Searcher
 from tests import oracle
+from tests.filtered import allowed_ordinals
 
 FIELDS = [
     {"year": 1999, "lang": "en", "peer": True, "price": 1.5},
@@ -214,22 +215,11 @@ def test_a_list_matches_where_one_of_its_values_does(tmp_path, text, want):
     parts = add_documents(tmp_path / "parts", vectors.slice(3, 5), fields=LISTS[3:])
     assert whole.field_kinds == {"topic": "list[str]", "size": "list[float]", "flags": "list[bool]"}
     for index, first in ((whole, 0), (parts, 2)):
-        assert found(index, text) == [first + d for d in want]
+        assert allowed_ordinals(index, text) == [first + d for d in want]
         verify_index(index.path)
     compact_index(parts.path)
-    assert found(open_index(parts.path), text) == [2 + d for d in want]
+    assert allowed_ordinals(open_index(parts.path), text) == [2 + d for d in want]
     verify_index(parts.path)
-
-
-def found(index, text):
-    """Ordinals that pass."""
-    bitmaps = allowed_documents(index, text)
-    return sorted(
-        int(segment.ordinals[d])
-        for segment, bitmap in zip(index.segments, bitmaps, strict=True)
-        for d in range(segment.num_docs)
-        if int(bitmap[d // 64]) >> (d % 64) & 1
-    )
 
 
 def test_lists_of_lists_and_lists_of_mixed_values_are_refused(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sparseir.models.fused_head import dense_gradient, max_logits  # noqa: E402
-from sparseir.models.screen import VocabularyScreen  # noqa: E402
+from sparseir.models.head.fused import dense_gradient, max_logits  # noqa: E402
+from sparseir.models.head.screen import VocabularyScreen  # noqa: E402
 
 
 def plain(hidden, mask, weight, bias):

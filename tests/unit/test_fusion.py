@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
 
-from sparseir.evaluate.fusion import convex, reciprocal_ranks, tuned_weight
+from sparseir.evaluate.systems.fusion import convex, reciprocal_ranks, tuned_weight
 
 FIRST = {"q": {"a": 10.0, "b": 5.0, "c": 0.0}}
 SECOND = {"q": {"c": 3.0, "d": 2.0, "b": 1.0}}

@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 
 from indexer import SparseVectors, build_index  # noqa: E402
 from sparseir import cli  # noqa: E402
-from sparseir.cli.html import Bar, bars, columns, page  # noqa: E402
+from sparseir.cli.output.html import Bar, bars, columns, page  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.encode.expansion import expand  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402

@@ -16,8 +16,9 @@ from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
 from sparseir.encode import kept_parts  # noqa: E402
-from sparseir.encode.indexing import IndexingOptions, index_documents  # noqa: E402
+from sparseir.encode.indexing import index_documents  # noqa: E402
 from sparseir.encode.kept_parts import parts_folder  # noqa: E402
+from sparseir.encode.options import IndexingOptions  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402

@@ -106,5 +106,5 @@ def test_opening_loads_nothing_that_builds():
     ).stdout
     assert "indexer.index" in loaded.split()
     rooms = {name.removeprefix("indexer.").split(".")[0] for name in loaded.split()}
-    assert rooms == {"indexer", "errors", "format", "index", "native"}
+    assert rooms == {"indexer", "errors", "format", "index", "native", "opening", "segment", "shards"}
     assert "segment_writer" not in loaded

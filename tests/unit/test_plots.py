@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
 
-from sparseir.evaluate.plots import draw_plots
-from sparseir.evaluate.report import SystemResult
+from sparseir.evaluate.report.plots import draw_plots
+from sparseir.evaluate.report.rows import SystemResult
 
 
 def result(system: str, quality: float, **costs: float | None) -> SystemResult:

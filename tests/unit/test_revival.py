@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sparseir.models.fused_head import max_logits  # noqa: E402
-from sparseir.models.revival import lowest_logits, reviving_relu  # noqa: E402
+from sparseir.models.head.fused import max_logits  # noqa: E402
+from sparseir.models.head.revival import lowest_logits, reviving_relu  # noqa: E402
 
 
 def test_gradient_below_zero_is_that_of_exp_where_more_is_wanted() -> None:

@@ -13,7 +13,8 @@ from sparseir.cli import run
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.search.searcher import Searcher
 from tests.lexical_cases import WORDS, TableEncoder
 

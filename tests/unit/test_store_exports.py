@@ -18,8 +18,8 @@ from indexer.interchange.stores.read import bulk_files, read_export
 from indexer.interchange.stores.store import check_layout, identifier
 from indexer.interchange.stores.write import export_store, name_of, query_request
 from indexer.interchange.vocabulary import Vocabulary
+from sparseir.search.calibration.pseudo_queries import pseudo_queries
 from sparseir.search.cpu import open_native
-from sparseir.search.pseudo_queries import pseudo_queries
 from sparseir.search.store_check import check_export
 from tests import oracle
 

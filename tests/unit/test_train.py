@@ -164,7 +164,7 @@ def test_gradcache_equals_kept_activations(
 ) -> None:
     """Chunks without dropout give the whole batch's gradients; with it, the replay draws what the forward pass drew."""
     from sparseir.config.model import ModelConfig
-    from sparseir.models import towers
+    from sparseir.models.towers import tower
     from sparseir.train import encoding
 
     encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind, max_document_length=32))
@@ -180,7 +180,7 @@ def test_gradcache_equals_kept_activations(
     monkeypatch.setattr(encoding, "_CPU_TOKENS", 20)
     replayed = gradients(3)
     if dropout:
-        monkeypatch.setattr(towers, "checkpoint", lambda run, features, use_reentrant: run(features))
+        monkeypatch.setattr(tower, "checkpoint", lambda run, features, use_reentrant: run(features))
         assert all(torch.equal(a, b) for a, b in zip(replayed, gradients(3), strict=True))
     else:
         for other in (gradients(0), gradients(None)):

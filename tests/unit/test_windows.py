@@ -11,7 +11,8 @@ import pytest
 from indexer import IndexConfig, SparseVectors, build_index, compact_index, open_index, verify_index
 from sparseir.data import Document
 from sparseir.data.passages import Windows, passages_of, windows_of
-from sparseir.encode.indexing import IndexingOptions, index_documents
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
 from sparseir.encode.vectors import index_vectors
 from sparseir.encode.windows import delete_texts, window_spans
 from sparseir.errors import ConfigError, DataError, SparseIRError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -22,7 +22,12 @@ from sparseir.cli.index.source import (
     size,
     summary,
 )
-from sparseir.cli.options import Quiet, Untrained
+from sparseir.cli.options.corpus import Fields, Format
+from sparseir.cli.options.flags import Quiet, Untrained
+
+if TYPE_CHECKING:
+    from indexer import Index
+    from sparseir.encode.options import IndexingOptions
 
 
 def build_command(
@@ -97,31 +102,17 @@ def build_command(
       sparseir index build my-index --vectors vectors.jsonl
       sparseir index build my-shards --vectors vectors.jsonl --shards 8
     """
-    from sparseir.cli.console import counted, emit_json
-    from sparseir.cli.outputs import parse_bytes
+    from sparseir.cli.output.console import emit_json
+    from sparseir.cli.output.places import parse_bytes
 
     source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
     source.check(max_active_dims, bm25=bm25)
-    if lexical and (bm25 or corpus is None or vectors is not None):
-        raise arguments.BadParameter(
-            "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
-        )
+    _check_texts(source, bm25=bm25, lexical=lexical, resume=resume, windows=windows, idf=idf)
     if lexical and no_lexical:
         raise arguments.BadParameter("--lexical and --no-lexical contradict each other")
-    if resume and vectors is not None:
-        raise arguments.BadParameter(
-            "--resume goes on encoding texts: give --corpus INPUT, and --model or --bm25, not --vectors"
-        )
-    if windows is not None and (corpus is None or vectors is not None):
-        raise arguments.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
-    if idf not in ("model", "corpus"):
-        raise arguments.BadParameter(f"--idf is {idf!r}; expected model or corpus")
-    if idf == "corpus" and (corpus is None or vectors is not None):
-        raise arguments.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
-    from indexer import build, shard_build
     from sparseir.cli.index.settings import index_settings
     from sparseir.data.passages import Windows
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.encode.options import IndexingOptions
 
     given = _settings(settings, metadata, layout)
     # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.
@@ -142,21 +133,50 @@ def build_command(
         shards=shards,
         resume=resume,
     )
-    # Before minutes of encoding, not after.
-    if shards is None:
-        build.check_target(index, overwrite)
-    else:
-        shard_build.check_shards(shards, config)
-        shard_build.check_target(index, overwrite)
+    _check_target(index, options)  # before minutes of encoding, not after
     built = source.fill(index, options)
     if json:
         emit_json(summary(built))
     else:
-        sizes = (
-            f"{counted(built.num_docs, 'passage' if windows else 'document')}, {counted(built.num_postings, 'posting')}"
+        print(f"{index}: {_described(built, options)}")
+
+
+def _check_texts(source: Source, *, bm25: bool, lexical: bool, resume: bool, windows: str | None, idf: str) -> None:
+    """Refuse what is made of texts where none are encoded."""
+    texts = source.corpus is not None and source.vectors is None
+    if lexical and (bm25 or not texts):
+        raise arguments.BadParameter(
+            "--lexical counts the words of texts beside a model's terms: give --model and --corpus"
         )
-        where = "" if shards is None else f" in {counted(shards, 'shard')}"
-        print(f"{index}: {sizes}{where}, {size(built) / 1e6:.1f} MB")
+    if resume and source.vectors is not None:
+        raise arguments.BadParameter(
+            "--resume goes on encoding texts: give --corpus INPUT, and --model or --bm25, not --vectors"
+        )
+    if windows is not None and not texts:
+        raise arguments.BadParameter("--windows cuts texts: give --corpus INPUT, and --model or --bm25, not --vectors")
+    if idf not in ("model", "corpus"):
+        raise arguments.BadParameter(f"--idf is {idf!r}; expected model or corpus")
+    if idf == "corpus" and not texts:
+        raise arguments.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
+
+
+def _check_target(index: Path, options: IndexingOptions) -> None:
+    from indexer import build, shard_build
+
+    if options.shards is None:
+        build.check_target(index, options.overwrite)
+    else:
+        shard_build.check_shards(options.shards, options.config)
+        shard_build.check_target(index, options.overwrite)
+
+
+def _described(built: Index, options: IndexingOptions) -> str:
+    """The sizes of what was built, for a person."""
+    from sparseir.cli.output.console import counted
+
+    documents = counted(built.num_docs, "passage" if options.windows else "document")
+    where = "" if options.shards is None else f" in {counted(options.shards, 'shard')}"
+    return f"{documents}, {counted(built.num_postings, 'posting')}{where}, {size(built) / 1e6:.1f} MB"
 
 
 def _prunes(settings: list[str]) -> bool:

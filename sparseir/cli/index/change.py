@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.corpus import Fields, Format
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
@@ -20,7 +19,8 @@ from sparseir.cli.index.source import (
     Vectors,
     summary,
 )
-from sparseir.cli.options import Quiet, Untrained
+from sparseir.cli.options.corpus import Fields, Format
+from sparseir.cli.options.flags import Quiet, Untrained
 
 
 def add_command(
@@ -47,8 +47,8 @@ def add_command(
       sparseir index add words --corpus more.jsonl --replace
     """
     from indexer import open_index
-    from sparseir.cli.console import counted, emit_json
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.cli.output.console import counted, emit_json
+    from sparseir.encode.options import IndexingOptions
     from sparseir.lexical.channel import BM25_KIND
 
     opened = open_index(index)
@@ -87,12 +87,12 @@ def delete_command(
       sparseir index delete my-index --filter "year<2000"
     """
     from indexer import delete_documents, open_index
-    from sparseir.cli.console import counted, emit_json, note
-    from sparseir.cli.search import joined
+    from sparseir.cli.options.queries import joined
+    from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.data.lines import LineSource
     from sparseir.data.passages import document_of, windows_of
     from sparseir.encode.windows import delete_texts
-    from sparseir.search.filter_expressions import matching
+    from sparseir.search.filters.expressions import matching
 
     if (ids is None and not names) == (not filters):
         raise arguments.BadParameter("give names (--id NAME, --ids FILE) or a filter (--filter EXPR)")
@@ -136,8 +136,8 @@ def compact_command(
     from dataclasses import asdict
 
     from indexer import compact_index
-    from sparseir.cli.console import counted, emit_json, note, progress_bars
-    from sparseir.cli.outputs import parse_bytes
+    from sparseir.cli.output.console import counted, emit_json, note, progress_bars
+    from sparseir.cli.output.places import parse_bytes
 
     with progress_bars(quiet=quiet) as progress:
         report = compact_index(

@@ -1,19 +1,17 @@
-"""`sparseir index export | query`: an index for other tools and engines, and queries for those engines."""
+"""`sparseir index export`: an index for other tools and engines."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 from sparseir.cli import arguments
+from sparseir.cli.index.export_engine import CheckedWith, to_engine
 from sparseir.cli.index.source import IndexPath, Json, Model
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
-    from indexer import Index, SparseVectors
     from indexer.interchange.live import Weights
-    from indexer.interchange.stores.write import Exported
-    from sparseir.search.store_check import StoreCheck
 
 ENDINGS = ("jsonl", "jsonl.gz", "npz", "csr", "ciff", "ciff.gz")
 """Of the files of vectors that export writes."""
@@ -21,7 +19,6 @@ ENGINES = ("opensearch", "opensearch-ann", "elasticsearch", "vespa", "milvus", "
 """The engines that export writes folders for, as `indexer.interchange.stores` has them."""
 SITE = "web"
 """The format of a static site."""
-_CHECKED = 1000
 
 WeightsOption = Annotated[
     str,
@@ -95,8 +92,8 @@ def export_command(
             raise arguments.BadParameter("give --queries or --query-vectors")
         target = output or index.with_name(f"{index.resolve().name}.{form}")
         options = {"ceiling": ceiling, "lossy": lossy, "file_bytes": _bytes(file_size), "overwrite": overwrite}
-        given = _CheckedWith(queries, query_vectors, model) if check else None
-        _to_engine(index, target, form, name, cast("Weights", weights), options, given, quiet=quiet, json=json)
+        given = CheckedWith(queries, query_vectors, model) if check else None
+        to_engine(index, target, form, name, cast("Weights", weights), options, given, quiet=quiet, json=json)
         return
     if form == SITE:
         if check or lossy or file_size or ceiling or queries or query_vectors or model or weights != "impact":
@@ -113,44 +110,12 @@ def export_command(
     )
 
 
-def query_command(
-    index: IndexPath,
-    text: Annotated[str, arguments.Argument(help="Text of a query.")],
-    form: Annotated[str, arguments.Option("--format", help=f"One of {', '.join(ENGINES)}.")],
-    k: Annotated[int, arguments.Option("-k", "--k", min=1, help="Hits to ask for.")] = 10,
-    weights: WeightsOption = "impact",
-    name: Name = None,
-    model: Model = None,
-) -> None:
-    """Print the query of a text as another engine takes it, for an index that was exported there.
-
-    examples:
-      sparseir index query my-index "what you are looking for" --format opensearch
-    """
-    from indexer import open_index
-    from indexer.interchange.stores import open_store
-    from sparseir.search.query_encoder import open_query_encoder
-    from sparseir.search.store_queries import text_query
-
-    opened = open_index(index)
-    request = text_query(
-        opened,
-        open_query_encoder(opened, model),
-        open_store(form),
-        text,
-        k=k,
-        weights=cast("Weights", weights),
-        name=name,
-    )
-    print(request.removesuffix("\n"))
-
-
 def _to_site(index: Path, target: Path, name: str | None, overwrite: bool, quiet: bool, json: bool) -> None:
     from dataclasses import asdict
 
     from indexer import open_index
-    from sparseir.cli.console import counted, emit_json, progress_bars
-    from sparseir.cli.outputs import clear_folder, refuse_existing
+    from sparseir.cli.output.console import counted, emit_json, progress_bars
+    from sparseir.cli.output.places import clear_folder, refuse_existing
     from sparseir.static.writer import check_site, write_site
 
     refuse_existing(target, overwrite=overwrite)
@@ -167,101 +132,8 @@ def _to_site(index: Path, target: Path, name: str | None, overwrite: bool, quiet
         print(f"{target}: {sizes}, {counted(written.files, 'file')}, {written.bytes / 1e6:.1f} MB, {first}")
 
 
-class _CheckedWith:
-    """Where the queries of a check come from."""
-
-    def __init__(self, texts: Path | None, vectors: Path | None, model: str | None) -> None:
-        self._texts, self._vectors, self._model = texts, vectors, model
-
-    def load(self, index: Index) -> tuple[SparseVectors, str]:
-        """At most _CHECKED queries, and what they are called."""
-        from indexer import SparseVectors
-        from sparseir.search.batches import text_batches, vector_batches
-        from sparseir.search.cpu import open_native
-        from sparseir.search.pseudo_queries import LONG_FROM, pseudo_queries, shape_of
-        from sparseir.search.searcher import Searcher
-
-        path = self._texts or self._vectors
-        if path is None:
-            return pseudo_queries(index, open_native(index), shape_of(index, LONG_FROM), _CHECKED), "pseudo-queries"
-        searcher = Searcher.open(index.path, model=self._model)
-        batches = text_batches(searcher, path) if self._texts else vector_batches(searcher, path)
-        parts: list[SparseVectors] = []
-        for _, vectors in batches:
-            parts.append(vectors)
-            if sum(map(len, parts)) >= _CHECKED:
-                break
-        joined = SparseVectors.concatenate(parts) if parts else SparseVectors.empty(0, index.num_terms)
-        return joined.slice(0, min(_CHECKED, len(joined))), "queries"
-
-
-def _to_engine(
-    index: Path,
-    target: Path,
-    form: str,
-    name: str | None,
-    weights: Weights,
-    options: dict[str, Any],
-    given: _CheckedWith | None,
-    *,
-    quiet: bool,
-    json: bool,
-) -> None:
-    from indexer import open_index
-    from indexer.interchange.stores import Layout, open_store
-    from indexer.interchange.stores.write import export_store, name_of
-    from sparseir.cli.console import note, progress_bars
-    from sparseir.search.store_check import check_export
-
-    store, opened = open_store(form), open_index(index)
-    layout = Layout(name=name or name_of(opened), weights=weights)
-    asked = given.load(opened) if given else None  # before the work: queries that cannot be read are refused at once
-    with progress_bars(quiet=quiet) as progress:
-        written = export_store(opened, target, store, layout, progress=progress, **options)
-        for finding in written.findings:
-            note(str(finding))
-        checked = check_export(opened, target, store, asked[0], progress=progress) if asked else None
-    _report(written, checked, asked[1] if asked else "", json=json)
-
-
-def _report(written: Exported, checked: StoreCheck | None, called: str, *, json: bool) -> None:
-    from dataclasses import asdict
-
-    from sparseir.cli.console import counted, emit_json
-    from sparseir.errors import SparseIRError
-
-    if json:
-        emit_json(
-            {
-                "output": str(written.path),
-                "format": written.store,
-                "documents": written.documents,
-                "postings": written.postings,
-                "files": written.files,
-                "bytes": written.bytes,
-                "findings": [asdict(finding) for finding in written.findings],
-                "check": asdict(checked) if checked else None,
-            }
-        )
-    else:
-        sizes = f"{counted(written.documents, 'document')}, {counted(written.postings, 'posting')}"
-        print(f"{written.path}: {sizes}, {counted(written.files, 'file')}, {written.bytes / 1e6:.1f} MB")
-    if checked is None:
-        return
-    if not json:
-        print(
-            f"check: {checked.queries:,} {called}, overlap@{checked.k} {checked.overlap:.4f}, rankings and scores bit-equal "
-            f"for {checked.equal:,}" + (f" of the {checked.must_equal:,} that must be" if checked.must_equal else "")
-        )
-    if checked.failed:
-        raise SparseIRError(
-            f"{written.path}: {len(checked.failed):,} of {checked.must_equal:,} queries rank otherwise than the index, first "
-            f"number {checked.failed[0]}; do not load this export, and report it"
-        )
-
-
 def _bytes(text: str | None) -> int | None:
-    from sparseir.cli.outputs import parse_bytes
+    from sparseir.cli.output.places import parse_bytes
 
     return parse_bytes(text)
 
@@ -269,8 +141,8 @@ def _bytes(text: str | None) -> int | None:
 def _to_vectors(index: Path, target: Path, weights: Weights, *, overwrite: bool, quiet: bool, json: bool) -> None:
     from indexer import open_index
     from indexer.interchange.export import export_index
-    from sparseir.cli.console import emit_json, progress_bars
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import emit_json, progress_bars
+    from sparseir.cli.output.places import check_output
 
     check_output(target, overwrite=overwrite)
     opened = open_index(index)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.index.source import IndexPath, Json
-from sparseir.cli.options import Quiet
+from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
+    from indexer.inspect import InspectReport
+    from sparseir.data.passages import Windows
     from sparseir.lexical.channel import ChannelState
 
 
@@ -22,7 +24,7 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
     from dataclasses import asdict
 
     from indexer import verify_index
-    from sparseir.cli.console import counted, emit_json, note, progress_bars
+    from sparseir.cli.output.console import counted, emit_json, note, progress_bars
 
     with progress_bars(quiet=quiet) as progress:
         report = verify_index(index, progress=progress)
@@ -61,8 +63,8 @@ def inspect_command(
 
     from indexer import open_index
     from indexer.inspect import inspect_index
-    from sparseir.cli.console import counted, emit_json, note, print_table, progress_bars
-    from sparseir.cli.outputs import check_output
+    from sparseir.cli.output.console import counted, emit_json, note, progress_bars
+    from sparseir.cli.output.places import check_output
     from sparseir.data.passages import windows_of
     from sparseir.lexical.channel import ChannelState, has_channel
 
@@ -80,8 +82,14 @@ def inspect_command(
         note(f"{html}: plots of {counted(report.documents, 'document')}, {counted(report.postings, 'posting')}")
     if json:
         emit_json({**asdict(report), "lexical": channel and asdict(channel), "windows": windows and asdict(windows)})
-    if json or html is not None:
-        return
+    if not json and html is None:
+        _print(index, report, channel, windows)
+
+
+def _print(index: Path, report: InspectReport, channel: ChannelState | None, windows: Windows | None) -> None:
+    """The report as lines and tables."""
+    from sparseir.cli.output.console import counted, print_table
+
     print(
         f"{index}: {counted(report.documents, 'document')} ({report.deleted:,} deleted), "
         f"{counted(report.postings, 'posting')}, {report.bytes / 1e6:.1f} MB, {report.bits_per_posting:.1f} bits a posting, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparseir.cli.html import Bar, bars, columns, page, paragraph, table
+from sparseir.cli.output.html import Bar, bars, columns, page, paragraph, table
 
 if TYPE_CHECKING:
     from indexer.inspect import InspectReport

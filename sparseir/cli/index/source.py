@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.corpus import CORPUS
+from sparseir.cli.options.corpus import CORPUS
 
 if TYPE_CHECKING:
     from indexer import Index
-    from sparseir.encode.indexing import IndexingOptions
+    from sparseir.encode.options import IndexingOptions
     from sparseir.models.encoder import SparseEncoder
 
 IndexPath = Annotated[Path, arguments.Argument(help="Folder of the index.")]
@@ -73,13 +73,13 @@ class Source:
 
     def fill(self, index: Path, options: IndexingOptions) -> Index:
         """Write the documents into an index, with a progress bar; what the index has to say goes to stderr."""
-        from sparseir.cli.console import note, progress_bars
+        from sparseir.cli.output.console import note, progress_bars
         from sparseir.encode.indexing import has_looked_up_queries, index_documents
         from sparseir.encode.vectors import index_vectors
 
         documents = None
         if self.corpus is not None:
-            from sparseir.cli.corpus import checked_corpus
+            from sparseir.cli.options.corpus import checked_corpus
 
             metadata = options.config.metadata if options.mode == "build" else ()
             documents = checked_corpus(self.corpus, self.data_dir, self.form, self.fields, metadata)
@@ -107,7 +107,7 @@ class Source:
     def _encoder(self) -> SparseEncoder | None:
         if self.model is None:
             return None
-        from sparseir.cli.encoders import load_encoder
+        from sparseir.cli.options.encoders import load_encoder
 
         return load_encoder(self.model, self.device, untrained=self.untrained)
 

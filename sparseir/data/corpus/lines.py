@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from indexer.interchange.input import LARGEST_LINE, json_value
 from sparseir.data.corpus.fields import FieldMap
-from sparseir.data.corpus.places import Place, Row, check_differ
+from sparseir.data.corpus.places import Place, Row, SourceFile, check_differ
 from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
 
@@ -18,20 +17,7 @@ _COLUMNS = {2: ("id", "text"), 4: ("id", "url", "title", "text")}
 """MS MARCO's passages and documents."""
 
 
-@dataclass(frozen=True, slots=True)
-class _LineFile:
-    source: LineSource
-
-    @property
-    def label(self) -> Path:
-        return self.source.label
-
-    @property
-    def is_stream(self) -> bool:
-        return self.source.is_stream
-
-
-class JsonLines(_LineFile):
+class JsonLines(SourceFile):
     """One JSON object a line: BEIR, Anserini and the like."""
 
     def rows(self) -> Iterator[Row]:
@@ -39,7 +25,7 @@ class JsonLines(_LineFile):
             yield Place(self.label, number), row
 
 
-class JsonFile(_LineFile):
+class JsonFile(SourceFile):
     """A .json file: objects one a line, or one array of them, or one object over many lines, as Anserini takes them."""
 
     def rows(self) -> Iterator[Row]:
@@ -88,7 +74,7 @@ def _is_object(line: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TabLines(_LineFile):
+class TabLines(SourceFile):
     """Tabs and nothing quoted.
 
     Parameters

@@ -6,19 +6,17 @@ import datetime
 import decimal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sparseir.data.corpus.fields import FieldMap
-from sparseir.data.corpus.places import Place, Row
-from sparseir.data.lines import LineSource
+from sparseir.data.corpus.places import Place, Row, SourceFile
 from sparseir.errors import DataError, MissingExtraError
 
 _ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetFile:
+class ParquetFile(SourceFile):
     """A Parquet file; 1,024 rows of it are held at a time. Dates become ISO text, decimals floats.
 
     Parameters
@@ -26,16 +24,7 @@ class ParquetFile:
     fields : keys that a corpus has; None for a table that is no corpus, whose cells are left as they are.
     """
 
-    source: LineSource
     fields: FieldMap | None
-
-    @property
-    def label(self) -> Path:
-        return self.source.label
-
-    @property
-    def is_stream(self) -> bool:
-        return self.source.is_stream
 
     def rows(self) -> Iterator[Row]:
         try:

@@ -1,11 +1,13 @@
-"""Where a row of a corpus stands, for errors to name."""
+"""Where a row of a corpus stands, for errors to name; and the files that rows are in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
 
 
@@ -64,3 +66,18 @@ class RowFile(Protocol):
         DataError : with the place of the fault.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """What every `RowFile` over one source says of itself."""
+
+    source: LineSource
+
+    @property
+    def label(self) -> Path:
+        return self.source.label
+
+    @property
+    def is_stream(self) -> bool:
+        return self.source.is_stream

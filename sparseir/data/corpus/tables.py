@@ -8,12 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from indexer.interchange.input import LARGEST_LINE
 from sparseir.data.corpus.fields import FieldMap
-from sparseir.data.corpus.places import Place, Row, check_differ
+from sparseir.data.corpus.places import Place, Row, SourceFile, check_differ
 from sparseir.data.lines import LineSource
 from sparseir.errors import DataError
 
@@ -39,7 +38,7 @@ def header_of(line: str, separator: str) -> tuple[list[str], str]:
 
 
 @dataclass(frozen=True)
-class TableFile:
+class TableFile(SourceFile):
     """A CSV or TSV file.
 
     Cells in quotes may hold separators, ends of lines and doubled quotes. An empty cell is a key that the row lacks; so
@@ -51,17 +50,8 @@ class TableFile:
     fields : keys that keep their text. None for a table that is no corpus: its cells are text as it stands, empty or not.
     """
 
-    source: LineSource
     separator: str
     fields: FieldMap | None
-
-    @property
-    def label(self) -> Path:
-        return self.source.label
-
-    @property
-    def is_stream(self) -> bool:
-        return self.source.is_stream
 
     def rows(self) -> Iterator[Row]:
         rows: Iterable[tuple[Place, dict[str, str]]] = self._cells()

@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from indexer.interchange.input import LARGEST_LINE
 from sparseir.data.compression import bare_name
-from sparseir.data.corpus.places import Place, Row
-from sparseir.data.lines import LineSource
+from sparseir.data.corpus.places import Place, Row, SourceFile
 from sparseir.errors import DataError
 
 PLAIN, MARKDOWN, HTML = (".txt", ".text"), (".md", ".markdown"), (".html", ".htm", ".xhtml")
@@ -27,7 +26,7 @@ _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 
 
 @dataclass(frozen=True, slots=True)
-class TextFile:
+class TextFile(SourceFile):
     """One file as one document.
 
     Parameters
@@ -35,16 +34,7 @@ class TextFile:
     name : the document's: its path in the folder.
     """
 
-    source: LineSource
     name: str
-
-    @property
-    def label(self) -> Path:
-        return self.source.label
-
-    @property
-    def is_stream(self) -> bool:
-        return self.source.is_stream
 
     def rows(self) -> Iterator[Row]:
         with self.source.open() as stream:

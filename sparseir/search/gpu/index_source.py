@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from indexer.format.term_lists import read_lists
-from indexer.index import Index, Segment
+from indexer.index import Index
+from indexer.segment import Segment
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
 

@@ -11,7 +11,7 @@ from sparseir.errors import ConfigError
 from sparseir.losses.ranking import masked_language_model
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.inference import multiplies_bfloat16
-from sparseir.models.towers import MaskedLMTower
+from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.train.batches import TextBatch, TextBatches
 from sparseir.train.collection import TrainingSet
 from sparseir.train.columns import Columns

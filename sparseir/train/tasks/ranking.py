@@ -15,10 +15,10 @@ from sparseir.config.recipe import Recipe
 from sparseir.errors import ConfigError, DataError
 from sparseir.losses.csr import reconstruction
 from sparseir.losses.ranking import info_nce, kl_divergence, margin_mse, triplet
-from sparseir.models.coil import CoilTower, coil_scores
-from sparseir.models.csr import CsrTower
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.parts import NO_LIMIT
+from sparseir.models.towers.coil import CoilTower, coil_scores
+from sparseir.models.towers.csr import CsrTower
 from sparseir.train.collection import TrainingSet
 from sparseir.train.columns import Columns
 from sparseir.train.idf import corpus_idf

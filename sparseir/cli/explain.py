@@ -1,0 +1,41 @@
+"""`sparseir explain`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from sparseir.cli import arguments
+from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, places
+
+
+def explain_command(
+    index: IndexPath,
+    query: Annotated[str, arguments.Argument(help="Text of a query.")],
+    docno: Annotated[str, arguments.Argument(help="Name of a document.")],
+    model: Model = None,
+    any_model: AnyModel = False,
+    alpha: Alpha = None,
+    json: Annotated[bool, arguments.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show which terms give a document its score; the products add up to it exactly.
+
+    examples:
+      sparseir explain my-index "what you are looking for" d17
+    """
+    from sparseir.cli.output.console import emit_json, print_table
+    from sparseir.search.searcher import Searcher
+
+    explanation = Searcher.open(places(index), model=model, any_model=any_model, alpha=alpha).explain(query, docno)
+    if json:
+        emit_json(explanation.as_json())
+        return
+    header = ["term", "channel", "query weight", "impact", "product", "share"]
+    rows = [
+        [t.token, t.channel, str(t.query_weight), str(t.impact), str(t.product), f"{t.share:.1%}"]
+        for t in explanation.terms
+    ]
+    rows.append(["sum", "", "", "", str(explanation.integer_score), ""])
+    print_table(f"{explanation.docno}: score {explanation.score:.6g}", header, rows)
+    unmatched = ", ".join(explanation.unmatched)
+    if unmatched:
+        print(f"query terms the document does not hold: {unmatched}")

@@ -1,0 +1,1 @@
+"""What several commands ask for and open in the same way."""

@@ -1,0 +1,97 @@
+"""Documents on their way through the encoder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexer import Documents, SparseVectors
+from indexer.progress import Progress
+from sparseir.data.records import Document
+from sparseir.encode.kept_parts import KeptParts
+from sparseir.encode.lengths import CutCount
+from sparseir.models.query_table import QueryTable, idf_weights
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+from sparseir.encode.options import IndexingOptions
+
+
+def stored_fields(document: Document) -> dict[str, Any]:
+    """What an index keeps of a document, to show with its hits and to filter by."""
+    fields: dict[str, Any] = dict(document.fields)
+    if document.title:
+        fields["title"] = document.title
+    fields["text"] = document.text
+    return fields
+
+
+class IdfCount:
+    """Document frequencies by presence of a query table's tokens."""
+
+    def __init__(self, table: QueryTable, folder: Path) -> None:
+        self._table = table
+        self._folder = folder
+        self._counts = np.zeros(table.num_terms, np.int64)
+        self._num_docs = 0
+
+    def add(self, texts: list[str]) -> None:
+        for ids in self._table.tokenize(texts):
+            self._counts[np.unique(np.asarray(ids, np.int64))] += 1
+        self._num_docs += len(texts)
+
+    def write(self) -> None:
+        QueryTable(self._table.tokenizer, idf_weights(self._counts, self._num_docs)).save(self._folder)
+
+
+class EncodedStream:
+    """Documents on their way through the encoder, counted."""
+
+    def __init__(
+        self,
+        encoder: SparseEncoder | None,
+        documents: Iterable[Document],
+        options: IndexingOptions,
+        progress: Progress,
+        parts: KeptParts | None = None,
+    ) -> None:
+        self.seconds = 0.0
+        self._rows = 0
+        self.idf: IdfCount | None = None
+        self._encoder = encoder
+        self.cut = None if encoder is None else CutCount(encoder)
+        self._documents = iter(documents)
+        self._options = options
+        self._progress = progress
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[Documents]:
+        while batch := list(islice(self._documents, self._options.batch)):
+            start = time.perf_counter()
+            texts = [d.content for d in batch]
+            vectors = self._encode([d.docno for d in batch], texts)
+            self.seconds += time.perf_counter() - start
+            if self.idf is not None:
+                self.idf.add(texts)
+            self._rows += len(batch)
+            self._progress("encoding documents", self._rows, None)
+            yield Documents(vectors, [d.docno for d in batch], [stored_fields(d) for d in batch])
+        if self.idf is not None:
+            self.idf.write()
+
+    def _encode(self, docnos: list[str], texts: list[str]) -> SparseVectors:
+        encoder, options = self._encoder, self._options
+        if encoder is None:
+            return SparseVectors.empty(len(texts), 1)
+        assert self.cut is not None
+        self.cut.add(texts)
+
+        def encode() -> SparseVectors:
+            return encoder.encode_documents(texts, max_active_dims=options.max_active_dims, dtype=options.dtype)
+
+        return encode() if self._parts is None else self._parts.vectors(docnos, texts, encoder.num_terms, encode)

@@ -1,0 +1,69 @@
+"""Pictures of quality against cost, as PNG. matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sparseir.errors import MissingExtraError
+from sparseir.evaluate.report.rows import SystemResult
+
+Figure = Callable[[SystemResult], float | None]
+
+PLOTS: tuple[tuple[str, str, Figure], ...] = (
+    ("latency", "p50 of a query, ms", lambda r: r.p50_ms),
+    ("bytes", "bytes a document", lambda r: r.bytes_per_document),
+    ("active-dims", "active terms of a document", lambda r: r.document_terms),
+)
+"""Name of the file, label of the axis, and what it shows."""
+
+
+def check_plots() -> None:
+    """Before the work: pictures can be drawn.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot", "drawing plots") from None
+
+
+def draw_plots(results: Sequence[SystemResult], folder: Path, measure: str) -> list[Path]:
+    """One picture a cost, of the systems of one collection; a cost that fewer than two of them have is left out.
+
+    Quality has its 95% interval; the axis of the cost is logarithmic.
+
+    Returns
+    -------
+    The files written, <collection>.<cost>.png.
+    """
+    from matplotlib.figure import Figure as Canvas  # without pyplot no display is looked for and no state is kept
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, label, figure in PLOTS:
+        points = [(r, cost) for r in results if (cost := figure(r)) and measure in r.measures]
+        if len(points) < 2:
+            continue
+        canvas = Canvas(figsize=(6.4, 4.4), layout="constrained")
+        axes = canvas.add_subplot()
+        for r, cost in points:
+            quality = r.measures[measure]
+            low, high = r.intervals.get(measure, (quality, quality))
+            around = [[max(0.0, quality - low)], [max(0.0, high - quality)]]
+            axes.errorbar([cost], [quality], yerr=around, fmt="o", capsize=3)
+            axes.annotate(r.system, (cost, quality), xytext=(6, 4), textcoords="offset points", fontsize=9)
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.set_ylabel(measure)
+        axes.set_title(f"{results[0].dataset}: {measure} and {label.partition(',')[0]}")
+        axes.grid(alpha=0.3)
+        axes.margins(x=0.25)
+        path = folder / f"{re.sub(r'[^a-zA-Z0-9_.+-]+', '_', results[0].dataset)}.{name}.png"
+        canvas.savefig(path, dpi=150)
+        written.append(path)
+    return written

@@ -1,0 +1,106 @@
+"""Systems over an index of ours, an encoder's or BM25's: encode, index, search, measure."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.progress import Progress, silent
+from sparseir.data.records import Query
+from sparseir.encode.activity import Activity
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.options import IndexingOptions
+from sparseir.evaluate.judged import JudgedCollection
+from sparseir.evaluate.options import EvaluationOptions
+from sparseir.evaluate.references import BM25
+from sparseir.evaluate.report.rows import SystemResult
+from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
+from sparseir.evaluate.systems.scored import scored
+from sparseir.search.query_encoder import ModelQueryEncoder
+from sparseir.search.rerank import CoilReranker
+from sparseir.search.results import Hits
+from sparseir.search.runs import Run, run_of
+from sparseir.search.searcher import Searcher
+
+if TYPE_CHECKING:
+    from sparseir.models.encoder import SparseEncoder
+
+LEXICAL = "+lexical"
+"""What follows the name of a model that runs with a lexical channel beside it."""
+
+
+def evaluate_encoder(
+    encoder: SparseEncoder | None,
+    collection: JudgedCollection,
+    index_path: Path,
+    options: EvaluationOptions,
+    *,
+    name: str | None = None,
+    lexical: bool = False,
+    progress: Progress = silent,
+) -> SystemResult:
+    """Encode the documents, build an index, search every judged query at depth k, measure.
+
+    The hits of a coil_tok encoder are reranked by their exact scores.
+
+    Parameters
+    ----------
+    encoder : None for BM25, an index of the lexical channel alone.
+    index_path : the index is built here and kept; an existing one is replaced.
+    options : depth, measures, and where an inference-free encoder's query weights come from.
+    name : of the system; None for the encoder's kind.
+    lexical : index a lexical channel beside the encoder's terms.
+
+    Returns
+    -------
+    SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
+    """
+    # BM25 by itself is what others call so, whatever is tried beside a model.
+    plain = options.channel.plain
+    channel = plain if encoder is None else options.channel if lexical else None
+    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows)
+    cpu = time.process_time()
+    indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
+    cpu = time.process_time() - cpu
+    learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
+    searcher = Searcher.open(index_path, model=learned)
+    texts = [q.text for q in collection.queries]
+    reranker = CoilReranker(encoder) if encoder is not None and encoder.document_tower.needs_rerank else None
+
+    def search(text: str, k: int) -> Hits:
+        return searcher.search(text, k) if reranker is None else reranker.search(searcher, text, k)
+
+    def run(queries: list[Query], k: int) -> Run:
+        if reranker is None:
+            vectors = searcher.encode_queries([q.text for q in queries])
+            named = searcher.named(searcher.search_vectors(vectors, k))
+        else:
+            hits = [search(q.text, k) for q in queries]
+            named = [h.docnos for h in hits], [h.scores.tolist() for h in hits]
+        return run_of([q.qid for q in queries], *named)
+
+    asked = Activity()
+    asked.add(searcher.encode_queries(texts))
+    costs = query_costs(lambda text: search(text, LATENCY_K), texts)
+    return scored(
+        (BM25 if encoder is None else name or encoder.kind) + (LEXICAL if lexical else ""),
+        collection,
+        run,
+        options,
+        costs,
+        query_terms=asked.mean_terms,
+        document_terms=indexed.activity.mean_terms,
+        flops=asked.flops(indexed.activity),
+        index_bytes=sum(f.stat().st_size for f in index_path.rglob("*") if f.is_file()),
+        encode_seconds=indexed.encode_seconds,
+        build_seconds=indexed.build_seconds,
+        cpu_seconds=cpu,
+    )
+
+
+def evaluate_bm25(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
+    """BM25 over stems of title and text: an index without a model, of which nothing is kept."""
+    with tempfile.TemporaryDirectory(prefix="sparseir-bm25-") as folder:
+        return evaluate_encoder(None, collection, Path(folder) / "index", options)

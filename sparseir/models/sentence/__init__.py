@@ -1,0 +1,1 @@
+"""The folders and calls of sentence-transformers' SparseEncoder."""

@@ -1,0 +1,201 @@
+"""Encoders that weigh a text's own terms: uniCOIL, BGE-M3's lexical weights, DeepCT, DeepImpact. No expansion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from torch import Tensor, nn
+
+from sparseir.errors import ConfigError
+from sparseir.models.context import ContextEncoder
+from sparseir.models.tokenize import TextTokenizer
+from sparseir.models.towers.lookup import StaticQueryTower
+from sparseir.models.towers.tower import Tower, keep_largest, scatter_max, scatter_sum
+
+UNKNOWN = "[UNK]"
+
+
+class OwnTokenTower(Tower):
+    """w[v] = max over tokens t with id v of relu(u · h[t] + c): one number a token, scattered to its term.
+
+    Of uniCOIL's queries the sum: each occurrence of a term asks once.
+
+    uniCOIL (arXiv:2106.14807, section 3), the sparse head of BGE-M3 (arXiv:2402.03216, section 3.2) and DeepCT's
+    regression (arXiv:1910.10687, eq. 1) are this formula; they differ in training and in the query side.
+
+    Parameters
+    ----------
+    context : the network, shared between towers or not.
+    special_ids : terms that never weigh anything.
+    top_k : keep the k largest weights; None: all.
+    summed : sum over a term's occurrences, not their maximum.
+    """
+
+    counts: Tensor
+
+    def __init__(
+        self, context: ContextEncoder, special_ids: Sequence[int], *, top_k: int | None = None, summed: bool = False
+    ) -> None:
+        super().__init__()
+        self.summed = summed
+        self.context = context
+        self.num_terms = context.num_terms
+        self.top_k = top_k
+        self.importance = nn.Linear(context.hidden_size, 1)
+        nn.init.normal_(self.importance.weight, std=0.02)
+        # Above zero at the start: a token whose weight is 0 would get no gradient to recover by.
+        nn.init.ones_(self.importance.bias)
+        counts = torch.ones(self.num_terms, dtype=torch.bool)
+        counts[list(special_ids)] = False
+        self.register_buffer("counts", counts, persistent=False)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        values = torch.relu(self.importance(self.context(features)).squeeze(-1).float())
+        scatter = scatter_sum if self.summed else scatter_max
+        return keep_largest(scatter(values, features, self.num_terms, self.counts), self.top_k)
+
+    def summing(self, top_k: int | None) -> OwnTokenTower:
+        """The tower of queries that shares the network and its head with this one."""
+        tower = OwnTokenTower(self.context, (), top_k=top_k, summed=True)
+        tower.importance, tower.counts = self.importance, self.counts
+        return tower
+
+
+class WordTokenizer(TextTokenizer):
+    """A tokenizer whose features also say which whole word each token starts.
+
+    The vocabulary of the vectors is a list of words, not of word pieces; its last entry, [UNK], never weighs anything.
+    Features hold `word_ids`, int64 (B, L): the word's number at its first piece, [UNK]'s at every other token and for
+    words outside the list.
+
+    Parameters
+    ----------
+    base : the tokenizer of the network.
+    words : the vocabulary, without duplicates; None: the whole words of the base vocabulary.
+    """
+
+    def __init__(self, base: TextTokenizer, words: Sequence[str] | None = None) -> None:
+        super().__init__(base.tokenizer, base.num_terms)
+        listed = [w for w in (words if words is not None else self._whole_words()) if w != UNKNOWN]
+        if len(set(listed)) != len(listed) or not listed:
+            raise ConfigError("the word vocabulary must hold at least one word, and none twice")
+        self.words = [*listed, UNKNOWN]
+        self.word_number = {word: i for i, word in enumerate(listed)}
+        added = sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True)
+        self._added = re.compile("(" + "|".join(map(re.escape, added)) + ")") if added else None
+
+    def _whole_words(self) -> list[str]:
+        special = set(self.tokenizer.all_special_tokens)
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        return [t for t, _ in vocabulary if t not in special and not t.startswith(("##", "[unused"))]
+
+    @property
+    def silent_terms(self) -> tuple[int, ...]:
+        return (len(self.words) - 1,)
+
+    def terms(self) -> list[str]:
+        return list(self.words)
+
+    def words_of(self, text: str) -> list[str]:
+        """The normalised whole words of a text, in order; a special token in it is one of them."""
+        backend = self.tokenizer.backend_tokenizer
+        words: list[str] = []
+        for place, piece in enumerate(self._added.split(text) if self._added is not None else [text]):
+            if place % 2:  # what the pattern matched: the network's tokenizer takes it out before it looks for words
+                words.append(piece)
+                continue
+            normal = backend.normalizer.normalize_str(piece) if backend.normalizer is not None else piece
+            words += [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+        return words
+
+    def rows(self, texts: Sequence[str], max_length: int) -> list[list[Any]]:
+        """Per text, pairs (token id, word number)."""
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)
+        unknown = len(self.words) - 1
+        out: list[list[Any]] = []
+        for i, text in enumerate(texts):
+            words, before, row = self.words_of(text), None, []
+            for token, word in zip(encoded["input_ids"][i], encoded.word_ids(i), strict=True):
+                first = word is not None and word != before
+                row.append((token, self.word_number.get(words[word], unknown) if first else unknown))
+                before = word
+            out.append(row)
+        return out
+
+    def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:
+        features = super().pad([[token for token, _ in row] for row in rows], length)
+        word_ids = torch.full_like(features["input_ids"], len(self.words) - 1)
+        for i, row in enumerate(rows):
+            word_ids[i, : len(row)] = torch.tensor([word for _, word in row], dtype=torch.int64)
+        return features | {"word_ids": word_ids}
+
+    def uncut(self) -> Tokenizer:
+        """A tokenizer from text to word numbers, with the normalisation of the network's."""
+        numbers = {word: i for i, word in enumerate(self.words)}
+        whole = Tokenizer(WordLevel(numbers, unk_token=UNKNOWN))
+        below = self.word_pieces()
+        if below.normalizer is not None:
+            whole.normalizer = below.normalizer
+        whole.pre_tokenizer = below.pre_tokenizer
+        whole.add_special_tokens([UNKNOWN])
+        return whole
+
+
+class DeepImpactTower(Tower):
+    """w[word] = relu(MLP(h[first piece])) at the word's first occurrence, MLP = Linear(h, h), ReLU, Linear(h, 1).
+
+    Source: Mallia et al. 2021 (arXiv:2104.12016), section 3.
+
+    Parameters
+    ----------
+    context : the network.
+    num_words : size of the word vocabulary, [UNK] last; features carry `word_ids` (see `WordTokenizer`).
+    """
+
+    counts: Tensor
+
+    def __init__(self, context: ContextEncoder, num_words: int, *, top_k: int | None = None) -> None:
+        super().__init__()
+        self.context = context
+        self.num_terms = num_words
+        self.top_k = top_k
+        size = context.hidden_size
+        last = nn.Linear(size, 1)
+        nn.init.normal_(last.weight, std=0.02)
+        nn.init.ones_(last.bias)
+        self.impact = nn.Sequential(nn.Linear(size, size), nn.ReLU(), last)
+        counts = torch.ones(num_words, dtype=torch.bool)
+        counts[-1] = False
+        self.register_buffer("counts", counts, persistent=False)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        values = torch.relu(self.impact(self.context(features)).squeeze(-1).float())
+        words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
+        values = values * _first_occurrences(features["word_ids"])
+        return keep_largest(scatter_max(values, words, self.num_terms, self.counts), self.top_k)
+
+
+def _first_occurrences(ids: Tensor) -> Tensor:
+    """1 where an id stands for the first time in its row, else 0; (B, L) of (B, L)."""
+    order = torch.sort(ids, dim=1, stable=True)
+    again = torch.zeros_like(ids)
+    again[:, 1:] = (order.values[:, 1:] == order.values[:, :-1]).long()
+    return 1 - torch.zeros_like(ids).scatter(1, order.indices, again)
+
+
+class WordQueryTower(StaticQueryTower):
+    """w[word] = weight[word] if the query holds the word, else 0: the query side of DeepImpact, 1 a word."""
+
+    def __init__(self, num_words: int) -> None:
+        super().__init__(torch.ones(num_words), [num_words - 1])
+
+    def forward(self, features: Mapping[str, Tensor], terms: Tensor | None = None) -> Tensor:
+        words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
+        return super().forward(words, terms)

@@ -1,0 +1,1 @@
+"""Shards on other machines, asked over HTTP and searched as one index."""
