@@ -87,10 +87,14 @@ def _docstrings(folder: Path) -> Dataset:
 
 
 def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> Judged:
-    """BM25, the dense model, the encoder alone and beside BM25, from one encoding; the index of both channels is kept."""
+    """BM25 without and with the dense model's words, that model, the encoder alone and beside them, from one encoding.
+
+    The index of both channels is kept.
+    """
     from importlib.util import find_spec
 
     from sparseir.cli.output.console import note, progress_bars
+    from sparseir.config.lexical import LexicalConfig
     from sparseir.evaluate.evaluation import Evaluation
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.evaluate.systems.sparse import LEXICAL
@@ -100,6 +104,7 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> 
         dense_model=recipe.model.base,
         dense_length=recipe.model.max_document_length,
         lexical=True,
+        channel=LexicalConfig(expansion_model=recipe.model.base, expansion_length=recipe.model.max_document_length),
         corpus_idf=True,
         against="BM25",
         runs=output / "runs",

@@ -19,7 +19,7 @@ ALPHA_BESIDE_LEARNED = 2.0
 NEIGHBOUR_SETTINGS = ("neighbours", "neighbour_weight", "neighbour_words")
 """Settings that do nothing without neighbours."""
 
-EXPANSION_SETTINGS = ("expansion_model", "expansion_weight", "expansion_words")
+EXPANSION_SETTINGS = ("expansion_model", "expansion_weight", "expansion_words", "expansion_length")
 """Settings that do nothing without expansion_model."""
 
 
@@ -61,6 +61,9 @@ class LexicalConfig:
 
     expansion_words: int = 32
     """Most words a document gets of the dense model that are not its own."""
+
+    expansion_length: int = 256
+    """Tokens of a document that the dense model reads."""
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -109,5 +112,7 @@ class LexicalConfig:
             faults.append(f"expansion_weight: expected a number of at least 0, found {self.expansion_weight}")
         if self.expansion_words < 0:
             faults.append(f"expansion_words: expected at least 0, found {self.expansion_words}")
+        if self.expansion_length < 1:
+            faults.append(f"expansion_length: expected at least 1, found {self.expansion_length}")
         if faults:
             raise ConfigError("\n".join(faults))

@@ -28,6 +28,7 @@ from sparseir.encode.lexical import (
     stored_channel,
 )
 from sparseir.encode.options import IndexingOptions
+from sparseir.encode.projected import embedder
 from sparseir.encode.stream import EncodedStream, IdfCount
 from sparseir.encode.windows import outdated_passages, passages
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel
@@ -70,11 +71,13 @@ def index_documents(
     Raises
     ------
     DataError : documents that cannot be read or indexed.
-    ConfigError : the path is taken; an unknown language; settings that do not go with a lexical channel.
+    ConfigError : the path is taken; an unknown language; settings that do not go with a lexical channel; no such dense model.
     """
     chosen, target = options or IndexingOptions(), Path(path)
     if chosen.mode == "build" and (encoder is None or chosen.lexical is not None):
         chosen = replace(chosen, config=checked_config(chosen.config, learned=encoder is not None))
+        if chosen.embed is None and chosen.lexical is not None and chosen.lexical.expansion_model is not None:
+            chosen = replace(chosen, embed=embedder(chosen.lexical))  # one that is not here is said before the work
     windows = chosen.windows if chosen.mode == "build" else windows_of(open_index(target))
     if windows is not None:
         documents = passages(documents, windows, encoder, chosen.lexical)
@@ -136,7 +139,12 @@ def _lexical_stream(
         if not has_channel_at(path):
             return None
         return LexicalStream(
-            batches, partial(stored_channel, path), spool=path.parent, added_to=path, num_threads=chosen.num_threads
+            batches,
+            partial(stored_channel, path),
+            spool=path.parent,
+            added_to=path,
+            num_threads=chosen.num_threads,
+            embed=chosen.embed,
         )
     if encoder is not None and chosen.lexical is None:
         return None
@@ -148,6 +156,7 @@ def _lexical_stream(
         spool=path.parent,
         doc_scale=chosen.config.doc_scale,
         num_threads=chosen.num_threads,
+        embed=chosen.embed,
         progress=progress,
     )
 

@@ -18,7 +18,7 @@ from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import windows_of
 from sparseir.encode.neighbours import CorpusNeighbours, IndexNeighbours
-from sparseir.encode.projected import CorpusProjection, IndexProjection
+from sparseir.encode.projected import CorpusProjection, Embedder, IndexProjection
 from sparseir.encode.spread import CorpusSpread, Spread
 from sparseir.encode.stored import content
 from sparseir.errors import ConfigError, SparseIRError
@@ -49,7 +49,7 @@ class LexicalStream:
     spool : folder for the temporary file.
     doc_scale : of the index where it is fixed beforehand, else 0.
     added_to : the index documents are added to, where there is one.
-    num_threads : of searches for neighbours.
+    num_threads : of searches for neighbours. embed : the channel's dense model, where somebody has it loaded.
     progress : told of documents that were embedded, and whose neighbours were found.
     """
 
@@ -62,9 +62,11 @@ class LexicalStream:
         doc_scale: float = 0.0,
         added_to: Path | None = None,
         num_threads: int = 1,
+        embed: Embedder | None = None,
         progress: Progress = silent,
     ) -> None:
         self._batches = batches
+        self._embed = embed
         self._open_channel = open_channel
         self._spool = spool
         self._doc_scale = doc_scale
@@ -85,7 +87,7 @@ class LexicalStream:
             if channel.config.neighbours:
                 near = CorpusNeighbours(channel, Path(folder), num_threads=self._threads)
             if channel.config.expansion_model:
-                words = CorpusProjection(channel, Path(folder), progress=self._progress)
+                words = CorpusProjection(channel, Path(folder), embed=self._embed, progress=self._progress)
             file = files.enter_context((Path(folder) / "batches").open("w+b"))
             learned, total = self._fill(file, channel, [part for part in (near, words) if part is not None])
             channel.lengths = channel.lengths.fixed()
@@ -107,7 +109,7 @@ class LexicalStream:
             spreads.append(IndexNeighbours(open_index(self._added_to), channel, num_threads=self._threads))
         side = None if self._added_to is None else open_index(self._added_to).query_side
         if channel.config.expansion_model and side is not None:
-            spreads.append(IndexProjection(side, channel))
+            spreads.append(IndexProjection(side, channel, embed=self._embed))
         for documents in self._batches:
             factors = channel.factors(channel.count(_contents(documents)))
             yield _joined(channel, documents, factors, spreads)

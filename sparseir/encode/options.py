@@ -8,6 +8,7 @@ from typing import Literal
 from indexer.config import IndexConfig
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
+from sparseir.encode.projected import Embedder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class IndexingOptions:
     table.
     windows : index passages of the texts, so long and so far apart; documents that are added to an index get its own.
     lexical : build the index with a lexical channel of these settings. Documents that are added to an index get its own.
+    embed : the channel's dense model, where somebody has it loaded; None loads it where the channel names one.
     """
 
     config: IndexConfig = field(default_factory=IndexConfig)
@@ -40,3 +42,4 @@ class IndexingOptions:
     dtype: Literal["native", "float32", "bfloat16"] = "native"
     resume: bool | None = None
     mode: Literal["build", "add", "replace"] = "build"
+    embed: Embedder | None = None

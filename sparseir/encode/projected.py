@@ -7,8 +7,9 @@ to the sentences, and the documents get their gains. Documents that are added la
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,17 @@ from sparseir.lexical.channel import LexicalChannel
 from sparseir.lexical.projection import Projection
 from sparseir.lexical.stems import StemFactors, WordCounts
 
-if TYPE_CHECKING:
-    from sparseir.models.dense import DenseEmbedder
 
-_DOCUMENT_TOKENS, _SENTENCE_TOKENS = 256, 64
-"""Of a document and of a sentence that are read."""
+class Embedder(Protocol):
+    """A dense model; see `sparseir.models.dense.DenseEmbedder`."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def embed(
+        self, texts: Sequence[str], *, query: bool = ..., progress: Callable[[int, int], None] | None = ...
+    ) -> NDArray[np.float32]: ...
+
 
 _SENTENCES = 10_000
 """Most sentences that word vectors are fitted to; more did not rank better (docs/lexical.md)."""
@@ -71,16 +78,18 @@ class CorpusProjection:
     Parameters
     ----------
     channel : of the index. folder : for the embeddings of all documents; it is the caller's to delete.
-    progress : told of documents and sentences that were embedded.
+    embed : the dense model, where somebody has it loaded. progress : told of documents and sentences that were embedded.
 
     Raises
     ------
     ConfigError : no such dense model, or torch is not installed.
     """
 
-    def __init__(self, channel: LexicalChannel, folder: Path, *, progress: Progress = silent) -> None:
+    def __init__(
+        self, channel: LexicalChannel, folder: Path, *, embed: Embedder | None = None, progress: Progress = silent
+    ) -> None:
         self._channel, self._progress = channel, progress
-        self._embedder = embedder(channel.config, _DOCUMENT_TOKENS)
+        self._embedder = embed or embedder(channel.config)
         self._path, self._rows, self._row = folder / "embeddings", 0, 0
         self._file = self._path.open("wb")
         self._sample = SentenceSample()
@@ -108,8 +117,7 @@ class CorpusProjection:
             np.memmap(self._path, np.float32, "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
         )
         sentences = self._sample.kept
-        short = embedder(self._channel.config, _SENTENCE_TOKENS)
-        embedded = short.embed(
+        embedded = self._embedder.embed(
             sentences, query=True, progress=lambda done, total: self._progress("embedding sentences", done, total)
         )
         self.projection = Projection.fit(
@@ -136,9 +144,9 @@ class IndexProjection:
     ConfigError : its dense model is not here. DataError : damaged word vectors.
     """
 
-    def __init__(self, query_side: Path, channel: LexicalChannel) -> None:
+    def __init__(self, query_side: Path, channel: LexicalChannel, *, embed: Embedder | None = None) -> None:
         self._config, self._projection = channel.config, Projection.load(query_side)
-        self._embedder = embedder(channel.config, _DOCUMENT_TOKENS)
+        self._embedder = embed or embedder(channel.config)
         if self._embedder.dimensions != len(self._projection.mean):
             raise ConfigError(
                 f"{channel.config.expansion_model!r} has {self._embedder.dimensions} dimensions, and the index was built with "
@@ -160,7 +168,7 @@ def expanded(
     )
 
 
-def embedder(config: LexicalConfig, tokens: int) -> DenseEmbedder:
+def embedder(config: LexicalConfig) -> Embedder:
     """The dense model that a channel names.
 
     Raises
@@ -174,7 +182,7 @@ def embedder(config: LexicalConfig, tokens: int) -> DenseEmbedder:
             f"lexical.expansion_model embeds documents by a network, which needs {error.name}: install sparseir[train]"
         ) from None
     assert config.expansion_model is not None
-    return DenseEmbedder(config.expansion_model, max_length=tokens, bf16=True)
+    return DenseEmbedder(config.expansion_model, max_length=config.expansion_length, bf16=True)
 
 
 def _padded(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:

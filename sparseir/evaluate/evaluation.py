@@ -22,7 +22,7 @@ from sparseir.evaluate.report.plots import check_plots, draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
 from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
-from sparseir.evaluate.systems.sparse import LEXICAL, evaluate_bm25, evaluate_encoder
+from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_bm25, evaluate_encoder
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -82,8 +82,8 @@ class Evaluation:
         encoders = self._loaded(models)
         # A single model goes by its kind, several by the names of their folders.
         named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
-        self._baselines = options.baselines if datasets else ()
-        others = [{"bm25": BM25, "dense": DENSE}[b] for b in self._baselines]
+        self._baselines = _baselines(options) if datasets else ()
+        others = [{"bm25": BM25, "expanded": EXPANDED, "dense": DENSE}[b] for b in self._baselines]
         names = _unique([*others, *named])[len(others) :]
         self._encoders = dict(zip(names, encoders, strict=True))
         mains = [
@@ -145,7 +145,7 @@ class Evaluation:
     def _results(self, collection: JudgedCollection) -> list[SystemResult]:
         """What each system did; a fault of one is not that of the others."""
         works: list[tuple[str, Callable[[], Iterator[SystemResult]]]] = [
-            *((name, partial(_baseline, name, collection, self.options)) for name in self._baselines),
+            *((name, partial(_baseline, name, collection, self.options, self._progress)) for name in self._baselines),
             *((name, partial(self._model, name, encoder, collection)) for name, encoder in self._encoders.items()),
             *((file.name, partial(_run_file, file, collection, self.options)) for file in self._runs),
         ]
@@ -211,8 +211,19 @@ class Evaluation:
         raise ConfigError(f"--against {self.options.against}: no such system; there are {', '.join(systems)}")
 
 
-def _baseline(name: str, collection: JudgedCollection, options: EvaluationOptions) -> Iterator[SystemResult]:
-    yield evaluate_dense(collection, options) if name == "dense" else evaluate_bm25(collection, options)
+def _baselines(options: EvaluationOptions) -> tuple[str, ...]:
+    """Those asked for, and beside BM25 the same with the words that its channel gives to documents, where it gives any."""
+    with_words = ("bm25", "expanded") if options.channel.expands else ("bm25",)
+    return tuple(name for asked in options.baselines for name in (with_words if asked == "bm25" else (asked,)))
+
+
+def _baseline(
+    name: str, collection: JudgedCollection, options: EvaluationOptions, progress: Progress
+) -> Iterator[SystemResult]:
+    if name == "dense":
+        yield evaluate_dense(collection, options)
+    else:
+        yield evaluate_bm25(collection, options, expanded=name == "expanded", progress=progress)
 
 
 def _run_file(file: RunFile, collection: JudgedCollection, options: EvaluationOptions) -> Iterator[SystemResult]:

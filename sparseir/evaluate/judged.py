@@ -6,12 +6,16 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sparseir.data.dataset import Dataset
 from sparseir.data.records import Document, Qrels, Query
 from sparseir.errors import DataError
 from sparseir.evaluate.options import SameId
 from sparseir.search.runs import Run
+
+if TYPE_CHECKING:
+    from sparseir.models.dense import RememberedEmbeddings
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ class JudgedCollection:
     own : queries whose own document, which bears their name, is left out of every run.
     tuning : the queries and judgements of the split that chooses weights.
     notes : one line on each thing to know.
+    embeddings : dense ones of its documents, by model and tokens; see `systems.embeddings`.
     """
 
     name: str
@@ -43,6 +48,7 @@ class JudgedCollection:
     own: frozenset[str] = frozenset()
     tuning: JudgedCollection | None = None
     notes: list[str] = field(default_factory=list)
+    embeddings: dict[tuple[str, int], RememberedEmbeddings] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def read(

@@ -41,8 +41,9 @@ class WordFrequencies:
 
     def own(self, stem: int, postings: int) -> int:
         """Of so many documents with a posting of a stem, those that say it; at least one of any."""
-        held = int(self.held[stem]) if stem < len(self.held) else 0
-        return max(1, postings * int(self.said[stem]) // held) if held and postings else postings
+        if not postings or stem >= len(self.held) or not self.held[stem]:
+            return postings
+        return max(1, postings * int(self.said[stem]) // int(self.held[stem]))
 
     def save(self, folder: Path) -> None:
         """Write the file into a query side."""

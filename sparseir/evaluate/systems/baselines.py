@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
+from sparseir.evaluate.systems.embeddings import remembered
 from sparseir.evaluate.systems.fusion import convex, reciprocal_ranks, tuned_weight
 from sparseir.evaluate.systems.scored import scored, scored_run
 from sparseir.search.runs import Run, decreasing_run, read_run, run_of
@@ -24,12 +24,8 @@ DENSE = "dense"
 
 def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
     """Exact search by the cosine of dense embeddings (`sparseir.models.dense`) of `options.dense_model`."""
-    from sparseir.models.dense import DenseEmbedder
-
-    embedder = DenseEmbedder(options.dense_model, max_length=options.dense_length)
-    start, cpu = time.perf_counter(), time.process_time()
+    embedder = remembered(collection, options.dense_model, options.dense_length)
     documents = embedder.embed([d.content for d in collection.documents])
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     docnos = [d.docno for d in collection.documents]
 
     def search(text: str, k: int) -> tuple[list[str], list[float]]:
@@ -48,8 +44,8 @@ def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> 
         run,
         options,
         costs,
-        encode_seconds=seconds,
-        cpu_seconds=cpu,
+        encode_seconds=embedder.seconds,
+        cpu_seconds=embedder.cpu_seconds,
         index_bytes=documents.nbytes,
     )
 

@@ -17,6 +17,7 @@ from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
+from sparseir.evaluate.systems.embeddings import of_channel
 from sparseir.evaluate.systems.scored import scored
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.rerank import CoilReranker
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 LEXICAL = "+lexical"
 """What follows the name of a model that runs with a lexical channel beside it."""
+
+EXPANDED = "BM25 expanded"
+"""BM25 over documents that hold words of their neighbours or of a dense model as well."""
 
 
 def evaluate_encoder(
@@ -58,12 +62,16 @@ def evaluate_encoder(
     SystemResult : latency is text to hits at k = 10 on one thread, query encoding included.
     """
     # BM25 by itself is what others call so, whatever is tried beside a model.
-    plain = options.channel.plain
-    channel = plain if encoder is None else options.channel if lexical else None
-    indexing = IndexingOptions(overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows)
+    channel = options.channel if lexical else options.channel.plain if encoder is None else None
+    embed = of_channel(collection, channel)
+    # Documents that another system had embedded would have had to be embedded for this one.
+    known = (0.0, 0.0) if embed is None else (embed.seconds, embed.cpu_seconds)
+    indexing = IndexingOptions(
+        overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows, embed=embed
+    )
     cpu = time.process_time()
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
-    cpu = time.process_time() - cpu
+    cpu = time.process_time() - cpu + known[1]
     learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
     searcher = Searcher.open(index_path, model=learned)
     texts = [q.text for q in collection.queries]
@@ -85,7 +93,7 @@ def evaluate_encoder(
     asked.add(searcher.encode_queries(texts))
     costs = query_costs(lambda text: search(text, LATENCY_K), texts)
     return scored(
-        (BM25 if encoder is None else name or encoder.kind) + (LEXICAL if lexical else ""),
+        (name or (BM25 if encoder is None else encoder.kind)) + (LEXICAL if lexical and encoder is not None else ""),
         collection,
         run,
         options,
@@ -95,12 +103,27 @@ def evaluate_encoder(
         flops=asked.flops(indexed.activity),
         index_bytes=sum(f.stat().st_size for f in index_path.rglob("*") if f.is_file()),
         encode_seconds=indexed.encode_seconds,
-        build_seconds=indexed.build_seconds,
+        build_seconds=indexed.build_seconds + known[0],
         cpu_seconds=cpu,
     )
 
 
-def evaluate_bm25(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
-    """BM25 over stems of title and text: an index without a model, of which nothing is kept."""
+def evaluate_bm25(
+    collection: JudgedCollection, options: EvaluationOptions, *, expanded: bool = False, progress: Progress = silent
+) -> SystemResult:
+    """BM25 over stems of title and text: an index without a learned model, of which nothing is kept.
+
+    Parameters
+    ----------
+    expanded : with the words of neighbours or of a dense model that `options.channel` asks for.
+    """
     with tempfile.TemporaryDirectory(prefix="sparseir-bm25-") as folder:
-        return evaluate_encoder(None, collection, Path(folder) / "index", options)
+        return evaluate_encoder(
+            None,
+            collection,
+            Path(folder) / "index",
+            options,
+            name=EXPANDED if expanded else BM25,
+            lexical=expanded,
+            progress=progress,
+        )

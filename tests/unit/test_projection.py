@@ -1,0 +1,304 @@
+"""Words of a dense model: the regression, the gains, the index they make, updates, and damaged files."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+
+from indexer import compact_index, delete_documents, open_index, verify_index
+from sparseir.config.lexical import LexicalConfig
+from sparseir.data.records import Document
+from sparseir.encode.indexing import index_documents
+from sparseir.encode.lexical import stored_channel
+from sparseir.encode.options import IndexingOptions
+from sparseir.encode.projected import SentenceSample
+from sparseir.errors import ConfigError, DataError
+from sparseir.lexical.bm25 import idf_of
+from sparseir.lexical.frequencies import FREQUENCIES_FILE, WordFrequencies
+from sparseir.lexical.projection import HIGHEST, PROJECTION_FILE, RIDGE, Projection
+from sparseir.lexical.stems import StemFactors, WordCounts
+from sparseir.search.searcher import Searcher
+from tests.lexical_cases import TableEncoder, factor
+
+TEXTS = [
+    "Cats sleep in the garden. A cat sleeps in gardens all day.",
+    "A kitten plays in the garden. Kittens play with cats.",
+    "Roses need water every day. Water the roses in the garden.",
+    "Stock markets fell today. Traders sold stock on the market.",
+    "Prices rose as traders bought stock. The market closed higher.",
+    "",
+]
+
+
+TOPIC = {"cat": 0, "cats": 0, "kitten": 0, "kittens": 0, "roses": 1, "water": 1, "stock": 2, "market": 2, "traders": 2}
+
+
+class Topics:
+    """A dense model that knows three topics, so that cat and kitten are alike."""
+
+    dimensions = 3
+
+    def __init__(self):
+        self.asked = 0
+
+    def embed(self, texts, *, query=False, progress=None):
+        self.asked += len(texts)
+        out = np.full((len(texts), 3), 0.01, np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().replace(".", "").split():
+                if word in TOPIC:
+                    out[row, TOPIC[word]] += 1
+        return out / np.linalg.norm(out, axis=1, keepdims=True)
+
+
+def docs(texts, start=0):
+    return [Document(f"d{start + i}", text) for i, text in enumerate(texts)]
+
+
+def build(path, texts=TEXTS, *, encoder=None, words=4, weight=2.0, **options):
+    channel = LexicalConfig(expansion_model="topics", expansion_words=words, expansion_weight=weight)
+    chosen = IndexingOptions(lexical=channel, embed=Topics(), **options)
+    return index_documents(path, encoder, docs(texts), options=chosen).index
+
+
+def by_name(hits):
+    return dict(zip(hits.docnos, hits.scores.tolist(), strict=True))
+
+
+def counts_of(matrix):
+    indptr = np.concatenate([[0], np.cumsum([np.count_nonzero(row) for row in matrix])]).astype(np.int64)
+    return WordCounts(indptr, np.nonzero(matrix)[1].astype(np.uint32), matrix[np.nonzero(matrix)].astype(np.int64))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(3, 12), st.integers(2, 7), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_word_vectors_solve_the_normal_equations(sentences, words, size, seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 3, (sentences, words)) * (rng.random((sentences, words)) < 0.6)
+    counts = counts.astype(np.int64)
+    targets = rng.standard_normal((sentences, size)).astype(np.float32)
+    frequencies = rng.integers(1, 50, words)
+    got = Projection.fit(
+        counts_of(counts), targets, mean=np.zeros(size, np.float32), document_frequencies=frequencies, num_docs=60
+    )
+    known = np.flatnonzero((counts > 0).sum(axis=0) >= 2)
+    assert got.stems.tolist() == known.tolist()
+    rows = counts[:, known] * idf_of(frequencies[known], 60)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+    want = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(len(known)), rows.T @ targets)
+    np.testing.assert_allclose(got.vectors, want, atol=2e-3 * max(1.0, np.abs(want).max(initial=0)))
+    assert (got.vectors == got.vectors.astype(np.float16)).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 6), st.integers(0, 6), st.floats(0, 3), st.integers(0, 2**32 - 1))
+def test_gains_are_their_formula(rows, most, weight, seed):
+    rng = np.random.default_rng(seed)
+    width, size = 9, 3
+    known = np.array([1, 2, 4, 5, 7], np.uint32)
+    own = rng.random((rows, width)) * (rng.random((rows, width)) < 0.4)
+    projection = Projection(
+        known,
+        rng.standard_normal((len(known), size)).astype(np.float32),
+        rng.standard_normal(size).astype(np.float32),
+        (rng.random(len(known)) + 0.1).astype(np.float32),
+    )
+    embeddings = rng.standard_normal((rows, size)).astype(np.float32)
+    indptr = np.concatenate([[0], np.cumsum((own > 0).sum(axis=1))]).astype(np.int64)
+    factors = StemFactors(indptr, np.nonzero(own)[1].astype(np.uint32), own[np.nonzero(own)])
+    got = projection.expanded(factors, embeddings, weight=weight, most_words=most)
+    gains = np.zeros((rows, width))
+    gains[:, known] = np.maximum((embeddings - projection.mean) @ projection.vectors.T, 0)
+    preferred = np.zeros(width)
+    preferred[known] = projection.preference
+    found = np.zeros((rows, width))
+    found[np.repeat(np.arange(rows), np.diff(got.indptr)), got.stems] = got.values
+    for row in range(rows):
+        others = [t for t in known.tolist() if own[row, t] == 0 and gains[row, t] > 0]
+        best = sorted(others, key=lambda t: -gains[row, t] * preferred[t])[:most]
+        want = own[row] + weight * np.where((own[row] > 0) | np.isin(np.arange(width), best), gains[row], 0)
+        np.testing.assert_allclose(found[row], np.minimum(want, HIGHEST), rtol=1e-5, atol=1e-6)
+    assert all(
+        (np.diff(got.stems[a:b].astype(np.int64)) > 0).all() for a, b in zip(got.indptr, got.indptr[1:], strict=False)
+    )
+
+
+def test_a_query_finds_a_document_by_a_word_it_lacks(tmp_path):
+    plain = index_documents(tmp_path / "plain", None, docs(TEXTS)).index
+    index = build(tmp_path / "index")
+    assert Searcher.open(plain.path).search("kittens", 10).docnos == ["d1"]
+    found = Searcher.open(index.path).search("kittens", 10)
+    assert found.docnos[:2] == ["d1", "d0"]
+    assert "d3" not in found.docnos[:2]
+    verify_index(index.path)
+
+
+def test_idf_counts_documents_that_say_a_word(tmp_path):
+    plain, index = index_documents(tmp_path / "plain", None, docs(TEXTS)).index, build(tmp_path / "index")
+    channel = stored_channel(index.path)
+    assert channel.table.stems == stored_channel(plain.path).table.stems
+    terms = list(range(len(channel.table)))
+    own = plain.document_frequencies(terms)
+    held = index.document_frequencies(terms)
+    assert sum(held) > sum(own)
+    assert [channel.own_frequency(t, held[t]) for t in terms] == list(own)
+    queries = Searcher.open(index.path)
+    terms, weights = queries.encode_queries(["kittens"]).row(0)
+    assert weights * channel.full_weight == pytest.approx([np.log1p((6 - 1 + 0.5) / 1.5)], rel=1e-6)
+    assert channel.token(terms[0]) == "kitten"
+
+
+def test_weights_are_factors_with_gains(tmp_path):
+    index = build(tmp_path / "index", weight=1.5)
+    channel, projection = stored_channel(index.path), Projection.load(index.query_side)
+    words = channel.table.count(TEXTS)
+    lengths = words.lengths
+    counted = csr_matrix((words.counts, words.stems, words.indptr), (len(TEXTS), len(channel.table))).toarray()
+    embedded = Topics().embed(TEXTS)
+    np.testing.assert_allclose(projection.mean, embedded.mean(axis=0), rtol=1e-5)
+    searcher = Searcher.open(index.path)
+    for stem in ("cat", "kitten", "stock", "garden"):
+        number = channel.table.find(stem)
+        place = np.searchsorted(projection.stems, number)
+        hits = by_name(searcher.search(stem, 10))
+        weight = float(searcher.encode_queries([stem]).row(0)[1][0])
+        known = place < len(projection.stems) and projection.stems[place] == number
+        for row in np.flatnonzero(counted[:, number]).tolist():
+            own = factor(counted[row, number], lengths[row], lengths.mean())
+            gain = max(0.0, float(projection.vectors[place] @ (embedded[row] - projection.mean))) if known else 0.0
+            want = min(own + 1.5 * gain, HIGHEST) * weight * channel.full_weight
+            assert hits[f"d{row}"] == pytest.approx(want, abs=weight / 255)
+
+
+def test_an_added_document_gets_what_it_would_have_got(tmp_path):
+    build(tmp_path / "index", [*TEXTS, TEXTS[1]])
+    model = Topics()
+    options = IndexingOptions(mode="add", embed=model)
+    index_documents(tmp_path / "index", None, docs([TEXTS[1], "a zebra"], start=7), options=options)
+    assert model.asked == 2
+    searcher = Searcher.open(tmp_path / "index")
+    scores = by_name(searcher.search("kittens cats", 10))
+    assert scores["d1"] == scores["d6"] == scores["d7"]
+    assert searcher.search("zebra", 1).docnos == ["d8"]
+    delete_documents(tmp_path / "index", docnos=["d0"])
+    compact_index(tmp_path / "index")
+    verify_index(tmp_path / "index")
+    assert Searcher.open(tmp_path / "index").search("zebra", 1).docnos == ["d8"]
+
+
+def test_it_stands_beside_learned_terms_and_neighbours(tmp_path):
+    encoder = TableEncoder()
+    channel = LexicalConfig(expansion_model="topics", neighbours=1)
+    options = IndexingOptions(lexical=channel, embed=Topics())
+    index = index_documents(tmp_path / "index", encoder, docs(TEXTS), options=options).index
+    verify_index(index.path)
+    assert Searcher.open(index.path).search("kittens", 2).docnos[0] == "d1"
+    limit = stored_channel(index.path)
+    assert limit.highest_factor == HIGHEST
+
+
+def test_an_empty_collection_and_one_of_no_words(tmp_path):
+    for name, texts in (("empty", []), ("wordless", ["", "!"])):
+        index = build(tmp_path / name, texts)
+        assert Searcher.open(index.path).search("cat", 3).docnos == []
+
+
+def test_a_sample_of_sentences_is_uniform_and_repeatable():
+    hits = np.zeros(40)
+    for seed in range(400):
+        sample = SentenceSample(most=10, seed=seed)
+        for i in range(40):
+            sample.add("", f"this is sentence number {i}")
+        assert len(sample.kept) == len(set(sample.kept)) == 10
+        hits[[int(s.rsplit(" ", 1)[1]) for s in sample.kept]] += 1
+    assert hits.min() > 60  # 100 of 400 expected, σ = 8.7
+    assert hits.max() < 140
+    again = [SentenceSample(most=3, seed=5), SentenceSample(most=3, seed=5)]
+    for sample in again:
+        for text in TEXTS:
+            sample.add("A title that is kept", text)
+    assert again[0].kept == again[1].kept
+
+
+@pytest.mark.parametrize("name", ["stems", "vectors", "mean", "preference"])
+def test_damaged_word_vectors_are_refused(tmp_path, name):
+    index = build(tmp_path / "index")
+    path = index.query_side / PROJECTION_FILE
+    good = load_file(path)
+    bad = {
+        "stems": good["stems"][::-1].copy(),
+        "vectors": np.full_like(good["vectors"], np.nan),
+        "mean": good["mean"][:-1].copy(),
+        "preference": good["preference"][:-1].copy(),
+    }
+    for content in ({**good, name: bad[name]}, {k: v for k, v in good.items() if k != name}):
+        save_file(content, path)
+        with pytest.raises(DataError, match="build the index again"):
+            index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=Topics()))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match="build the index again"):
+        Projection.load(index.query_side)
+
+
+def test_damaged_counts_are_refused(tmp_path):
+    index = build(tmp_path / "index")
+    path = index.query_side / FREQUENCIES_FILE
+    good = load_file(path)
+    for content in (
+        {"said": good["said"]},
+        {"said": good["held"] + 1, "held": good["held"]},
+        {"said": good["said"][:-1].copy(), "held": good["held"]},
+        {"said": good["said"].astype(np.int64), "held": good["held"].astype(np.int64)},
+    ):
+        save_file(content, path)
+        with pytest.raises(DataError, match="build the index again"):
+            Searcher.open(index.path).search("kittens", 1)
+    path.unlink()  # an index of an earlier version has no such file
+    assert WordFrequencies.load(index.query_side) is None
+    assert Searcher.open(index.path).search("kittens", 1).docnos == ["d1"]
+
+
+def test_another_model_than_that_of_the_build_is_refused(tmp_path):
+    index = build(tmp_path / "index")
+    other = Topics()
+    other.dimensions = 5
+    with pytest.raises(ConfigError, match="another model than that of the build"):
+        index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=other))
+    assert open_index(index.path).num_docs == len(TEXTS)
+
+
+def test_a_model_that_is_not_here_is_named_before_the_work(tmp_path):
+    channel = LexicalConfig(expansion_model="no/such-model")
+    with pytest.raises(ConfigError, match="no/such-model"):
+        index_documents(tmp_path / "index", None, docs(TEXTS), options=IndexingOptions(lexical=channel))
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("expansion_model", ""), ("expansion_weight", -1), ("expansion_words", -1), ("expansion_length", 0)],
+)
+def test_settings_out_of_range(setting, value):
+    with pytest.raises(ConfigError, match=setting):
+        LexicalConfig(**{setting: value})
+
+
+def test_unused_settings_do_not_change_the_fingerprint(tmp_path):
+    a = index_documents(tmp_path / "a", None, docs(TEXTS), options=IndexingOptions(lexical=LexicalConfig())).index
+    b_config = LexicalConfig(expansion_weight=1.0, expansion_words=3)
+    b = index_documents(tmp_path / "b", None, docs(TEXTS), options=IndexingOptions(lexical=b_config)).index
+    assert a.encoder.fingerprint == b.encoder.fingerprint != build(tmp_path / "c").encoder.fingerprint
+
+
+def test_search_needs_no_dense_model(tmp_path):
+    """A query is looked up: the name of the model is not even resolved."""
+    index = build(tmp_path / "index")
+    digest = hashlib.sha256((index.path / "manifest.json").read_bytes()).hexdigest()
+    assert Searcher.open(index.path).search("traders", 1).docnos == ["d3"]
+    assert hashlib.sha256((index.path / "manifest.json").read_bytes()).hexdigest() == digest
