@@ -24,6 +24,7 @@ from indexer.errors import ConfigError, DataError
 from indexer.format import files
 from indexer.format.lock import LOCK_FILE, write_lock
 from indexer.format.manifest import MANIFEST_FILE, ShardEntry
+from indexer.format.partial import remove_abandoned
 from indexer.format.shard_list import (
     SHARDS_FILE,
     build_of,
@@ -74,6 +75,7 @@ def build_shards(
     folder.mkdir(parents=True, exist_ok=True)
     with write_lock(folder), tempfile.TemporaryFile(dir=folder, prefix=".documents-") as file:
         _remove_leftovers(folder)
+        remove_abandoned(folder)
         tally, total, num_terms = _spooled(read_documents(vectors, docnos, fields), file, config)
         if total < shards:
             raise DataError(f"{total} documents for {shards} shards; every shard needs one: ask for fewer (--shards)")

@@ -12,6 +12,7 @@ from indexer.errors import IndexFormatError
 from indexer.format.folder import orphans
 from indexer.format.kinds import common_kind
 from indexer.format.layout import NO_ROW, SPARSE
+from indexer.format.partial import abandoned
 from indexer.format.segment import HEADER
 from indexer.format.stored import GROUP, column_kinds, group_texts, read_column
 from indexer.format.term_lists import TermLists, pieces, read_lists
@@ -36,6 +37,7 @@ class VerifyReport:
     checks : names of the invariants, as docs/index-format.md lists them.
     leftovers : files in the folder of writers that were stopped, or of one at work; the next writer removes them.
     foreign : files in the folder that are nothing of an index; nobody removes them.
+    beside : what killed writers of this index spooled beside its folder; the next writer removes it.
     """
 
     generation: int
@@ -46,6 +48,7 @@ class VerifyReport:
     checks: tuple[str, ...]
     leftovers: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyReport:
@@ -73,6 +76,7 @@ def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyRepo
         (*_CHECKS, "deletes-count", "ordinals-differ", "names-differ"),
         tuple(leftovers),
         tuple(foreign),
+        tuple(path.name for path in abandoned(index.path)),
     )
 
 

@@ -12,6 +12,7 @@ from indexer.format import files
 from indexer.format.kinds import common_kind
 from indexer.format.lock import LOCK_FILE, write_lock
 from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files, read_manifest
+from indexer.format.partial import remove_abandoned
 from indexer.format.segment import SegmentFile
 from indexer.format.shard_list import is_sharded
 from indexer.format.stored import column_kinds
@@ -50,7 +51,7 @@ def next_number(folder: Path) -> int:
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Hold the writer's lock. What no commit names is removed when the lock is taken and when the write ends, however it
-    ends, so that neither killed nor failed writers keep the disk full.
+    ends, so that neither killed nor failed writers keep the disk full; so is what killed ones spooled beside the index.
 
     Raises
     ------
@@ -58,6 +59,8 @@ def writing(folder: Path) -> Iterator[None]:
     """
     with write_lock(folder):
         _remove_leftovers(folder)
+        with suppress(OSError):
+            remove_abandoned(folder)
         try:
             yield
         finally:

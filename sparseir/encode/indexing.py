@@ -172,7 +172,7 @@ def _lexical_stream(
         if not has_channel_at(path):
             return None
         return LexicalStream(
-            batches, partial(stored_channel, path), spool=path.parent, added_to=path, num_threads=chosen.num_threads
+            batches, partial(stored_channel, path), path=path, added_to=path, num_threads=chosen.num_threads
         )
     if encoder is not None and chosen.lexical is None:
         return None
@@ -181,7 +181,7 @@ def _lexical_stream(
     return LexicalStream(
         batches,
         lambda: channel,
-        spool=path.parent,
+        path=path,
         doc_scale=chosen.config.doc_scale,
         num_threads=chosen.num_threads,
         progress=progress,
