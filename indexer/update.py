@@ -86,7 +86,7 @@ def add_documents(
         grown = chosen.grown_query_side
         if grown is not None and manifest.query_side is None:
             raise ConfigError("grown_query_side replaces the query side of an index; this one carries none")
-        fixed = grown is None and _terms_are_fixed(index)
+        fixed = grown is None and terms_are_fixed(index)
         config = IndexConfig.from_dict(manifest.config)
         tally = WeightTally(config.stored_weights)
         documents = pruned(Documents.concatenate(list(read_documents(vectors, docnos, fields))), config, tally)
@@ -206,7 +206,7 @@ def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> No
         )
 
 
-def _terms_are_fixed(index: Index) -> bool:
+def terms_are_fixed(index: Index) -> bool:
     """Whether term ids mean what a model, or a list of strings, says; else they are numbers, and larger ones may come."""
     side = index.query_files
     return index.encoder is not None or (side is not None and any(name in side for name in VOCABULARY_FILES))

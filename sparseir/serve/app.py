@@ -188,7 +188,8 @@ def _add_documents(app: FastAPI, service: Service) -> None:
     async def put(index: str | None, documents: list[NewDocument], *, replace: bool) -> Response:
         served = catalogue.get(index)
         done = await write(lambda: service.writer.put(served, documents, replace=replace))
-        return json_response({"index": served.name, "generation": done.generation, "written": done.documents}, 201)
+        answer = {"index": served.name, "generation": done.generation, "written": done.documents}
+        return json_response({**answer, "notes": done.notes} if done.notes else answer, 201)
 
     @app.post(
         "/documents",
