@@ -134,7 +134,7 @@ def test_an_explanation_adds_up_and_a_term_is_taken_out(page: Browser) -> None:
 def test_on_a_narrow_screen_nothing_is_cut_off(page: Browser) -> None:
     page.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
     try:
-        page.type("#query", "AddressSanitizer sanitizers")
+        page.type("#query", "UndefinedBehaviorSanitizer checksums")
         page.wait("return document.querySelectorAll('#column-0 .hit').length > 0")
         page.press("Down")
         page.press("Enter")
