@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs native wheel lint format check clean
+.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs fuzz-requests native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -84,6 +84,11 @@ fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an 
 fuzz-inputs: $(VENV)/.dev ## 20,000 mutated inputs of every reader: a named error with its place, never a traceback
 	$(VENV)/bin/python -m tests.fuzz.mutate_inputs --count 20000
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.fuzz.mutate_inputs --models --count 5000
+
+SOAK ?= --seconds 30
+fuzz-requests: $(VENV)/.dev ## 20,000 malformed requests to a running service, then searches beside two writers for SOAK="--seconds N"
+	$(VENV)/bin/python -m tests.fuzz.mutate_requests --count 20000
+	$(VENV)/bin/python -m tests.fuzz.soak $(SOAK)
 
 check-cuda: $(VENV)/.dev ## the CUDA kernels compile for sm_80 and sm_90a; needs nvcc, no GPU
 	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) tests/integration/test_cuda_compiles.py

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from indexer.index import Index
     from indexer.opening import open_index, open_shards
     from indexer.shard_build import build_shards
+    from indexer.snapshots.restore import restore_index
+    from indexer.snapshots.take import take_snapshot
     from indexer.update import add_documents, delete_documents
     from indexer.vectors import SparseVectors
     from indexer.verify import verify_index
@@ -32,6 +34,8 @@ _HOMES = {
     "delete_documents": "update",
     "open_index": "opening",
     "open_shards": "opening",
+    "restore_index": "snapshots.restore",
+    "take_snapshot": "snapshots.take",
     "verify_index": "verify",
 }
 
@@ -47,6 +51,8 @@ __all__ = [
     "delete_documents",
     "open_index",
     "open_shards",
+    "restore_index",
+    "take_snapshot",
     "verify_index",
 ]
 

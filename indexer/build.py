@@ -10,8 +10,15 @@ from typing import Any
 from indexer.config import BuildOptions, IndexConfig
 from indexer.documents import Documents, is_whole, read_documents
 from indexer.errors import IndexFormatError
-from indexer.format import files
-from indexer.format.folder import check_target, copy_query_side, field_kinds, next_number, publish, writing
+from indexer.format.folder import (
+    check_target,
+    copy_query_side,
+    field_kinds,
+    make_index_folder,
+    next_number,
+    publish,
+    writing,
+)
 from indexer.format.manifest import MANIFEST_FILE, EncoderEntry, Manifest, read_manifest
 from indexer.index import Index
 from indexer.inversion.prune import pruned
@@ -55,11 +62,7 @@ def build_index(
     """
     chosen, folder, config = BuildOptions.of("build_index", options), Path(path), config or IndexConfig()
     check_target(folder, chosen.overwrite)
-    for missing in reversed([f for f in (folder, *folder.absolute().parents) if not f.exists()]):
-        files.make_folder(missing)
-        files.fsync_folder(missing.absolute().parent)
-    if not (folder / MANIFEST_FILE).exists():
-        files.fsync_folder(folder.parent)  # also where a killed build made the folder
+    make_index_folder(folder)
     with writing(folder):
         generation, number = 1, next_number(folder)
         if (folder / MANIFEST_FILE).exists():

@@ -24,6 +24,7 @@ from indexer.errors import ConfigError, DataError
 from indexer.format import files
 from indexer.format.lock import LOCK_FILE, write_lock
 from indexer.format.manifest import MANIFEST_FILE, ShardEntry
+from indexer.format.partial import remove_abandoned
 from indexer.format.shard_list import (
     SHARDS_FILE,
     build_of,
@@ -74,13 +75,14 @@ def build_shards(
     check_target(folder, chosen.overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     with write_lock(folder), tempfile.TemporaryFile(dir=folder, prefix=".documents-") as file:
-        _remove_leftovers(folder)
+        remove_unlisted(folder)
+        remove_abandoned(folder)
         tally, total, num_terms = _spooled(read_documents(vectors, docnos, fields), file, config)
         if total < shards:
             raise DataError(f"{total} documents for {shards} shards; every shard needs one: ask for fewer (--shards)")
         agreed = replace(config, doc_scale=config.doc_scale or tally.scale or 0.0)
         entry = ShardEntry(number=0, of=shards, collection=os.urandom(8).hex(), documents=total)
-        build = 1 + max((build_of(p.name) for p in folder.iterdir() if is_shard_name(p.name)), default=0)
+        build = next_build(folder)
         names = [name_of(number, build) for number in range(shards)]
         notes: dict[str, None] = {}
         rest = _Rest(file, num_terms)
@@ -97,7 +99,7 @@ def build_shards(
             )  # fields of one name may differ in kind: said before they answer
             write_shard_list(folder, names)
         finally:
-            _remove_leftovers(folder)
+            remove_unlisted(folder)
     opened = open_sharded(folder)
     opened.notes = tuple(notes)
     return opened
@@ -136,6 +138,11 @@ def check_target(folder: Path, overwrite: bool) -> None:
     if folder.is_dir() and all(p.name in ours or is_shard_name(p.name) for p in folder.iterdir()):
         return  # empty, or what a build that was killed left
     check_index_target(folder, overwrite)
+
+
+def next_build(folder: Path) -> int:
+    """A build number above that of every shard in a folder, leftovers included."""
+    return 1 + max((build_of(p.name) for p in folder.iterdir() if is_shard_name(p.name)), default=0)
 
 
 def _keywords(options: BuildOptions) -> dict[str, Any]:
@@ -177,7 +184,7 @@ class _Rest:
             yield replace(part, vectors=replace(part.vectors, num_terms=self._num_terms))
 
 
-def _remove_leftovers(folder: Path) -> None:
+def remove_unlisted(folder: Path) -> None:
     """Remove shards that the list does not name."""
     with suppress(OSError):
         keep = {path.name for path in shard_folders(folder)} if is_sharded(folder) else set()

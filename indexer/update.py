@@ -128,7 +128,7 @@ def _num_terms(index: Index, documents: Documents, options: AddOptions) -> int:
     num_terms = index.num_terms
     if options.grown_query_side is not None:
         return max(num_terms, documents.vectors.num_terms)
-    if _terms_are_fixed(index):
+    if terms_are_fixed(index):
         _check_terms(documents, num_terms)
         return num_terms
     return max(num_terms, int(documents.vectors.term_ids.max(initial=0)) + 1)
@@ -241,7 +241,7 @@ def _check_encoder(manifest: Manifest, encoder: EncoderEntry | str | None) -> No
         )
 
 
-def _terms_are_fixed(index: Index) -> bool:
+def terms_are_fixed(index: Index) -> bool:
     """Whether term ids mean what a model, or a list of strings, says; else they are numbers, and larger ones may come."""
     side = index.query_files
     return index.encoder is not None or (side is not None and any(name in side for name in VOCABULARY_FILES))

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import IndexFormatError
-from indexer.format.folder import orphans
+from indexer.format.folder import SNAPSHOT_FILE, orphans
 from indexer.format.kinds import common_kind
 from indexer.format.layout import NO_ROW, SPARSE
+from indexer.format.lock import LOCK_FILE
+from indexer.format.partial import abandoned
 from indexer.format.segment import HEADER
+from indexer.format.shard_list import SHARDS_FILE, is_shard_name
 from indexer.format.stored import GROUP, column_kinds, group_texts, read_column
 from indexer.format.term_lists import TermLists, pieces, read_lists
 from indexer.index import Index
@@ -22,6 +25,7 @@ from indexer.native import builder
 from indexer.opening import open_index
 from indexer.progress import Progress, silent
 from indexer.segment import Segment
+from indexer.shards import ShardedIndex
 from indexer.soundness import check_documents, check_names, check_ordinals_differ, check_sections, check_terms, refusal
 
 _CHUNK_POSTINGS = 8 << 20
@@ -38,6 +42,7 @@ class VerifyReport:
     checks : names of the invariants, as docs/index-format.md lists them.
     leftovers : files in the folder of writers that were stopped, or of one at work; the next writer removes them.
     foreign : files in the folder that are nothing of an index; nobody removes them.
+    beside : what killed writers of this index spooled beside its folder; the next writer removes it.
     """
 
     generation: int
@@ -48,6 +53,7 @@ class VerifyReport:
     checks: tuple[str, ...]
     leftovers: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyReport:
@@ -65,7 +71,7 @@ def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyRepo
     check_ordinals_differ(index)
     _check_names_differ(index)
     progress("verifying", len(index.segments), len(index.segments))
-    leftovers, foreign = orphans(index.path, index.manifest)
+    leftovers, foreign = _strangers(index)
     return VerifyReport(
         index.generation,
         len(index.segments),
@@ -75,7 +81,23 @@ def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyRepo
         (*_CHECKS, "deletes-count", "ordinals-differ", "names-differ"),
         tuple(leftovers),
         tuple(foreign),
+        tuple(path.name for path in abandoned(index.path)),
     )
+
+
+def _strangers(index: Index) -> tuple[list[str], list[str]]:
+    """As `orphans`, of a folder of shards too, whose own files are those of its shards and their list."""
+    if not isinstance(index, ShardedIndex):
+        return orphans(index.path, index.manifest)
+    known = {*(shard.path.name for shard in index.shards), SHARDS_FILE, LOCK_FILE, SNAPSHOT_FILE}
+    found = sorted(p.name for p in index.path.iterdir() if p.name not in known)
+    leftovers = [name for name in found if is_shard_name(name) or name == f"{SHARDS_FILE}.new"]
+    foreign = [name for name in found if name not in leftovers]
+    for shard in index.shards:
+        ours, others = orphans(shard.path, shard.manifest)
+        leftovers += [f"{shard.path.name}/{name}" for name in ours]
+        foreign += [f"{shard.path.name}/{name}" for name in others]
+    return leftovers, foreign
 
 
 def _check_padding(index: Index, segment: Segment) -> None:

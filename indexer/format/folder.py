@@ -12,10 +12,13 @@ from indexer.format import files
 from indexer.format.kinds import common_kind
 from indexer.format.lock import LOCK_FILE, write_lock
 from indexer.format.manifest import MANIFEST_FILE, Manifest, SegmentEntry, commit, named_files, read_manifest
+from indexer.format.partial import remove_abandoned
 from indexer.format.segment import SegmentFile
 from indexer.format.shard_list import is_sharded
 from indexer.format.stored import column_kinds
 
+SNAPSHOT_FILE = "snapshot.json"
+"""What a snapshot's folder holds beside the index that it is."""
 _OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run[-\w]*)|query-\d{6,}|manifest\.json\.new")
 
 
@@ -41,6 +44,15 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise ConfigError(f"'{folder}' is not empty and holds no index (found {foreign[0]!r}); choose another folder")
 
 
+def make_index_folder(folder: Path) -> None:
+    """Make the folder of an index, with those above it, durably; one that is there already stays as it is."""
+    for missing in reversed([f for f in (folder, *folder.absolute().parents) if not f.exists()]):
+        files.make_folder(missing)
+        files.fsync_folder(missing.absolute().parent)
+    if not (folder / MANIFEST_FILE).exists():
+        files.fsync_folder(folder.parent)  # also where a killed build made the folder
+
+
 def next_number(folder: Path) -> int:
     """A file number above every one in use, leftovers included."""
     numbers = [int(m.group(1)) for p in folder.iterdir() if (m := re.match(r"(?:query-)?(\d{6,})", p.name))]
@@ -50,7 +62,7 @@ def next_number(folder: Path) -> int:
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Hold the writer's lock. What no commit names is removed when the lock is taken and when the write ends, however it
-    ends, so that neither killed nor failed writers keep the disk full.
+    ends, so that neither killed nor failed writers keep the disk full; so is what killed ones spooled beside the index.
 
     Raises
     ------
@@ -58,6 +70,8 @@ def writing(folder: Path) -> Iterator[None]:
     """
     with write_lock(folder):
         _remove_leftovers(folder)
+        with suppress(OSError):
+            remove_abandoned(folder)
         try:
             yield
         finally:
@@ -67,7 +81,7 @@ def writing(folder: Path) -> Iterator[None]:
 def orphans(folder: Path, manifest: Manifest) -> tuple[list[str], list[str]]:
     """Names in an index folder that its manifest does not name: those of stopped writers (or of one at work), which the
     next writer removes, and those of others, which nobody does."""
-    known = {*named_files(manifest), MANIFEST_FILE, LOCK_FILE}
+    known = {*named_files(manifest), MANIFEST_FILE, LOCK_FILE, SNAPSHOT_FILE}
     found = sorted(p.name for p in folder.iterdir() if p.name not in known)
     return [n for n in found if _OWN_FILE.fullmatch(n)], [n for n in found if not _OWN_FILE.fullmatch(n)]
 

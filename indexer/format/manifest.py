@@ -18,7 +18,7 @@ from indexer.native.header import FORMAT_VERSION
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_NAME = "sparseir-index"
-_LARGEST_MANIFEST = 64 << 20
+LARGEST_MANIFEST = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +97,10 @@ class Manifest:
     def to_bytes(self) -> bytes:
         values = {name: v for name, v in asdict(self).items() if name not in ("source", "shard") or v is not None}
         body = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **values}
-        return json.dumps({**body, "crc32": _crc(body)}, indent=1, ensure_ascii=False).encode() + b"\n"
+        return json.dumps({**body, "crc32": json_crc(body)}, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def _crc(body: dict[str, Any]) -> int:
+def json_crc(body: dict[str, Any]) -> int:
     """CRC-32 of the canonical JSON: sorted keys, no spaces. Floats in their shortest digits are read back bit-equal."""
     return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
@@ -114,10 +114,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        raw = files.read_regular(path, _LARGEST_MANIFEST + 1)
-        if len(raw) > _LARGEST_MANIFEST:
+        raw = files.read_regular(path, LARGEST_MANIFEST + 1)
+        if len(raw) > LARGEST_MANIFEST:
             raise IndexFormatError(f"'{path}' is larger than a manifest can be", invariant="manifest-size")
-        body = json.loads(raw)
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise IndexFormatError(
@@ -139,6 +138,19 @@ def read_manifest(folder: Path) -> Manifest:
             f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
             invariant="manifest-present",
         ) from None
+    return parse_manifest(raw, folder)
+
+
+def parse_manifest(raw: bytes, folder: Path) -> Manifest:
+    """The manifest in the bytes of a file; `folder` is named in messages.
+
+    Raises
+    ------
+    IndexFormatError : another version, or damage.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        body = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise IndexFormatError(
             f"'{path}' is not JSON ({error}); restore or rebuild", invariant="manifest-json"
@@ -152,7 +164,7 @@ def read_manifest(folder: Path) -> Manifest:
             invariant="manifest-version",
         )
     crc = body.pop("crc32", None)
-    if crc != _crc(body):
+    if crc != json_crc(body):
         raise IndexFormatError(
             f"'{path}' is damaged (its checksum differs); restore or rebuild", invariant="manifest-crc"
         )

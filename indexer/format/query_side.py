@@ -22,6 +22,11 @@ class QueryFiles:
         self.path = path
         self._files = {file.name: _mapped(file) for file in sorted(path.iterdir()) if file.is_file()}
 
+    @property
+    def names(self) -> list[str]:
+        """Of its files."""
+        return list(self._files)
+
     def __contains__(self, name: str) -> bool:
         return name in self._files
 

@@ -24,7 +24,8 @@ ALIGNMENT = 64
 HEADER = struct.Struct("<8sIIQIIQQIIII")
 ENTRY = struct.Struct("<4sIQQII")
 _MAX_SECTIONS = 64
-_LARGEST_HEAD = HEADER.size + _MAX_SECTIONS * ENTRY.size
+LARGEST_HEAD = HEADER.size + _MAX_SECTIONS * ENTRY.size
+"""Bytes of header and section table, at most."""
 
 Payload = NDArray[Any] | Iterable[NDArray[Any]]
 """What a section is written from: one array, or arrays that follow each other, made as they are needed."""
@@ -119,7 +120,7 @@ class SegmentFile:
         self.path = path
         head, self._mapped = _open(path)
         self.data = np.frombuffer(self._mapped, np.uint8)
-        self.header, self.header_crc32, self.sections = _parse(head, len(self.data), path)
+        self.header, self.header_crc32, self.sections = parse_head(head, len(self.data), path)
 
     def read_dictionary_ahead(self) -> None:
         """Ask the system for the pages that opening for search goes through, so that they come in one read."""
@@ -143,13 +144,20 @@ class SegmentFile:
 def _open(path: Path) -> tuple[bytes, mmap.mmap]:
     """(its first bytes, the whole file mapped). They are read because touching a map may read megabytes around them."""
     with os.fdopen(files.open_regular(path), "rb", buffering=0) as file:
-        head = file.read(_LARGEST_HEAD)
+        head = file.read(LARGEST_HEAD)
         if not head:
             raise IndexFormatError(f"segment '{path}' is empty; restore or rebuild", invariant="segment-length")
         return head, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _parse(head: bytes, size: int, path: Path) -> tuple[SegmentHeader, int, dict[str, Section]]:
+def parse_head(head: bytes, size: int, path: Path) -> tuple[SegmentHeader, int, dict[str, Section]]:
+    """(header, its CRC-32, section table by ascending offset) of a segment of `size` bytes, from its first ones.
+
+    Raises
+    ------
+    IndexFormatError
+    """
+
     def refuse(what: str, invariant: str, section: str | None = None) -> IndexFormatError:
         return IndexFormatError(
             f"segment '{path}': {what}; restore or rebuild it", section=section, invariant=invariant

@@ -59,11 +59,16 @@ def shard_folders(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def shard_list(names: Sequence[str]) -> bytes:
+    """The content of the file for these shards."""
+    body = {"format": _FORMAT, "version": _VERSION, "shards": list(names)}
+    return json.dumps(body, indent=1).encode() + b"\n"
+
+
 def write_shard_list(folder: Path, names: Sequence[str]) -> None:
     """Make these the shards of the folder, durably; they must be complete."""
-    body = {"format": _FORMAT, "version": _VERSION, "shards": list(names)}
     beside = folder / (SHARDS_FILE + ".new")
     with files.created(beside) as descriptor:
-        files.write(descriptor, json.dumps(body, indent=1).encode() + b"\n", 0)
+        files.write(descriptor, shard_list(names), 0)
     files.replace(beside, folder / SHARDS_FILE)
     files.fsync_folder(folder)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from indexer.documents import Documents
 from indexer.errors import DataError
+from indexer.format.partial import spool_folder
 from indexer.interchange.batches import BatchLimits, VectorSource
 from indexer.interchange.docnos import DuplicateCheck, Place
 from indexer.interchange.input import opened
-from indexer.interchange.output import spool_folder
 from indexer.interchange.postings_codec import POSTING_FIELD, Pair, decode_postings, parse_posting
 from indexer.interchange.protobuf import MessageReader, Value, WireError, as_int, as_text, read_fields
 from indexer.interchange.transpose import Transposer, row_batches

@@ -10,12 +10,13 @@ import numpy as np
 
 from indexer.documents import Documents
 from indexer.errors import ConfigError
+from indexer.format.partial import spool_folder
 from indexer.format.term_lists import pieces
 from indexer.index import Index
 from indexer.interchange.batches import BatchLimits
 from indexer.interchange.ciff_writer import CiffCounts, ListSpool, document_message
 from indexer.interchange.live import PIECE, LiveDocuments, Weights, check_weights, live_lists, live_postings
-from indexer.interchange.output import replacing, spool_folder
+from indexer.interchange.output import replacing
 from indexer.interchange.sources import format_of
 from indexer.interchange.transpose import Transposer, Triples, by_key, row_batches
 from indexer.interchange.vocabulary import Vocabulary

@@ -44,6 +44,9 @@ def serve_command(
     partial: Annotated[
         bool, arguments.Option("--partial", help="Answer without shards that do not; the answer says their share.")
     ] = False,
+    snapshots: Annotated[
+        Path | None, arguments.Option(metavar="DIR", help="Let clients take snapshots, which go there.")
+    ] = None,
     reload_seconds: Annotated[float, arguments.Option(min=0.01, help="Between looks for new commits.")] = 1.0,
 ) -> None:
     """Serve indexes over HTTP: search, explanations, documents, metrics, and a page at /.
@@ -51,6 +54,7 @@ def serve_command(
     examples:
       sparseir serve my-index
       sparseir serve all=http://one:8080,http://two:8080
+      sparseir serve my-index --writable --snapshots backups
       sparseir serve en=english-index de=german-index --port 9000 --api-key-file keys
     """
     import os
@@ -81,6 +85,7 @@ def serve_command(
         request_log=request_log,
         log_queries=log_queries,
         reload_seconds=reload_seconds,
+        snapshots=snapshots,
         partial=partial,
         limits=Limits(k=max_k, in_flight=max_in_flight, seconds=timeout),
     )

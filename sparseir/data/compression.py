@@ -6,7 +6,7 @@ import gzip
 import io
 from typing import IO, cast
 
-from sparseir.errors import MissingExtraError
+from indexer.format.zstandard import Unpacked
 
 ENDINGS = (".gz", ".zst")
 """Of packed files."""
@@ -31,37 +31,10 @@ def unpacked(stream: IO[bytes], name: str) -> IO[bytes]:
     ending = name[name.rfind(".") :].lower()
     if ending == ".gz":
         return cast(IO[bytes], gzip.GzipFile(fileobj=stream, mode="rb"))
-    return _zstandard(stream) if ending == ".zst" else stream
+    return io.BufferedReader(Unpacked(stream), 1 << 17) if ending == ".zst" else stream
 
 
 def sniffed(stream: io.BufferedReader) -> IO[bytes]:
     """What a stream without a name holds, by its first bytes."""
     head = stream.peek(4)[:4]
     return unpacked(stream, next((ending for magic, ending in _MAGIC.items() if head.startswith(magic)), ""))
-
-
-def _zstandard(stream: IO[bytes]) -> IO[bytes]:
-    try:
-        from compression import zstd  # Python 3.14
-    except ImportError:
-        try:
-            from backports import zstd
-        except ImportError:
-            raise MissingExtraError("backports.zstd", "zstd", "reading .zst") from None
-
-    class Unpacked(io.RawIOBase):
-        """Its faults are those of the other archives."""
-
-        def __init__(self) -> None:
-            self._file = zstd.ZstdFile(stream)
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-            try:
-                return int(self._file.readinto(buffer))
-            except zstd.ZstdError as error:
-                raise OSError(str(error)) from error
-
-    return cast(IO[bytes], io.BufferedReader(Unpacked(), 1 << 17))

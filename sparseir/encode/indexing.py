@@ -141,7 +141,7 @@ def _lexical_stream(
         return LexicalStream(
             batches,
             partial(stored_channel, path),
-            spool=path.parent,
+            path=path,
             added_to=path,
             num_threads=chosen.num_threads,
             embed=chosen.embed,
@@ -153,7 +153,7 @@ def _lexical_stream(
     return LexicalStream(
         batches,
         lambda: channel,
-        spool=path.parent,
+        path=path,
         doc_scale=chosen.config.doc_scale,
         num_threads=chosen.num_threads,
         embed=chosen.embed,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from indexer import Documents, IndexConfig, open_index
+from indexer.format.partial import spool_folder
 from indexer.inversion.invert import MAX_IMPACT
 from indexer.inversion.weights import WeightTally
 from indexer.progress import Progress, silent
@@ -46,7 +46,7 @@ class LexicalStream:
     batches : with the learned terms alone, and all stored fields.
     open_channel : called when the first batch is asked for. *subtle:* an index asks while it holds its write lock, so the
         vocabulary read here is the one that this commit replaces, whatever other writers did before.
-    spool : folder for the temporary file.
+    path : the index; the temporary file lies beside it, in a folder that the next write removes after a kill.
     doc_scale : of the index where it is fixed beforehand, else 0.
     added_to : the index documents are added to, where there is one.
     num_threads : of searches for neighbours. embed : the channel's dense model, where somebody has it loaded.
@@ -58,7 +58,7 @@ class LexicalStream:
         batches: Iterable[Documents],
         open_channel: Opened,
         *,
-        spool: Path,
+        path: Path,
         doc_scale: float = 0.0,
         added_to: Path | None = None,
         num_threads: int = 1,
@@ -68,7 +68,7 @@ class LexicalStream:
         self._batches = batches
         self._embed = embed
         self._open_channel = open_channel
-        self._spool = spool
+        self._path = path
         self._doc_scale = doc_scale
         self._added_to = added_to
         self._threads = num_threads
@@ -81,14 +81,14 @@ class LexicalStream:
         if channel.lengths.average:
             yield from self._added(channel)
             return
-        with tempfile.TemporaryDirectory(dir=self._spool, prefix=".sparseir-") as folder, ExitStack() as files:
+        with spool_folder(self._path) as folder, ExitStack() as files:
             channel.frequencies = WordFrequencies() if channel.config.expands else None
             near = words = None
             if channel.config.neighbours:
-                near = CorpusNeighbours(channel, Path(folder), num_threads=self._threads)
+                near = CorpusNeighbours(channel, folder, num_threads=self._threads)
             if channel.config.expansion_model:
-                words = CorpusProjection(channel, Path(folder), embed=self._embed, progress=self._progress)
-            file = files.enter_context((Path(folder) / "batches").open("w+b"))
+                words = CorpusProjection(channel, folder, embed=self._embed, progress=self._progress)
+            file = files.enter_context((folder / "batches").open("w+b"))
             learned, total = self._fill(file, channel, [part for part in (near, words) if part is not None])
             channel.lengths = channel.lengths.fixed()
             channel.full_weight = self._full_weight(channel, learned)
@@ -148,7 +148,7 @@ class LexicalStream:
                 file.flush()
             except OSError as error:
                 raise SparseIRError(
-                    f"{self._spool}: cannot hold {total:,} documents until the words of all are counted "
+                    f"{self._path.absolute().parent}: cannot hold {total:,} documents until the words of all are counted "
                     f"({error.strerror or error}); make room there"
                 ) from error
         return tally.full_weight, total

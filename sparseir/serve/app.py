@@ -22,6 +22,7 @@ from sparseir.serve.pages import add_page
 from sparseir.serve.queries import ANSERINI, PARAMETERS, Parameter
 from sparseir.serve.schema import DeleteBody, DocumentBody, DocumentsBody, ExplainBody, SearchBody
 from sparseir.serve.shard_answers import add_shard_routes
+from sparseir.serve.snapshot_routes import add_snapshot_routes
 from sparseir.serve.state import Service
 from sparseir.serve.writing import NewDocument, Written
 
@@ -52,6 +53,7 @@ def make_app(service: Service, get_search: GetSearch) -> FastAPI:
     _add_documents(app, service)
     _add_operations(app, service)
     add_shard_routes(app, service)
+    add_snapshot_routes(app, service)
     add_page(app)
     return app
 
@@ -186,7 +188,8 @@ def _add_documents(app: FastAPI, service: Service) -> None:
     async def put(index: str | None, documents: list[NewDocument], *, replace: bool) -> Response:
         served = catalogue.get(index)
         done = await write(lambda: service.writer.put(served, documents, replace=replace))
-        return json_response({"index": served.name, "generation": done.generation, "written": done.documents}, 201)
+        answer = {"index": served.name, "generation": done.generation, "written": done.documents}
+        return json_response({**answer, "notes": done.notes} if done.notes else answer, 201)
 
     @app.post(
         "/documents",

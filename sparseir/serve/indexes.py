@@ -201,7 +201,7 @@ class ServedIndex:
         index = main.index
         # A learned query side is the same from the build on; words and their document frequencies change with commits.
         commit = index.generation if has_channel(index.query_side) else None
-        key = (index.query_side, index.manifest.created, commit)
+        key = (index.query_side, index.manifest.created, commit, index.num_terms)
         if self._side is None or self._side[0] != key:
             encoder = self._query_encoder(index)
             self._side = (key, encoder, Terms(index, encoder))

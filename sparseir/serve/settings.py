@@ -34,7 +34,7 @@ class Limits:
     body, write_body : bytes of a request's body; the second for routes that write.
     header : bytes of a request's line and headers.
     in_flight : requests that wait for a thread or run on one; more are answered 429.
-    writes : writes that wait or run; more are answered 429.
+    writes : writes that wait or run; more are answered 429. snapshots : the same of these.
     seconds : a search may take; then the answer is 503.
     receive_seconds : a client may take to send a request; then 408.
     """
@@ -51,6 +51,7 @@ class Limits:
     header: int = 16 << 10
     in_flight: int = 64
     writes: int = 16
+    snapshots: int = 4
     seconds: float = 10.0
     receive_seconds: float = 10.0
 
@@ -74,6 +75,7 @@ class ServeSettings:
     request_log : one JSON object a request goes there; '-' is the standard output.
     log_queries : with the text of the query.
     reload_seconds : between looks for a new commit of an index.
+    snapshots : folder for snapshots that clients ask for; None takes none.
     """
 
     indexes: dict[str, Places]
@@ -90,6 +92,7 @@ class ServeSettings:
     request_log: str | None = None
     log_queries: bool = False
     reload_seconds: float = 1.0
+    snapshots: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from sparseir.serve.indexes import Catalogue, ServedIndex
 from sparseir.serve.journal import Journal
 from sparseir.serve.metrics import Metrics
 from sparseir.serve.settings import ServeSettings
+from sparseir.serve.snapshots import Snapshots
 from sparseir.serve.workers import Workers
 from sparseir.serve.writing import Writer
 
@@ -24,7 +25,8 @@ class Service:
 
     Attributes
     ----------
-    searches, writes : threads for either; writes have one.
+    searches, writes, copies : threads for each; writes have one, snapshots another.
+    snapshots : their folder, where the service takes any.
     ready : requests are welcome: after the start, until the stop.
     """
 
@@ -35,6 +37,8 @@ class Service:
     metrics: Metrics
     searches: Workers
     writes: Workers
+    copies: Workers
+    snapshots: Snapshots | None = None
     ready: bool = False
 
     @classmethod
@@ -70,6 +74,8 @@ class Service:
             metrics=Metrics(),
             searches=Workers(settings.threads, waiting=limits.in_flight, seconds=limits.seconds, what="search"),
             writes=Workers(1, waiting=limits.writes, seconds=None, what="write"),
+            snapshots=None if settings.snapshots is None else Snapshots(settings.snapshots, settings),
+            copies=Workers(1, waiting=limits.snapshots, seconds=None, what="snapshot"),
         )
 
     async def watch(self) -> None:
@@ -104,5 +110,6 @@ class Service:
     def close(self) -> None:
         """Finish what was accepted."""
         self.writes.close()
+        self.copies.close()
         self.searches.close()
         self.journal.__exit__(None, None, None)

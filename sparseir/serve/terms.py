@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from indexer import Index
@@ -9,6 +10,8 @@ from indexer.interchange import Vocabulary
 from sparseir.lexical.channel import LexicalChannel, has_channel
 from sparseir.lexical.queries import LearnedQueries, LexicalQueryEncoder
 from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder
+
+_NUMBER = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
 
 Word = tuple[int, int, set[int]]
 """Where a word of a text starts and ends, and the terms it gives."""
@@ -97,6 +100,9 @@ class Terms:
 
     def id(self, name: str) -> int:
         """Id of a term; -1 for an unknown one."""
+        if self._learned is None and self._vocabulary.terms is None:  # numbers, of which there may be billions
+            number = int(name) if _NUMBER.fullmatch(name) else -1
+            return number if number < self._num_terms else -1
         if self._ids is None:
             self._ids = {self.name(term_id): term_id for term_id in range(self._num_terms)}
         return self._ids.get(name, -1)

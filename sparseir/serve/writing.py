@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexer import Index, SparseVectors, add_documents
+from indexer.update import terms_are_fixed
 from sparseir.data.records import Document
 from sparseir.encode.windows import delete_texts
 from sparseir.lexical.channel import BM25_KIND, has_channel
@@ -40,11 +41,19 @@ class NewDocument:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write did; `generation` is of the commit that answers from now on."""
+    """What a write did.
+
+    Parameters
+    ----------
+    generation : of the commit that answers from now on.
+    documents : written or deleted. missing : names that were to be deleted and are not there.
+    notes : what the index has to say of them, such as weights that it cuts.
+    """
 
     generation: int
     documents: int
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def _folder(served: ServedIndex) -> Path:
@@ -92,7 +101,7 @@ class Writer:
                 replace_existing=replace,
             )
         served.refresh()
-        return Written(index.generation, len(documents))
+        return Written(index.generation, len(documents), notes=index.notes)
 
     def delete(self, served: ServedIndex, docnos: Sequence[str]) -> Written:
         """Delete documents by name; those that are not there are named."""
@@ -137,14 +146,16 @@ class Writer:
         index = served.current.main.index
         if has_channel(index.query_side):
             raise bad_request("documents", "the index has a lexical channel, which vectors cannot fill; send texts")
+        num_terms = index.num_terms
         for number, document in enumerate(documents):
             largest = max(document.term_ids or (), default=0)
-            if largest >= index.num_terms:
+            if largest >= index.num_terms and terms_are_fixed(index):
                 raise bad_request(
                     "documents", f"{number}: term id {largest}; the vocabulary is 0..{index.num_terms - 1}"
                 )
+            num_terms = max(num_terms, largest + 1)
         ids = [t for d in documents for t in d.term_ids or ()]
         weights = [w for d in documents for w in d.weights or ()]
         indptr = np.concatenate([[0], np.cumsum([len(d.term_ids or ()) for d in documents])])
         arrays = np.array(ids, np.uint32), np.array(weights, np.float32)
-        return SparseVectors.from_arrays(indptr, *arrays, index.num_terms, source="documents")
+        return SparseVectors.from_arrays(indptr, *arrays, num_terms, source="documents")

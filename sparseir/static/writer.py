@@ -1,7 +1,7 @@
 """Writes the folder of a static site: postings by term, stored fields by chunk, the query side, and the page.
 
 site.json          what the page reads first: sizes, scales, where the parts begin
-vocabulary.json    terms by id, how many documents hold each, what each weighs in a query
+vocabulary.json    terms in their order, how many documents hold each, what each weighs in a query (`vocabulary`)
 postings/N.bin     of consecutive terms: for each its documents, as differences in LEB128, then as many impacts as bytes
 documents/N.json   of consecutive documents: [docno, stored fields] each
 index.html, page/  the page of `sparseir serve`, with what answers it in place of the service
@@ -23,6 +23,7 @@ from indexer.interchange.live import DROPPED, LiveDocuments, live_postings
 from indexer.progress import Progress, silent
 from sparseir.errors import ConfigError
 from sparseir.static.query_side import query_side_of
+from sparseir.static.vocabulary import packed, site_numbers
 
 _PART = 32 << 10
 """Bytes of a file of postings or documents, about: what is fetched for one rare term or one hit."""
@@ -52,7 +53,8 @@ def write_site(index: Index, folder: Path, *, name: str | None = None, progress:
     """
     side = query_side_of(index)
     live = LiveDocuments(index)
-    lists = _lists(index, live)
+    numbers = site_numbers(side.terms, side.settings["first_stem"])
+    lists = _lists(index, live, numbers)
     progress("writing a site", 0, live.count)
     df = np.bincount(lists[0], minlength=index.num_terms)
     shards = _write_postings(folder / "postings", lists, df)
@@ -68,9 +70,9 @@ def write_site(index: Index, folder: Path, *, name: str | None = None, progress:
         **side.settings,
     }
     _dump(folder / "site.json", site)
-    values, codes = np.unique(side.weights, return_inverse=True)
-    weights = {"values": values.tolist(), "codes": codes.tolist()}
-    _dump(folder / "vocabulary.json", {"terms": side.terms, "df": df.tolist(), "weights": weights})
+    order = np.argsort(numbers)
+    terms = [side.terms[number] for number in order.tolist()]
+    _dump(folder / "vocabulary.json", packed(terms, df, side.weights[order]))
     _copy_page(folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
     return SiteReport(
@@ -83,8 +85,10 @@ def write_site(index: Index, folder: Path, *, name: str | None = None, progress:
     )
 
 
-def _lists(index: Index, live: LiveDocuments) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """(term id, row, impact) of all live postings, by term, then by row."""
+def _lists(
+    index: Index, live: LiveDocuments, numbers: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """(number of the term on the site, row, impact) of all live postings, by term, then by row."""
     parts = [
         triples
         for segment, rows in zip(index.segments, live.rows, strict=True)
@@ -94,6 +98,7 @@ def _lists(index: Index, live: LiveDocuments) -> tuple[NDArray[Any], NDArray[Any
         return np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint32)
     terms, rows, impacts = (np.concatenate(column) for column in zip(*parts, strict=True))
     assert not (rows == DROPPED).any()
+    terms = numbers[terms]
     order = np.lexsort((rows, terms))
     return terms[order], rows[order], impacts[order]
 

@@ -14,7 +14,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("httpx", reason="needs httpx")
 
-from indexer import SparseVectors, add_documents
+from indexer import SparseVectors, add_documents, build_index
 from sparseir.errors import SparseIRError
 from sparseir.search.searcher import Searcher
 from sparseir.serve.server import listen
@@ -461,6 +461,28 @@ def test_documents_that_cannot_be_written(writable, documents, message):
     server, _ = writable
     assert message in server.error(server.post("/documents", {"documents": documents}), 400)["message"]
     assert server.get("/indexes").json()["indexes"][0]["generation"] == 1
+
+
+def test_weights_that_are_cut_and_new_term_ids_are_as_on_the_command_line(tmp_path):
+    """The scale is fixed by the first weights, so 40.0 is cut; numbers that no list fixed may grow, to the last id."""
+    build_index(tmp_path / "i", SparseVectors.from_rows([{0: 1.0, 2: 2.0}], 3), docnos=["a"])
+    build_index(tmp_path / "same", SparseVectors.from_rows([{0: 1.0, 2: 2.0}], 3), docnos=["a"])
+    with running(ServeSettings(indexes={"i": tmp_path / "i"}, writable=True)) as server:
+        heavy = {"docno": "n", "vector": {"term_ids": [2, 7], "weights": [40.0, 1.0]}}
+        answer = server.post("/documents", {"documents": [heavy]})
+        added = add_documents(tmp_path / "same", SparseVectors.from_rows([{2: 40.0, 7: 1.0}], 8), docnos=["n"])
+        assert answer.status_code == 201
+        assert answer.json()["notes"] == list(added.notes)
+        assert "were cut" in answer.json()["notes"][0]
+        for form in ({"vector": vector(7)}, {"terms": {"7": 1.0}}):
+            assert [h["docno"] for h in server.post("/search", form).json()["hits"]] == ["n"]
+        server.error(server.post("/search", {"terms": {"8": 1.0}}), 400)
+        last = {"docno": "m", "vector": vector(2**32 - 2)}
+        assert server.post("/documents", {"documents": [last]}).status_code == 201
+        assert server.post("/search", {"terms": {str(2**32 - 2): 1.0}}).json()["hits"][0]["docno"] == "m"
+        beyond = {"docno": "o", "vector": vector(2**32 - 1)}
+        server.error(server.post("/documents", {"documents": [beyond]}), 400)
+        assert server.get("/search?query=x").status_code == 400  # it has no query side, and lives
 
 
 def test_an_index_that_another_process_writes_is_locked(writable):

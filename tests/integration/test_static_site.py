@@ -19,7 +19,9 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from indexer import IndexConfig, SparseVectors, build_index, delete_documents
 from sparseir import Index, Searcher, cli
 from sparseir.data.dataset import open_dataset
+from sparseir.errors import ConfigError
 from sparseir.models.query_table import QueryTable
+from sparseir.static.vocabulary import packed
 from tests.served import build as build_served
 from tests.static_site import NODE, ask
 
@@ -232,6 +234,26 @@ process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map(stem
         [str(NODE), "run.mjs"], cwd=tmp_path, input=json.dumps(words), capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == Stemmer.Stemmer("english").stemWords(words)
+
+
+@needs_node
+def test_a_vocabulary_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Prefixes longer than one digit says, characters that JavaScript counts twice, empty terms, numbers of every size."""
+    long = "a" * 40
+    terms = sorted(
+        ["", "b", "bb", "b😀c", "b😀d", "😀", "😁", "é", "ée", '"', "\\", "a\n", long, long + "b", long + "bc", "zz"]
+    )
+    df, weights = np.arange(len(terms)) % 3 * 70000, np.linspace(0, 1, len(terms)) ** 3
+    shutil.copyfile(PAGE / "vocabulary.js", tmp_path / "vocabulary.mjs")
+    program = """import { readFileSync } from "node:fs"; import { unpack } from "./vocabulary.mjs";
+const { terms, df, weight } = unpack(JSON.parse(readFileSync(0, "utf8")));
+process.stdout.write(JSON.stringify([terms, df, terms.map((_, i) => weight(i))]));"""
+    (tmp_path / "run.mjs").write_text(program)
+    given = json.dumps(packed(terms, df, weights))
+    done = subprocess.run([str(NODE), "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [terms, df.tolist(), weights.tolist()]
+    with pytest.raises(ConfigError, match="control character DEL"):
+        packed(["a\x7f"], df[:1], weights[:1])
 
 
 def test_what_a_page_cannot_search_is_refused_before_anything_is_written(

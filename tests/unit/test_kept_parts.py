@@ -117,4 +117,4 @@ def test_a_full_disk_under_the_words_of_a_build_says_where(tmp_path: Path, monke
     with pytest.raises(SparseIRError, match=r"cannot hold 15 documents .*\(No space left on device\); make room there"):
         index_documents(tmp_path / "i", None, DOCUMENTS[:15])
     assert not list(tmp_path.glob("i/*.seg"))
-    assert not list(tmp_path.glob(".sparseir-*"))
+    assert not list(tmp_path.glob(".i.*"))

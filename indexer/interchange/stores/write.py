@@ -13,10 +13,11 @@ import numpy as np
 
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
+from indexer.format.partial import spool_folder
 from indexer.index import Index
 from indexer.interchange.export import index_batches
 from indexer.interchange.live import LiveDocuments, check_weights
-from indexer.interchange.output import replacing_folder, spool_folder
+from indexer.interchange.output import replacing_folder
 from indexer.interchange.stores.fields import StoredFields
 from indexer.interchange.stores.lint import Finding, by_severity, lint
 from indexer.interchange.stores.parts import Parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparseir.cli import arguments
-from sparseir.cli.index import build, change, export, look, query
+from sparseir.cli.index import build, change, export, look, query, snapshot
 
 app = arguments.Group(help="Build, change and look at an index.")
 app.command("build")(build.build_command)
@@ -12,5 +12,7 @@ app.command("delete")(change.delete_command)
 app.command("compact")(change.compact_command)
 app.command("verify")(look.verify_command)
 app.command("inspect")(look.inspect_command)
+app.command("snapshot")(snapshot.snapshot_command)
+app.command("restore")(snapshot.restore_command)
 app.command("export")(export.export_command)
 app.command("query")(query.query_command)

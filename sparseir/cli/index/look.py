@@ -40,6 +40,11 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
             f"not part of the index, left by a writer that was stopped: {', '.join(report.leftovers)}; the next write removes "
             "that, sparseir index compact for one (unless a writer is at work, whose it is)"
         )
+    if report.beside:
+        note(
+            f"beside the index, left by a writer that was killed: {', '.join(report.beside)}; the next write removes that, "
+            "sparseir index compact for one"
+        )
     if report.foreign:
         note(f"not part of the index, and nothing that sparseir writes: {', '.join(report.foreign)}; remove it by hand")
 

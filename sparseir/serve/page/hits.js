@@ -14,7 +14,7 @@ export function column(answer, { movement, elsewhere, open, more, selected }) {
     el("span", { title: "time of the search itself; with explanations and snippets, the whole answer took " + `${decimal(answer.took_ms)} ms` },
       `${decimal(cost.search_ms)} ms`),
     el("span", {}, counted(cost.postings_scored, "posting"), " scored"),
-    el("span", {}, counted(cost.blocks_visited, "block"), " visited"),
+    cost.blocks_visited === undefined ? null : el("span", {}, counted(cost.blocks_visited, "block"), " visited"), // a static site has none
     el("span", {}, counted(cost.documents_scored, "document"), " scored"),
   );
   if (!answer.hits.length) return [head, el("p", { class: "empty" }, "No document holds any of these terms.")];

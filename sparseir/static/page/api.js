@@ -43,7 +43,7 @@ export async function search(asked, signal) {
     index: site.about.name,
     engine: "auto",
     took_ms: performance.now() - began,
-    stats: { search_ms: searched, postings_scored: [...ranking.lists.values()].reduce((sum, { rows }) => sum + rows.length, 0), blocks_visited: 0, documents_scored: ranking.scored },
+    stats: { search_ms: searched, postings_scored: [...ranking.lists.values()].reduce((sum, { rows }) => sum + rows.length, 0), documents_scored: ranking.scored },
     query_terms: terms.map(([id, weight]) => ({ term: nameOf(site, id), term_id: id, channel: channelOf(site, id), weight: weights.get(id), encoded: weight, in_query: said.has(id) })),
     hits,
   };

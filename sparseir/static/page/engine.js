@@ -1,5 +1,6 @@
 // The index of a static site: reads its parts when they are needed, and ranks as the index itself does.
 
+import { unpack } from "./vocabulary.js";
 import { Lexical, WordPiece } from "./words.js";
 
 const LIMIT = 4095;
@@ -15,9 +16,7 @@ export class Site {
   }
 
   constructor(read, json, about, vocabulary) {
-    Object.assign(this, { read, json, about, terms: vocabulary.terms, df: vocabulary.df });
-    const { values, codes } = vocabulary.weights;
-    this.weight = (term) => values[codes[term]];
+    Object.assign(this, { read, json, about, ...unpack(vocabulary) });
     this.wordpiece = about.wordpiece && new WordPiece(about.wordpiece, about.first_stem, this.terms);
     this.lexical = about.lexical && new Lexical(about.lexical, about.first_stem, this.terms);
     this.channels = [this.wordpiece, this.lexical].filter(Boolean);
