@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
+from sparseir.cli.filters import joined
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
@@ -206,13 +207,6 @@ def places(index: str) -> str | Path | list[str]:
     if is_address(index) or ("," in index and not Path(index).exists()):
         return index.split(",")
     return Path(index)
-
-
-def joined(filters: list[str]) -> str | None:
-    """One filter of several --filter, all of which must hold; None without any."""
-    if len(filters) < 2:
-        return filters[0] if filters else None
-    return " and ".join(f"({text})" for text in filters)
 
 
 def check_engine(name: str) -> None:

@@ -88,7 +88,7 @@ def delete_command(
     """
     from indexer import delete_documents, open_index
     from sparseir.cli.console import counted, emit_json, note
-    from sparseir.cli.search import joined
+    from sparseir.cli.filters import joined
     from sparseir.data.lines import LineSource
     from sparseir.data.passages import document_of, windows_of
     from sparseir.encode.windows import delete_texts
@@ -135,10 +135,13 @@ def compact_command(
     """
     from dataclasses import asdict
 
-    from indexer import compact_index
+    from indexer import IndexConfig, compact_index
     from sparseir.cli.console import counted, emit_json, note, progress_bars
     from sparseir.cli.outputs import parse_bytes
 
+    with arguments.usage():
+        if layout is not None:
+            IndexConfig(layout=layout)  # refuses a layout there is not
     with progress_bars(quiet=quiet) as progress:
         report = compact_index(
             index,
