@@ -10,6 +10,7 @@ from sparseir.cli import arguments
 
 if TYPE_CHECKING:
     from sparseir.data import CorpusReader
+    from sparseir.data.corpus.fields import FieldMap
 
 CORPUS = (
     "BEIR folder, zip or name; .jsonl, .json, .csv, .tsv or .parquet, or a folder of them; a folder of .txt, .md and "
@@ -47,12 +48,8 @@ def checked_corpus(
     """
     from sparseir.cli.console import counted, note, progress_bars
     from sparseir.data import read_corpus
-    from sparseir.data.corpus.fields import FieldMap
-    from sparseir.data.corpus.formats import check_format
 
-    with arguments.usage():
-        check_format(form)
-        keys = None if fields is None else FieldMap.parse(fields)
+    keys = checked_fields(form, fields)
     reader = read_corpus(given, data_dir, form=form, fields=keys)
     with progress_bars() as progress:
         survey = reader.check(metadata, progress=progress)
@@ -62,3 +59,18 @@ def checked_corpus(
         verbs = "has no text and matches" if survey.num_empty == 1 else "have no text and match"
         note(f"{given}: {counted(survey.num_empty, 'document')} of {survey.num_documents:,} {verbs} nothing")
     return reader
+
+
+def checked_fields(form: str | None, fields: str | None) -> FieldMap | None:
+    """The keys that --fields names, with --format checked beside them.
+
+    Raises
+    ------
+    arguments.BadParameter
+    """
+    from sparseir.data.corpus.fields import FieldMap
+    from sparseir.data.corpus.formats import check_format
+
+    with arguments.usage():
+        check_format(form)
+        return None if fields is None else FieldMap.parse(fields)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sparseir.cli import arguments
+from sparseir.cli.corpus import Fields, Format, checked_fields
 from sparseir.cli.options import Quiet
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def evaluate_command(
     given: Annotated[
         list[str] | None,
         arguments.Argument(
-            metavar="[MODEL...] [DATASET...]",
-            help="Model folders or hub ids, then BEIR folders, zips or names; or a run file and its judgements.",
+            metavar="[MODEL|INDEX...] [DATASET...]",
+            help="Model folders or hub ids, or indexes, then BEIR folders, zips or names; or a run file and its judgements.",
         ),
     ] = None,
     run: Annotated[
@@ -81,6 +82,8 @@ def evaluate_command(
     data_dir: Annotated[
         Path | None, arguments.Option(help="Where BEIR names are looked for and downloaded to.")
     ] = None,
+    form: Format = None,
+    fields: Fields = None,
     output: Annotated[Path | None, arguments.Option(help="Write the figures as JSON.")] = None,
     per_query: Annotated[Path | None, arguments.Option(help="Write the values of single queries as TSV.")] = None,
     plot: Annotated[Path | None, arguments.Option(metavar="FOLDER", help="Draw quality against cost, as PNG.")] = None,
@@ -98,10 +101,12 @@ def evaluate_command(
     quiet: Quiet = False,
     json: Annotated[bool, arguments.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
-    """Judge models, baselines and run files on collections: quality beside cost, with significance.
+    """Judge models, indexes, baselines and run files on collections: quality beside cost, with significance.
 
     examples:
       sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
+      sparseir evaluate my-index path/to/beir-folder
+      sparseir evaluate model folder --fields id=key,text=body --baselines bm25
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
     from sparseir.cli.console import emit_json, note, progress_bars
@@ -147,6 +152,8 @@ def evaluate_command(
             channel=lexical_settings(settings or []),
             windows=None if windows is None else Windows.parse(windows),
             data_dir=data_dir,
+            form=form,
+            fields=checked_fields(form, fields),
             runs=runs,
             indexes=indexes,
             plots=plot,
@@ -164,7 +171,7 @@ def evaluate_command(
         raise arguments.BadParameter(f"judgements are given twice: {judgements[0]} and {judgements[1]}")
     files, judged_by = [*words.runs, *(run or ())], judgements[0] if judgements else None
     with arguments.usage():
-        check_given(words.models, words.collections, files, judged_by)
+        check_given(words.models, words.collections, files, judged_by, words.indexes)
     results: list[SystemResult] = []
     lines: list[str] = [PER_QUERY_HEADER]
     with progress_bars(quiet=quiet) as progress:
@@ -172,6 +179,7 @@ def evaluate_command(
             words.models,
             words.collections,
             options,
+            indexes=words.indexes,
             runs=files,
             qrels=judged_by,
             progress=progress,

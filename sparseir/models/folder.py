@@ -71,6 +71,8 @@ def load_parts(folder: Path, *, base: str) -> EncoderParts:
 def _has_masked_lm(folder: Path) -> bool:
     path = folder / "config.json"
     if not path.is_file():
+        if (folder / "manifest.json").is_file():
+            raise ConfigError(f"{folder}: is an index, not a model; give the folder of the model that made it")
         raise ConfigError(f"{folder}: not a model folder (no modules.json, no config.json)")
     architectures = read_json(path).get("architectures") or []
     return any("MaskedLM" in str(name) for name in architectures)
