@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparseir.data.dataset import BEIR_NAMES
+from sparseir.data.irds import PREFIX
 from sparseir.data.lines import LineSource
 from sparseir.errors import ConfigError, DataError
 from sparseir.evaluate.indexes import is_index
@@ -65,6 +66,8 @@ def _is_model(path: Path) -> bool:
 
 def _is_collection(word: str, data_dir: Path | None) -> bool:
     path = Path(word)
+    if word.startswith(PREFIX):
+        return True
     if path.exists():
         return not _is_model(path) and (path.is_file() or any(path.iterdir()))
     here = data_dir is not None and any((data_dir / name).exists() for name in (word, f"{word}.zip"))
