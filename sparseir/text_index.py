@@ -11,8 +11,9 @@ from indexer import delete_documents, open_index
 from indexer.config import IndexConfig
 from indexer.index import Index as Snapshot
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.corpus.reader import absent_field
 from sparseir.data.records import Document
-from sparseir.encode.indexing import IndexingOptions, has_looked_up_queries, index_documents
+from sparseir.encode.indexing import IndexingOptions, has_looked_up_queries, index_documents, stored_fields
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
@@ -86,12 +87,12 @@ class Index:
             `title`, and further fields. Documents without a name are called by their number.
         model : folder, hub id or loaded encoder of a learned index; without one the index is BM25 over stemmed words.
         lexical : put BM25 beside the model; None does where queries need no model. language : of the stemmer.
-        metadata : fields that searches can filter by.
+        metadata : fields that searches can filter by; refused if no document of a list has one, and noted of a generator.
         overwrite : replace an index that stands there.
 
         Raises
         ------
-        DataError : no list of documents, or one that is none, by number.
+        DataError : no list of documents, or one that is none, by number; a field to filter by that none has.
         ConfigError : the path is taken; an unknown language.
         """
         check_language(language)
@@ -104,7 +105,11 @@ class Index:
             overwrite=overwrite,
             num_threads=num_threads,
         )
-        index_documents(path, encoder, _documents(documents, 0), options=options)
+        rows: Iterable[Document] = _documents(documents, 0)
+        if metadata and isinstance(documents, Sequence):
+            rows = list(rows)
+            _check_metadata(metadata, rows)
+        index_documents(path, encoder, rows, options=options)
         return cls(path, encoder, num_threads=num_threads)
 
     @property
@@ -229,6 +234,15 @@ def _documents(given: Texts, first: int) -> Iterator[Document]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise DataError(f"documents: expected a list of texts or of mappings, not one {type(given).__name__}")
     return (_document(item, number) for item, number in zip(given, count(first)))
+
+
+def _check_metadata(wanted: Sequence[str], documents: Iterable[Document]) -> None:
+    known: dict[str, None] = {}
+    for document in documents:
+        known |= dict.fromkeys(key for key, value in stored_fields(document).items() if value not in (None, "", []))
+    for name in wanted:
+        if name not in known:
+            raise absent_field(name, known)
 
 
 def _document(item: Any, number: int) -> Document:

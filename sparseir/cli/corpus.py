@@ -34,13 +34,19 @@ Fields = Annotated[
 
 
 def checked_corpus(
-    given: str, data_dir: Path | None, form: str | None, fields: str | None, metadata: Sequence[str] = ()
+    given: str,
+    data_dir: Path | None,
+    form: str | None,
+    fields: str | None,
+    metadata: Sequence[str] = (),
+    *,
+    elsewhere: bool = False,
 ) -> CorpusReader:
     """The documents of a corpus, read through once for its faults unless it is a stream.
 
     Parameters
     ----------
-    metadata : fields that searches shall filter by.
+    metadata : fields that searches shall filter by. elsewhere : they may also come from what stands beside the corpus.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def checked_corpus(
     keys = checked_fields(form, fields)
     reader = read_corpus(given, data_dir, form=form, fields=keys)
     with progress_bars() as progress:
-        survey = reader.check(metadata, progress=progress)
+        survey = reader.check(metadata, elsewhere=elsewhere, progress=progress)
     for line in reader.notes:
         note(line)
     if survey is not None and survey.num_empty:
