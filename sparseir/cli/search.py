@@ -202,7 +202,7 @@ def explain_command(
 
 def places(index: str) -> str | Path | list[str]:
     """What an INDEX names: a folder, or shards."""
-    from sparseir.search.shard_client import is_address
+    from sparseir.search.addresses import is_address
 
     if is_address(index) or ("," in index and not Path(index).exists()):
         return index.split(",")

@@ -15,7 +15,7 @@ from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.evaluate.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
 from sparseir.evaluate.indexes import IndexFolder
-from sparseir.evaluate.judged import JudgedCollection
+from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.kept import check_places, index_place, keep_run
 from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
@@ -130,8 +130,12 @@ class Evaluation:
         if not models:
             return []
         from sparseir.models.encoder import SparseEncoder
+        from sparseir.models.probe import doubt
 
-        return [SparseEncoder.load(model, device=self.options.device) for model in models]
+        encoders = [SparseEncoder.load(model, device=self.options.device) for model in models]
+        for line in filter(None, map(doubt, encoders, models)):
+            logger.warning("%s", line)
+        return encoders
 
     def _collections(self) -> Iterator[JudgedCollection]:
         if self._qrels is not None:

@@ -33,7 +33,9 @@ class SparseEncoder(EncoderParts):
     """
 
     def __init__(self, parts: EncoderParts) -> None:
-        super().__init__(parts.config, parts.tokenizer, parts.document_tower, parts.query_tower, parts.untrained)
+        super().__init__(
+            parts.config, parts.tokenizer, parts.document_tower, parts.query_tower, parts.untrained, parts.plain
+        )
         self._copies = InferenceCopies()
 
     @classmethod

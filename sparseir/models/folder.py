@@ -65,7 +65,7 @@ def load_parts(folder: Path, *, base: str) -> EncoderParts:
         logger.warning("%s has no masked-LM head: it gets a fresh one, which is to be trained before use", folder)
         return replace(build_parts(ModelConfig(base=str(folder), kind="inference_free")), untrained=True)
     parts = build_parts(ModelConfig(base=str(folder), kind="splade"))
-    return replace(parts, config=replace(parts.config, base=base))
+    return replace(parts, config=replace(parts.config, base=base), plain=True)
 
 
 def _has_masked_lm(folder: Path) -> bool:

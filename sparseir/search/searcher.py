@@ -15,6 +15,7 @@ from indexer import Index, SparseVectors, open_index, open_shards
 from indexer.format.shard_list import is_sharded, shard_folders
 from sparseir.data.passages import passages_of, windows_of
 from sparseir.errors import ConfigError, DataError
+from sparseir.search.addresses import is_address
 from sparseir.search.cpu import open_native
 from sparseir.search.engines import Allowed, ClosedEngine, Engine, EngineConfig, open_engine
 from sparseir.search.filter_views import FilterViews, PreparedFilter
@@ -27,9 +28,7 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
-from sparseir.search.remote_shards import RemoteEngine, RemoteFilters, RemoteIndex
 from sparseir.search.results import Hits, Ranking, hits_of, named
-from sparseir.search.shard_client import ShardClient, is_address
 
 if TYPE_CHECKING:
     from sparseir.search.calibration import Calibration
@@ -111,7 +110,10 @@ class Searcher:
         if alpha is not None:
             check_alpha(index, alpha)
         side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
-        if isinstance(index, RemoteIndex):
+        if any(map(is_address, _places(path))):
+            from sparseir.search.remote_shards import RemoteEngine, RemoteFilters, RemoteIndex
+
+            assert isinstance(index, RemoteIndex)
             return cls(index, RemoteEngine(index, engine), side, RemoteFilters(index))
         native = open_native(index)
         return cls(
@@ -123,6 +125,8 @@ class Searcher:
 
     def with_engine(self, engine: str) -> Searcher:
         """A searcher of the same shards on other machines with another engine, which shares all else."""
+        from sparseir.search.remote_shards import RemoteEngine, RemoteIndex
+
         assert isinstance(self.index, RemoteIndex)
         return Searcher(self.index, RemoteEngine(self.index, engine), self.queries, self.filters)
 
@@ -307,13 +311,20 @@ class Searcher:
         return vectors
 
 
+def _places(path: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [path] if isinstance(path, str | Path) else list(path)
+
+
 def _opened(path: str | Path | Sequence[str | Path], *, partial: bool) -> Index:
-    places = [path] if isinstance(path, str | Path) else list(path)
+    places = _places(path)
     if not places:
         raise ConfigError("no shards: expected the folders of one or more")
     if any(map(is_address, places)):
         if not all(map(is_address, places)):
             raise ConfigError("shards are given as folders and as addresses; serve the folders, or give one kind")
+        from sparseir.search.remote_shards import RemoteIndex  # HTTP and TLS take longer to load than a search
+        from sparseir.search.shard_client import ShardClient
+
         return RemoteIndex([ShardClient(str(place)) for place in places], partial=partial)
     if not isinstance(path, str | Path):
         return open_shards(path, partial=partial)

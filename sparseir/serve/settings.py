@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparseir.errors import ConfigError
-from sparseir.search.shard_client import is_address
+from sparseir.search.addresses import is_address
 
 KEY_VARIABLE = "SPARSEIR_API_KEY"
 MIN_KEY_LENGTH = 16
