@@ -53,7 +53,7 @@ def open_shards(places: Sequence[str | Path], *, path: Path | None = None, parti
 
     Parameters
     ----------
-    path : what the index is called by; left out, the folder of the first shard.
+    places : the folders. path : what the index is called by; left out, the folder of the first shard.
     partial : open those that are there, if some are missing or damaged.
 
     Raises

@@ -58,6 +58,11 @@ class Index:
     def open(cls, path: str | Path, *, model: str | Path | SparseEncoder | None = None, **options: Any) -> Index:
         """Open an index at its last committed state.
 
+        Parameters
+        ----------
+        path : the folder. model : encodes queries and added texts where the index carries no query side.
+        options : of `Searcher.open`: engine, num_threads, alpha and others.
+
         Raises
         ------
         IndexFormatError : no index there, or a damaged one.
@@ -88,7 +93,7 @@ class Index:
         model : folder, hub id or loaded encoder of a learned index; without one the index is BM25 over stemmed words.
         lexical : put BM25 beside the model; None does where queries need no model. language : of the stemmer.
         metadata : fields that searches can filter by; refused if no document of a list has one, and noted of a generator.
-        overwrite : replace an index that stands there.
+        overwrite : replace an index that stands there. num_threads : of the build and of searches.
 
         Raises
         ------
@@ -148,6 +153,10 @@ class Index:
     def delete(self, docnos: str | Iterable[str] = (), *, filter: str | None = None) -> int:
         """Delete documents by name, or those that a filter allows; returns how many there were.
 
+        Parameters
+        ----------
+        docnos : a name, or several. filter : an expression (docs/filters.md).
+
         Raises
         ------
         DataError : an expression that is no filter of this index.
@@ -168,11 +177,29 @@ class Index:
     def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
 
     def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
-        """Hits of a query, or of a list of queries; see `Searcher.search`."""
+        """Hits of a query, or of a list of queries; see `Searcher.search`.
+
+        Parameters
+        ----------
+        text : a query, or a list of them. k : most hits of each. filter : which documents may be hits.
+
+        Raises
+        ------
+        DataError : no text, no filter of this index, a k below 1.
+        """
         return self._searcher.search(text, k, filter=filter)
 
     def explain(self, text: str, docno: str) -> Explanation:
-        """The score of one document, term by term; see `Searcher.explain`."""
+        """The score of one document, term by term; see `Searcher.explain`.
+
+        Parameters
+        ----------
+        text : a query. docno : name of the document.
+
+        Raises
+        ------
+        DataError : the index holds no such document.
+        """
         return self._searcher.explain(text, docno)
 
     def __len__(self) -> int:

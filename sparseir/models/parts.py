@@ -37,6 +37,7 @@ class EncoderParts:
 
     @property
     def kind(self) -> str:
+        """Of encoder, as recipes name it (`model.kind`)."""
         return self.config.kind
 
     @property

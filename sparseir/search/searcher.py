@@ -144,7 +144,7 @@ class Searcher:
 
         Parameters
         ----------
-        text : a query, or a list of them.
+        text : a query, or a list of them. k : most hits of each.
         filter : which documents may be hits: an expression (docs/filters.md), docnos, ordinals, or what `prepare_filter` made.
 
         Returns
@@ -168,6 +168,7 @@ class Searcher:
         term_ids : uint32 (n,), any order, no duplicates. Terms the index does not hold match nothing; other types than uint32
             are checked against the vocabulary's size.
         weights : float32 (n,), finite, not negative; zeros are ignored.
+        k : most hits. filter : as for `search`.
 
         Returns
         -------
@@ -199,6 +200,7 @@ class Searcher:
         Parameters
         ----------
         queries : SparseVectors or a scipy CSR matrix (Q, vocabulary); rows may be unsorted.
+        k : most hits of each. filter : as for `search`.
 
         Returns
         -------
@@ -239,15 +241,34 @@ class Searcher:
         return self.filters.prepare(filter, view)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
-        """One row of weighted terms a text."""
+        """One row of weighted terms a text.
+
+        Parameters
+        ----------
+        texts : queries.
+
+        Raises
+        ------
+        SparseIRError : the index carries no query side, and no model was given.
+        """
         return self.queries.encoder.encode_batch(texts)
 
     def named(self, ranking: Ranking) -> tuple[list[list[str]], list[list[float]]]:
-        """Outside names and scores of each row of a batch, without the padding."""
+        """Outside names and scores of each row of a batch, without the padding.
+
+        Parameters
+        ----------
+        ranking : what `search_vectors` gave.
+        """
         return named(self.index, ranking)
 
     def fields(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
-        """Stored fields of hits."""
+        """Stored fields of hits.
+
+        Parameters
+        ----------
+        ordinals : int64, of documents of this snapshot.
+        """
         return self.index.fields(ordinals)
 
     def explain(self, text: str, docno: str) -> Explanation:
@@ -255,6 +276,10 @@ class Searcher:
 
         A document that matches nothing has score 0 and no terms. In an index of passages, the best passage of a document is
         explained, and named; or the passage whose name is given.
+
+        Parameters
+        ----------
+        text : a query. docno : name of a document, or of a passage.
 
         Raises
         ------
