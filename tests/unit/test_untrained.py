@@ -54,7 +54,7 @@ def test_an_untrained_base_is_refused_and_words_are_offered(
 def test_a_plain_masked_lm_that_nothing_made_sparse_is_doubted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The random model gives a sentence over a tenth of its 41 terms; one whose bias keeps all but a few down does not."""
+    """The random model gives a sentence more than 8 of its 41 terms; one whose bias keeps all but a few down does not."""
     from transformers import AutoModelForMaskedLM
 
     collection, base = write_collection(tmp_path / "c", ("test",)), save_masked_lm(tmp_path / "base")
