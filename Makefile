@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs fuzz-requests native wheel lint format check clean
+.PHONY: help demo docs test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs fuzz-requests native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -109,6 +109,11 @@ sanitize-cuda: $(VENV)/.dev ## the engine's kernels on a CUDA device under compu
 	$(SANITIZER) --tool racecheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py -k "ties or overflow or head"
 	$(SANITIZER) --tool synccheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py -k "ties or overflow or head"
 	$(SANITIZER) --tool initcheck $(VENV)/bin/python -m pytest -m gpu $(PYTEST_FLAGS) tests/gpu/test_device.py -k "ties"
+
+docs: $(VENV)/.dev ## the API reference, made of docstrings, as pages in build/docs (pdoc, 1 MB more)
+	$(PIP) install -q "pdoc>=14"
+	$(VENV)/bin/python -m pdoc -d numpy --no-include-undocumented -o build/docs sparseir indexer
+	@echo build/docs/index.html
 
 check: lint test ## what a change must pass
 

@@ -68,7 +68,12 @@ class IndexConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IndexConfig:
-        """What `as_dict` gave, as a manifest keeps it."""
+        """Of the values that `as_dict` gave, as a manifest keeps them.
+
+        Raises
+        ------
+        ConfigError : other keys, or values out of range.
+        """
         try:
             return cls(**{**values, "metadata": tuple(values.get("metadata", ()))})
         except TypeError as error:

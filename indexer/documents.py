@@ -45,7 +45,7 @@ class Documents:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Documents]) -> Documents:
-        """All documents of some batches. Of a batch without fields each document has none, beside batches with fields.
+        """All documents of some batches, the parts. Of a batch without fields each document has none, beside batches with fields.
 
         Raises
         ------

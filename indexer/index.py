@@ -62,7 +62,7 @@ class Index:
         return sum(s.num_docs for s in self.segments)
 
     def document_frequencies(self, term_ids: Sequence[int]) -> list[int]:
-        """Of each term, the stored documents that hold it, deleted ones included."""
+        """Of each of term_ids, the stored documents that hold it, deleted ones included."""
         wanted, total = np.asarray(term_ids, np.uint32), np.zeros(len(term_ids), np.int64)
         for segment in self.segments:
             terms = segment.section("TERM")
@@ -88,6 +88,7 @@ class Index:
 
     @property
     def generation(self) -> int:
+        """Number of the commit, from 1 on."""
         return self.manifest.generation
 
     @property
@@ -115,7 +116,7 @@ class Index:
         return self if read_manifest(self.path).generation == self.generation else open_snapshot(self.path)
 
     def locate(self, ordinals: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(segment number, doc_id) of each ordinal, -1 and -1 where no live document has it."""
+        """(segment number, doc_id) of each of the ordinals, -1 and -1 where no live document has it."""
         wanted = np.asarray(ordinals, np.int64).reshape(-1)
         where, ids = np.full(len(wanted), -1, np.int64), np.full(len(wanted), -1, np.int64)
         for number, segment in enumerate(self.segments):
@@ -126,12 +127,12 @@ class Index:
         return where, ids
 
     def docnos(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[str | None]:
-        """External name of each ordinal; None where no live document has it."""
+        """External name of each of the ordinals; None where no live document has it."""
         where, ids = self.locate(ordinals)
         return [None if s < 0 else self.segments[s].docno(d) for s, d in zip(where.tolist(), ids.tolist(), strict=True)]
 
     def ordinals(self, docnos: Sequence[str]) -> NDArray[np.int64]:
-        """Ordinal of each external name; -1 where no live document has it."""
+        """Ordinal of each of the docnos; -1 where no live document has it."""
         out = np.full(len(docnos), -1, np.int64)
         hashes = hash_all(docnos)
         numbers: NDArray[np.int64] | None = None
@@ -147,7 +148,7 @@ class Index:
         return out
 
     def fields(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:
-        """Stored fields of each ordinal; empty where there are none."""
+        """Stored fields of each of the ordinals; empty where there are none."""
         where, ids = self.locate(ordinals)
         return [{} if s < 0 else self.segments[s].fields(d) for s, d in zip(where.tolist(), ids.tolist(), strict=True)]
 
@@ -167,6 +168,10 @@ def _as_ordinals(names: Sequence[str]) -> NDArray[np.int64]:
 
 def open_snapshot(folder: Path, notes: tuple[str, ...] = ()) -> Index:
     """As `indexer.open_index`, of a folder that holds one index, not shards.
+
+    Parameters
+    ----------
+    path : the folder. notes : what the index has to say of how it was built.
 
     Raises
     ------

@@ -16,6 +16,10 @@ def open_index(path: str | Path, *, notes: tuple[str, ...] = ()) -> Index:
 
     A folder of shards is opened as the one index they are.
 
+    Parameters
+    ----------
+    path : the folder. notes : what the index opened says of how it came about.
+
     Raises
     ------
     IndexFormatError : no index there, another version, damage in what opening reads. Payloads are not read:
@@ -30,7 +34,7 @@ def open_shards(places: Sequence[str | Path], *, path: Path | None = None, parti
 
     Parameters
     ----------
-    path : what the index is called by; left out, the folder of the first shard.
+    places : the folders. path : what the index is called by; left out, the folder of the first shard.
     partial : open those that are there, if some are missing or damaged.
 
     Raises

@@ -187,6 +187,10 @@ def delete_documents(
 ) -> DeleteReport:
     """Mark documents deleted, by name or by ordinal, and commit. Space comes back with `compact_index`.
 
+    Parameters
+    ----------
+    path : the index. docnos, ordinals : one of both; those the index does not hold are reported, not refused.
+
     Raises
     ------
     ConfigError : neither or both ways of naming them.

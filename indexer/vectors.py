@@ -48,6 +48,7 @@ class SparseVectors:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, num_terms), as of a matrix."""
         return len(self), self.num_terms
 
     def row(self, i: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
@@ -64,6 +65,7 @@ class SparseVectors:
 
     @classmethod
     def empty(cls, rows: int, num_terms: int) -> SparseVectors:
+        """So many rows without terms, over a vocabulary of num_terms."""
         return cls(np.zeros(rows + 1, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32), num_terms)
 
     @classmethod
@@ -72,6 +74,7 @@ class SparseVectors:
     ) -> SparseVectors:
         """Check three arrays and sort their rows.
 
+        Parameters are the arrays of a CSR matrix: indptr, term_ids, weights, and num_terms, the size of the vocabulary.
         `source` leads the messages; `first_row` is what a message calls row 0, when the arrays are part of more.
 
         Explicit zeros are dropped. Refused, with the row named: negative, NaN or infinite weights, duplicate terms in a
@@ -86,13 +89,13 @@ class SparseVectors:
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, source: str = "matrix") -> SparseVectors:
-        """From a scipy sparse matrix or array of any format. Checks as `from_arrays`."""
+        """From a scipy sparse matrix or array of any format. Checks, and source, as `from_arrays`."""
         csr = matrix if matrix.format == "csr" else matrix.tocsr()
         return cls.from_arrays(csr.indptr, csr.indices, csr.data, csr.shape[1], source=source)
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[tuple[int, float]] | dict[int, float]], num_terms: int) -> SparseVectors:
-        """From one mapping (or list of pairs) term id → weight per row; for tests and small inputs."""
+        """From one mapping (or list of pairs) term id → weight for each of the rows; num_terms as for `from_arrays`."""
         pairs = [list(r.items()) if isinstance(r, dict) else list(r) for r in rows]
         indptr = np.concatenate([[0], np.cumsum([len(r) for r in pairs])]).astype(np.int64)
         flat = [p for r in pairs for p in r]
@@ -108,7 +111,12 @@ class SparseVectors:
 
     @classmethod
     def concatenate(cls, parts: Sequence[SparseVectors]) -> SparseVectors:
-        """Rows of all parts in order; the vocabulary is the largest of theirs."""
+        """Rows of all parts in order; the vocabulary is the largest of theirs.
+
+        Raises
+        ------
+        ValueError : no part.
+        """
         if not parts:
             raise ValueError("concatenate needs at least one part")
         lengths = np.concatenate([np.diff(p.indptr) for p in parts])

@@ -59,6 +59,10 @@ class VerifyReport:
 def verify_index(path: str | Path, *, progress: Progress = silent) -> VerifyReport:
     """Read a whole index and check it.
 
+    Parameters
+    ----------
+    path : the folder. progress : called with a stage, what is done of it and all of it.
+
     Raises
     ------
     IndexFormatError : the first broken invariant, with segment, section and its name.

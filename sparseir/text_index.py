@@ -11,9 +11,11 @@ from indexer import delete_documents, open_index
 from indexer.config import IndexConfig
 from indexer.index import Index as Snapshot
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.corpus.reader import absent_field
 from sparseir.data.records import Document
 from sparseir.encode.indexing import has_looked_up_queries, index_documents
 from sparseir.encode.options import IndexingOptions
+from sparseir.encode.stream import stored_fields
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
@@ -58,6 +60,11 @@ class Index:
     def open(cls, path: str | Path, *, model: str | Path | SparseEncoder | None = None, **options: Any) -> Index:
         """Open an index at its last committed state.
 
+        Parameters
+        ----------
+        path : the folder. model : encodes queries and added texts where the index carries no query side.
+        options : of `Searcher.open`: engine, num_threads, alpha and others.
+
         Raises
         ------
         IndexFormatError : no index there, or a damaged one.
@@ -87,12 +94,12 @@ class Index:
             `title`, and further fields. Documents without a name are called by their number.
         model : folder, hub id or loaded encoder of a learned index; without one the index is BM25 over stemmed words.
         lexical : put BM25 beside the model; None does where queries need no model. language : of the stemmer.
-        metadata : fields that searches can filter by.
-        overwrite : replace an index that stands there.
+        metadata : fields that searches can filter by; refused if no document of a list has one, and noted of a generator.
+        overwrite : replace an index that stands there. num_threads : of the build and of searches.
 
         Raises
         ------
-        DataError : no list of documents, or one that is none, by number.
+        DataError : no list of documents, or one that is none, by number; a field to filter by that none has.
         ConfigError : the path is taken; an unknown language.
         """
         check_language(language)
@@ -105,7 +112,11 @@ class Index:
             overwrite=overwrite,
             num_threads=num_threads,
         )
-        index_documents(path, encoder, _documents(documents, 0), options=options)
+        rows: Iterable[Document] = _documents(documents, 0)
+        if metadata and isinstance(documents, Sequence):
+            rows = list(rows)
+            _check_metadata(metadata, rows)
+        index_documents(path, encoder, rows, options=options)
         return cls(path, encoder, num_threads=num_threads)
 
     @property
@@ -144,6 +155,10 @@ class Index:
     def delete(self, docnos: str | Iterable[str] = (), *, filter: str | None = None) -> int:
         """Delete documents by name, or those that a filter allows; returns how many there were.
 
+        Parameters
+        ----------
+        docnos : a name, or several. filter : an expression (docs/filters.md).
+
         Raises
         ------
         DataError : an expression that is no filter of this index.
@@ -164,11 +179,29 @@ class Index:
     def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
 
     def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
-        """Hits of a query, or of a list of queries; see `Searcher.search`."""
+        """Hits of a query, or of a list of queries; see `Searcher.search`.
+
+        Parameters
+        ----------
+        text : a query, or a list of them. k : most hits of each. filter : which documents may be hits.
+
+        Raises
+        ------
+        DataError : no text, no filter of this index, a k below 1.
+        """
         return self._searcher.search(text, k, filter=filter)
 
     def explain(self, text: str, docno: str) -> Explanation:
-        """The score of one document, term by term; see `Searcher.explain`."""
+        """The score of one document, term by term; see `Searcher.explain`.
+
+        Parameters
+        ----------
+        text : a query. docno : name of the document.
+
+        Raises
+        ------
+        DataError : the index holds no such document.
+        """
         return self._searcher.explain(text, docno)
 
     def __len__(self) -> int:
@@ -230,6 +263,15 @@ def _documents(given: Texts, first: int) -> Iterator[Document]:
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise DataError(f"documents: expected a list of texts or of mappings, not one {type(given).__name__}")
     return (_document(item, number) for item, number in zip(given, count(first)))
+
+
+def _check_metadata(wanted: Sequence[str], documents: Iterable[Document]) -> None:
+    known: dict[str, None] = {}
+    for document in documents:
+        known |= dict.fromkeys(key for key, value in stored_fields(document).items() if value not in (None, "", []))
+    for name in wanted:
+        if name not in known:
+            raise absent_field(name, known)
 
 
 def _document(item: Any, number: int) -> Document:

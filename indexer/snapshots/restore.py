@@ -85,7 +85,7 @@ def restore_index(
     ----------
     snapshot : a folder or an archive that `take_snapshot` made.
     path : the folder of the index to make.
-    overwrite : replace an index that stands there; its generation goes on counting.
+    overwrite : replace an index that stands there; its generation goes on counting. progress : told of bytes.
 
     Raises
     ------

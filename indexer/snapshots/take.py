@@ -55,7 +55,7 @@ def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = 
     Parameters
     ----------
     path : the index.
-    target : a folder to make, or a file whose name ends in .tar or .tar.zst.
+    target : a folder to make, or a file whose name ends in .tar or .tar.zst. progress : told of bytes.
 
     Raises
     ------

@@ -10,7 +10,9 @@ from types import FrameType
 
 def main() -> None:
     """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the state is at fault, 2 wrong usage."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done or refused: the interpreter ends, and would die of it
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sparseir.cli import arguments
+from sparseir.cli.options.corpus import Fields, Format, checked_fields
 from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def evaluate_command(
     given: Annotated[
         list[str] | None,
         arguments.Argument(
-            metavar="[MODEL...] [DATASET...]",
-            help="Model folders or hub ids, then BEIR folders, zips or names; or a run file and its judgements.",
+            metavar="[MODEL|INDEX...] [DATASET...]",
+            help="Model folders or hub ids, or indexes, then BEIR folders, zips or names; or a run file and its judgements.",
         ),
     ] = None,
     run: Annotated[
@@ -83,6 +84,8 @@ def evaluate_command(
     data_dir: Annotated[
         Path | None, arguments.Option(help="Where BEIR names are looked for and downloaded to.")
     ] = None,
+    form: Format = None,
+    fields: Fields = None,
     output: Annotated[Path | None, arguments.Option(help="Write the figures as JSON.")] = None,
     per_query: Annotated[Path | None, arguments.Option(help="Write the values of single queries as TSV.")] = None,
     plot: Annotated[Path | None, arguments.Option(metavar="FOLDER", help="Draw quality against cost, as PNG.")] = None,
@@ -100,10 +103,12 @@ def evaluate_command(
     quiet: Quiet = False,
     json: Annotated[bool, arguments.Option("--json", help="One JSON object a system and collection.")] = False,
 ) -> None:
-    """Judge models, baselines and run files on collections: quality beside cost, with significance.
+    """Judge models, indexes, baselines and run files on collections: quality beside cost, with significance.
 
     examples:
       sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
+      sparseir evaluate my-index path/to/beir-folder
+      sparseir evaluate model folder --fields id=key,text=body --baselines bm25
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
     from sparseir.cli.index.settings import lexical_settings
@@ -143,6 +148,8 @@ def evaluate_command(
             channel=lexical_settings(settings or []),
             windows=None if windows is None else Windows.parse(windows),
             data_dir=data_dir,
+            form=form,
+            fields=checked_fields(form, fields),
             runs=runs,
             indexes=indexes,
             plots=plot,
@@ -156,10 +163,16 @@ def evaluate_command(
         words = sort_arguments(given or (), data_dir, judged=qrels is not None)
         check_measures(options.measures)
         files, judged_by = _judged(words, run, qrels)
-        check_given(words.models, words.collections, files, judged_by)
+        check_given(words.models, words.collections, files, judged_by, words.indexes)
     with progress_bars(quiet=quiet) as progress:
         evaluation = Evaluation(
-            words.models, words.collections, options, runs=files, qrels=judged_by, progress=progress
+            words.models,
+            words.collections,
+            options,
+            indexes=words.indexes,
+            runs=files,
+            qrels=judged_by,
+            progress=progress,
         )
         results = _evaluated(evaluation, per_query, json=json)
     _give(results, options.measures[0], output, json=json)

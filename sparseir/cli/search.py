@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.options.engine import EngineName, GpuBackend, GpuMemory, chosen_engine
+from sparseir.cli.options.filters import joined
 from sparseir.cli.options.flags import Quiet
-from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, Partial, joined, places
+from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, Partial, places
 
 if TYPE_CHECKING:
     from sparseir.cli.output.hits import Answers

@@ -34,8 +34,11 @@ def train_command(
       sparseir train demo --output model --set data.dataset=path/to/beir-folder
     """
     from sparseir.cli.output.console import emit_json, note, progress_bars
+    from sparseir.config.loader import apply_overrides
     from sparseir.config.recipe import load_recipe
 
+    with arguments.usage():
+        apply_overrides({}, overrides or ())  # what is no setting in any recipe
     if config is None and not resume:
         raise arguments.BadParameter("name a recipe, one of `sparseir config list` or a file; or go on with --resume")
     if config is not None:

@@ -21,6 +21,13 @@ class DataConfig:
     data_dir: str = "data"
     """Where BEIR names are looked for, and downloaded to."""
 
+    format: str | None = None
+    """Format of the corpora of `dataset` and `dev_dataset`, where their endings do not say: jsonl, json, csv, tsv, parquet,
+    text or msmarco."""
+
+    fields: str | None = None
+    """Keys or columns of those corpora where they are not the usual ones: id=KEY,text=KEY,title=KEY."""
+
     triples: str | None = None
     """Queries with their positive and any negatives, as texts: JSON lines {"query", "positive", "negatives", "scores"} (or
     "anchor", "positive" …), TSV, CSV, Parquet, or a folder `datasets` saved. Scores are a teacher's: name it scores:FILE."""

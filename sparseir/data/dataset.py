@@ -14,6 +14,7 @@ from sparseir.data.corpus.formats import FORMATS, TEXT, check_format, format_of,
 from sparseir.data.corpus.places import RowFile
 from sparseir.data.corpus.reader import CorpusReader
 from sparseir.data.corpus.tree import Tree, tree_beside, tree_of
+from sparseir.data.irds import PREFIX, open_irds
 from sparseir.data.judgements import note_absent, qrels_rows, read_qrels
 from sparseir.data.lines import STANDARD_INPUT, LineSource
 from sparseir.data.readers import read_queries
@@ -146,7 +147,7 @@ def open_dataset(
     A path is a folder, a zip that holds one (read in place), or a file, beside which queries and qrels are picked up; `-`
     is standard input. In a folder, `corpus.jsonl` (or .csv, .tsv, .parquet …) is the corpus, as in BEIR's; without one, all
     files with rows are, or all texts (docs/inputs.md). A name is looked for under `data_dir` as folder and as zip, then
-    downloaded there.
+    downloaded there. A name that begins with irds: is one of ir_datasets.
 
     Parameters
     ----------
@@ -160,6 +161,8 @@ def open_dataset(
     """
     check_format(form)
     chosen = _Reading(form, fields or FieldMap())
+    if str(name_or_path).startswith(PREFIX):
+        return chosen.of_irds(str(name_or_path))
     if str(name_or_path) == str(STANDARD_INPUT):
         return chosen.of_file(STANDARD_INPUT)
     return chosen.of_path(locate(name_or_path, data_dir))
@@ -178,7 +181,8 @@ def open_datasets(
     ------
     DataError, ConfigError : as `open_dataset`.
     """
-    path = None if str(name_or_path) == str(STANDARD_INPUT) else locate(name_or_path, data_dir)
+    is_path = str(name_or_path) != str(STANDARD_INPUT) and not str(name_or_path).startswith(PREFIX)
+    path = locate(name_or_path, data_dir) if is_path else None
     if path is not None and (path.is_dir() or path.suffix == ".zip"):
         chosen, tree = _Reading(form, fields or FieldMap()), tree_of(path)
         corpora = [] if form == TEXT else tree.corpora()
@@ -220,6 +224,12 @@ class _Reading:
         names, notes = tree.corpus_files(self.form)
         files = [open_rows(tree.source(name), self.form, self.fields, name) for name in names]
         return self._dataset(tree, "", Corpus(path, files, self.fields, notes))
+
+    def of_irds(self, name: str) -> Dataset:
+        found = open_irds(name, self.form)
+        rows = open_rows(found.documents, "jsonl", self.fields)
+        corpus = Corpus(found.documents.label, (rows,), self.fields)
+        return Dataset(name.removeprefix(PREFIX), corpus, found.queries, found.qrels)
 
     def of_corpus(self, tree: Tree, corpus: str) -> Dataset:
         """The collection in whose folder lies this corpus."""

@@ -27,6 +27,10 @@ class CorpusFields:
     ----------
     documents : read through at once. name : of the corpus, for messages. folder : for the temporary file.
     stored : fields of a document, as an index keeps them.
+
+    Attributes
+    ----------
+    names : of the fields that some document has.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class CorpusFields:
         stored: Callable[[Document], dict[str, Any]],
         progress: Progress = silent,
     ) -> None:
-        self.name = name
+        self.name, self.names = name, dict[str, None]()
         self._file = TemporaryFile(dir=folder, prefix=".sparseir-")  # noqa: SIM115 - closed by close
         try:
             hashes, offsets = self._spool(documents, stored, progress)
@@ -57,7 +61,9 @@ class CorpusFields:
         """Write all documents; (hash of each name, where its line begins)."""
         hashes, offsets, at = array("q"), array("q"), 0
         for number, document in enumerate(documents, 1):
-            line = json.dumps([document.docno, stored(document)]).encode() + b"\n"
+            fields = stored(document)
+            self.names |= dict.fromkeys(key for key, value in fields.items() if value not in (None, []))
+            line = json.dumps([document.docno, fields]).encode() + b"\n"
             self._file.write(line)
             hashes.append(hash(document.docno))
             offsets.append(at)

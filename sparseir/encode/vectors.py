@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from indexer import Documents, open_index
 from indexer.index import Index
 from indexer.interchange import Vocabulary
-from indexer.interchange.batches import VectorSource
-from indexer.interchange.sources import open_vectors_of
+from indexer.interchange.batches import BatchLimits, VectorSource
+from indexer.interchange.sources import open_vectors, open_vectors_of
 from indexer.progress import Progress, silent
+from sparseir.data.corpus.reader import absent_field
 from sparseir.data.records import Document
 from sparseir.encode.corpus_fields import CorpusFields
 from sparseir.encode.indexing import encoder_entry, write_index
@@ -26,6 +27,9 @@ from sparseir.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
+
+_LOOKED_AT = 1024
+"""Vectors that are looked at together for the fields beside them."""
 
 
 def index_vectors(
@@ -53,7 +57,8 @@ def index_vectors(
 
     Raises
     ------
-    DataError : vectors that cannot be read or indexed, or none; most of them without a document in the corpus.
+    DataError : vectors that cannot be read or indexed, or none; most of them without a document in the corpus; a field to
+        filter by that neither side has.
     ConfigError : the path is taken; vectors of unknown origin for an index that a model made, or the reverse.
     """
     chosen, target = options or IndexingOptions(), Path(path)
@@ -65,6 +70,13 @@ def index_vectors(
     joined = None
     if corpus is not None:
         joined = CorpusFields(corpus, name=corpus_name, folder=target.parent, stored=stored_fields, progress=progress)
+    if not adds:
+        try:
+            _check_metadata(chosen.config.metadata, opened, () if joined is None else joined.names)
+        except BaseException:
+            if joined is not None:
+                joined.close()
+            raise
     with (
         tempfile.TemporaryDirectory(prefix="sparseir-query-") as side,
         closing(joined) if joined is not None else nullcontext(),
@@ -140,6 +152,26 @@ def _open(path: Path, source: str | Path, chosen: IndexingOptions, encoder: Spar
         return Vocabulary.of_index(index.query_files, index.num_terms, grows=True)
 
     return open_vectors_of(source, vocabulary, num_terms=encoder.num_terms if encoder else None)
+
+
+def _check_metadata(wanted: Sequence[str], vectors: VectorSource, of_corpus: Iterable[str]) -> None:
+    """Refuse a field to filter by that no document has; the vectors are read as far as it takes to see all of them.
+
+    Raises
+    ------
+    DataError
+    """
+    known = dict.fromkeys(of_corpus)
+    missing = [name for name in wanted if name not in known]
+    if missing and vectors.format == "jsonl":  # no other format has fields beside its vectors
+        for batch in open_vectors(vectors.path, limits=BatchLimits(rows=_LOOKED_AT)):
+            for fields in batch.fields or ():
+                known |= dict.fromkeys(key for key, value in fields.items() if value != [])
+            missing = [name for name in missing if name not in known]
+            if not missing:
+                return
+    if missing:
+        raise absent_field(missing[0], known, vectors.path)
 
 
 def _with_texts(batch: Documents, joined: CorpusFields) -> Documents:

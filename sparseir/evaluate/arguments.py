@@ -1,4 +1,4 @@
-"""What the words after `sparseir evaluate` are: models, run files, judgements, collections."""
+"""What the words after `sparseir evaluate` are: models, indexes, run files, judgements, collections."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparseir.data.beir import BEIR_NAMES
+from sparseir.data.irds import PREFIX
 from sparseir.data.lines import LineSource
 from sparseir.errors import ConfigError, DataError
+from sparseir.evaluate.systems.indexes import is_index
 
 _MODEL_FILES = ("sparseir.json", "modules.json", "config.json", "sparse_linear.pt")
 
@@ -18,13 +20,15 @@ class Arguments:
     """Words sorted by what they are, each in the order given."""
 
     models: list[str] = field(default_factory=list)
+    indexes: list[Path] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)
     runs: list[Path] = field(default_factory=list)
     qrels: list[Path] = field(default_factory=list)
 
 
 def sort_arguments(words: Sequence[str], data_dir: Path | None = None, *, judged: bool = False) -> Arguments:
-    """Models come first, then collections; files of runs and of judgements are known by their columns.
+    """Models come first, then collections; files of runs and of judgements are known by their columns, indexes by their
+    manifest.
 
     A word that is neither a file nor a collection here is taken for a model on a hub. The last word is a collection
     unless there are judgements.
@@ -39,8 +43,9 @@ def sort_arguments(words: Sequence[str], data_dir: Path | None = None, *, judged
     """
     out, rest = Arguments(), []
     for word in words:
-        kind = _file_kind(Path(word))
-        (out.runs if kind == "run" else out.qrels).append(Path(word)) if kind else rest.append(word)
+        path = Path(word)
+        kind = "index" if is_index(path) else _file_kind(path)
+        {"index": out.indexes, "run": out.runs, "qrels": out.qrels}[kind].append(path) if kind else rest.append(word)
     needs_collection = not (judged or out.qrels)
     for place, word in enumerate(rest):
         last = place == len(rest) - 1
@@ -61,6 +66,8 @@ def _is_model(path: Path) -> bool:
 
 def _is_collection(word: str, data_dir: Path | None) -> bool:
     path = Path(word)
+    if word.startswith(PREFIX):
+        return True
     if path.exists():
         return not _is_model(path) and (path.is_file() or any(path.iterdir()))
     here = data_dir is not None and any((data_dir / name).exists() for name in (word, f"{word}.zip"))

@@ -1,4 +1,4 @@
-"""Models, baselines and run files beside each other, on any number of collections."""
+"""Models, indexes, baselines and run files beside each other, on any number of collections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from indexer.progress import Progress, silent
 from sparseir.data import Query, open_datasets, read_qrels
 from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
-from sparseir.evaluate.judged import JudgedCollection
+from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.references import BM25
@@ -22,6 +22,7 @@ from sparseir.evaluate.report.plots import check_plots, draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
 from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
+from sparseir.evaluate.systems.indexes import IndexFolder
 from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_bm25, evaluate_encoder
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Evaluation:
     Parameters
     ----------
     models : folders or hub ids of encoders. datasets : for `sparseir.data.open_datasets`.
+    indexes : folders of indexes, which carry their query side.
     runs : run files. qrels : judgements of those alone, in place of a collection.
 
     Attributes
@@ -60,17 +62,19 @@ class Evaluation:
         datasets: Sequence[str],
         options: EvaluationOptions,
         *,
+        indexes: Sequence[Path] = (),
         runs: Sequence[Path] = (),
         qrels: Path | None = None,
         progress: Progress = silent,
     ) -> None:
         self.options, self.faults = options, list[str]()
         self._progress = progress
-        check_given(models, datasets, runs, qrels)
+        check_given(models, datasets, runs, qrels, indexes)
         check_measures(options.measures)
         if options.plots is not None:
             check_plots()
-        opened = [part for name in datasets for part in open_datasets(name, options.data_dir)]
+        found = partial(open_datasets, data_dir=options.data_dir, form=options.form, fields=options.fields)
+        opened = [part for name in datasets for part in found(name)]
         self._datasets = [replace(d, name=n) for d, n in zip(opened, _unique([d.name for d in opened]), strict=True)]
         for dataset in self._datasets:
             for split in filter(None, (options.split, options.tune)):
@@ -79,6 +83,7 @@ class Evaluation:
         if runs and qrels is None and len(self._datasets) != 1:
             raise ConfigError("a run file belongs to one collection; judge it apart from the others")
         files = [RunFile.read(path) for path in runs]
+        opened_indexes = [IndexFolder.open(path) for path in indexes]
         encoders = self._loaded(models)
         # A single model goes by its kind, several by the names of their folders.
         named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
@@ -91,15 +96,17 @@ class Evaluation:
             for name, encoder in self._encoders.items()
             for end in (("", LEXICAL) if self._has_lexical(encoder) else ("",))
         ]
-        self.systems = _unique([*others, *mains, *(f.name for f in files)])
-        of_runs = self.systems[len(self.systems) - len(files) :]
-        self._runs = [replace(file, name=name) for file, name in zip(files, of_runs, strict=True)]
+        self.systems = _unique([*others, *mains, *(i.name for i in opened_indexes), *(f.name for f in files)])
+        given = iter(self.systems[len(others) + len(mains) :])
+        self._indexes = [replace(index, name=next(given)) for index in opened_indexes]
+        self._runs = [replace(file, name=next(given)) for file in files]
         if not self.systems:
-            raise ConfigError("nothing to evaluate: name a model, a baseline or a run file")
-        self._mains = mains or self.systems[:1]
+            raise ConfigError("nothing to evaluate: name a model, an index, a baseline or a run file")
+        standing = [index.name for index in self._indexes]
+        self._mains = [*mains, *standing] or self.systems[:1]
         fused = [] if len(self.systems) == 1 else self._fusion_names()
         self._against = self._compared_with([*self.systems, *fused])
-        written = [*others, *mains, *fused]
+        written = [*others, *mains, *standing, *fused]
         check_places(options, [d.name for d in self._datasets], written, mains)
 
     def __iter__(self) -> Iterator[Judged]:
@@ -123,8 +130,12 @@ class Evaluation:
         if not models:
             return []
         from sparseir.models.encoder import SparseEncoder
+        from sparseir.models.probe import doubt
 
-        return [SparseEncoder.load(model, device=self.options.device) for model in models]
+        encoders = [SparseEncoder.load(model, device=self.options.device) for model in models]
+        for line in filter(None, map(doubt, encoders, models)):
+            logger.warning("%s", line)
+        return encoders
 
     def _collections(self) -> Iterator[JudgedCollection]:
         if self._qrels is not None:
@@ -144,10 +155,11 @@ class Evaluation:
 
     def _results(self, collection: JudgedCollection) -> list[SystemResult]:
         """What each system did; a fault of one is not that of the others."""
+        standing: list[IndexFolder | RunFile] = [*self._indexes, *self._runs]
         works: list[tuple[str, Callable[[], Iterator[SystemResult]]]] = [
             *((name, partial(_baseline, name, collection, self.options, self._progress)) for name in self._baselines),
             *((name, partial(self._model, name, encoder, collection)) for name, encoder in self._encoders.items()),
-            *((file.name, partial(_run_file, file, collection, self.options)) for file in self._runs),
+            *((part.name, partial(_made, part, collection, self.options)) for part in standing),
         ]
         results: list[SystemResult] = []
         for name, work in works:
@@ -226,19 +238,35 @@ def _baseline(
         yield evaluate_bm25(collection, options, expanded=name == "expanded", progress=progress)
 
 
-def _run_file(file: RunFile, collection: JudgedCollection, options: EvaluationOptions) -> Iterator[SystemResult]:
-    yield file.evaluate(collection, options)
+def _made(
+    part: IndexFolder | RunFile, collection: JudgedCollection, options: EvaluationOptions
+) -> Iterator[SystemResult]:
+    """What stands already."""
+    yield part.evaluate(collection, options)
 
 
-def check_given(models: Sequence[str], datasets: Sequence[str], runs: Sequence[Path], qrels: Path | None) -> None:
+def check_given(
+    models: Sequence[str],
+    datasets: Sequence[str],
+    runs: Sequence[Path],
+    qrels: Path | None,
+    indexes: Sequence[Path] = (),
+) -> None:
     """Refuse what cannot be judged together.
 
     Raises
     ------
     ConfigError : judgements with models, judgements without runs, neither judgements nor a collection.
     """
-    if qrels is not None and (models or datasets):
-        raise ConfigError(f"--qrels {qrels} judges run files alone; models need a collection, which has judgements")
+    if qrels is not None and (models or datasets or indexes):
+        raise ConfigError(
+            f"--qrels {qrels} judges run files alone; models and indexes need a collection, which has queries and judgements"
+        )
+    if indexes and not datasets:
+        raise ConfigError(
+            f"{indexes[0]} is an index; name the collection whose queries and judgements it is judged by: "
+            f"sparseir evaluate {indexes[0]} DATASET"
+        )
     if qrels is not None and not runs:
         raise ConfigError(f"{qrels} holds judgements and there is no run to judge; name one: --run FILE")
     if qrels is None and not datasets:

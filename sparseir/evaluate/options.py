@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.passages import Windows
 from sparseir.errors import ConfigError
 from sparseir.evaluate.significance import Test
@@ -40,7 +41,7 @@ class EvaluationOptions:
         looked up.
     channel : settings of that channel, and of the bm25 baseline but for its words of neighbours and alpha.
     windows : passages are indexed, and a document's best one counts; of the bm25 baseline too.
-    data_dir : where BEIR names are looked for.
+    data_dir : where BEIR names are looked for. form, fields : of the corpora, as for `sparseir.data.open_dataset`.
     runs, indexes, plots : folders to keep run files, indexes and plots in.
     tag : last column of the run files; None for the name of the system.
     ir_metadata : run files begin with comments on how they were made.
@@ -66,6 +67,8 @@ class EvaluationOptions:
     channel: LexicalConfig = field(default_factory=LexicalConfig)
     windows: Windows | None = None
     data_dir: Path | None = None
+    form: str | None = None
+    fields: FieldMap | None = None
     runs: Path | None = None
     indexes: Path | None = None
     plots: Path | None = None

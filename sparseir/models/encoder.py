@@ -27,24 +27,29 @@ from sparseir.models.towers.tower import Tower
 
 
 class SparseEncoder(EncoderParts):
-    """Two towers, a tokenizer, and the calls that turn texts into `SparseVectors`.
+    """Two towers, a tokenizer, and the calls that turn texts into `SparseVectors`; parts : what they are made of.
 
     Made by `load` (finished weights) or `from_config` (for training). Documents and queries go through their own
     towers, which may be one object.
     """
 
     def __init__(self, parts: EncoderParts) -> None:
-        super().__init__(parts.config, parts.tokenizer, parts.document_tower, parts.query_tower, parts.untrained)
+        super().__init__(
+            parts.config, parts.tokenizer, parts.document_tower, parts.query_tower, parts.untrained, parts.plain
+        )
         self._copies = InferenceCopies()
 
     @classmethod
     def from_config(cls, config: ModelConfig, *, device: str = "cpu") -> SparseEncoder:
         """A fresh encoder over the weights `config.base` names, for training.
 
+        Parameters
+        ----------
+        config : of the encoder. device : as for `load`.
+
         Raises
         ------
-        ConfigError
-            The base cannot be found or does not fit the kind.
+        ConfigError : the base cannot be found or does not fit the kind.
         """
         return cls(build_parts(config)).to(device)
 
@@ -52,10 +57,13 @@ class SparseEncoder(EncoderParts):
     def load(cls, source: str | Path, *, device: str = "auto") -> SparseEncoder:
         """An encoder from a folder (sentence-transformers layout, ours, plain masked LM), a hub id or a packaged model.
 
+        Parameters
+        ----------
+        source : the folder or id. device : "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:1".
+
         Raises
         ------
-        ConfigError
-            Nothing there, or a layout that is not a sparse encoder's.
+        ConfigError : nothing there, or a layout that is not a sparse encoder's.
         """
         return cls(load_parts(resolve_source(source), base=str(source))).to(pick_device(device))
 
@@ -65,11 +73,11 @@ class SparseEncoder(EncoderParts):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: str = "auto") -> SparseEncoder:
-        """`load`, under the name other libraries use."""
+        """`load`, with the same source and device, under the name other libraries use."""
         return cls.load(source, device=device)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """`save`, under the name other libraries use."""
+        """`save` into a folder, under the name other libraries use."""
         self.save(folder)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -99,7 +107,8 @@ class SparseEncoder(EncoderParts):
 
         Parameters
         ----------
-        task : "document" or "query": which tower reads the texts.
+        sentences : a text, or a list. task : "document" or "query": which tower reads them.
+        batch_size, max_active_dims : as for `encode_documents`. convert_to_sparse_tensor : False gives a dense tensor.
 
         Returns
         -------
@@ -123,6 +132,10 @@ class SparseEncoder(EncoderParts):
     ) -> sentence_calls.Decoded | list[sentence_calls.Decoded]:
         """(term, weight) of each row, the heaviest first; of a tensor (V,) one list.
 
+        Parameters
+        ----------
+        embeddings : rows over this vocabulary. top_k : most terms of a row.
+
         Raises
         ------
         DataError : neither SparseVectors nor a tensor over this vocabulary.
@@ -136,10 +149,11 @@ class SparseEncoder(EncoderParts):
 
     @property
     def device(self) -> torch.device:
+        """Where the towers are."""
         return next(self.document_tower.parameters()).device
 
     def to(self, device: str | torch.device) -> SparseEncoder:
-        """Move both towers; returns self."""
+        """Move both towers to a device of torch; returns self."""
         self.module.to(device)
         return self
 
@@ -165,6 +179,10 @@ class SparseEncoder(EncoderParts):
         Parameters
         ----------
         weights : (V,) finite and ≥ 0, usually `idf_weights` of a collection.
+
+        Raises
+        ------
+        ConfigError : a network reads the queries. DataError : other weights.
         """
         tower = self.query_tower
         if not isinstance(tower, StaticQueryTower):
@@ -187,11 +205,11 @@ class SparseEncoder(EncoderParts):
         return df
 
     def tokenize_documents(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
-        """Token features of documents, cut at `document_length`."""
+        """Token features of the texts of documents, cut at `document_length(max_length)`."""
         return self.tokenizer(texts, self.document_length(max_length))
 
     def tokenize_queries(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
-        """Token features of queries, cut at `query_length`."""
+        """Token features of the texts of queries, cut at `query_length(max_length)`."""
         return self.tokenizer(texts, self.query_length(max_length))
 
     def encode_documents(
@@ -207,6 +225,7 @@ class SparseEncoder(EncoderParts):
 
         Parameters
         ----------
+        texts : documents, cut at `document_length`. batch_size : texts the network sees at a time.
         max_active_dims : most weights of a row, the largest.
         dtype : "native" runs the network in bfloat16 where the device has it: three times faster, weights to about 1%.
         progress : called with (done, all) after every batch.
@@ -229,7 +248,7 @@ class SparseEncoder(EncoderParts):
         dtype: Dtype = "float32",
         progress: Progress | None = None,
     ) -> SparseVectors:
-        """One row per query, in order; parameters and empty texts as for documents."""
+        """One row per query, in order; texts, batch_size, max_active_dims, dtype and progress as for `encode_documents`."""
         options = EncodeOptions(
             batch_size=batch_size,
             max_length=self.query_length(),
@@ -240,7 +259,7 @@ class SparseEncoder(EncoderParts):
         return self._run(self.query_tower, texts, options)
 
     def inference_tower(self, tower: Tower, dtype: Dtype) -> Tower:
-        """The tower, or the copy of it that encodes in another number format; a lookup stays as it is."""
+        """The tower, or the copy of it that encodes in another number format (dtype); a lookup stays as it is."""
         if tower.looked_up:
             return tower
         return self._copies.of(tower, native_dtype(dtype, self.device))  # type: ignore[return-value]
@@ -271,8 +290,7 @@ def pick_device(device: str) -> torch.device:
 
     Raises
     ------
-    ConfigError
-        A device torch does not know or this machine does not have.
+    ConfigError : a device torch does not know or this machine does not have.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -65,12 +65,14 @@ def load_parts(folder: Path, *, base: str) -> EncoderParts:
         logger.warning("%s has no masked-LM head: it gets a fresh one, which is to be trained before use", folder)
         return replace(build_parts(ModelConfig(base=str(folder), kind="inference_free")), untrained=True)
     parts = build_parts(ModelConfig(base=str(folder), kind="splade"))
-    return replace(parts, config=replace(parts.config, base=base))
+    return replace(parts, config=replace(parts.config, base=base), plain=True)
 
 
 def _has_masked_lm(folder: Path) -> bool:
     path = folder / "config.json"
     if not path.is_file():
+        if (folder / "manifest.json").is_file():
+            raise ConfigError(f"{folder}: is an index, not a model; give the folder of the model that made it")
         raise ConfigError(f"{folder}: not a model folder (no modules.json, no config.json)")
     architectures = read_json(path).get("architectures") or []
     return any("MaskedLM" in str(name) for name in architectures)

@@ -26,6 +26,7 @@ class EncoderParts:
     document_tower, query_tower : (B, V) weights from token features, one object where the sides share it; see
         `towers.Tower`.
     untrained : its head was made when it was read, and no training has seen it.
+    plain : it was read from the folder of a masked LM, which does not say whether anything trained it to be sparse.
     """
 
     config: ModelConfig
@@ -33,9 +34,11 @@ class EncoderParts:
     document_tower: Tower
     query_tower: Tower
     untrained: bool = False
+    plain: bool = False
 
     @property
     def kind(self) -> str:
+        """Of encoder, as recipes name it (`model.kind`)."""
         return self.config.kind
 
     @property

@@ -7,16 +7,18 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from indexer import SparseVectors
 from indexer.format.query_side import QueryFiles
 from indexer.interchange.input import json_value
 from sparseir.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "query_weights.safetensors"
@@ -134,6 +136,7 @@ class QueryTable:
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load
+        from tokenizers import Tokenizer  # an index of words is searched without
 
         folder = source.path if isinstance(source, QueryFiles) else Path(source)
         try:

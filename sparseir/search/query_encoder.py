@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder, checked_alpha
 from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
-
-if TYPE_CHECKING:
-    from sparseir.models.encoder import SparseEncoder
+from sparseir.search.model_queries import ModelQueryEncoder
 
 
 class QueryEncoder(Protocol):
@@ -33,42 +31,6 @@ class QueryEncoder(Protocol):
     def token(self, term_id: int) -> str: ...
 
     def channel(self, term_id: int) -> str: ...
-
-
-class ModelQueryEncoder:
-    """The query tower of an encoder (needs torch)."""
-
-    def __init__(self, encoder: SparseEncoder, *, name: str = "the given model") -> None:
-        self.encoder, self.name = encoder, name
-        self._terms = encoder.terms()
-        self.fingerprint: str = encoder.fingerprint
-
-    @classmethod
-    def load(cls, source: str | Path, *, device: str = "auto") -> ModelQueryEncoder:
-        """Load a model folder or hub id."""
-        from sparseir.models.encoder import SparseEncoder
-
-        return cls(SparseEncoder.load(source, device=device), name=str(source))
-
-    @property
-    def num_terms(self) -> int:
-        return self.encoder.num_terms
-
-    def encode(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """Terms (ascending) and weights of one query."""
-        return self.encode_batch([text]).row(0)
-
-    def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
-        """One row per text."""
-        return self.encoder.encode_queries(list(texts))
-
-    def token(self, term_id: int) -> str:
-        """The vocabulary string of a term."""
-        return self._terms[term_id] if term_id < len(self._terms) else f"[{term_id}]"
-
-    def channel(self, term_id: int) -> str:
-        """All of its terms are learned."""
-        return "learned"
 
 
 class QuerySide:
@@ -105,13 +67,15 @@ def open_query_encoder(
     Parameters
     ----------
     model : a model, or one already loaded, to use in place of the table that the index carries; needed where it carries none.
-    any_model : accept a model other than the one whose vectors the index holds (scores then mean little).
+    any_model : accept a model other than the one whose vectors the index holds (scores then mean little); its terms are
+        found in the index by their strings.
     alpha : what the scores of the index's lexical channel count; None for what it was built with.
 
     Raises
     ------
     SparseIRError
-        Neither a table nor a model; the model is not the one the index was made with; or as `check_alpha`.
+        Neither a table nor a model; the model is not the one the index was made with, or nothing shows that its terms are
+        those of the vectors (`matched_terms`); or as `check_alpha`.
     """
     if alpha is not None:
         check_alpha(index, alpha)
@@ -150,10 +114,14 @@ def _learned(index: Index, model: str | Path | ModelQueryEncoder | None, any_mod
         return QueryTable.load(index.query_files)
     encoder = model if isinstance(model, ModelQueryEncoder) else ModelQueryEncoder.load(model)
     built_by = index.encoder and index.encoder.fingerprint
-    if built_by is not None and encoder.fingerprint != built_by and not any_model:
+    if built_by is not None and encoder.fingerprint == built_by:
+        return encoder
+    if built_by is not None and not any_model:
         raise DataError(
             f"index {index.path.name!r} was built by another encoder (fingerprint {built_by}) than "
             f"{encoder.name!r} ({encoder.fingerprint}); search with the model it was built with, rebuild the index "
             "with this one, or say --any-model to search all the same"
         )
-    return encoder
+    from sparseir.search.matched_terms import MatchedQueryEncoder  # few searches need it
+
+    return MatchedQueryEncoder.of(encoder, index, any_model=any_model)

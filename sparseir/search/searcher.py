@@ -18,7 +18,7 @@ from sparseir.search.cpu import open_native
 from sparseir.search.engines import Allowed, ClosedEngine, Engine, EngineConfig, open_engine
 from sparseir.search.filters.filters import Filter, Filters
 from sparseir.search.filters.views import FilterViews, PreparedFilter
-from sparseir.search.opening import open_place
+from sparseir.search.opening import is_remote, open_place
 from sparseir.search.passages import grouping
 from sparseir.search.query_encoder import (
     ModelQueryEncoder,
@@ -27,9 +27,6 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
-from sparseir.search.remote.engine import RemoteEngine
-from sparseir.search.remote.filters import RemoteFilters
-from sparseir.search.remote.index import RemoteIndex
 from sparseir.search.results import Hits, Ranking, hits_of, named
 
 if TYPE_CHECKING:
@@ -111,7 +108,12 @@ class Searcher:
         if alpha is not None:
             check_alpha(index, alpha)
         side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
-        if isinstance(index, RemoteIndex):
+        if is_remote(path):
+            from sparseir.search.remote.engine import RemoteEngine
+            from sparseir.search.remote.filters import RemoteFilters
+            from sparseir.search.remote.index import RemoteIndex
+
+            assert isinstance(index, RemoteIndex)
             return cls(index, RemoteEngine(index, engine), side, RemoteFilters(index))
         native = open_native(index)
         return cls(
@@ -123,6 +125,9 @@ class Searcher:
 
     def with_engine(self, engine: str) -> Searcher:
         """A searcher of the same shards on other machines with another engine, which shares all else."""
+        from sparseir.search.remote.engine import RemoteEngine
+        from sparseir.search.remote.index import RemoteIndex
+
         assert isinstance(self.index, RemoteIndex)
         return Searcher(self.index, RemoteEngine(self.index, engine), self.queries, self.filters)
 
@@ -140,7 +145,7 @@ class Searcher:
 
         Parameters
         ----------
-        text : a query, or a list of them.
+        text : a query, or a list of them. k : most hits of each.
         filter : which documents may be hits: an expression (docs/filters.md), docnos, ordinals, or what `prepare_filter` made.
 
         Returns
@@ -164,6 +169,7 @@ class Searcher:
         term_ids : uint32 (n,), any order, no duplicates. Terms the index does not hold match nothing; other types than uint32
             are checked against the vocabulary's size.
         weights : float32 (n,), finite, not negative; zeros are ignored.
+        k : most hits. filter : as for `search`.
 
         Returns
         -------
@@ -195,6 +201,7 @@ class Searcher:
         Parameters
         ----------
         queries : SparseVectors or a scipy CSR matrix (Q, vocabulary); rows may be unsorted.
+        k : most hits of each. filter : as for `search`.
 
         Returns
         -------
@@ -235,15 +242,34 @@ class Searcher:
         return self.filters.prepare(filter, view)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
-        """One row of weighted terms a text."""
+        """One row of weighted terms a text.
+
+        Parameters
+        ----------
+        texts : queries.
+
+        Raises
+        ------
+        SparseIRError : the index carries no query side, and no model was given.
+        """
         return self.queries.encoder.encode_batch(texts)
 
     def named(self, ranking: Ranking) -> tuple[list[list[str]], list[list[float]]]:
-        """Outside names and scores of each row of a batch, without the padding."""
+        """Outside names and scores of each row of a batch, without the padding.
+
+        Parameters
+        ----------
+        ranking : what `search_vectors` gave.
+        """
         return named(self.index, ranking)
 
     def fields(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
-        """Stored fields of hits."""
+        """Stored fields of hits.
+
+        Parameters
+        ----------
+        ordinals : int64, of documents of this snapshot.
+        """
         return self.index.fields(ordinals)
 
     def explain(self, text: str, docno: str) -> Explanation:
@@ -251,6 +277,10 @@ class Searcher:
 
         A document that matches nothing has score 0 and no terms. In an index of passages, the best passage of a document is
         explained, and named; or the passage whose name is given.
+
+        Parameters
+        ----------
+        text : a query. docno : name of a document, or of a passage.
 
         Raises
         ------

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparseir.errors import ConfigError
-from sparseir.search.remote.client import is_address
+from sparseir.search.remote.addresses import is_address
 
 KEY_VARIABLE = "SPARSEIR_API_KEY"
 MIN_KEY_LENGTH = 16

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from sparseir.config.data import DataConfig
 from sparseir.data import Dataset, open_dataset
+from sparseir.data.corpus.fields import FieldMap
+from sparseir.data.corpus.formats import check_format
 from sparseir.data.pairs import read_triples
 from sparseir.errors import DataError
 
@@ -74,7 +76,7 @@ class TrainingSet:
         """
         out = cls()
         for name in config.datasets:
-            out._add(open_dataset(name, config.data_dir), config)
+            out._add(open_collection(name, config), config)
         if config.triples is not None:
             out._add_triples(config.triples)
         if not out.texts:
@@ -139,6 +141,18 @@ class TrainingSet:
             logger.warning(
                 "%s: %d negatives are positives of the same query in other rows and are left out", path, lost
             )
+
+
+def open_collection(name: str, config: DataConfig) -> Dataset:
+    """A collection that the section names, read as it says.
+
+    Raises
+    ------
+    DataError, ConfigError : as `sparseir.data.open_dataset`.
+    """
+    check_format(config.format, name="data.format")
+    fields = None if config.fields is None else FieldMap.parse(config.fields, name="data.fields")
+    return open_dataset(name, config.data_dir, form=config.format, fields=fields)
 
 
 def _knowing(row: TrainingQuery, answers: frozenset[int]) -> TrainingQuery:

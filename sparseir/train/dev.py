@@ -6,10 +6,10 @@ import numpy as np
 
 from indexer import SparseVectors
 from sparseir.config.data import DataConfig
-from sparseir.data import open_dataset
 from sparseir.encode.activity import Activity
 from sparseir.evaluate.measures import measure
 from sparseir.models.encoder import SparseEncoder
+from sparseir.train.collection import open_collection
 
 _RERANKED = 100
 """Hits of COIL's norms that are scored exactly."""
@@ -20,7 +20,7 @@ class DevSet:
 
     def __init__(self, config: DataConfig) -> None:
         assert config.dev_dataset is not None
-        dataset = open_dataset(config.dev_dataset, config.data_dir)
+        dataset = open_collection(config.dev_dataset, config)
         documents = {d.docno: d.content for d in dataset.corpus()}
         qrels = dataset.qrels(config.dev_split, docnos=documents)
         self.queries = dataset.queries(config.dev_split)

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from indexer.progress import Progress, silent
 from sparseir.config.data import DataConfig
 from sparseir.config.recipe import Recipe
-from sparseir.data import open_dataset
 from sparseir.data.pairs import read_triples
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.kinds import deep_impact_parts
 from sparseir.models.sources import resolve_source
 from sparseir.models.towers.own_tokens import WordTokenizer
+from sparseir.train.collection import open_collection
 
 
 def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
@@ -43,7 +43,7 @@ def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> Spar
 def _texts(data: DataConfig) -> Iterator[str]:
     """The documents that training reads."""
     for name in data.datasets:
-        for document in itertools.islice(open_dataset(name, data.data_dir).corpus(), data.max_documents):
+        for document in itertools.islice(open_collection(name, data).corpus(), data.max_documents):
             yield document.content
     if data.triples is not None:
         for triple in read_triples(data.triples):

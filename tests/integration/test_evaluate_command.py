@@ -254,3 +254,58 @@ def test_run_files_say_how_they_were_made_where_that_is_asked_for(tmp_path):
     assert read["platform"]["hardware"]["cpu"]["number of cores"] >= 1
     refused = sparseir("evaluate", collection, "--runs", tmp_path / "runs", code=1)
     assert "exists already" in refused.stderr
+
+
+def test_an_index_is_judged_as_what_it_is(tmp_path):
+    """The index of BM25 alone gives the figures of the baseline, which is such an index."""
+    from sparseir import cli
+
+    collection = write_collection(tmp_path / "tiny", ("test",))
+    sparseir("index", "build", tmp_path / "words", "--bm25", "--corpus", collection)
+    common = ("--json", "--measures", "nDCG@10,RR@10", *FAST)
+    bm25, words = records(sparseir("evaluate", tmp_path / "words", collection, *common))
+    assert (bm25["system"], words["system"]) == ("BM25", "words")
+    assert words["measures"] == bm25["measures"]
+    assert words["query_terms"] == bm25["query_terms"]
+    assert words["document_terms"] == bm25["document_terms"]
+    assert words["notes"] == []
+    sparseir("index", "delete", tmp_path / "words", "--id", "d0")
+    _, words = records(sparseir("evaluate", tmp_path / "words", collection, *common))
+    assert words["measures"]["RR@10"] == 0.75
+    assert words["notes"] == [f"{tmp_path / 'words'}: lacks 1 of the 4 judged documents, 'd0' first"]
+    assert cli.run(["evaluate", str(tmp_path / "words")]) == 2
+
+
+def test_an_index_is_no_model_and_needs_a_collection_of_its_own(tmp_path, capsys):
+    from sparseir import cli
+
+    collection = write_collection(tmp_path / "tiny", ("test",))
+    other = write_jsonl(tmp_path / "other.jsonl", [{"id": "x", "text": "something else"}])
+    vectors = write_jsonl(tmp_path / "v.jsonl", [{"id": "d0", "vector": {"cats": 1.0}}])
+    index = tmp_path / "words"
+    sparseir("index", "build", index, "--bm25", "--corpus", other)
+    sparseir("index", "build", tmp_path / "plain", "--vectors", vectors)
+    cases = {
+        ("evaluate", index): (2, f"{index} is an index; name the collection whose queries"),
+        ("evaluate", index, collection, "--baselines", ""): (1, "holds none of the 4 documents, 'd0' first, that are"),
+        ("evaluate", tmp_path / "plain", collection): (1, "index 'plain' carries no query side"),
+        ("encode", index, collection, "--output", tmp_path / "o.npz"): (1, "is an index, not a model; give the folder"),
+    }
+    for words, (code, message) in cases.items():
+        assert cli.run([str(word) for word in words]) == code
+        assert message in capsys.readouterr().err
+
+
+def test_a_corpus_of_any_format_and_keys_is_judged(tmp_path):
+    """The table says what BEIR's lines say."""
+    collection = write_collection(tmp_path / "tiny", ("test",))
+    common = ("--json", "--measures", "nDCG@10,RR@10", *FAST)
+    (expected,) = records(sparseir("evaluate", collection, *common))
+    rows = [json.loads(line) for line in (collection / "corpus.jsonl").read_text().splitlines()]
+    (collection / "corpus.jsonl").unlink()
+    table = "".join(f"{row['_id']};{row['title']};{row['text']}\n" for row in rows)
+    (collection / "table.dump").write_text("key;head;body\n" + table)
+    fields = ("--format", "csv", "--fields", "id=key,title=head,text=body")
+    (found,) = records(sparseir("evaluate", collection / "table.dump", *fields, *common))
+    assert found["measures"] == expected["measures"]
+    assert found["num_documents"] == 8

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer import Documents, SparseVectors
+from indexer import Documents, SparseVectors, open_index
 from indexer.interchange import Vocabulary, write_vectors
 from sparseir.search.batches import rows_for
 from tests.integration.conftest import VECTORS, refused_build, write_jsonl
@@ -224,10 +224,23 @@ def test_a_file_of_names_that_is_not_text_is_named(run, tmp_path, vectors):
     assert "1 document deleted" in run("index", "delete", tmp_path / "index", "--ids", tmp_path / "ids.txt").out
 
 
-def test_a_field_no_document_has_is_said_at_the_build(run, tmp_path, vectors):
-    built = run("index", "build", tmp_path / "index", "--vectors", vectors, "--metadata", "year")
-    assert built.code == 0
-    assert "no document has the field 'year'" in built.err
+def test_a_field_no_document_has_is_refused_before_the_build(run, tmp_path, vectors):
+    rows = [{"id": f"d{i}", "vector": {"a": 1.0}, "lang": "en"} for i in range(1500)]
+    rows.append({"id": "last", "vector": {"a": 1.0}, "year": 2000})
+    listed = write_jsonl(tmp_path / "v.jsonl", rows)
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", [{"id": row["id"], "text": "x", "topic": "t"} for row in rows])
+    build = ("index", "build", tmp_path / "index", "--vectors", listed)
+    for beside in ((), ("--corpus", corpus)):
+        refused = run(*build, *beside, "--metadata", "yaer,lang")
+        assert refused.code == 1
+        assert "v.jsonl: no document has the field 'yaer' to filter by; did you mean 'year'?" in refused.err
+        assert not (tmp_path / "index").exists()
+    built = run(*build, "--corpus", corpus, "--metadata", "year,topic,lang")
+    assert (built.code, built.err) == (0, "")
+    assert set(open_index(tmp_path / "index").field_kinds) == {"year", "topic", "lang"}
+    refused = run("index", "build", tmp_path / "other", "--vectors", vectors, "--metadata", "year")
+    assert refused.code == 1
+    assert "no document has the field 'year' to filter by (found: none)" in refused.err
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(run, tmp_path, vectors):

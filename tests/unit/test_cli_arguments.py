@@ -87,12 +87,25 @@ def test_wrong_usage_is_one_line_and_exits_with_2(index, run):
         ): "--fields 'key=a': expected id=K",
         ("index", "delete", index): "give names (--id NAME, --ids FILE) or a filter",
         ("index", "delete", index, "--id", "a", "--filter", "year=1"): "give names",
+        ("index", "compact", index, "--layout", "flat"): "index: layout is 'flat'; expected one of standard",
+        ("train", "demo", "--output", index.parent / "m", "--set", "steps=1"): "--set takes section.key=value, not",
+        ("config", "show", "demo", "--set", "steps=1"): "--set takes section.key=value, not 'steps=1'",
         ("completion", "tcsh"): "SHELL is 'tcsh'; expected bash, zsh, fish",
     }
     for arguments, message in cases.items():
         error = run(*arguments, code=2)
         assert error.startswith(f"error: {message}"), arguments
         assert error.count("\n") == 1
+    assert len(Index.open(index)) == 3
+
+
+def test_a_filter_that_no_index_takes_is_wrong_usage(index, run):
+    for command in (("search", index, "cats"), ("search", index.parent / "nothere", "x"), ("index", "delete", index)):
+        message, shown, caret = run(*command, "--filter", "year=1999", "--filter", "year>=", code=2).splitlines()
+        words = " ".join(str(w) for w in command[:2] if w in ("index", "delete", "search"))
+        assert message.startswith("error: filter: expected a value at the end")
+        assert message.endswith(f"; see sparseir {words} --help")
+        assert (shown, caret.index("^")) == ("  year>=", 8)
     assert len(Index.open(index)) == 3
 
 

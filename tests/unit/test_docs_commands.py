@@ -19,7 +19,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "bench" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 SECTIONS = {name: {f.name for f in dataclasses.fields(section)} for name, section in get_type_hints(Recipe).items()}
 

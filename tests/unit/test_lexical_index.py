@@ -140,6 +140,11 @@ def test_the_average_length_stays_and_the_statistics_go_on(bm25):
     channel = LexicalChannel.load(open_index(bm25).query_side)
     assert channel.lengths.average == pytest.approx(2.2)
     assert (channel.lengths.documents, channel.lengths.words) == (6, 61)
+    before = Searcher.open(bm25).search("cat")
+    compact_index(bm25)  # the average is in every impact, and these stay: docs/lexical.md
+    assert LexicalChannel.load(open_index(bm25).query_side).lengths == channel.lengths
+    after = Searcher.open(bm25).search("cat")
+    assert (after.docnos, after.scores.tolist()) == (before.docnos, before.scores.tolist())
 
 
 def test_replaced_and_deleted_documents_count_until_compaction(bm25):

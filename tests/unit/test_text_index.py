@@ -174,3 +174,9 @@ def test_a_closed_searcher_refuses(index):
     ):
         with pytest.raises(SparseIRError, match="was closed; open another"):
             ask()
+
+
+def test_a_field_that_no_document_of_a_list_has_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no document has the field 'yaer' to filter by; did you mean 'year'\?"):
+        Index.build(tmp_path / "index", [*TEXTS, {"text": "x", "year": 2000}], metadata=["yaer"])
+    assert not (tmp_path / "index").exists()

@@ -51,6 +51,43 @@ def test_an_untrained_base_is_refused_and_words_are_offered(
     assert cli.run(["index", "build", str(tmp_path / "words"), "--bm25", "--corpus", str(collection)]) == 0
 
 
+def test_a_plain_masked_lm_that_nothing_made_sparse_is_doubted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The random model gives a sentence more than 8 of its 41 terms; one whose bias keeps all but a few down does not."""
+    from transformers import AutoModelForMaskedLM
+
+    collection, base = write_collection(tmp_path / "c", ("test",)), save_masked_lm(tmp_path / "base")
+    vectors = tmp_path / "v.npz"
+    encode = ["encode", str(base), str(collection), "--output", str(vectors), "--overwrite", "--quiet"]
+    assert SparseEncoder.load(base, device="cpu").plain
+    assert cli.run(encode) == 0
+    err = capsys.readouterr().err
+    assert f"{base} is a plain masked language model, and a sentence gets " in err
+    assert " of its 41 terms" in err
+    assert "--untrained if it is meant so" in err
+    assert cli.run([*encode, "--untrained"]) == 0
+    assert "masked language model" not in capsys.readouterr().err
+    model = AutoModelForMaskedLM.from_pretrained(base)
+    with torch.no_grad():
+        model.cls.predictions.bias.fill_(-1e6)
+        model.cls.predictions.bias[10:14] = 1e6
+    model.save_pretrained(tmp_path / "sparse")
+    for file in base.glob("tokenizer*"):
+        (tmp_path / "sparse" / file.name).write_bytes(file.read_bytes())
+    assert SparseEncoder.load(tmp_path / "sparse", device="cpu").plain
+    assert cli.run([encode[0], str(tmp_path / "sparse"), *encode[2:]]) == 0
+    assert "masked language model" not in capsys.readouterr().err
+
+
+def test_evaluate_doubts_it_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("ir_measures")
+    collection, base = write_collection(tmp_path / "c", ("test",)), save_masked_lm(tmp_path / "base")
+    options = ["--baselines", "", "--resamples", "100", "--quiet"]
+    assert cli.run(["evaluate", str(base), str(collection), *options]) == 0
+    assert any(f"{base} is a plain masked language model" in line for line in caplog.messages)
+
+
 def test_what_was_saved_counts_as_trained(headless: Path, tmp_path: Path) -> None:
     encoder = SparseEncoder.load(headless, device="cpu")
     assert encoder.untrained

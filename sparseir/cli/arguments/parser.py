@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 def usage_error(path: str, message: str) -> int:
     """Say what was wrong with the usage of a command; the exit code of wrong usage."""
-    print(f"error: {message}; see {path} --help", file=sys.stderr)
+    first, newline, shown = message.partition("\n")  # what follows shows the place of the fault
+    print(f"error: {first}; see {path} --help{newline}{shown}", file=sys.stderr)
     return 2
 
 

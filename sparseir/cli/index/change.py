@@ -87,7 +87,7 @@ def delete_command(
       sparseir index delete my-index --filter "year<2000"
     """
     from indexer import delete_documents, open_index
-    from sparseir.cli.options.queries import joined
+    from sparseir.cli.options.filters import joined
     from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.data.lines import LineSource
     from sparseir.data.passages import document_of, windows_of
@@ -135,10 +135,13 @@ def compact_command(
     """
     from dataclasses import asdict
 
-    from indexer import compact_index
+    from indexer import IndexConfig, compact_index
     from sparseir.cli.output.console import counted, emit_json, note, progress_bars
     from sparseir.cli.output.places import parse_bytes
 
+    with arguments.usage():
+        if layout is not None:
+            IndexConfig(layout=layout)  # refuses a layout there is not
     with progress_bars(quiet=quiet) as progress:
         report = compact_index(
             index,

@@ -82,7 +82,9 @@ class Source:
             from sparseir.cli.options.corpus import checked_corpus
 
             metadata = options.config.metadata if options.mode == "build" else ()
-            documents = checked_corpus(self.corpus, self.data_dir, self.form, self.fields, metadata)
+            documents = checked_corpus(
+                self.corpus, self.data_dir, self.form, self.fields, metadata, elsewhere=self.vectors is not None
+            )
         encoder = self._encoder()
         if self.lexical_by_default and not has_looked_up_queries(encoder):
             options = replace(options, lexical=None)

@@ -10,6 +10,7 @@ from sparseir.cli import arguments
 
 if TYPE_CHECKING:
     from sparseir.data import CorpusReader
+    from sparseir.data.corpus.fields import FieldMap
 
 CORPUS = (
     "BEIR folder, zip or name; .jsonl, .json, .csv, .tsv or .parquet, or a folder of them; a folder of .txt, .md and "
@@ -33,13 +34,19 @@ Fields = Annotated[
 
 
 def checked_corpus(
-    given: str, data_dir: Path | None, form: str | None, fields: str | None, metadata: Sequence[str] = ()
+    given: str,
+    data_dir: Path | None,
+    form: str | None,
+    fields: str | None,
+    metadata: Sequence[str] = (),
+    *,
+    elsewhere: bool = False,
 ) -> CorpusReader:
     """The documents of a corpus, read through once for its faults unless it is a stream.
 
     Parameters
     ----------
-    metadata : fields that searches shall filter by.
+    metadata : fields that searches shall filter by. elsewhere : they may also come from what stands beside the corpus.
 
     Raises
     ------
@@ -47,18 +54,29 @@ def checked_corpus(
     """
     from sparseir.cli.output.console import counted, note, progress_bars
     from sparseir.data import read_corpus
-    from sparseir.data.corpus.fields import FieldMap
-    from sparseir.data.corpus.formats import check_format
 
-    with arguments.usage():
-        check_format(form)
-        keys = None if fields is None else FieldMap.parse(fields)
+    keys = checked_fields(form, fields)
     reader = read_corpus(given, data_dir, form=form, fields=keys)
     with progress_bars() as progress:
-        survey = reader.check(metadata, progress=progress)
+        survey = reader.check(metadata, elsewhere=elsewhere, progress=progress)
     for line in reader.notes:
         note(line)
     if survey is not None and survey.num_empty:
         verbs = "has no text and matches" if survey.num_empty == 1 else "have no text and match"
         note(f"{given}: {counted(survey.num_empty, 'document')} of {survey.num_documents:,} {verbs} nothing")
     return reader
+
+
+def checked_fields(form: str | None, fields: str | None) -> FieldMap | None:
+    """The keys that --fields names, with --format checked beside them.
+
+    Raises
+    ------
+    arguments.BadParameter
+    """
+    from sparseir.data.corpus.fields import FieldMap
+    from sparseir.data.corpus.formats import check_format
+
+    with arguments.usage():
+        check_format(form)
+        return None if fields is None else FieldMap.parse(fields)

@@ -33,15 +33,8 @@ Alpha = Annotated[
 
 def places(index: str) -> str | Path | list[str]:
     """What an INDEX names: a folder, or shards."""
-    from sparseir.search.remote.client import is_address
+    from sparseir.search.remote.addresses import is_address
 
     if is_address(index) or ("," in index and not Path(index).exists()):
         return index.split(",")
     return Path(index)
-
-
-def joined(filters: list[str]) -> str | None:
-    """One filter of several --filter, all of which must hold; None without any."""
-    if len(filters) < 2:
-        return filters[0] if filters else None
-    return " and ".join(f"({text})" for text in filters)

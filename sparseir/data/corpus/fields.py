@@ -27,8 +27,12 @@ class FieldMap:
     titles: tuple[str, ...] = TITLES
 
     @classmethod
-    def parse(cls, text: str) -> FieldMap:
+    def parse(cls, text: str, *, name: str = "--fields") -> FieldMap:
         """`id=KEY,text=KEY,title=KEY`, each optional.
+
+        Parameters
+        ----------
+        name : what the text is the value of, for the error.
 
         Raises
         ------
@@ -39,7 +43,7 @@ class FieldMap:
             role, equals, key = (piece.strip() for piece in part.partition("="))
             if role not in ("id", "text", "title") or not equals or not key or f"{role}s" in given:
                 raise ConfigError(
-                    f"--fields {text!r}: expected id=KEY,text=KEY,title=KEY, each at most once, each optional"
+                    f"{name} {text!r}: expected id=KEY,text=KEY,title=KEY, each at most once, each optional"
                 )
             given[f"{role}s"] = (key,)
         return cls(**given)

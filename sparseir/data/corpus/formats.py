@@ -37,15 +37,19 @@ def format_of(name: str) -> str | None:
     return next((form for ending, form in _ENDINGS.items() if bare.endswith(ending)), None)
 
 
-def check_format(form: str | None) -> None:
+def check_format(form: str | None, *, name: str = "--format") -> None:
     """Refuse a format there is not.
+
+    Parameters
+    ----------
+    name : what the format is the value of, for the error.
 
     Raises
     ------
     ConfigError
     """
     if form is not None and form not in FORMATS:
-        raise ConfigError(f"--format is {form!r}; expected one of {', '.join(FORMATS)}")
+        raise ConfigError(f"{name} is {form!r}; expected one of {', '.join(FORMATS)}")
 
 
 def open_rows(source: LineSource, form: str | None, fields: FieldMap, name: str | None = None) -> RowFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +67,14 @@ class CorpusReader(Iterator[Document]):
         """Whether it can be read only once."""
         return any(file.is_stream for file in self._files)
 
-    def check(self, metadata: Sequence[str] = (), *, progress: Progress = silent) -> Survey | None:
+    def check(
+        self, metadata: Sequence[str] = (), *, elsewhere: bool = False, progress: Progress = silent
+    ) -> Survey | None:
         """Read the whole corpus before long work begins, for every fault it has; None for a stream, which cannot be.
 
         Parameters
         ----------
-        metadata : keys that searches shall filter by.
+        metadata : keys that searches shall filter by. elsewhere : they may also come from what stands beside the corpus.
 
         Raises
         ------
@@ -84,12 +86,9 @@ class CorpusReader(Iterator[Document]):
         for name in metadata:
             kinds = survey.kinds.get(name)
             if not kinds:
-                found = ", ".join(f"'{key}'" for key in list(survey.kinds)[:12])
-                near = difflib.get_close_matches(name, survey.kinds, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else ""
-                raise DataError(
-                    f"no document has the field '{name}' to filter by{hint} (found: {found})", path=self.label
-                )
+                if elsewhere:
+                    continue
+                raise absent_field(name, survey.kinds, self.label)
             if _NESTED in kinds:
                 raise kinds[_NESTED].fault(f"'{name}' holds {_NESTED}, which searches cannot filter by")
             if len(kinds) > 1:
@@ -134,3 +133,17 @@ class CorpusReader(Iterator[Document]):
                 yield place, document
         if not seen:
             raise DataError("the corpus is empty; expected one document a line", path=self.label)
+
+
+def absent_field(name: str, known: Iterable[str], path: str | Path | None = None) -> DataError:
+    """The error of a field to filter by that no document has.
+
+    Parameters
+    ----------
+    known : the fields there are.
+    """
+    fields = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, fields, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    found = ", ".join(f"'{key}'" for key in fields[:12]) or "none"
+    return DataError(f"no document has the field '{name}' to filter by{hint} (found: {found})", path=path)

@@ -27,11 +27,6 @@ class StaleShardError(SparseIRError):
     """A shard was committed to since it was opened; open the shards again."""
 
 
-def is_address(place: object) -> bool:
-    """Whether a place is that of a service, not a folder."""
-    return isinstance(place, str) and place.startswith(("http://", "https://"))
-
-
 class ShardClient:
     """One shard behind HTTP; may be used by several threads.
 

@@ -1,0 +1,94 @@
+"""An index that stands already, as a system: nothing is encoded but queries, and those without a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.format.manifest import MANIFEST_FILE
+from indexer.format.shard_list import is_sharded
+from sparseir.data.passages import passages_of, windows_of
+from sparseir.data.records import Query
+from sparseir.errors import DataError
+from sparseir.evaluate.judged import JudgedCollection, logger
+from sparseir.evaluate.options import EvaluationOptions
+from sparseir.evaluate.report.rows import SystemResult
+from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
+from sparseir.evaluate.systems.scored import scored
+from sparseir.search.runs import Run, run_of
+from sparseir.search.searcher import Searcher
+
+
+def is_index(path: Path) -> bool:
+    """Whether a folder holds an index, or the shards of one."""
+    return (path / MANIFEST_FILE).is_file() or is_sharded(path)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFolder:
+    """An index to be judged by the queries of a collection.
+
+    Parameters
+    ----------
+    name : of the system, that of the folder.
+    """
+
+    name: str
+    path: Path
+    searcher: Searcher
+
+    @classmethod
+    def open(cls, path: Path) -> IndexFolder:
+        """Open an index and its query side.
+
+        Raises
+        ------
+        SparseIRError : a damaged index; one that carries no query side, whose queries a model has to read.
+        """
+        searcher = Searcher.open(path)
+        assert searcher.queries.encoder
+        return cls(path.resolve().name, path, searcher)
+
+    def evaluate(self, collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
+        """Search every judged query at depth k and measure; latency is text to hits at k = 10 on one thread.
+
+        Raises
+        ------
+        DataError : the index holds no document that is judged.
+        """
+        self._check(collection)
+        searcher = self.searcher
+
+        def run(queries: list[Query], k: int) -> Run:
+            vectors = searcher.encode_queries([q.text for q in queries])
+            return run_of([q.qid for q in queries], *searcher.named(searcher.search_vectors(vectors, k)))
+
+        texts = [q.text for q in collection.queries]
+        return scored(
+            self.name,
+            collection,
+            run,
+            options,
+            query_costs(lambda text: searcher.search(text, LATENCY_K), texts),
+            query_terms=searcher.encode_queries(texts).nnz / max(1, len(texts)),
+            document_terms=searcher.index.num_postings / max(1, searcher.index.num_docs),
+            index_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+        )
+
+    def _check(self, collection: JudgedCollection) -> None:
+        index = self.searcher.index
+        names = list(dict.fromkeys(name for row in collection.qrels.values() for name in row))
+        if windows_of(index) is None:
+            absent = [name for name, at in zip(names, index.ordinals(names).tolist(), strict=True) if at < 0]
+        else:
+            absent = [name for name, found in zip(names, passages_of(index, names), strict=True) if not found]
+        if len(absent) == len(names):
+            raise DataError(
+                f"holds none of the {len(names):,} documents, {names[0]!r} first, that are judged in {collection.name} "
+                f"({collection.split}); name the collection it was built of",
+                path=self.path,
+            )
+        if absent:
+            line = f"{self.path}: lacks {len(absent):,} of the {len(names):,} judged documents, {absent[0]!r} first"
+            logger.warning("%s", line)
+            collection.notes.append(line)
