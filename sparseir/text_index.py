@@ -81,6 +81,7 @@ class Index:
         model: str | Path | SparseEncoder | None = None,
         lexical: bool | None = None,
         language: str = "english",
+        expand: str | None = None,
         metadata: Sequence[str] = (),
         overwrite: bool = False,
         num_threads: int = 1,
@@ -94,18 +95,21 @@ class Index:
             `title`, and further fields. Documents without a name are called by their number.
         model : folder, hub id or loaded encoder of a learned index; without one the index is BM25 over stemmed words.
         lexical : put BM25 beside the model; None does where queries need no model. language : of the stemmer.
+        expand : a dense model (folder, hub id or packaged name) whose likeness documents get as words; no query needs it.
         metadata : fields that searches can filter by; refused if no document of a list has one, and noted of a generator.
         overwrite : replace an index that stands there. num_threads : of the build and of searches.
 
         Raises
         ------
         DataError : no list of documents, or one that is none, by number; a field to filter by that none has.
-        ConfigError : the path is taken; an unknown language.
+        ConfigError : the path is taken; an unknown language; no such dense model, or no channel of words for it.
         """
         check_language(language)
         encoder = _loaded(model)
         beside = has_looked_up_queries(encoder) if lexical is None else lexical
-        channel = LexicalConfig(language=language) if beside or encoder is None else None
+        channel = LexicalConfig(language=language, expansion_model=expand) if beside or encoder is None else None
+        if expand is not None and channel is None:
+            raise ConfigError("expand gives documents words, and this index has no channel of words: say lexical=True")
         options = IndexingOptions(
             config=IndexConfig(metadata=tuple(metadata)),
             lexical=channel,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sparseir.cli import arguments
+from sparseir.cli.options.channel import Expand, channel_settings
 from sparseir.cli.options.corpus import Fields, Format, checked_fields
 from sparseir.cli.options.flags import Quiet
 
@@ -48,6 +49,7 @@ def evaluate_command(
             "--set", metavar="KEY=VALUE", help="A setting of that channel, e.g. lexical.alpha=2; repeatable."
         ),
     ] = None,
+    expand: Expand = None,
     fuse: Annotated[
         str, arguments.Option(help="Comma-separated: rrf, convex. Each model with each baseline and run file.")
     ] = "",
@@ -108,6 +110,7 @@ def evaluate_command(
     examples:
       sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
       sparseir evaluate my-index path/to/beir-folder
+      sparseir evaluate model path/to/beir-folder --expand all-MiniLM-L6-v2
       sparseir evaluate model folder --fields id=key,text=body --baselines bm25
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
@@ -145,7 +148,7 @@ def evaluate_command(
             seed=seed,
             corpus_idf=idf == "corpus",
             lexical=True if lexical else False if no_lexical else None,
-            channel=lexical_settings(settings or []),
+            channel=lexical_settings(channel_settings(settings, expand=expand)),
             windows=None if windows is None else Windows.parse(windows),
             data_dir=data_dir,
             form=form,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -98,28 +99,40 @@ class DenseEmbedder:
         return out
 
 
+@dataclass(slots=True)
+class Spent:
+    """Wall-clock and processor time, in seconds."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
 class RememberedEmbeddings:
-    """A dense model that embeds a document once, whoever asks: a baseline and an index that is built beside it.
+    """A dense model that embeds a text once, whoever asks: a baseline and the indexes that are built beside it.
 
     Parameters
     ----------
     source, max_length, device, bf16 : as of `DenseEmbedder`, which is loaded when it is first asked.
+
+    Attributes
+    ----------
+    on_documents, on_queries : what embedding them has taken so far.
     """
 
     def __init__(self, source: str | Path, *, max_length: int = 256, device: str = "cpu", bf16: bool = False) -> None:
         self._load = partial(DenseEmbedder, source, max_length=max_length, device=device, bf16=bf16)
         self._known: dict[bytes, NDArray[np.float32]] = {}
-        self.seconds, self.cpu_seconds = 0.0, 0.0
-        """Spent on documents so far."""
+        self.on_documents, self.on_queries = Spent(), Spent()
 
     @cached_property
-    def _model(self) -> DenseEmbedder:
+    def model(self) -> DenseEmbedder:
+        """The model itself, which remembers nothing."""
         return self._load()
 
     @property
     def dimensions(self) -> int:
         """Length of an embedding."""
-        return self._model.dimensions
+        return self.model.dimensions
 
     def embed(
         self,
@@ -129,15 +142,21 @@ class RememberedEmbeddings:
         batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """As `DenseEmbedder.embed`; documents are remembered, queries are not."""
-        if query:
-            return self._model.embed(texts, query=True, batch_size=batch_size, progress=progress)
+        """As `DenseEmbedder.embed`."""
+        spent = self.on_queries if query else self.on_documents
         start, cpu = time.perf_counter(), time.process_time()
-        names = [hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest() for text in texts]
+        names = [_digest(text, query) for text in texts]
         new = {name: text for name, text in zip(names, texts, strict=True) if name not in self._known}
-        rows = self._model.embed(list(new.values()), batch_size=batch_size, progress=progress)
-        self._known.update(zip(new, rows, strict=True))
+        if new:
+            rows = self.model.embed(list(new.values()), query=query, batch_size=batch_size, progress=progress)
+            self._known.update(zip(new, rows, strict=True))
         found = np.array([self._known[name] for name in names], np.float32).reshape(len(texts), self.dimensions)
-        self.seconds += time.perf_counter() - start
-        self.cpu_seconds += time.process_time() - cpu
+        spent.seconds += time.perf_counter() - start
+        spent.cpu_seconds += time.process_time() - cpu
         return found
+
+
+def _digest(text: str, query: bool) -> bytes:
+    return hashlib.blake2b(
+        text.encode(errors="surrogatepass"), digest_size=16, person=b"query" if query else b""
+    ).digest()

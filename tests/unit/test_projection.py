@@ -302,3 +302,21 @@ def test_search_needs_no_dense_model(tmp_path):
     digest = hashlib.sha256((index.path / "manifest.json").read_bytes()).hexdigest()
     assert Searcher.open(index.path).search("traders", 1).docnos == ["d3"]
     assert hashlib.sha256((index.path / "manifest.json").read_bytes()).hexdigest() == digest
+
+
+def test_a_remembered_model_embeds_a_text_once(tmp_path):
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from sparseir.models.dense import DenseEmbedder, RememberedEmbeddings
+    from tests.tiny_models import save_masked_lm
+
+    folder = save_masked_lm(tmp_path / "dense")
+    plain, remembered = DenseEmbedder(folder), RememberedEmbeddings(folder)
+    texts = ["cats sleep", "a garden", "cats sleep"]
+    np.testing.assert_allclose(remembered.embed(texts), plain.embed(texts), atol=1e-6)
+    assert remembered.embed([]).shape == (0, plain.dimensions)
+    remembered.model.embed = None  # whatever asks again must find all
+    again = remembered.embed(texts[::-1])
+    np.testing.assert_array_equal(again, remembered.embed(texts)[::-1])
+    with pytest.raises(TypeError):
+        remembered.embed(["cats sleep"], query=True)  # as a query it may have another prompt
+    assert remembered.on_documents.seconds > 0

@@ -22,6 +22,7 @@ from sparseir.cli.index.source import (
     size,
     summary,
 )
+from sparseir.cli.options.channel import Expand
 from sparseir.cli.options.corpus import Fields, Format
 from sparseir.cli.options.flags import Quiet, Untrained
 
@@ -81,6 +82,7 @@ def build_command(
     language: Annotated[
         str | None, arguments.Option(help="Language of its stemmer, e.g. german; none leaves words as they are.")
     ] = None,
+    expand: Expand = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     untrained: Untrained = False,
@@ -98,6 +100,7 @@ def build_command(
 
     examples:
       sparseir index build words --bm25 --corpus corpus.jsonl
+      sparseir index build words --bm25 --corpus corpus.jsonl --expand all-MiniLM-L6-v2
       sparseir index build my-index --model model --corpus corpus.jsonl --metadata year,lang
       sparseir index build my-index --vectors vectors.jsonl
       sparseir index build my-shards --vectors vectors.jsonl --shards 8
@@ -111,6 +114,7 @@ def build_command(
     if lexical and no_lexical:
         raise arguments.BadParameter("--lexical and --no-lexical contradict each other")
     from sparseir.cli.index.settings import index_settings
+    from sparseir.cli.options.channel import channel_settings
     from sparseir.data.passages import Windows
     from sparseir.encode.options import IndexingOptions
 
@@ -119,7 +123,8 @@ def build_command(
     by_default = vectors is None and model is not None and not (lexical or no_lexical) and not _prunes(given)
     source = replace(source, lexical_by_default=by_default)
     with arguments.usage():
-        config, channel = index_settings(given, language, wanted=lexical or bm25 or by_default)
+        given = channel_settings(given, language, expand)
+        config, channel = index_settings(given, wanted=lexical or bm25 or by_default)
         passages = None if windows is None else Windows.parse(windows)
     options = IndexingOptions(
         config=config,

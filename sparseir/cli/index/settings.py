@@ -11,14 +11,12 @@ if TYPE_CHECKING:
     from sparseir.config.lexical import LexicalConfig
 
 
-def index_settings(
-    settings: list[str], language: str | None, *, wanted: bool
-) -> tuple[IndexConfig, LexicalConfig | None]:
+def index_settings(settings: list[str], *, wanted: bool) -> tuple[IndexConfig, LexicalConfig | None]:
     """The settings, checked; those of the channel where one is wanted.
 
     Parameters
     ----------
-    settings : "index.key=value" or "lexical.key=value". language : of the channel.
+    settings : "index.key=value" or "lexical.key=value".
 
     Raises
     ------
@@ -29,14 +27,13 @@ def index_settings(
     from sparseir.config.lexical import LexicalConfig
     from sparseir.config.loader import apply_overrides, build, to_mapping
 
-    given = [] if language is None else [f"lexical.language={language}"]
-    given += [text for text in settings if text.lstrip().startswith("lexical.")]
+    given = [text for text in settings if text.lstrip().startswith("lexical.")]
     if given and not wanted:
         raise arguments.BadParameter(
             f"{given[0]} is a setting of the lexical channel: build it with --lexical or --bm25"
         )
     start = {"index": to_mapping(IndexConfig()), "lexical": to_mapping(LexicalConfig())}
-    changed = apply_overrides(start, [*(text for text in settings if text not in given), *given])
+    changed = apply_overrides(start, settings)
     config = build(IndexConfig, changed["index"], source="settings of the index")
     if not wanted:
         return config, None

@@ -29,7 +29,7 @@ def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> 
     docnos = [d.docno for d in collection.documents]
 
     def search(text: str, k: int) -> tuple[list[str], list[float]]:
-        scores = documents @ embedder.embed([text], query=True)[0]
+        scores = documents @ embedder.model.embed([text], query=True)[0]
         best = np.argsort(-scores, kind="stable")[:k]
         return [docnos[i] for i in best], scores[best].tolist()
 
@@ -44,8 +44,8 @@ def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> 
         run,
         options,
         costs,
-        encode_seconds=embedder.seconds,
-        cpu_seconds=embedder.cpu_seconds,
+        encode_seconds=embedder.on_documents.seconds,
+        cpu_seconds=embedder.on_documents.cpu_seconds,
         index_bytes=documents.nbytes,
     )
 

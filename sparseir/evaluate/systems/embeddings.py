@@ -26,3 +26,9 @@ def of_channel(collection: JudgedCollection, channel: LexicalConfig | None) -> R
     if channel is None or channel.expansion_model is None:
         return None
     return remembered(collection, channel.expansion_model, channel.expansion_length)
+
+
+def spent(embeddings: RememberedEmbeddings) -> tuple[float, float]:
+    """Wall-clock and processor seconds that embedding has taken so far."""
+    kinds = embeddings.on_documents, embeddings.on_queries
+    return sum(kind.seconds for kind in kinds), sum(kind.cpu_seconds for kind in kinds)

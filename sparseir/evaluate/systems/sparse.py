@@ -17,7 +17,7 @@ from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
-from sparseir.evaluate.systems.embeddings import of_channel
+from sparseir.evaluate.systems.embeddings import of_channel, spent
 from sparseir.evaluate.systems.scored import scored
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.rerank import CoilReranker
@@ -65,7 +65,7 @@ def evaluate_encoder(
     channel = options.channel if lexical else options.channel.plain if encoder is None else None
     embed = of_channel(collection, channel)
     # Documents that another system had embedded would have had to be embedded for this one.
-    known = (0.0, 0.0) if embed is None else (embed.seconds, embed.cpu_seconds)
+    known = (0.0, 0.0) if embed is None else spent(embed)
     indexing = IndexingOptions(
         overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows, embed=embed
     )
