@@ -108,10 +108,10 @@ def explain_hits(
 
 
 def _kind(channel: str, in_query: bool | None, in_document: bool | None) -> str | None:
-    """'lexical': a stem; 'neighbour': a stem that the document has of those like it alone; 'literal': the words of both hold
+    """'lexical': a stem; 'related': a stem that the document does not say itself; 'literal': the words of both hold
     it; 'expansion': an encoder added it to one of them or both."""
     if channel == "lexical":
-        return "neighbour" if in_document is False else "lexical"
+        return "related" if in_document is False else "lexical"
     if in_query is None and in_document is None:
         return None
     return "literal" if in_query is not False and in_document is not False else "expansion"

@@ -73,7 +73,7 @@ def test_words_of_neighbours_are_told_from_a_documents_own(tmp_path):
         answer = server.get("/explain", params={"query": "cats park", "docno": "d2", "index": "i"}).json()
     assert {(t["term"], t["kind"], t["in_document"]) for t in answer["terms"]} == {
         ("park", "lexical", True),
-        ("cat", "neighbour", False),
+        ("cat", "related", False),
     }
 
 

@@ -6,7 +6,7 @@ export const KINDS = {
   literal: { label: "literal", means: "both the query and the document say it" },
   expansion: { label: "expansion", means: "an encoder added it to the query or the document" },
   lexical: { label: "lexical", means: "a stemmed word of the lexical channel" },
-  neighbour: { label: "neighbour", means: "a stemmed word that documents like it say" },
+  related: { label: "related", means: "a stemmed word the document does not say, got of documents like it or of a dense model" },
 };
 
 export const kindOf = (term) => (term.kind in KINDS ? term.kind : "literal");

@@ -69,7 +69,7 @@ function described(site, ranking, { row, total, score }, rank, [docno, fields], 
     else {
       const product = weight * impacts[at];
       const inDocument = own.has(id);
-      const kind = channelOf(site, id) === "lexical" ? (inDocument ? "lexical" : "neighbour") : said.has(id) && inDocument ? "literal" : "expansion";
+      const kind = channelOf(site, id) === "lexical" ? (inDocument ? "lexical" : "related") : said.has(id) && inDocument ? "literal" : "expansion";
       terms.push({ term: nameOf(site, id), term_id: id, kind, in_query: said.has(id), in_document: inDocument, query_weight: weight, impact: impacts[at], product, share: product / total });
     }
   }
