@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparseir.cli.arguments import Group
 
 _COMMANDS = {
+    "data": "data:app",
     "train": "train:train_command",
     "encode": "encode:encode_command",
     "index": "index:app",
