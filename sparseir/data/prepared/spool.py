@@ -66,7 +66,7 @@ class PairSpool:
             count = 0
             for block in _blocks(rows):
                 for table, pairs in self._looked_up(block).items():
-                    waiting[table].append(pairs)
+                    waiting[_safe(table)].append(pairs)
                     count += len(pairs.keys)
                 if count >= RUN_PAIRS:
                     self._write(waiting, block[-1].line)
@@ -125,7 +125,7 @@ class PairSpool:
         for table in np.unique(tables):
             chosen = known & (tables == table)
             if chosen.any():
-                out[_safe(str(table))] = Pairs(keys[chosen], values[chosen], places[chosen])
+                out[str(table)] = Pairs(keys[chosen], values[chosen], places[chosen])
         return out
 
     def _rows_of(self, store: TextStore, names: list[str]) -> NDArray[np.int64]:
