@@ -8,7 +8,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,15 +117,24 @@ class _Writer:
             if folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(parents=True)
-        self._open = {name: (folder / name).open("r+b" if going_on else "w+b") for name in self._FILES}
-        for name, file in self._open.items():
+        self._texts: list[bytes] = []
+        self._names: list[bytes] = []
+        self._places: list[int] = []
+        self._open: dict[str, BinaryIO] = {}
+        try:
+            self._open_files("r+b" if going_on else "w+b")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_files(self, mode: Literal["r+b", "w+b"]) -> None:
+        """Each file from where its last state ends: what was written after it is written again."""
+        for name in self._FILES:
+            file = self._open[name] = (self._folder / name).open(mode)
             file.truncate(self._sizes[name])
             file.seek(self._sizes[name])
         if not self.rows:
             self._ends(np.zeros(1, np.int64), np.zeros(1, np.int64))
-        self._texts: list[bytes] = []
-        self._names: list[bytes] = []
-        self._places: list[int] = []
 
     def _take_up(self) -> None:
         state = read_description(self._folder / _STATE, _STATE_FORM, VERSION)
