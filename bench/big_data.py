@@ -265,6 +265,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     lines = [json.loads(line) for line in (output / "train.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "margin_mse" in line]
     result["train"] |= {"last": steps[-1], "steps": options.steps, "steps_per_second": _rate(steps)}
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "sparseir.cli",
+    ]
+    few = [word.replace(f"train.steps={options.steps}", "train.steps=10") for word in words]
+    stage("two_ranks", [*torchrun, "train", "reference", "--output", f"{output}-two", *few])
     if result["train"]["steps_per_second"]:
         result["loader_over_step"] = round(
             result["loader_0"]["batches_per_second"] / result["train"]["steps_per_second"], 1
