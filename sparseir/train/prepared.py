@@ -172,6 +172,23 @@ def prepared_teachers(recipe: Recipe) -> list[str]:
     return [name.partition(":")[2] for name in recipe.loss.teachers]
 
 
+def check_workers(recipe: Recipe) -> None:
+    """Refuse to run models, or searches that remember, in processes that assemble batches.
+
+    Raises
+    ------
+    ConfigError
+    """
+    live = [name for name in recipe.loss.teachers if not name.startswith("scores:")]
+    live += [f"{name} negatives" for name in recipe.data.negatives]
+    live += ["neighbour batches"] if recipe.data.neighbour_batches else []
+    if recipe.data.workers and live:
+        raise ConfigError(
+            f"data.workers: {', '.join(live)} are computed in the training process; set it to 0, or find and score pairs ahead "
+            "of training (data.prepared)"
+        )
+
+
 def _learnable(
     prepared: Prepared,
     answers: Union,

@@ -40,7 +40,7 @@ class ServedSample:
 
     def __init__(self, encoder: SparseEncoder, texts: Sequence[str], *, size: int, seed: int) -> None:
         drawn = np.random.default_rng([seed, 2]).permutation(len(texts))
-        whole = (text for i in drawn.tolist() if (text := texts[i]).strip())
+        whole = (text for i in drawn if (text := texts[int(i)]).strip())
         self.texts = list(itertools.islice(whole, size))
         self._encoder = encoder
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sparseir.data.corpus.places import Place
 from sparseir.data.stores import write_pairs
+from sparseir.data.stores.files import write_description
 from sparseir.data.stores.pairs import PairTable
 from sparseir.data.stores.texts import TextStore
 from sparseir.data.stores.write_pairs import Pairs, Table, write_table
@@ -123,6 +124,25 @@ def test_a_changed_description_is_refused(store: TextStore, change: dict[str, ob
         TextStore(store.path)
     path.write_text("{")
     with pytest.raises(DataError, match="cannot be read"):
+        TextStore(store.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"files": {}}, r"names other files than names\.bin"),
+        ({"rows": 2**40}, "'rows' is 1099511627776"),
+        ({"rows": True}, "'rows' is True"),
+        ({"rows": 2}, "bytes, expected 24; it was cut or changed"),
+    ],
+)
+def test_a_description_that_lies_is_refused(store: TextStore, change: dict[str, object], message: str) -> None:
+    write_description(store.path / "store.json", {**store.described, **change})
+    with pytest.raises(DataError, match=message):
+        TextStore(store.path)
+    files = {name: {"bytes": "1"} for name in store.described["files"]}
+    write_description(store.path / "store.json", {**store.described, "files": files})
+    with pytest.raises(DataError, match=r"says no size and checksum of"):
         TextStore(store.path)
 
 

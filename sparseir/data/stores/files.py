@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,22 @@ def read_description(path: Path, form: str, version: int) -> dict[str, Any]:
     if crc != _crc(body):
         raise DataError("is damaged (its checksum differs); prepare the folder again", path=path)
     return body
+
+
+def stated_files(body: Mapping[str, Any], wanted: Iterable[str], path: Path) -> dict[str, dict[str, int]]:
+    """Sizes and checksums of the files that a description must name, and of no others.
+
+    Raises
+    ------
+    DataError : it names others, or says something else of them.
+    """
+    files, names = body.get("files"), sorted(wanted)
+    if not isinstance(files, dict) or sorted(files) != names:
+        raise DataError(f"names other files than {', '.join(names)}", path=path)
+    for name, stated in files.items():
+        if not isinstance(stated, dict) or not all(type(stated.get(key)) is int for key in ("bytes", "crc32")):
+            raise DataError(f"says no size and checksum of {name}", path=path)
+    return files
 
 
 def verify_files(folder: Path, files: Mapping[str, Mapping[str, int]]) -> None:

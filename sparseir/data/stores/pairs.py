@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseir.data.stores.files import mapped, read_description, verify_files
+from sparseir.data.stores.files import mapped, read_description, stated_files, verify_files
 from sparseir.errors import DataError
 
 FORM, VERSION = "sparseir pairs", 1
@@ -49,6 +49,8 @@ class PairTable:
             raise DataError(f"states {counts} as numbers of queries, documents, pairs", path=self.path / DESCRIPTION)
         self.num_queries, self.num_documents, self.num_pairs = (int(count) for count in counts if count is not None)
         self.has_values = bool(self.described.get("values"))
+        names = (STARTS, DOCUMENTS, *((VALUES,) if self.has_values else ()))
+        self._files = stated_files(self.described, names, self.path / DESCRIPTION)
         self.starts: NDArray[np.int64] = mapped(self.path / STARTS, np.int64, self.num_queries + 1)
         self._documents = mapped(self.path / DOCUMENTS, np.uint32, self.num_pairs)
         self._values = mapped(self.path / VALUES, np.float32, self.num_pairs) if self.has_values else None
@@ -102,7 +104,7 @@ class PairTable:
         ------
         DataError : the first fault.
         """
-        verify_files(self.path, self.described["files"])
+        verify_files(self.path, self._files)
         counts = self.counts()
         if int(self.starts[0]) != 0 or int(counts.sum()) != self.num_pairs:
             raise self._damaged()

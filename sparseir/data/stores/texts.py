@@ -20,7 +20,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseir.data.stores.files import check_size, mapped, read_description, verify_files
+from sparseir.data.stores.files import check_size, mapped, read_description, stated_files, verify_files
 from sparseir.errors import DataError
 
 FORM, VERSION = "sparseir texts", 1
@@ -199,8 +199,5 @@ def _whole(described: dict[str, Any], key: str, most: int, path: Path) -> int:
 
 
 def _files(described: dict[str, Any], path: Path) -> dict[str, dict[str, int]]:
-    files, named = described.get("files"), described.get("named_by_row")
-    wanted = {"texts.bin", "texts.off"} | (set() if named else {"names.bin", "names.off", "names.hash", "names.row"})
-    if not isinstance(files, dict) or set(files) != wanted:
-        raise DataError(f"names other files than {', '.join(sorted(wanted))}", path=path / DESCRIPTION)
-    return files
+    names = () if described.get("named_by_row") else ("names.bin", "names.off", "names.hash", "names.row")
+    return stated_files(described, ("texts.bin", "texts.off", *names), path / DESCRIPTION)

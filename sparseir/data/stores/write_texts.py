@@ -78,24 +78,16 @@ def write_store(
 
 def _after(texts: Iterable[NamedText], writer: _Writer, folder: Path) -> Iterator[NamedText]:
     """What follows the rows that are written; these are read again, and must be the same."""
-    skipped, crc = writer.rows, 0
-    for number, named in enumerate(texts):
-        if number < skipped:
-            crc = zlib.crc32(named.text.encode(), zlib.crc32(named.name.encode(), crc))
-            continue
-        if number == skipped:
-            _check_same(crc, writer, folder)
-        yield named
-    if skipped and writer.rows == skipped:
-        _check_same(crc, writer, folder)
-
-
-def _check_same(crc: int, writer: _Writer, folder: Path) -> None:
-    if crc != writer.crc:
+    skipped, expected, crc = writer.rows, writer.crc, 0
+    stream = iter(texts)
+    for named in itertools.islice(stream, skipped):
+        crc = zlib.crc32(named.text.encode(), zlib.crc32(named.name.encode(), crc))
+    if crc != expected:
         raise DataError(
-            f"the first {writer.rows:,} texts differ from those of the run that was stopped; start again with --overwrite",
+            f"the first {skipped:,} texts differ from those of the run that was stopped; start again with --overwrite",
             path=folder,
         )
+    yield from stream
 
 
 class _Writer:

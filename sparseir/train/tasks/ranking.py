@@ -25,7 +25,7 @@ from sparseir.train.idf import corpus_idf
 from sparseir.train.negatives import Negatives
 from sparseir.train.objective import Objective
 from sparseir.train.parallel import gather_rows, own_share, world
-from sparseir.train.prepared import PreparedScores, PreparedTraining, prepared_teachers
+from sparseir.train.prepared import PreparedScores, PreparedTraining, check_workers, prepared_teachers
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
 from sparseir.train.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
 
@@ -62,7 +62,7 @@ def _batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progres
         stored = [PreparedScores(training.prepared, name) for name in prepared_teachers(recipe)]
         return RankingBatches(training, recipe, teachers=stored)
     _check_scores(recipe, training)
-    _check_workers(recipe)
+    check_workers(recipe)
     progress("teachers", 0, None)
     device = str(encoder.device)
     names = {
@@ -89,23 +89,6 @@ def _batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progres
         lexical=teachers["bm25"] if recipe.loss.lexical_channel else None,
         neighbours=dense if recipe.data.neighbour_batches else None,
     )
-
-
-def _check_workers(recipe: Recipe) -> None:
-    """Refuse to run models, or searches that remember, in processes that assemble batches.
-
-    Raises
-    ------
-    ConfigError
-    """
-    live = [name for name in recipe.loss.teachers if not name.startswith("scores:")]
-    live += [f"{name} negatives" for name in recipe.data.negatives]
-    live += ["neighbour batches"] if recipe.data.neighbour_batches else []
-    if recipe.data.workers and live:
-        raise ConfigError(
-            f"data.workers: {', '.join(live)} are computed in the training process; set it to 0, or find and score pairs ahead "
-            "of training (data.prepared)"
-        )
 
 
 def _check_scores(recipe: Recipe, training: Training) -> None:
