@@ -60,6 +60,8 @@ def prepare_command(
         overwrite=overwrite,
         skip_unknown=skip_unknown,
     )
+    with arguments.usage():
+        options.check()
     with progress_bars(quiet=quiet) as progress:
         prepared = prepare(folder, options, progress=progress, note=note)
     show_summary(prepared.summary(), as_json=json)

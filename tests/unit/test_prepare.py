@@ -419,4 +419,7 @@ def test_the_commands(texts: dict[str, str], tmp_path: Path, capsys: pytest.Capt
     assert cli.run(["data", "verify", str(tmp_path / "p"), "-q"]) == 1
     assert "checksum differs" in capsys.readouterr().err
     assert cli.run([*words, "--resume", "--overwrite"]) == 2
+    for wrong in (["--pairs", "x:other=f"], ["--queries", "q.tsv"], []):
+        assert cli.run(["data", "prepare", str(tmp_path / "new"), *wrong]) == 2
+        assert not (tmp_path / "new").exists()
     assert stages.FORM == "sparseir prepared"

@@ -66,12 +66,7 @@ def pair_file(given: str, known: Callable[[str], bool] | None) -> PairFile:
     ------
     ConfigError : a format there is not. DataError : no such file, or a format that its first line does not show.
     """
-    match = None if Path(given).exists() else _GIVEN.fullmatch(given)
-    path = Path(match["path"] if match else given)
-    name = (match["name"] if match else "") or bare_name(path.name).split(".")[0]
-    form = match["form"] if match else None
-    if form is not None and form not in BY_ID | BY_TEXT:
-        raise ConfigError(f"--pairs {given}: no format '{form}'; expected one of {', '.join(BY_ID | BY_TEXT)}")
+    name, form, path = split_given(given)
     source = LineSource(path)
     if not path.is_file():
         raise DataError("no such file; expected FILE or [NAME][:FORMAT]=FILE", path=path)
@@ -87,6 +82,21 @@ def pair_file(given: str, known: Callable[[str], bool] | None) -> PairFile:
             f"names documents by id ({found}); give --documents and --queries, which hold their texts", path=path
         )
     return PairFile(name, found, source)
+
+
+def split_given(given: str) -> tuple[str, str | None, Path]:
+    """Name, format or None, and path of `[NAME][:FORMAT]=FILE` or of FILE.
+
+    Raises
+    ------
+    ConfigError : a format there is not.
+    """
+    match = None if Path(given).exists() else _GIVEN.fullmatch(given)
+    path = Path(match["path"] if match else given)
+    form = match["form"] if match else None
+    if form is not None and form not in BY_ID | BY_TEXT:
+        raise ConfigError(f"--pairs {given}: no format '{form}'; expected one of {', '.join(BY_ID | BY_TEXT)}")
+    return (match["name"] if match else "") or bare_name(path.name).split(".")[0], form, path
 
 
 def _sniffed(source: LineSource, known: Callable[[str], bool] | None) -> str:

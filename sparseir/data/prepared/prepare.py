@@ -15,7 +15,7 @@ from sparseir.data.corpus.places import Place
 from sparseir.data.dataset import open_dataset
 from sparseir.data.lines import LineSource
 from sparseir.data.prepared.folder import DESCRIPTION, FORM, VERSION, Prepared
-from sparseir.data.prepared.formats import BY_ID, BY_TEXT, PairFile, pair_file
+from sparseir.data.prepared.formats import BY_ID, BY_TEXT, PairFile, pair_file, split_given
 from sparseir.data.prepared.rows import PairRow
 from sparseir.data.prepared.spool import PairSpool
 from sparseir.data.prepared.unique import unique_texts
@@ -43,6 +43,22 @@ class PrepareOptions:
     overwrite: bool = False
     skip_unknown: bool = False
 
+    def check(self) -> None:
+        """Refuse what is wrong whatever the files hold.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if (self.documents is None) != (self.queries is None):
+            raise ConfigError(
+                "give --documents and --queries, or neither: then both are made of the texts of the pairs"
+            )
+        if self.documents is None and not self.pairs:
+            raise ConfigError("nothing to prepare: give --documents and --queries, or --pairs with texts")
+        for given in self.pairs:
+            split_given(given)
+
 
 def prepare(
     folder: str | Path,
@@ -64,8 +80,7 @@ def prepare(
     SparseIRError : a full disk, a folder that another process writes.
     """
     target = Path(folder)
-    if (options.documents is None) != (options.queries is None):
-        raise ConfigError("give --documents and --queries, or neither: then both are made of the texts of the pairs")
+    options.check()
     _begin(target, options)
     with write_lock(target):
         stages = _Stages(target)
@@ -146,8 +161,6 @@ def _store(stages: _Stages, options: PrepareOptions, progress: Progress) -> None
 
 def _store_texts_of_pairs(stages: _Stages, options: PrepareOptions, progress: Progress) -> None:
     files = [pair_file(given, None) for given in options.pairs]
-    if not files:
-        raise ConfigError("nothing to prepare: give --documents and --queries, or --pairs with texts")
     of = [_stated(file.source.path) for file in files]
     for stage in ("documents", "queries"):
         if not stages.is_done(stage, of):

@@ -121,7 +121,7 @@ def read_description(path: Path, form: str, version: int) -> dict[str, Any]:
         body = json_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"is missing: '{path.parent}' is not a folder of {form}, or its making was stopped", path=path
+            f"is missing; '{path.parent}' is another folder, or its making was stopped", path=path
         ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read ({error}); prepare the folder again", path=path) from error
