@@ -205,10 +205,11 @@ def _learnable(
         judged = _per_query(positive, first, end) > 0
         good = judged
         if scores:
-            negative = np.setdiff1d(negatives.keys(first, end), positive, assume_unique=True)
+            negative = negatives.keys(first, end)
+            negative = negative[~_among(negative, positive)]
             for table in scores:
                 known = table.keys(first, end)
-                positive, negative = (np.intersect1d(side, known, assume_unique=True) for side in (positive, negative))
+                positive, negative = (side[_among(side, known)] for side in (positive, negative))
             good = (_per_query(positive, first, end) > 0) & (_per_query(negative, first, end) >= num_negatives)
         chosen.append(first + np.flatnonzero(good))
         left_out += int((judged & ~good).sum())
@@ -220,6 +221,13 @@ def _learnable(
             prepared.path, left_out, left_out + len(rows), num_negatives,
         )  # fmt: skip
     return rows
+
+
+def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which keys are among others; both ascending."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
 
 
 def _per_query(keys: NDArray[np.uint64], first: int, end: int) -> NDArray[np.int64]:

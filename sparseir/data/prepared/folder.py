@@ -159,11 +159,14 @@ class Union:
 
     def keys(self, first: int, end: int) -> NDArray[np.uint64]:
         """query · 2³² + document of all pairs of queries first..end, ascending, each once."""
-        parts = [np.zeros(0, np.uint64)]
-        for table in self.tables:
-            keys = table.keys(first, end)
-            parts.append(keys if self._least is None else keys[table.values_of(first, end) >= self._least])
-        return np.unique(np.concatenate(parts))
+        parts = [self._keys_of(table, first, end) for table in self.tables]
+        if len(parts) == 1:
+            return parts[0]
+        return np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
+
+    def _keys_of(self, table: PairTable, first: int, end: int) -> NDArray[np.uint64]:
+        keys = table.keys(first, end)
+        return keys if self._least is None else keys[table.values_of(first, end) >= self._least]
 
 
 def _advice(role: Role) -> str:

@@ -1,1 +1,1 @@
-"""Texts and pairs of any size on disk, mapped into memory by every process that reads them."""
+"""Texts and pairs of any size on disk, which any number of processes open at once."""

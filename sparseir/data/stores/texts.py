@@ -1,4 +1,4 @@
-"""A store of texts: one blob of UTF-8 with offsets, names hashed for look-up, mapped by every process that opens it.
+"""A store of texts: one blob of UTF-8 with offsets, names hashed for look-up, shared by all processes that open it.
 
     store.json    what is below: rows, sizes, checksums
     texts.bin     the texts one after the other; texts.off: int64 (N + 1), where each begins
@@ -10,8 +10,8 @@ Where every name is its row number, as in MS MARCO's passages, there are no file
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -29,9 +29,9 @@ MOST_ROWS = 2**32 - 2
 
 
 class TextStore(Sequence[str]):
-    """Texts by row and by name. Opening one maps its files and reads a page of JSON, whatever its size.
+    """Texts by row and by name. Opening one maps its offsets and reads a page of JSON, whatever its size.
 
-    Rows are those of the corpus it was made from. Many threads and processes may read one store; the pages they read are
+    Rows are those of the corpus it was made from. Many threads and processes may read one store; what they read is
     shared through the system's cache. Pickled, it is its path.
 
     Parameters
@@ -99,15 +99,13 @@ class TextStore(Sequence[str]):
         return np.array(found, np.int64)
 
     def blocks(self, size: int = 8192) -> Iterator[tuple[int, list[str]]]:
-        """(first row, texts) of all rows in order, read and not mapped: a pass leaves no page of it in the process."""
-        with (self.path / "texts.bin").open("rb") as file:
-            for first in range(0, self._rows, size):
-                offsets = np.array(self._offsets[first : first + size + 1])
-                self._check_ends(offsets, first)
-                block = os.pread(file.fileno(), int(offsets[-1] - offsets[0]), int(offsets[0]))
-                ends = (offsets - offsets[0]).tolist()
-                spans = itertools.pairwise(ends)
-                yield first, [self._text(block[a:b], first + i) for i, (a, b) in enumerate(spans)]
+        """(first row, texts) of all rows in order."""
+        for first in range(0, self._rows, size):
+            offsets = np.array(self._offsets[first : first + size + 1])
+            self._check_ends(offsets, first)
+            block = self._texts.read(int(offsets[0]), int(offsets[-1]))
+            spans = itertools.pairwise((offsets - offsets[0]).tolist())
+            yield first, [self._text(block[a:b], first + i) for i, (a, b) in enumerate(spans)]
 
     def verify(self) -> None:
         """Read everything: checksums, ends of texts and names, and that every name is found where it is.
@@ -148,7 +146,7 @@ class TextStore(Sequence[str]):
             raise DataError(
                 f"row {row} ends where it cannot; its offsets are damaged: prepare it again", path=self.path
             )
-        return blob.data[start:end]
+        return blob.read(start, end)
 
     def _decoded(self, blob: _Blob, offsets: NDArray[Any], row: int) -> str:
         return self._text(self._bytes(blob, offsets, row), row)
@@ -167,15 +165,33 @@ class TextStore(Sequence[str]):
 
 
 class _Blob:
-    """Bytes of a file, mapped; read in no order, so that the system reads no more pages than are asked for."""
+    """Bytes of a file, read where they are asked for.
+
+    *subtle:* read, not mapped. A mapping would count every page that a process has touched, and those around it, as its own
+    memory until it is as large as the corpus; what is read stays in the system's cache alone, which all processes share. A file
+    that is cut while it is open ends a mapping with a signal, and a read with an error.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self.size = path.stat().st_size
-        self.data: Any = b""
-        if self.size:
-            with path.open("rb") as file:
-                self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self.data.madvise(mmap.MADV_RANDOM)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes start..end.
+
+        Raises
+        ------
+        DataError : the file is no longer as long as it was.
+        """
+        content = os.pread(self._descriptor, end - start, start)
+        while len(content) < end - start:  # a read gives at most 2 GB
+            more = os.pread(self._descriptor, end - start - len(content), start + len(content))
+            if not more:
+                raise DataError("was cut while it was open; prepare its folder again", path=self._path)
+            content += more
+        return content
 
 
 def hashes_of(names: Sequence[str]) -> NDArray[np.uint64]:
