@@ -235,6 +235,57 @@ def test_a_fault_names_file_and_line(
     assert len(prepared.documents) == 4
 
 
+PASSAGE = {"docid": "x", "text": "cats"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.jsonl", [{"query": "a", "pos": "b"}, {"query": "a", "negs": ["b"]}], r"t\.jsonl:2: missing key 'positive'"),
+        ("t.jsonl", [{"query": "a", "pos": "b", "negs": [3]}], r"t\.jsonl:1: 'negs' must be a list of strings"),
+        ("t.tsv", "a b\tc\td\na b\tc\n", r"t\.tsv:2: 2 cells, and the first line has 3"),
+        (
+            "t.jsonl",
+            [{"query": "a", "pos": "b", "negs": ["c"], "scores": [1, 2]}, {"query": "a", "pos": "b", "scores": [3]}],
+            r"t\.jsonl:2: a query and a document have 3 here and 1 on line 1",
+        ),
+        (
+            "o.jsonl",
+            [{"query": "a", "docs": ["x y", " "]}],
+            r"o\.jsonl:1: 'query' must be a text and 'docs' a list of texts",
+        ),
+        (
+            "o.jsonl",
+            [{"query": "a", "docs": ["x y"]}, {"query": "a", "docs": "z"}],
+            r"o\.jsonl:2: 'query' must be a text",
+        ),
+        ("o.jsonl", [{"query": "a", "docs": ["x y", "z"], "scores": [1, "q"]}], r"o\.jsonl:1: score 'q' is no finite"),
+        (
+            "v.jsonl",
+            [{"query_id": "q", "query": "a", "positive_passages": [{"docid": "x"}]}],
+            r"v\.jsonl:1: missing key 'text'",
+        ),
+        ("v.jsonl", [{"query_id": "q", "positive_passages": [PASSAGE]}], r"v\.jsonl:1: missing key 'query'"),
+        (
+            "v.jsonl",
+            [{"query_id": "q", "query": "a", "positive_passages": [{"text": "x"}]}],
+            r"'positive_passages\.docid' must be",
+        ),
+        (
+            "q.qrels.tsv",
+            "query-id\tcorpus-id\tscore\n1\t2\t1\n",
+            r"names documents by id \(qrels\); give --documents and",
+        ),
+    ],
+)
+def test_a_fault_of_a_file_with_texts_names_file_and_line(
+    tmp_path: Path, name: str, content: str | list[Any], message: str
+) -> None:
+    file = write(tmp_path / name, content)
+    with pytest.raises(DataError, match=message):
+        prepare(tmp_path / "p", PrepareOptions(pairs=(str(file),)))
+
+
 class Hostile:
     def __init__(self, trace: Path) -> None:
         self.trace = trace
