@@ -5,6 +5,9 @@ from __future__ import annotations
 from sparseir.cli.arguments import Group
 
 _COMMANDS = {
+    "data": "data:app",
+    "mine": "mine:mine_command",
+    "score": "score:score_command",
     "train": "train:train_command",
     "encode": "encode:encode_command",
     "index": "index:app",

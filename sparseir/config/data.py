@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sparseir.errors import ConfigError
 
@@ -32,6 +31,13 @@ class DataConfig:
     """Queries with their positive and any negatives, as texts: JSON lines {"query", "positive", "negatives", "scores"} (or
     "anchor", "positive" …), TSV, CSV, Parquet, or a folder `datasets` saved. Scores are a teacher's: name it scores:FILE."""
 
+    prepared: str | None = None
+    """Folder of `sparseir data prepare`, read from disk instead of dataset and triples; then negatives names its tables of
+    negatives, and teachers are scores:NAME of it. null: none."""
+
+    workers: int = 0
+    """Processes that assemble batches ahead of the step; 0: the training process itself. Teachers that run a model need 0."""
+
     vectors: tuple[str, ...] = ()
     """JSON lines {"_id", "text", "vector": {token: weight}} of a sparse teacher, for objective vectors."""
 
@@ -51,8 +57,9 @@ class DataConfig:
     num_negatives: int = 1
     """Hard negatives beside the positive of each query."""
 
-    negatives: tuple[Literal["bm25", "dense"], ...] = ("bm25",)
-    """Searches whose best documents become hard negatives; several are pooled, none: random documents."""
+    negatives: tuple[str, ...] = ("bm25",)
+    """bm25, dense: searches whose best documents become hard negatives; several are pooled, none: random documents. With
+    prepared: names of its tables of negatives."""
 
     negative_depth: int = 50
     """How deep those searches look."""
@@ -82,7 +89,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least {low}, found {value}"
-            for name, low in (("num_negatives", 0), ("negative_depth", 1), ("max_document_length", 8))
+            for name, low in (("num_negatives", 0), ("negative_depth", 1), ("max_document_length", 8), ("workers", 0))
             if (value := getattr(self, name)) < low
         ]
         if not 0 <= self.title_queries <= 1:
@@ -94,8 +101,20 @@ class DataConfig:
         ]
         if not self.false_negative_margin > 0:
             faults.append(f"false_negative_margin: expected a positive number, found {self.false_negative_margin}")
+        faults += self._faults_of_sources()
         if faults:
             raise ConfigError("\n".join(faults))
+
+    def _faults_of_sources(self) -> list[str]:
+        """Keys that contradict where the data is read from."""
+        if self.prepared is None:
+            unknown = [name for name in self.negatives if name not in ("bm25", "dense")]
+            return [f"negatives: {name!r} is neither bm25 nor dense" for name in unknown]
+        beside = {
+            "dataset": self.dataset, "triples": self.triples, "vectors": self.vectors, "max_documents": self.max_documents,
+            "title_queries": self.title_queries, "neighbour_batches": self.neighbour_batches,
+        }  # fmt: skip
+        return [f"{name}: not beside prepared, which is read instead" for name, value in beside.items() if value]
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def read_queries(source: LineSource | str | Path) -> list[Query]:
     source = source if isinstance(source, LineSource) else LineSource(Path(source))
     lines: dict[str, int] = {}
     queries = []
-    for number, qid, text in _query_rows(source):
+    for number, qid, text in query_rows(source):
         before = lines.setdefault(qid, number)
         if before != number:
             raise DataError(
@@ -38,7 +38,8 @@ def read_queries(source: LineSource | str | Path) -> list[Query]:
     return queries
 
 
-def _query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
+def query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
+    """(line number, qid, text) of each query of a file, as `read_queries` takes it; ids are not compared."""
     lines = source.lines()
     first = next(lines, None)
     if first is None:

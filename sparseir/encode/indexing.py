@@ -105,7 +105,7 @@ def index_documents(
             if lexical is not None:
                 lexical.save(query_side, carried=None if chosen.mode == "build" else target)
 
-        entry = encoder_entry(encoder) if encoder is not None else _bm25_entry(chosen)
+        entry = encoder_entry(encoder) if encoder is not None else bm25_entry(chosen)
         side = None if table is None and lexical is None and windows is None else query_side
         if windows is not None:
             windows.save(query_side)
@@ -161,7 +161,7 @@ def _lexical_stream(
     )
 
 
-def _bm25_entry(chosen: IndexingOptions) -> EncoderEntry | None:
+def bm25_entry(chosen: IndexingOptions) -> EncoderEntry | None:
     """How an index names what made it, when that is BM25 alone; documents that are added follow the index."""
     if chosen.mode != "build":
         return None

@@ -14,6 +14,8 @@ def write_card(folder: Path, recipe: Recipe, *, num_terms: int, figures: Mapping
     sources = [", ".join(Path(name).stem for name in recipe.data.datasets)] if recipe.data.datasets else []
     if recipe.data.vectors:
         sources.append("teacher vectors " + ", ".join(Path(name).name for name in recipe.data.vectors))
+    if recipe.data.prepared is not None:
+        sources.append(f"prepared folder {Path(recipe.data.prepared).name}")
     data = "; ".join(sources) or "triples"
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
     terms = recipe.data.terms_of_use or (

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from sparseir.config.data import DataConfig
 from sparseir.data import Dataset, open_dataset
 from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.corpus.formats import check_format
 from sparseir.data.pairs import read_triples
-from sparseir.errors import DataError
+from sparseir.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,31 @@ class TrainingQuery:
         return self.elsewhere.union(self.positives)
 
 
+class Training(Protocol):
+    """What ranking learns from, in memory (`TrainingSet`) or on disk (`PreparedTraining`).
+
+    texts, docnos : of every document. ranges : (first, end) of each collection. queries : with what answers them.
+    title_queries : titles, whose document is the positive. triples, scored, bare : see `TrainingSet`.
+    """
+
+    @property
+    def texts(self) -> Sequence[str]: ...
+    @property
+    def docnos(self) -> Sequence[str]: ...
+    @property
+    def ranges(self) -> Sequence[tuple[int, int]]: ...
+    @property
+    def queries(self) -> Sequence[TrainingQuery]: ...
+    @property
+    def title_queries(self) -> Sequence[TrainingQuery]: ...
+    @property
+    def triples(self) -> str | None: ...
+    @property
+    def scored(self) -> int | None: ...
+    @property
+    def bare(self) -> int | None: ...
+
+
 @dataclass(slots=True)
 class TrainingSet:
     """All documents in one list; a collection is a range of it.
@@ -73,7 +99,12 @@ class TrainingSet:
         Raises
         ------
         DataError : nothing to learn from, besides what the readers raise.
+        ConfigError : a prepared folder, which is never read into memory.
         """
+        if config.prepared is not None:
+            raise ConfigError(
+                "data.prepared: is read by the objective ranking alone; name data.dataset or data.triples"
+            )
         out = cls()
         for name in config.datasets:
             out._add(open_collection(name, config), config)

@@ -22,7 +22,7 @@ from sparseir.train.record import RunRecord, read_finished
 logger = logging.getLogger(__name__)
 
 CHANGEABLE = (
-    "data.data_dir", "data.terms_of_use", "loss.teacher_cache", "train.chunk_size", "train.device", "train.early_stop",
+    "data.data_dir", "data.terms_of_use", "data.workers", "loss.teacher_cache", "train.chunk_size", "train.device", "train.early_stop",
     "train.evaluate_every", "train.keep_checkpoints", "train.log_every", "train.max_minutes", "train.save_every",
     "train.save_minutes", "train.steps",
 )  # fmt: skip

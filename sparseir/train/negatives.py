@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.config.data import DataConfig
-from sparseir.train.collection import TrainingQuery, TrainingSet
+from sparseir.mining.nearest import ExactIndex
+from sparseir.train.collection import Training, TrainingQuery
 from sparseir.train.teachers import BM25Teacher, DenseTeacher
 
 
@@ -24,7 +23,7 @@ class Negatives:
 
     def __init__(
         self,
-        training: TrainingSet,
+        training: Training,
         data: DataConfig,
         *,
         bm25: BM25Teacher | None = None,
@@ -63,33 +62,17 @@ class Negatives:
 
 
 class DenseIndex:
-    """Exact dense search in each collection: faiss where it is installed, else numpy."""
+    """Exact dense search in each collection, in memory."""
 
-    def __init__(self, training: TrainingSet, dense: DenseTeacher) -> None:
+    def __init__(self, training: Training, dense: DenseTeacher) -> None:
         self._dense = dense
         self._ranges = training.ranges
-        self._vectors = [dense.document_vectors(range(first, end)) for first, end in training.ranges]
-        self._indexes = [_faiss_index(vectors) for vectors in self._vectors]
+        self._indexes = [ExactIndex(dense.document_vectors(range(first, end))) for first, end in training.ranges]
 
     def best(self, query: TrainingQuery, k: int) -> NDArray[np.int64]:
         """Positions of the k nearest documents of the query's collection."""
-        first, end = self._ranges[query.collection]
-        k = min(k, end - first)
+        first, _ = self._ranges[query.collection]
         asked = self._dense.query_vectors([query.text])
-        index = self._indexes[query.collection]
-        if index is not None:
-            rows = index.search(asked, k)[1][0].astype(np.int64)
-        else:
-            rows = np.argsort(-(self._vectors[query.collection] @ asked[0]), kind="stable")[:k]
+        rows = self._indexes[query.collection].best(asked, k)[0][0]
         result: NDArray[np.int64] = rows + first
         return result
-
-
-def _faiss_index(vectors: NDArray[np.float32]) -> Any:
-    try:
-        import faiss
-    except ImportError:
-        return None
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    return index

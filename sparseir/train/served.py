@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class ServedSample:
 
     def __init__(self, encoder: SparseEncoder, texts: Sequence[str], *, size: int, seed: int) -> None:
         drawn = np.random.default_rng([seed, 2]).permutation(len(texts))
-        self.texts = [texts[i] for i in drawn if texts[i].strip()][:size]
+        whole = (text for i in drawn if (text := texts[int(i)]).strip())
+        self.texts = list(itertools.islice(whole, size))
         self._encoder = encoder
 
     def active_dims(self, size: int | None = None) -> float:

@@ -16,12 +16,12 @@ from indexer.interchange.input import json_value
 from indexer.progress import Progress, silent
 from sparseir.config.loss import LossConfig
 from sparseir.data.pairs import read_scores
-from sparseir.errors import DataError, MissingExtraError
+from sparseir.errors import DataError
 from sparseir.lexical.memory import BM25
+from sparseir.models.cross_encoder import CrossEncoder
 from sparseir.models.dense import DenseEmbedder
 from sparseir.models.encoder import SparseEncoder
-from sparseir.models.sources import resolve_source
-from sparseir.train.collection import TrainingQuery, TrainingSet
+from sparseir.train.collection import Training, TrainingQuery
 from sparseir.train.parallel import world
 
 Scores = NDArray[np.float32]
@@ -38,7 +38,7 @@ class Teacher(Protocol):
 class BM25Teacher:
     """BM25 over the documents of each collection."""
 
-    def __init__(self, training: TrainingSet) -> None:
+    def __init__(self, training: Training) -> None:
         self._ranges = training.ranges
         self._indexes = [BM25(training.texts[first:end]) for first, end in training.ranges]
 
@@ -70,7 +70,7 @@ class DenseTeacher:
 
     def __init__(
         self,
-        training: TrainingSet,
+        training: Training,
         model: str,
         *,
         device: str = "cpu",
@@ -112,7 +112,7 @@ class DenseTeacher:
 class SparseTeacher:
     """Inner products of another sparse encoder's vectors, computed when first asked for and kept."""
 
-    def __init__(self, training: TrainingSet, model: str, *, device: str = "auto") -> None:
+    def __init__(self, training: Training, model: str, *, device: str = "auto") -> None:
         self._encoder = SparseEncoder.load(model, device=device)
         self._texts = training.texts
         self._rows: dict[tuple[bool, str], tuple[Any, Any]] = {}
@@ -144,12 +144,8 @@ class CrossEncoderTeacher:
     cache : JSON lines {"key", "score"}; None keeps scores in memory alone.
     """
 
-    def __init__(self, training: TrainingSet, model: str, *, cache: Path | None = None, device: str = "cpu") -> None:
-        try:
-            from sentence_transformers import CrossEncoder
-        except ImportError:
-            raise MissingExtraError("sentence-transformers", "train", "a cross-encoder teacher") from None
-        self._model = CrossEncoder(str(resolve_source(model)), device=device, trust_remote_code=False)
+    def __init__(self, training: Training, model: str, *, cache: Path | None = None, device: str = "cpu") -> None:
+        self._model = CrossEncoder(model, device=device)
         self._name = model
         self._texts = training.texts
         self._path = cache
@@ -164,7 +160,7 @@ class CrossEncoderTeacher:
         keys = [self._key(*pair) for pair in pairs]
         missing = {k: p for k, p in zip(keys, pairs, strict=True) if k not in self._known}
         if missing:
-            values = self._model.predict([(q, self._texts[d]) for q, d in missing.values()], show_progress_bar=False)
+            values = self._model.scores([(q, self._texts[d]) for q, d in missing.values()])
             new = {key: float(value) for key, value in zip(missing, values, strict=True)}
             self._known.update(new)
             if self._path is not None and world()[0] == 0:  # every process scores the whole batch
@@ -206,7 +202,7 @@ class StoredScores:
     DataError : a row of the triples without scores, or queries that are none of theirs.
     """
 
-    def __init__(self, training: TrainingSet, path: str) -> None:
+    def __init__(self, training: Training, path: str) -> None:
         self._path = path
         self._docnos = training.docnos
         self._in_triples = is_triples(path, training)
@@ -232,13 +228,13 @@ class StoredScores:
         return out
 
 
-def is_triples(path: str, training: TrainingSet) -> bool:
+def is_triples(path: str, training: Training) -> bool:
     """Whether a file of scores is the triples of the training set."""
     return training.triples is not None and Path(path) == Path(training.triples)
 
 
 def load_teacher(
-    name: str, training: TrainingSet, loss: LossConfig, *, device: str = "cpu", progress: Progress = silent
+    name: str, training: Training, loss: LossConfig, *, device: str = "cpu", progress: Progress = silent
 ) -> Teacher:
     """The teacher `loss.teachers` names as kind:NAME."""
     kind, _, rest = name.partition(":")

@@ -61,7 +61,8 @@ class SparseTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """In order, and the same on every process: what differs by process is the share it encodes."""
-        return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=_only)
+        workers = self.recipe.data.workers
+        return DataLoader(self.train_dataset, batch_size=1, shuffle=False, collate_fn=_only, num_workers=workers)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | int | None:
         return None  # transformers looks for language-model labels here

@@ -10,6 +10,7 @@ from indexer.progress import Progress, silent
 from sparseir.config.data import DataConfig
 from sparseir.config.recipe import Recipe
 from sparseir.data.pairs import read_triples
+from sparseir.data.prepared.folder import Prepared
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.kinds import deep_impact_parts
 from sparseir.models.sources import resolve_source
@@ -42,6 +43,8 @@ def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> Spar
 
 def _texts(data: DataConfig) -> Iterator[str]:
     """The documents that training reads."""
+    if data.prepared is not None:
+        yield from (text for _, block in Prepared(data.prepared).documents.blocks() for text in block)
     for name in data.datasets:
         for document in itertools.islice(open_collection(name, data).corpus(), data.max_documents):
             yield document.content

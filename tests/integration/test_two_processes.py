@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from sparseir.config.loader import to_yaml  # noqa: E402
+from sparseir.data.prepared.prepare import PrepareOptions, prepare  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.unit.test_train import base, collection, recipe_of  # noqa: E402, F401
 
@@ -73,3 +74,30 @@ def test_two_processes_see_the_global_batch(
         for n in ("one", "two")
     )
     assert a.weights.tolist() == pytest.approx(b.weights.tolist(), rel=1e-2)
+
+
+@pytest.mark.slow
+def test_two_processes_read_one_prepared_folder(base: Path, collection: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Both assemble the same batches, in a worker each, and count document frequencies once."""
+    qrels = collection / "qrels" / "train.tsv"
+    options = PrepareOptions(
+        documents=str(collection), queries=str(collection / "queries.jsonl"), pairs=(f"judged:qrels={qrels}",)
+    )
+    prepare(tmp_path / "p", options)
+    recipe = recipe_of(
+        base,
+        collection,
+        data__dataset=(),
+        data__prepared=str(tmp_path / "p"),
+        data__workers=1,
+        model__kind="inference_free",
+        train__dropout=False,
+        train__batch_size=4,
+        train__steps=3,
+    )
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    two = run(tmp_path / "recipe.yaml", tmp_path / "two", 2)
+    assert len(list((tmp_path / "p" / "indexes").glob("frequencies-*.npy"))) == 1
+    one = run(tmp_path / "recipe.yaml", tmp_path / "one", 1)
+    for name, value in one.items():
+        assert two[name] == pytest.approx(value, rel=1e-4), name

@@ -12,7 +12,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
-pytest.importorskip("sentence_transformers", reason="cross-encoder teachers need it")
 
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe, load_recipe  # noqa: E402

@@ -16,6 +16,7 @@ from sparseir.config.loss import LossConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
+from sparseir.models.cross_encoder import CrossEncoder  # noqa: E402
 from sparseir.train.collection import TrainingSet  # noqa: E402
 from sparseir.train.teachers import load_teacher  # noqa: E402
 from tests.tiny_collections import write_collection, write_jsonl, write_triples  # noqa: E402
@@ -81,24 +82,30 @@ def test_dense_teacher_reads_so_many_tokens(training: TrainingSet, base: Path) -
 def test_cross_encoder_scores_are_its_logits_and_are_cached(
     training: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = pytest.importorskip("sentence_transformers").CrossEncoder
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     folder = save_cross_encoder(tmp_path / "cross")
     cache = tmp_path / "scores" / "cache.jsonl"
     teacher = load_teacher(f"cross_encoder:{folder}", training, LossConfig(teacher_cache=str(cache)), device="cpu")
     places = [0, 2, 0]
     got = teacher.scores(training.queries[:2], places)
-    pairs = [(q.text, training.texts[d]) for q in training.queries[:2] for d in places]
-    want = reference(str(folder), device="cpu").predict(pairs, show_progress_bar=False)
+    model = AutoModelForSequenceClassification.from_pretrained(str(folder)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    with torch.no_grad():
+        want = [
+            float(model(**tokenizer(q.text, training.texts[d], return_tensors="pt")).logits)
+            for q in training.queries[:2]
+            for d in places
+        ]
     np.testing.assert_allclose(got.ravel(), want, rtol=1e-4, atol=1e-6)
     assert len(cache.read_text().splitlines()) == 4  # two queries, two different documents
 
     later = load_teacher(f"cross_encoder:{folder}", training, LossConfig(teacher_cache=str(cache)), device="cpu")
-    monkeypatch.setattr(reference, "predict", None)  # everything asked for is in the file
+    monkeypatch.setattr(CrossEncoder, "scores", None)  # everything asked for is in the file
     np.testing.assert_allclose(later.scores(training.queries[:2], places), got, rtol=1e-6)
 
 
 def test_a_cache_cut_short_by_a_stop_is_read_as_far_as_it_goes(training: TrainingSet, tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")
     folder = save_cross_encoder(tmp_path / "cross")
     cache = tmp_path / "cache.jsonl"
     name = f"cross_encoder:{folder}"
@@ -159,7 +166,6 @@ def test_scores_of_triples_need_no_file_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_teacher_that_is_not_there_is_named(training: TrainingSet, tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")
     for kind in ("dense", "sparse", "cross_encoder"):
         with pytest.raises(ConfigError, match="nowhere"):
             load_teacher(f"{kind}:{tmp_path / 'nowhere'}", training, LossConfig(), device="cpu")

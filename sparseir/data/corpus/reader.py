@@ -118,21 +118,34 @@ class CorpusReader(Iterator[Document]):
             self.num_empty += not document.content.strip()
             yield document
 
-    def _read(self) -> Iterator[tuple[Place, Document]]:
-        seen: dict[str, int] = {}  # the file and the row as one number: a pair of them would take twice the memory
+    def placed(self) -> Iterator[tuple[int, Place, Document]]:
+        """(number of its file, its place, the document) of all rows, whose names nothing has compared yet.
+
+        For who finds names that stand twice by other means: it keeps nothing in memory.
+
+        Raises
+        ------
+        DataError : a fault of a file, or no document at all.
+        """
+        empty = True
         for at, file in enumerate(self._files):
             for place, row in file.rows():
-                document = self._fields.document(row, place)
-                here = at << _ROW_BITS | place.number
-                first = seen.setdefault(document.docno, here)
-                if first != here:
-                    number = first & ((1 << _ROW_BITS) - 1)
-                    before = Place(self._files[first >> _ROW_BITS].label, number, place.unit)
-                    where = f"on {place.unit} {number}" if first >> _ROW_BITS == at else f"in {before}"
-                    raise place.fault(f"duplicate id '{document.docno}', first seen {where}; ids must be unique")
-                yield place, document
-        if not seen:
+                empty = False
+                yield at, place, self._fields.document(row, place)
+        if empty:
             raise DataError("the corpus is empty; expected one document a line", path=self.label)
+
+    def _read(self) -> Iterator[tuple[Place, Document]]:
+        seen: dict[str, int] = {}  # the file and the row as one number: a pair of them would take twice the memory
+        for at, place, document in self.placed():
+            here = at << _ROW_BITS | place.number
+            first = seen.setdefault(document.docno, here)
+            if first != here:
+                number = first & ((1 << _ROW_BITS) - 1)
+                before = Place(self._files[first >> _ROW_BITS].label, number, place.unit)
+                where = f"on {place.unit} {number}" if first >> _ROW_BITS == at else f"in {before}"
+                raise place.fault(f"duplicate id '{document.docno}', first seen {where}; ids must be unique")
+            yield place, document
 
 
 def absent_field(name: str, known: Iterable[str], path: str | Path | None = None) -> DataError:

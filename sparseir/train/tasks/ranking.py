@@ -19,12 +19,13 @@ from sparseir.models.encoder import SparseEncoder
 from sparseir.models.parts import NO_LIMIT
 from sparseir.models.towers.coil import CoilTower, coil_scores
 from sparseir.models.towers.csr import CsrTower
-from sparseir.train.collection import TrainingSet
+from sparseir.train.collection import Training, TrainingSet
 from sparseir.train.columns import Columns
 from sparseir.train.idf import corpus_idf
 from sparseir.train.negatives import Negatives
 from sparseir.train.objective import Objective
 from sparseir.train.parallel import gather_rows, own_share, world
+from sparseir.train.prepared import PreparedScores, PreparedTraining, check_workers, prepared_teachers
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
 from sparseir.train.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
 
@@ -39,8 +40,8 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     ConfigError : keys that do not fit the encoder.
     DataError : no query to learn from, or faults in the data.
     """
-    training = TrainingSet.read(recipe.data)
-    idf = corpus_idf(recipe, encoder, training.texts)
+    training = _read(recipe, progress)
+    idf = corpus_idf(recipe, encoder, training.texts, progress)
     chosen = encoder.query_tower.looked_up and encoder.document_tower.takes_terms
     if recipe.train.sampled_terms is not None and not chosen:
         raise ConfigError("train.sampled_terms: needs queries that are looked up (inference_free, splade_doc)")
@@ -48,10 +49,20 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     return objective(encoder, recipe, idf), _batches(recipe, training, encoder, progress)
 
 
-def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
+def _read(recipe: Recipe, progress: Progress) -> Training:
+    if recipe.data.prepared is None:
+        return TrainingSet.read(recipe.data)
+    return PreparedTraining(recipe.data, prepared_teachers(recipe), progress=progress)
+
+
+def _batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
     if not training.queries and not training.title_queries:
         raise DataError("data: no query to learn from; give data.split judgements, data.triples or title_queries")
+    if isinstance(training, PreparedTraining):
+        stored = [PreparedScores(training.prepared, name) for name in prepared_teachers(recipe)]
+        return RankingBatches(training, recipe, teachers=stored)
     _check_scores(recipe, training)
+    check_workers(recipe)
     progress("teachers", 0, None)
     device = str(encoder.device)
     names = {
@@ -80,7 +91,7 @@ def _batches(recipe: Recipe, training: TrainingSet, encoder: SparseEncoder, prog
     )
 
 
-def _check_scores(recipe: Recipe, training: TrainingSet) -> None:
+def _check_scores(recipe: Recipe, training: Training) -> None:
     """Refuse scores in triples that no loss would read, or that a batch would not find.
 
     Raises

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from sparseir.config.recipe import Recipe
 from sparseir.losses.ensemble import ensemble_scores
 from sparseir.train.batches import Shuffle
-from sparseir.train.collection import TrainingQuery, TrainingSet
+from sparseir.train.collection import Training, TrainingQuery
 from sparseir.train.negatives import Negatives
 from sparseir.train.teachers import DenseTeacher, Teacher
 
@@ -57,7 +57,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
 
     def __init__(
         self,
-        training: TrainingSet,
+        training: Training,
         recipe: Recipe,
         *,
         teachers: Sequence[Teacher] = (),
@@ -137,7 +137,7 @@ class _Source:
 
     _NEIGHBOURS = 8
 
-    def __init__(self, pool: list[TrainingQuery], count: int, seed: int, neighbours: DenseTeacher | None) -> None:
+    def __init__(self, pool: Sequence[TrainingQuery], count: int, seed: int, neighbours: DenseTeacher | None) -> None:
         self._pool = pool
         self._count = min(count, len(pool))
         self._shuffle = Shuffle(len(pool), seed)
