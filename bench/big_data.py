@@ -233,7 +233,7 @@ def _rate(steps: list[dict[str, Any]]) -> float | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="for everything; some 15 GB at full size")
+    parser.add_argument("--folder", type=Path, required=True, help="for everything; some 13 GB at full size")
     parser.add_argument("--passages", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=12_000)
     parser.add_argument("--mined", type=int, default=10_000, help="queries of the slice that is mined; 0: none")
