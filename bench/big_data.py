@@ -2,8 +2,8 @@
 
     python -m bench.big_data --folder runs/big --passages 8800000 --queries 500000
 
-The collection is that of `bench.word_model`. Each stage is a process of its own, whose peak of resident memory is measured, file pages that
-it maps included. JSON to stdout and, with --output, to a file.
+The collection is that of `bench.word_model`. Each stage is a process of its own, whose peak of resident memory is measured,
+file pages that it maps included. JSON to stdout and, with --output, to a file.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _rate(steps: list[dict[str, Any]]) -> float | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="for everything; some 12 GB at full size")
+    parser.add_argument("--folder", type=Path, required=True, help="for everything; some 13 GB at full size")
     parser.add_argument("--passages", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=12_000)
     parser.add_argument("--mined", type=int, default=10_000, help="queries of the slice that is mined; 0: none")
