@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -10,9 +11,9 @@ from types import FrameType
 
 def main() -> None:
     """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the state is at fault, 2 wrong usage."""
-    code = run(sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done or refused: the interpreter ends, and would die of it
-    sys.exit(code)
+    # When the interpreter ends all is done or refused, and an interruption would only replace the exit code.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

@@ -16,6 +16,9 @@ MOST_NEIGHBOURS = 100
 ALPHA_BESIDE_LEARNED = 2.0
 """Adding the scores as they come (1) is worse on nearly all collections it was tried on; docs/lexical.md."""
 
+ALPHA_EXPANDED = 4.0
+"""With the words of a dense model the channel ranks better than most learned ones; docs/lexical.md."""
+
 NEIGHBOUR_SETTINGS = ("neighbours", "neighbour_weight", "neighbour_words")
 """Settings that do nothing without neighbours."""
 
@@ -40,8 +43,8 @@ class LexicalConfig:
     """BM25's normalisation by length: 0 for none, 1 for a full one."""
 
     alpha: float | None = None
-    """What a BM25 score counts beside a learned one; 0 leaves the learned score alone. null: 2 beside learned terms, and
-    1 in an index of BM25 alone, whose scores are then BM25's."""
+    """What a BM25 score counts beside a learned one; 0 leaves the learned score alone. null: 2 beside learned terms,
+    4 with the words of a dense model, and 1 in an index of BM25 alone, whose scores are then BM25's."""
 
     neighbours: int = 0
     """Documents nearest to a document whose words it gets as well; 0 for none."""
@@ -90,7 +93,10 @@ class LexicalConfig:
 
     def chosen(self, *, beside_learned: bool) -> LexicalConfig:
         """With an alpha."""
-        return self if self.alpha is not None else replace(self, alpha=ALPHA_BESIDE_LEARNED if beside_learned else 1.0)
+        if self.alpha is not None:
+            return self
+        beside = ALPHA_EXPANDED if self.expansion_model else ALPHA_BESIDE_LEARNED
+        return replace(self, alpha=beside if beside_learned else 1.0)
 
     def __post_init__(self) -> None:
         faults = []

@@ -95,6 +95,7 @@ def _tables(folder: Path) -> None:
     table = pyarrow.table({"url": ["u1", "u2"], "body": ["rent", "deposit"]})
     pyarrow.parquet.write_table(table, folder / "dump.parquet")
     (folder / "collection.tsv.gz").write_bytes(gzip.compress(b"1\trent is due\n2\tdeposit\n"))
+    (folder / "backups").mkdir()
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name not in OWN_TESTS], ids=lambda p: p.stem)

@@ -289,6 +289,13 @@ def test_settings_out_of_range(setting, value):
         LexicalConfig(**{setting: value})
 
 
+def test_the_channel_counts_more_with_words_of_a_dense_model():
+    assert LexicalConfig().chosen(beside_learned=True).weight == 2
+    assert LexicalConfig(expansion_model="x").chosen(beside_learned=True).weight == 4
+    assert LexicalConfig(expansion_model="x").chosen(beside_learned=False).weight == 1
+    assert LexicalConfig(expansion_model="x", alpha=0.5).chosen(beside_learned=True).weight == 0.5
+
+
 def test_unused_settings_do_not_change_the_fingerprint(tmp_path):
     a = index_documents(tmp_path / "a", None, docs(TEXTS), options=IndexingOptions(lexical=LexicalConfig())).index
     b_config = LexicalConfig(expansion_weight=1.0, expansion_words=3)
