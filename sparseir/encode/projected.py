@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -146,7 +147,7 @@ class IndexProjection:
 
     def __init__(self, query_side: Path, channel: LexicalChannel, *, embed: Embedder | None = None) -> None:
         self._config, self._projection = channel.config, Projection.load(query_side)
-        self._embedder = embed or embedder(channel.config)
+        self._embedder = embed or _kept_embedder(channel.config)
         if self._embedder.dimensions != len(self._projection.mean):
             raise ConfigError(
                 f"{channel.config.expansion_model!r} has {self._embedder.dimensions} dimensions, and the index was built with "
@@ -183,6 +184,12 @@ def embedder(config: LexicalConfig) -> Embedder:
         ) from None
     assert config.expansion_model is not None
     return DenseEmbedder(config.expansion_model, max_length=config.expansion_length, bf16=True)
+
+
+@lru_cache(maxsize=1)
+def _kept_embedder(config: LexicalConfig) -> Embedder:
+    """As `embedder`, loaded once for additions that follow each other, in a service or a loop."""
+    return embedder(config)
 
 
 def _padded(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:

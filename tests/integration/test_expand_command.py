@@ -99,3 +99,20 @@ def test_from_python(tmp_path, dense):
 
     with pytest.raises(ConfigError, match="no channel of words"):
         Index.build(tmp_path / "other", texts, model=TableEncoder(), lexical=False, expand=str(dense))
+
+
+def test_additions_one_after_another_load_the_model_once(tmp_path, dense, monkeypatch):
+    from sparseir.models import dense as module
+
+    loads = []
+    real = module.DenseEmbedder.__init__
+    monkeypatch.setattr(
+        module.DenseEmbedder, "__init__", lambda self, *a, **k: (loads.append(a), real(self, *a, **k))[1]
+    )
+    copy = save_masked_lm(tmp_path / "copy")
+    with Index.build(tmp_path / "index", ["cats sleep in the garden"], expand=str(copy)) as index:
+        built = len(loads)
+        for text in ("a garden with roses", "stock market prices"):
+            index.add([{"id": text[:3], "text": text}])
+        assert len(loads) == built + 1
+        assert index.search("roses", 1)[0].docno == "a g"
