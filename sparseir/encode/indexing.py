@@ -19,7 +19,11 @@ from sparseir.data.passages import windows_of
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
 from sparseir.encode.kept_parts import KeptParts
-from sparseir.encode.lexical import (
+from sparseir.encode.options import IndexingOptions
+from sparseir.encode.stream import EncodedStream, IdfCount
+from sparseir.encode.windows import outdated_passages, passages
+from sparseir.encode.words.projected import embedder
+from sparseir.encode.words.stream import (
     LexicalStream,
     check_model_given,
     checked_config,
@@ -27,15 +31,16 @@ from sparseir.encode.lexical import (
     new_channel,
     stored_channel,
 )
-from sparseir.encode.options import IndexingOptions
-from sparseir.encode.projected import embedder
-from sparseir.encode.stream import EncodedStream, IdfCount
-from sparseir.encode.windows import outdated_passages, passages
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
 
+
+NO_WORD_VECTORS = (
+    "no word stands in two sentences of these documents, so none has a vector and the dense model gave them no words; "
+    "build again when there are more"
+)
 
 _ADVICE = {
     True: "--windows SIZE/STEP, such as 128/64, indexes passages of them",
@@ -115,6 +120,8 @@ def index_documents(
         parts.remove()
         if parts.taken:
             index.notes = (*index.notes, f"{parts.taken:,} documents were encoded before the interruption")
+    if lexical is not None and lexical.projection is not None and not len(lexical.projection.stems):
+        index.notes = (*index.notes, NO_WORD_VECTORS)
     if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:
         index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start

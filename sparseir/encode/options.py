@@ -8,7 +8,7 @@ from typing import Literal
 from indexer.config import IndexConfig
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import Windows
-from sparseir.encode.projected import Embedder
+from sparseir.encode.words.projected import Embedder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

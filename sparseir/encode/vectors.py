@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +20,9 @@ from sparseir.data.corpus.reader import absent_field
 from sparseir.data.records import Document
 from sparseir.encode.corpus_fields import CorpusFields
 from sparseir.encode.indexing import encoder_entry, write_index
-from sparseir.encode.lexical import check_no_channel
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.stream import stored_fields
+from sparseir.encode.words.stream import check_no_channel
 from sparseir.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -67,21 +67,16 @@ def index_vectors(
         check_no_channel(target, "vectors")
         check_same_maker(open_index(target), encoder, source)
     opened = _open(target, source, chosen, encoder)  # faults of the file's head are said before anything is written
-    joined = None
-    if corpus is not None:
-        joined = CorpusFields(corpus, name=corpus_name, folder=target.parent, stored=stored_fields, progress=progress)
-    if not adds:
-        try:
+    with ExitStack() as open_files:
+        joined = None
+        if corpus is not None:
+            joined = CorpusFields(
+                corpus, name=corpus_name, folder=target.parent, stored=stored_fields, progress=progress
+            )
+            open_files.callback(joined.close)
+        if not adds:
             _check_metadata(chosen.config.metadata, opened, () if joined is None else joined.names)
-        except BaseException:
-            if joined is not None:
-                joined.close()
-            raise
-    with (
-        tempfile.TemporaryDirectory(prefix="sparseir-query-") as side,
-        closing(joined) if joined is not None else nullcontext(),
-    ):
-        query_side = Path(side)
+        query_side = Path(open_files.enter_context(tempfile.TemporaryDirectory(prefix="sparseir-query-")))
         notes: list[str] = []
 
         def batches() -> Iterator[Documents]:

@@ -23,7 +23,7 @@ from sparseir.config.lexical import EXPANSION_SETTINGS, NEIGHBOUR_SETTINGS, Lexi
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer
 from sparseir.lexical.bm25 import saturated
-from sparseir.lexical.frequencies import WordFrequencies
+from sparseir.lexical.frequencies import FREQUENCIES_FILE, WordFrequencies
 from sparseir.lexical.projection import HIGHEST
 from sparseir.lexical.stems import StemFactors, StemTable, WordCounts
 
@@ -234,8 +234,16 @@ class LexicalChannel:
             stems=[term[mark:] for term in terms[first:]],
             full_weight=state.full_weight,
             lengths=state.lengths,
-            frequencies=WordFrequencies.load(folder) if state.config.expands else None,
+            frequencies=_frequencies(folder, state),
         )
+
+
+def _frequencies(folder: Path, state: ChannelState) -> WordFrequencies | None:
+    """None without words of others, and of neighbours in an index of a time when these were counted like its own."""
+    config = state.config
+    if not config.expands or not (config.expansion_model or (folder / FREQUENCIES_FILE).exists()):
+        return None
+    return WordFrequencies.load(folder, num_stems=state.num_stems)
 
 
 def has_channel(query_side: Path | None) -> bool:

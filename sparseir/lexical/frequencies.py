@@ -53,25 +53,33 @@ class WordFrequencies:
         save_file(counts, folder / FREQUENCIES_FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> WordFrequencies | None:
-        """Read what `save` wrote; None where an index of an earlier version has none.
+    def load(cls, folder: Path, *, num_stems: int) -> WordFrequencies:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        num_stems : that the channel knows.
 
         Raises
         ------
-        DataError : the file is damaged.
+        DataError : the file is missing or damaged.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         path = folder / FREQUENCIES_FILE
-        if not path.is_file():
-            return None
         try:
             found = load_file(path)
             said, held = (found[name] for name in ("said", "held"))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"the counts of words are damaged: {error!r}; build the index again", path=path) from None
-        if said.dtype != np.uint32 or said.shape != held.shape or said.ndim != 1 or held.dtype != np.uint32:
+        if (
+            len(said) > max(1, num_stems)
+            or said.dtype != np.uint32
+            or said.shape != held.shape
+            or said.ndim != 1
+            or held.dtype != np.uint32
+        ):
             raise DataError("the counts of words do not fit each other; build the index again", path=path)
         if (said > held).any():
             raise DataError("more documents say a word than hold it; build the index again", path=path)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,12 @@ _ROUNDS = 15
 _PREFERRED = 0.25
 """Power of df in the choice of words: a word that documents say often is asked for more often, too."""
 
+_LARGEST = 1e6
+"""No number of a projection is near it: larger ones are damage, and their products would be no numbers."""
+
+PROBE = "What a dense model makes of this sentence tells it from others."
+"""Embedded at the build and again when documents are added."""
+
 _ROWS = 256
 """Documents whose gains over all words are held at a time."""
 
@@ -59,13 +66,15 @@ class Projection:
     stems : uint32 (S,), rising: numbers of the stems.
     vectors : float32 (S, D), e(t).
     mean : float32 (D,), x̄.
-    preference : float32 (S,), idf(t) · df(t)^¼ among the documents it was fitted to.
+    preference : float32 (S,), idf(t) · df(t)^¼ among the documents it was fitted to; not negative.
+    probe : float32 (D,), what the dense model makes of `PROBE`: another model gives other numbers.
     """
 
     stems: NDArray[np.uint32]
     vectors: NDArray[np.float32]
     mean: NDArray[np.float32]
     preference: NDArray[np.float32]
+    probe: NDArray[np.float32]
 
     @classmethod
     def fit(
@@ -74,6 +83,7 @@ class Projection:
         embeddings: NDArray[np.float32],
         *,
         mean: NDArray[np.float32],
+        probe: NDArray[np.float32],
         document_frequencies: NDArray[np.int64],
         num_docs: int,
         progress: Callable[[int, int], None] | None = None,
@@ -83,6 +93,7 @@ class Projection:
         Parameters
         ----------
         sentences : words of each sentence. embeddings : float32 (sentences, D). mean : of the documents' embeddings.
+        probe : embedding of `PROBE`.
         document_frequencies : int64, of every stem by its number, among the num_docs documents.
         progress : told of rounds.
         """
@@ -94,7 +105,7 @@ class Projection:
         # As they will be stored, so that a document added later gets what it would have got.
         vectors = _ridge(rows, embeddings, progress).astype(np.float16).astype(np.float32)
         preference = (idf * frequencies**_PREFERRED).astype(np.float32)
-        return cls(stems, vectors, mean.astype(np.float32), preference)
+        return cls(stems, vectors, mean.astype(np.float32), preference, probe.astype(np.float32))
 
     def expanded(
         self, own: StemFactors, embeddings: NDArray[np.float32], *, weight: float, most_words: int
@@ -146,13 +157,18 @@ class Projection:
                 "vectors": self.vectors.astype(np.float16),
                 "mean": self.mean,
                 "preference": self.preference,
+                "probe": self.probe,
             },
             folder / PROJECTION_FILE,
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Projection:
+    def load(cls, folder: Path, *, num_stems: int) -> Projection:
         """Read what `save` wrote.
+
+        Parameters
+        ----------
+        num_stems : that the channel knows.
 
         Raises
         ------
@@ -164,25 +180,32 @@ class Projection:
         path = folder / PROJECTION_FILE
         try:
             found = load_file(path)
-            stems, vectors, mean, preference = (found[n] for n in ("stems", "vectors", "mean", "preference"))
+            stems, vectors = found["stems"], found["vectors"]
+            mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(
                 f"the words of a dense model are damaged: {error!r}; build the index again", path=path
             ) from None
-        shapes_fit = (
+        fit = (
             stems.dtype == np.uint32
             and stems.ndim == mean.ndim == 1
             and vectors.shape == (len(stems), len(mean))
             and preference.shape == stems.shape
+            and probe.shape == mean.shape
             and bool((stems[1:] > stems[:-1]).all())
-            and all(np.isfinite(part).all() for part in (vectors, mean, preference))
+            and not bool((stems >= num_stems).any())
+            and vectors.dtype == np.float16
+            and all(part.dtype == np.float32 for part in (mean, preference, probe))
+            and bool(np.isfinite(vectors).all())
+            and all(bool((np.abs(part) <= _LARGEST).all()) for part in (mean, preference, probe))
+            and bool((preference >= 0).all())
         )
-        if not shapes_fit:
+        if not fit:
             raise DataError("the words of a dense model do not fit each other; build the index again", path=path)
-        return cls(stems, vectors.astype(np.float32), mean.astype(np.float32), preference.astype(np.float32))
+        return cls(stems, vectors.astype(np.float32), mean, preference, probe)
 
 
-def _unit_rows(sentences: WordCounts, stems: NDArray[np.uint32], idf: NDArray[np.float64]):  # type: ignore[no-untyped-def]
+def _unit_rows(sentences: WordCounts, stems: NDArray[np.uint32], idf: NDArray[np.float64]) -> Any:
     """scipy CSR (sentences, S), float32: idf-weighted counts, each row of length 1 or 0."""
     from scipy.sparse import csr_matrix
 
@@ -197,10 +220,10 @@ def _unit_rows(sentences: WordCounts, stems: NDArray[np.uint32], idf: NDArray[np
     )
 
 
-def _ridge(rows, targets: NDArray[np.float32], progress: Callable[[int, int], None] | None):  # type: ignore[no-untyped-def]
+def _ridge(rows: Any, targets: NDArray[np.float32], progress: Callable[[int, int], None] | None) -> NDArray[np.float32]:
     """float32 (S, D): (RᵀR + λ)⁻¹ RᵀY by conjugate gradients, every column of Y for itself."""
     residual = rows.T @ targets
-    out = np.zeros_like(residual)
+    out: NDArray[np.float32] = np.zeros_like(residual)
     direction, squares = residual.copy(), (residual**2).sum(axis=0)
     for done in range(_ROUNDS):
         product = rows.T @ (rows @ direction) + RIDGE * direction

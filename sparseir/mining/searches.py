@@ -15,8 +15,8 @@ from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.prepared.folder import Prepared
 from sparseir.data.stores.texts import TextStore
-from sparseir.encode.bm25_index import write_bm25_index
 from sparseir.encode.indexing import IndexingOptions
+from sparseir.encode.words.bm25_index import write_bm25_index
 from sparseir.errors import DataError, SparseIRError
 from sparseir.mining.nearest import ExactIndex, Found
 from sparseir.search.searcher import Searcher

@@ -8,7 +8,7 @@ import pytest
 
 from indexer import open_index
 from sparseir import Index
-from sparseir.encode.lexical import stored_channel
+from sparseir.encode.words.stream import stored_channel
 from sparseir.errors import ConfigError
 from tests.integration.test_text_chain import sparseir
 from tests.tiny_collections import write_collection, write_jsonl

@@ -108,7 +108,7 @@ def test_without_a_model_nothing_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_under_the_words_of_a_build_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparseir.encode import lexical
+    from sparseir.encode.words import stream as lexical
 
     def full(*given: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -22,9 +22,9 @@ from indexer.interchange.export import export_index
 from indexer.interchange.vocabulary import Vocabulary
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import index_documents
-from sparseir.encode.lexical import stored_channel
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.vectors import index_vectors
+from sparseir.encode.words.stream import stored_channel
 from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError
 from sparseir.lexical.channel import LexicalChannel
 from sparseir.search.searcher import Searcher

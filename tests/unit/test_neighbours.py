@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from indexer import SparseVectors, compact_index, delete_documents, open_index, verify_index
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import index_documents
-from sparseir.encode.lexical import stored_channel
-from sparseir.encode.neighbours import heaviest, likeness
 from sparseir.encode.options import IndexingOptions
+from sparseir.encode.words.neighbours import heaviest, likeness
+from sparseir.encode.words.stream import stored_channel
 from sparseir.errors import ConfigError
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.channel import LexicalChannel

@@ -12,15 +12,16 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 
 from indexer import compact_index, delete_documents, open_index, verify_index
+from sparseir import cli
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
 from sparseir.encode.indexing import index_documents
-from sparseir.encode.lexical import stored_channel
 from sparseir.encode.options import IndexingOptions
-from sparseir.encode.projected import SentenceSample
-from sparseir.errors import ConfigError, DataError
+from sparseir.encode.words.projected import SentenceSample
+from sparseir.encode.words.stream import stored_channel
+from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.lexical.bm25 import idf_of
-from sparseir.lexical.frequencies import FREQUENCIES_FILE, WordFrequencies
+from sparseir.lexical.frequencies import FREQUENCIES_FILE
 from sparseir.lexical.projection import HIGHEST, PROJECTION_FILE, RIDGE, Projection
 from sparseir.lexical.stems import StemFactors, WordCounts
 from sparseir.search.searcher import Searcher
@@ -85,7 +86,12 @@ def test_word_vectors_solve_the_normal_equations(sentences, words, size, seed):
     targets = rng.standard_normal((sentences, size)).astype(np.float32)
     frequencies = rng.integers(1, 50, words)
     got = Projection.fit(
-        counts_of(counts), targets, mean=np.zeros(size, np.float32), document_frequencies=frequencies, num_docs=60
+        counts_of(counts),
+        targets,
+        mean=np.zeros(size, np.float32),
+        probe=np.ones(size, np.float32),
+        document_frequencies=frequencies,
+        num_docs=60,
     )
     known = np.flatnonzero((counts > 0).sum(axis=0) >= 2)
     assert got.stems.tolist() == known.tolist()
@@ -108,6 +114,7 @@ def test_gains_are_their_formula(rows, most, weight, seed):
         rng.standard_normal((len(known), size)).astype(np.float32),
         rng.standard_normal(size).astype(np.float32),
         (rng.random(len(known)) + 0.1).astype(np.float32),
+        np.ones(size, np.float32),
     )
     embeddings = rng.standard_normal((rows, size)).astype(np.float32)
     indptr = np.concatenate([[0], np.cumsum((own > 0).sum(axis=1))]).astype(np.int64)
@@ -156,7 +163,7 @@ def test_idf_counts_documents_that_say_a_word(tmp_path):
 
 def test_weights_are_factors_with_gains(tmp_path):
     index = build(tmp_path / "index", weight=1.5)
-    channel, projection = stored_channel(index.path), Projection.load(index.query_side)
+    channel, projection = stored_channel(index.path), Projection.load(index.query_side, num_stems=99)
     words = channel.table.count(TEXTS)
     lengths = words.lengths
     counted = csr_matrix((words.counts, words.stems, words.indptr), (len(TEXTS), len(channel.table))).toarray()
@@ -181,7 +188,7 @@ def test_an_added_document_gets_what_it_would_have_got(tmp_path):
     model = Topics()
     options = IndexingOptions(mode="add", embed=model)
     index_documents(tmp_path / "index", None, docs([TEXTS[1], "a zebra"], start=7), options=options)
-    assert model.asked == 2
+    assert model.asked == 2 + 1, "two documents, and the sentence that tells models apart"
     searcher = Searcher.open(tmp_path / "index")
     scores = by_name(searcher.search("kittens cats", 10))
     assert scores["d1"] == scores["d6"] == scores["d7"]
@@ -226,24 +233,28 @@ def test_a_sample_of_sentences_is_uniform_and_repeatable():
     assert again[0].kept == again[1].kept
 
 
-@pytest.mark.parametrize("name", ["stems", "vectors", "mean", "preference"])
+@pytest.mark.parametrize("name", ["stems", "vectors", "mean", "preference", "probe"])
 def test_damaged_word_vectors_are_refused(tmp_path, name):
     index = build(tmp_path / "index")
     path = index.query_side / PROJECTION_FILE
     good = load_file(path)
     bad = {
-        "stems": good["stems"][::-1].copy(),
-        "vectors": np.full_like(good["vectors"], np.nan),
-        "mean": good["mean"][:-1].copy(),
-        "preference": good["preference"][:-1].copy(),
+        "stems": [good["stems"][::-1].copy(), good["stems"] + 9999],
+        "vectors": [np.full_like(good["vectors"], np.nan), good["vectors"] > 0],
+        "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38)],
+        "preference": [good["preference"][:-1].copy(), -good["preference"]],
+        "probe": [good["probe"][:-1].copy(), good["probe"].astype(np.float64)],
     }
-    for content in ({**good, name: bad[name]}, {k: v for k, v in good.items() if k != name}):
+    for content in (*({**good, name: part} for part in bad[name]), {k: v for k, v in good.items() if k != name}):
         save_file(content, path)
         with pytest.raises(DataError, match="build the index again"):
             index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=Topics()))
+        assert cli.run(["index", "verify", str(index.path)]) == 1
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError, match="build the index again"):
-        Projection.load(index.query_side)
+        Projection.load(index.query_side, num_stems=99)
+    path.unlink()
+    assert cli.run(["index", "verify", str(index.path)]) == 1
 
 
 def test_damaged_counts_are_refused(tmp_path):
@@ -259,17 +270,61 @@ def test_damaged_counts_are_refused(tmp_path):
         save_file(content, path)
         with pytest.raises(DataError, match="build the index again"):
             Searcher.open(index.path).search("kittens", 1)
-    path.unlink()  # an index of an earlier version has no such file
-    assert WordFrequencies.load(index.query_side) is None
+    path.unlink()
+    with pytest.raises(DataError, match="build the index again"):
+        Searcher.open(index.path).search("kittens", 1)
+    assert cli.run(["index", "verify", str(index.path)]) == 1
+
+
+def test_an_index_with_neighbours_of_an_earlier_version_has_no_counts(tmp_path):
+    options = IndexingOptions(lexical=LexicalConfig(neighbours=1))
+    index = index_documents(tmp_path / "index", None, docs(TEXTS), options=options).index
+    (index.query_side / FREQUENCIES_FILE).unlink()
+    assert stored_channel(index.path).frequencies is None
     assert Searcher.open(index.path).search("kittens", 1).docnos == ["d1"]
+    assert cli.run(["index", "verify", str(index.path)]) == 0
+
+
+def test_a_build_that_fits_no_word_vector_says_so(tmp_path):
+    assert any("no word stands in two sentences" in note for note in build(tmp_path / "one", ["cat"]).notes)
+    assert not any("no word stands" in note for note in build(tmp_path / "all").notes)
+
+
+def test_sentences_end_in_any_script():
+    sample = SentenceSample()
+    sample.add(
+        "",
+        "庭で猫がずっと眠っている昼下がりだった。株式市場は今日も大きく下落したという。 Is it so? Yes it is so, indeed. No.",
+    )
+    assert len(sample.kept) == 3
+
+
+def test_a_full_disk_while_embedding_says_where(tmp_path, monkeypatch):
+    import sparseir.encode.words.projected as projected
+
+    def full(self, documents, words):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(projected.CorpusProjection, "note", full)
+    with pytest.raises(SparseIRError, match=r"cannot hold 6 documents .*No space left on device.*make room there"):
+        build(tmp_path / "index")
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["index"])
+
+
+def test_inspect_names_the_model(tmp_path, capsys):
+    build(tmp_path / "index")
+    assert cli.run(["index", "inspect", str(tmp_path / "index")]) == 0
+    assert "words of topics" in capsys.readouterr().out
 
 
 def test_another_model_than_that_of_the_build_is_refused(tmp_path):
     index = build(tmp_path / "index")
-    other = Topics()
-    other.dimensions = 5
-    with pytest.raises(ConfigError, match="another model than that of the build"):
-        index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=other))
+    smaller, turned = Topics(), Topics()
+    smaller.dimensions = 5
+    turned.embed = lambda texts, **options: -Topics().embed(texts, **options)
+    for other in (smaller, turned):
+        with pytest.raises(ConfigError, match="another model than that of the build"):
+            index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=other))
     assert open_index(index.path).num_docs == len(TEXTS)
 
 

@@ -25,9 +25,11 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
 
     from indexer import verify_index
     from sparseir.cli.output.console import counted, emit_json, note, progress_bars
+    from sparseir.encode.words.stream import check_channel
 
     with progress_bars(quiet=quiet) as progress:
         report = verify_index(index, progress=progress)
+    check_channel(index)
     if json:
         emit_json(asdict(report))
     else:
@@ -135,8 +137,10 @@ def _channel(state: ChannelState) -> str:
     """The settings of a lexical channel, and how far the average length has moved from the one in its weights."""
     config, lengths = state.config, state.lengths
     moved = f", {lengths.current / lengths.average:.2f} times that" if lengths.average else ""
+    added = f", words of {config.expansion_model}" if config.expansion_model else ""
+    added += f", words of {config.neighbours} neighbours" if config.neighbours else ""
     return (
         f"lexical channel: {state.num_stems:,} stems, language {config.language}, {len(config.stop_words)} stop words, "
-        f"k1 {config.k1:g}, b {config.b:g}, alpha {config.weight:g}; average length {lengths.average:.4g} in the weights, "
+        f"k1 {config.k1:g}, b {config.b:g}, alpha {config.weight:g}{added}; average length {lengths.average:.4g} in the weights, "
         f"{lengths.current:.4g} over the {lengths.documents:,} documents ever added{moved}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -17,10 +17,10 @@ from indexer.inversion.weights import WeightTally
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import windows_of
-from sparseir.encode.neighbours import CorpusNeighbours, IndexNeighbours
-from sparseir.encode.projected import CorpusProjection, Embedder, IndexProjection
-from sparseir.encode.spread import CorpusSpread, Spread
 from sparseir.encode.stored import content
+from sparseir.encode.words.neighbours import CorpusNeighbours, IndexNeighbours
+from sparseir.encode.words.projected import CorpusProjection, Embedder, IndexProjection
+from sparseir.encode.words.spread import CorpusSpread, Spread
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.frequencies import WordFrequencies
@@ -88,17 +88,21 @@ class LexicalStream:
                 near = CorpusNeighbours(channel, folder, num_threads=self._threads)
             if channel.config.expansion_model:
                 words = CorpusProjection(channel, folder, embed=self._embed, progress=self._progress)
+            spreads: list[CorpusSpread] = [part for part in (near, words) if part is not None]
+            for part in spreads:
+                files.callback(part.close)
             file = files.enter_context((folder / "batches").open("w+b"))
-            learned, total = self._fill(file, channel, [part for part in (near, words) if part is not None])
+            learned, total = self._fill(file, channel, spreads)
             channel.lengths = channel.lengths.fixed()
             channel.full_weight = self._full_weight(channel, learned)
-            if near is not None:
-                near.index(_waiting(file, channel))
-            if words is not None:
-                self.projection = words.fit()
+            with self._room(total):
+                if near is not None:
+                    near.index(_waiting(file, channel))
+                if words is not None:
+                    self.projection = words.fit()
             done = 0
             for documents, factors in _waiting(file, channel):
-                yield _joined(channel, documents, factors, [part for part in (near, words) if part is not None])
+                yield _joined(channel, documents, factors, spreads)
                 done += len(documents)
                 if near is not None:
                     self._progress("finding neighbours", done, total)
@@ -141,17 +145,23 @@ class LexicalStream:
             words = channel.count(_contents(documents))
             tally.add(documents.vectors)
             total += len(documents)
-            for part in spreads:
-                part.note(documents, words)
-            try:
+            with self._room(total):
+                for part in spreads:
+                    part.note(documents, words)
                 pickle.dump((documents, words), file, pickle.HIGHEST_PROTOCOL)
                 file.flush()
-            except OSError as error:
-                raise SparseIRError(
-                    f"{self._path.absolute().parent}: cannot hold {total:,} documents until the words of all are counted "
-                    f"({error.strerror or error}); make room there"
-                ) from error
         return tally.full_weight, total
+
+    @contextmanager
+    def _room(self, total: int) -> Iterator[None]:
+        """What writes temporary files says where, when the disk is full."""
+        try:
+            yield
+        except OSError as error:
+            raise SparseIRError(
+                f"{self._path.absolute().parent}: cannot hold {total:,} documents until the words of all are counted "
+                f"({error.strerror or error}); make room there"
+            ) from error
 
 
 def _waiting(file: IO[bytes], channel: LexicalChannel) -> Iterator[tuple[Documents, StemFactors]]:
@@ -197,6 +207,21 @@ def stored_channel(path: Path) -> LexicalChannel:
     if side is None:
         raise SparseIRError(f"index {path.name!r} has no lexical channel any more; another process built it again")
     return LexicalChannel.load(side)
+
+
+def check_channel(path: Path) -> None:
+    """Read what the query side of an index holds of its lexical channel, if it has one.
+
+    Raises
+    ------
+    DataError : a file is missing or damaged, or does not belong to the others.
+    """
+    side = open_index(path).query_side
+    if side is None or not has_channel(side):
+        return
+    channel = LexicalChannel.load(side)
+    if channel.config.expansion_model:
+        Projection.load(side, num_stems=len(channel.table))
 
 
 def has_channel_at(path: Path) -> bool:

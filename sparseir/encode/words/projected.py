@@ -21,7 +21,7 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.stored import content
 from sparseir.errors import ConfigError
 from sparseir.lexical.channel import LexicalChannel
-from sparseir.lexical.projection import Projection
+from sparseir.lexical.projection import PROBE, Projection
 from sparseir.lexical.stems import StemFactors, WordCounts
 
 
@@ -45,7 +45,10 @@ _OF_ONE = 6
 _LEAST_LETTERS = 16
 """A shorter piece between two full stops is no sentence but an abbreviation or a number."""
 
-_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
+_SAME = 0.99
+"""Least cosine of two embeddings of one text by one model, in bfloat16 and in float32."""
+
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+|(?<=[。！？])\s*")
 
 
 class SentenceSample:
@@ -112,7 +115,7 @@ class CorpusProjection:
 
     def fit(self) -> Projection:
         """Word vectors, once all documents have passed; documents may pass again from now on."""
-        self._file.close()
+        self.close()
         shape = (self._rows, self._embedder.dimensions)
         self._embeddings = (
             np.memmap(self._path, np.float32, "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
@@ -125,10 +128,15 @@ class CorpusProjection:
             self._channel.table.count(sentences),
             embedded,
             mean=(self._sum / max(1, self._rows)).astype(np.float32),
+            probe=self._embedder.embed([PROBE])[0],
             document_frequencies=_padded(self._frequencies, len(self._channel.table)),
             num_docs=self._rows,
         )
         return self.projection
+
+    def close(self) -> None:
+        """Close the file of embeddings, also where a build fails."""
+        self._file.close()
 
     def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
         """The factors of documents with their gains; batches come in the order of the first pass."""
@@ -146,18 +154,27 @@ class IndexProjection:
     """
 
     def __init__(self, query_side: Path, channel: LexicalChannel, *, embed: Embedder | None = None) -> None:
-        self._config, self._projection = channel.config, Projection.load(query_side)
+        self._config, self._projection = channel.config, Projection.load(query_side, num_stems=len(channel.table))
         self._embedder = embed or _kept_embedder(channel.config)
-        if self._embedder.dimensions != len(self._projection.mean):
+        if not _same_model(self._embedder, self._projection.probe):
             raise ConfigError(
-                f"{channel.config.expansion_model!r} has {self._embedder.dimensions} dimensions, and the index was built with "
-                f"{len(self._projection.mean)}: this is another model than that of the build"
+                f"{channel.config.expansion_model!r} is another model than that of the build, whose words the index holds: "
+                "it embeds the sentence that tells them apart otherwise; name the folder of that model, or build the index again"
             )
 
     def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
         """The factors of documents with their gains."""
         embeddings = self._embedder.embed([content(fields) for fields in documents.fields or ()])
         return expanded(self._config, self._projection, factors, embeddings)
+
+
+def _same_model(embed: Embedder, probe: NDArray[np.float32]) -> bool:
+    """Whether a model gives the embedding that was kept, but for what other hardware rounds otherwise."""
+    if embed.dimensions != len(probe):
+        return False
+    again = embed.embed([PROBE])[0].astype(np.float64)
+    lengths = float(np.linalg.norm(again) * np.linalg.norm(probe))
+    return lengths == 0 or float(again @ probe) >= _SAME * lengths
 
 
 def expanded(

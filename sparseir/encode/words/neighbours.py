@@ -65,8 +65,7 @@ class CorpusNeighbours:
         ----------
         batches : the same documents with the factors of their words.
         """
-        self._stems.close()
-        self._counts.close()
+        self.close()
         self._indptr = np.concatenate(self._ends)
         frequencies = np.zeros(self._channel.num_terms, np.int64)
         frequencies[: len(self._frequencies)] = self._frequencies
@@ -79,6 +78,11 @@ class CorpusNeighbours:
             np.memmap(self._folder / name, np.uint32, "r", shape=(size,)) if size else np.zeros(0, np.uint32)
             for name in ("stems", "counts")
         )
+
+    def close(self) -> None:
+        """Close the files of words, also where a build fails."""
+        self._stems.close()
+        self._counts.close()
 
     def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
         """See `Spread`."""

@@ -12,7 +12,7 @@ from indexer.index import Index
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import IndexingOptions, bm25_entry, write_index
-from sparseir.encode.lexical import LexicalStream, checked_config, new_channel
+from sparseir.encode.words.stream import LexicalStream, checked_config, new_channel
 
 
 def write_bm25_index(

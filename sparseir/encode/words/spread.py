@@ -19,6 +19,10 @@ class Spread(Protocol):
 class CorpusSpread(Spread, Protocol):
     """Looks at all documents of a build before it gives them words."""
 
+    def close(self) -> None:
+        """Close its files, also where a build fails."""
+        ...
+
     def note(self, documents: Documents, words: WordCounts) -> None:
         """Take in documents that pass for the first time, with their words."""
         ...
