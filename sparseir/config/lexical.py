@@ -62,7 +62,7 @@ class LexicalConfig:
     expansion_weight: float = 2.0
     """What the likeness counts beside a word's own factor; 1 to 3 rank alike."""
 
-    expansion_words: int = 32
+    expansion_words: int = 64
     """Most words a document gets of the dense model that are not its own."""
 
     expansion_length: int = 256

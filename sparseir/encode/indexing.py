@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
 
 
-NO_WORD_VECTORS = (
-    "no word stands in two sentences of these documents, so none has a vector and the dense model gave them no words; "
-    "build again when there are more"
+_FEW = 100
+"""Fewer documents say too little of the likeness of their words."""
+
+FEW_DOCUMENTS = (
+    "the dense model's words are those of {} documents, which is few, and stay so for documents that are added; "
+    "build again when there are hundreds"
 )
 
 _ADVICE = {
@@ -120,8 +123,8 @@ def index_documents(
         parts.remove()
         if parts.taken:
             index.notes = (*index.notes, f"{parts.taken:,} documents were encoded before the interruption")
-    if lexical is not None and lexical.projection is not None and not len(lexical.projection.stems):
-        index.notes = (*index.notes, NO_WORD_VECTORS)
+    if lexical is not None and lexical.projection is not None and index.num_docs < _FEW:
+        index.notes = (*index.notes, FEW_DOCUMENTS.format(index.num_docs))
     if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:
         index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start

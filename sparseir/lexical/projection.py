@@ -1,14 +1,15 @@
 """A dense model's likeness, written as words: which words a document should be found by, for queries that no model reads.
 
 Of a sentence s with idf-weighted word counts q(s), ‖q(s)‖ = 1, and its dense embedding y(s), the vectors e(t) of words are
-those by which words alone come nearest to the embedding:
+those by which words alone come nearest to the embedding, and so for documents d with their weighted BM25 factors, which
+count less and know the words that few sentences say:
 
-    min over e of  Σ_s ‖ Σ_t q(t, s) · e(t) − y(s) ‖²  +  λ · Σ_t ‖e(t)‖²
+    min over e of  Σ_s ‖ Σ_t q(t, s) · e(t) − y(s) ‖²  +  μ · Σ_d ‖ Σ_t q(t, d) · e(t) − y(d) ‖²  +  λ · Σ_t ‖e(t)‖²
 
 With them a query's words stand for its embedding, so that its likeness to a document x is a sum over its words:
 Σ_t q(t) · ⟨e(t), x − x̄⟩, x̄ the mean of all documents. That is a dot product of sparse vectors, and an inverted index
 answers it: document x holds the gain g(t, x) = max(0, ⟨e(t), x − x̄⟩) of its own words and of those others whose
-g(t, x) · idf(t) · df(t)^¼ is largest. Words that sentences hardly say have no vector, as too little is known of them.
+g(t, x) · idf(t) · df(t)^¼ is largest. Words that no text of the sample says have no vector.
 
 Source: ridge regression is Hoerl and Kennard 1970; a lookup table in place of a query encoder as in inference-free sparse
 retrieval (Geng et al. 2024, arXiv:2411.04403). Fitting the table to a dense model over the collection itself, with no query
@@ -28,15 +29,21 @@ from numpy.typing import NDArray
 from sparseir.errors import DataError
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
-from sparseir.lexical.stems import StemFactors, WordCounts
+from sparseir.lexical.stems import StemFactors
 
 PROJECTION_FILE = "projection.safetensors"
 
 RIDGE = 0.3
 """λ, in units of a sentence: .3 and 1 rank alike, 3 and 10 lower on some collections (docs/lexical.md)."""
 
-_LEAST_SENTENCES = 2
-"""A word said by fewer has no vector: its regression would learn that sentence."""
+DOCUMENTS_WEIGHT = 0.1
+"""μ: .1, .2 and .4 rank alike; without documents words of one or two sentences rank worse (docs/lexical.md)."""
+
+_MOST_WORDS = 100_000
+"""Words that get vectors, those of most documents: 38 MB, and some milliseconds of products a document."""
+
+_LEVELS = 127
+"""A vector's numbers are stored in one byte each, as multiples of a step of its own: its largest over this."""
 
 _ROUNDS = 15
 """Rounds of conjugate gradients: thirty rank the same."""
@@ -50,11 +57,27 @@ _LARGEST = 1e6
 PROBE = "What a dense model makes of this sentence tells it from others."
 """Embedded at the build and again when documents are added."""
 
-_ROWS = 256
-"""Documents whose gains over all words are held at a time."""
+_GAINS = 4_000_000
+"""Gains held at a time: of some documents over all words."""
 
 HIGHEST = 2.0
 """Largest factor of a word with its gain. The scale of the impacts must leave room for it; few gains are above."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """Texts with their words and dense embeddings.
+
+    Parameters
+    ----------
+    indptr : int64 (texts + 1,). stems : uint32, each row's rising. values : numeric, what each stem counts in its text.
+    embeddings : float32 (texts, D).
+    """
+
+    indptr: NDArray[np.int64]
+    stems: NDArray[np.uint32]
+    values: NDArray[Any]
+    embeddings: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +102,8 @@ class Projection:
     @classmethod
     def fit(
         cls,
-        sentences: WordCounts,
-        embeddings: NDArray[np.float32],
+        sentences: Observed,
+        documents: Observed,
         *,
         mean: NDArray[np.float32],
         probe: NDArray[np.float32],
@@ -88,22 +111,23 @@ class Projection:
         num_docs: int,
         progress: Callable[[int, int], None] | None = None,
     ) -> Projection:
-        """Word vectors from sentences and their embeddings.
+        """Word vectors from a sample of the collection.
 
         Parameters
         ----------
-        sentences : words of each sentence. embeddings : float32 (sentences, D). mean : of the documents' embeddings.
-        probe : embedding of `PROBE`.
+        sentences : counts of their words, and embeddings. documents : BM25 factors of their words, and embeddings.
+        mean : of all documents' embeddings. probe : embedding of `PROBE`.
         document_frequencies : int64, of every stem by its number, among the num_docs documents.
         progress : told of rounds.
         """
-        said = np.bincount(sentences.stems, minlength=len(document_frequencies))
-        stems = np.flatnonzero(said >= _LEAST_SENTENCES).astype(np.uint32)
+        said = np.unique(np.concatenate([sentences.stems, documents.stems]))
+        most_common = np.argsort(-document_frequencies[said], kind="stable")[:_MOST_WORDS]
+        stems = np.sort(said[most_common]).astype(np.uint32)
         frequencies = document_frequencies[stems]
         idf = idf_of(frequencies, num_docs)
-        rows = _unit_rows(sentences, stems, idf)
+        rows, targets = _stacked((sentences, 1.0), (documents, DOCUMENTS_WEIGHT), stems=stems, idf=idf)
         # As they will be stored, so that a document added later gets what it would have got.
-        vectors = _ridge(rows, embeddings, progress).astype(np.float16).astype(np.float32)
+        vectors = _restored(*_in_bytes(_ridge(rows, targets, progress)))
         preference = (idf * frequencies**_PREFERRED).astype(np.float32)
         return cls(stems, vectors, mean.astype(np.float32), preference, probe.astype(np.float32))
 
@@ -117,11 +141,12 @@ class Projection:
         own : f of the documents. embeddings : float32 (documents, D). weight : β. most_words : that a document gets and has
             not itself.
         """
+        step = max(1, _GAINS // max(1, len(self.stems)))
         parts = [
-            self._gains(_rows(own, first, first + _ROWS), embeddings[first : first + _ROWS], most_words)
-            for first in range(0, len(own.indptr) - 1, _ROWS)
+            self._gains(_rows(own, first, first + step), embeddings[first : first + step], most_words)
+            for first in range(0, len(own.indptr) - 1, step)
         ]
-        rows = np.concatenate([np.zeros(0, np.int64), *(row + part * _ROWS for part, (row, _, _) in enumerate(parts))])
+        rows = np.concatenate([np.zeros(0, np.int64), *(row + part * step for part, (row, _, _) in enumerate(parts))])
         stems = np.concatenate([np.zeros(0, np.uint32), *(stem for _, stem, _ in parts)])
         gains = np.concatenate([np.zeros(0), *(gain for _, _, gain in parts)])
         total = summed(own, rows, stems, weight * gains)
@@ -148,13 +173,15 @@ class Projection:
         return row, self.stems[column], gains[row, column].astype(np.float64)
 
     def save(self, folder: Path) -> None:
-        """Write the file into a query side, vectors in float16."""
+        """Write the file into a query side, vectors in bytes."""
         from safetensors.numpy import save_file
 
+        vectors, steps = _in_bytes(self.vectors)
         save_file(
             {
                 "stems": self.stems,
-                "vectors": self.vectors.astype(np.float16),
+                "vectors": vectors,
+                "steps": steps,
                 "mean": self.mean,
                 "preference": self.preference,
                 "probe": self.probe,
@@ -180,7 +207,7 @@ class Projection:
         path = folder / PROJECTION_FILE
         try:
             found = load_file(path)
-            stems, vectors = found["stems"], found["vectors"]
+            stems, vectors, steps = found["stems"], found["vectors"], found["steps"]
             mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(
@@ -190,34 +217,58 @@ class Projection:
             stems.dtype == np.uint32
             and stems.ndim == mean.ndim == 1
             and vectors.shape == (len(stems), len(mean))
-            and preference.shape == stems.shape
+            and preference.shape == steps.shape == stems.shape
             and probe.shape == mean.shape
             and bool((stems[1:] > stems[:-1]).all())
             and not bool((stems >= num_stems).any())
-            and vectors.dtype == np.float16
-            and all(part.dtype == np.float32 for part in (mean, preference, probe))
-            and bool(np.isfinite(vectors).all())
-            and all(bool((np.abs(part) <= _LARGEST).all()) for part in (mean, preference, probe))
-            and bool((preference >= 0).all())
+            and vectors.dtype == np.int8
+            and all(part.dtype == np.float32 for part in (steps, mean, preference, probe))
+            and all(bool((np.abs(part) <= _LARGEST).all()) for part in (steps, mean, preference, probe))
+            and bool((steps >= 0).all() and (preference >= 0).all())
         )
         if not fit:
             raise DataError("the words of a dense model do not fit each other; build the index again", path=path)
-        return cls(stems, vectors.astype(np.float32), mean, preference, probe)
+        return cls(stems, _restored(vectors, steps), mean, preference, probe)
 
 
-def _unit_rows(sentences: WordCounts, stems: NDArray[np.uint32], idf: NDArray[np.float64]) -> Any:
-    """scipy CSR (sentences, S), float32: idf-weighted counts, each row of length 1 or 0."""
+def _stacked(
+    *parts: tuple[Observed, float], stems: NDArray[np.uint32], idf: NDArray[np.float64]
+) -> tuple[Any, NDArray[np.float32]]:
+    """(scipy CSR (texts, S), float32 (texts, D)): rows and targets of a regression in which each part has its weight."""
+    from scipy.sparse import vstack
+
+    rows = [_unit_rows(part, stems, idf) * np.float32(weight**0.5) for part, weight in parts]
+    targets = [part.embeddings * np.float32(weight**0.5) for part, weight in parts]
+    return vstack(rows).tocsr(), np.concatenate(targets)
+
+
+def _unit_rows(texts: Observed, stems: NDArray[np.uint32], idf: NDArray[np.float64]) -> Any:
+    """scipy CSR (texts, S), float32: idf-weighted words, each row of length 1 or 0."""
     from scipy.sparse import csr_matrix
 
-    place = np.minimum(np.searchsorted(stems, sentences.stems), max(0, len(stems) - 1))
-    known = stems[place] == sentences.stems if len(stems) else np.zeros(len(place), bool)
-    row = np.repeat(np.arange(len(sentences.indptr) - 1), np.diff(sentences.indptr))[known]
-    values = sentences.counts[known] * idf[place[known]]
-    length = np.sqrt(np.bincount(row, values**2, len(sentences.indptr) - 1))
+    place = np.minimum(np.searchsorted(stems, texts.stems), max(0, len(stems) - 1))
+    known = stems[place] == texts.stems if len(stems) else np.zeros(len(place), bool)
+    row = np.repeat(np.arange(len(texts.indptr) - 1), np.diff(texts.indptr))[known]
+    values = texts.values[known] * idf[place[known]]
+    length = np.sqrt(np.bincount(row, values**2, len(texts.indptr) - 1))
     return csr_matrix(
         ((values / np.maximum(length[row], 1e-30)).astype(np.float32), (row, place[known])),
-        shape=(len(sentences.indptr) - 1, len(stems)),
+        shape=(len(texts.indptr) - 1, len(stems)),
     )
+
+
+def _in_bytes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """(int8 (S, D), float32 (S,)): multiples of each row's step. What they restore gives them again.
+
+    *subtle:* a step has 16 bits, so that 127 steps have no more than a float32 holds, and no product is rounded.
+    """
+    mantissa, exponent = np.frexp(np.abs(vectors).max(axis=1, initial=0) / np.float32(_LEVELS))
+    steps = np.ldexp(np.rint(np.ldexp(mantissa, 16)), exponent - 16).astype(np.float32)
+    return np.rint(vectors / np.maximum(steps, np.float32(1e-30))[:, None]).astype(np.int8), steps
+
+
+def _restored(vectors: NDArray[np.int8], steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors.astype(np.float32) * steps[:, None]
 
 
 def _ridge(rows: Any, targets: NDArray[np.float32], progress: Callable[[int, int], None] | None) -> NDArray[np.float32]:

@@ -33,8 +33,9 @@ def test_an_index_is_built_searched_and_grown(tmp_path, dense):
     plain, words = open_index(tmp_path / "plain"), open_index(tmp_path / "words")
     assert words.num_postings > plain.num_postings
     assert stored_channel(tmp_path / "words").config.expansion_model == str(dense)
-    first = {name: hits(tmp_path / name, "cats")[0]["docno"] for name in ("plain", "words")}
-    assert first["words"] == first["plain"]
+    found = {name: {hit["docno"] for hit in hits(tmp_path / name, "cats")} for name in ("plain", "words")}
+    assert found["plain"] <= found["words"]  # what an untrained model finds near others may rank before
+    assert found["plain"]
     more = write_jsonl(tmp_path / "more.jsonl", [{"id": "new", "text": "cats and a zebra"}])
     sparseir("index", "add", tmp_path / "words", "--corpus", more)
     assert [hit["docno"] for hit in hits(tmp_path / "words", "zebra")] == ["new"]

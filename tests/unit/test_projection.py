@@ -17,12 +17,12 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.data.records import Document
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
-from sparseir.encode.words.projected import SentenceSample
+from sparseir.encode.words.projected import DocumentSample, SentenceSample
 from sparseir.encode.words.stream import stored_channel
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.frequencies import FREQUENCIES_FILE
-from sparseir.lexical.projection import HIGHEST, PROJECTION_FILE, RIDGE, Projection
+from sparseir.lexical.projection import DOCUMENTS_WEIGHT, HIGHEST, PROJECTION_FILE, RIDGE, Observed, Projection
 from sparseir.lexical.stems import StemFactors, WordCounts
 from sparseir.search.searcher import Searcher
 from tests.lexical_cases import TableEncoder, factor
@@ -77,29 +77,63 @@ def counts_of(matrix):
     return WordCounts(indptr, np.nonzero(matrix)[1].astype(np.uint32), matrix[np.nonzero(matrix)].astype(np.int64))
 
 
+def observed(matrix, embeddings):
+    words = counts_of(matrix)
+    return Observed(words.indptr, words.stems, words.counts, embeddings)
+
+
 @settings(deadline=None, max_examples=40)
-@given(st.integers(3, 12), st.integers(2, 7), st.integers(1, 4), st.integers(0, 2**32 - 1))
-def test_word_vectors_solve_the_normal_equations(sentences, words, size, seed):
+@given(st.integers(3, 12), st.integers(1, 9), st.integers(2, 7), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_word_vectors_solve_the_normal_equations(sentences, documents, words, size, seed):
     rng = np.random.default_rng(seed)
-    counts = rng.integers(0, 3, (sentences, words)) * (rng.random((sentences, words)) < 0.6)
-    counts = counts.astype(np.int64)
-    targets = rng.standard_normal((sentences, size)).astype(np.float32)
     frequencies = rng.integers(1, 50, words)
+    parts, rows, targets = [], [], []
+    for texts, weight in ((sentences, 1.0), (documents, DOCUMENTS_WEIGHT)):
+        counts = rng.integers(0, 3, (texts, words)) * (rng.random((texts, words)) < 0.6)
+        embeddings = rng.standard_normal((texts, size)).astype(np.float32)
+        parts.append(observed(counts, embeddings))
+        weighted = counts * idf_of(frequencies, 60)
+        lengths = np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-30)
+        rows.append(np.sqrt(weight) * weighted / lengths)
+        targets.append(np.sqrt(weight) * embeddings)
     got = Projection.fit(
-        counts_of(counts),
-        targets,
+        *parts,
         mean=np.zeros(size, np.float32),
         probe=np.ones(size, np.float32),
         document_frequencies=frequencies,
         num_docs=60,
     )
-    known = np.flatnonzero((counts > 0).sum(axis=0) >= 2)
+    rows, targets = np.concatenate(rows), np.concatenate(targets)
+    known = np.flatnonzero(rows.any(axis=0))
     assert got.stems.tolist() == known.tolist()
-    rows = counts[:, known] * idf_of(frequencies[known], 60)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+    rows = rows[:, known]
     want = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(len(known)), rows.T @ targets)
-    np.testing.assert_allclose(got.vectors, want, atol=2e-3 * max(1.0, np.abs(want).max(initial=0)))
-    assert (got.vectors == got.vectors.astype(np.float16)).all()
+    # A number is kept in one byte, as a multiple of 1/127 of the largest of its vector.
+    np.testing.assert_allclose(got.vectors, want, atol=(0.5 / 127 + 1e-3) * max(1.0, np.abs(want).max(initial=0)))
+
+
+def test_word_vectors_are_kept_to_the_bit(tmp_path):
+    index = build(tmp_path / "index")
+    first = Projection.load(index.query_side, num_stems=99)
+    first.save(tmp_path)
+    again = Projection.load(tmp_path, num_stems=99)
+    assert first.vectors.tobytes() == again.vectors.tobytes()
+    assert np.abs(first.vectors).max() > 0
+    assert (tmp_path / PROJECTION_FILE).read_bytes() == (index.query_side / PROJECTION_FILE).read_bytes()
+
+
+def test_only_the_most_common_words_have_vectors(monkeypatch):
+    monkeypatch.setattr("sparseir.lexical.projection._MOST_WORDS", 2)
+    texts = observed(np.ones((3, 4), np.int64), np.ones((3, 2), np.float32))
+    got = Projection.fit(
+        texts,
+        texts,
+        mean=np.zeros(2, np.float32),
+        probe=np.ones(2, np.float32),
+        document_frequencies=np.array([1, 9, 2, 5]),
+        num_docs=9,
+    )
+    assert got.stems.tolist() == [1, 3]
 
 
 @settings(deadline=None, max_examples=60)
@@ -233,14 +267,15 @@ def test_a_sample_of_sentences_is_uniform_and_repeatable():
     assert again[0].kept == again[1].kept
 
 
-@pytest.mark.parametrize("name", ["stems", "vectors", "mean", "preference", "probe"])
+@pytest.mark.parametrize("name", ["stems", "vectors", "steps", "mean", "preference", "probe"])
 def test_damaged_word_vectors_are_refused(tmp_path, name):
     index = build(tmp_path / "index")
     path = index.query_side / PROJECTION_FILE
     good = load_file(path)
     bad = {
         "stems": [good["stems"][::-1].copy(), good["stems"] + 9999],
-        "vectors": [np.full_like(good["vectors"], np.nan), good["vectors"] > 0],
+        "vectors": [good["vectors"].astype(np.float16), good["vectors"] > 0],
+        "steps": [np.full_like(good["steps"], np.nan), -good["steps"], good["steps"][:-1].copy()],
         "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38)],
         "preference": [good["preference"][:-1].copy(), -good["preference"]],
         "probe": [good["probe"][:-1].copy(), good["probe"].astype(np.float64)],
@@ -285,9 +320,27 @@ def test_an_index_with_neighbours_of_an_earlier_version_has_no_counts(tmp_path):
     assert cli.run(["index", "verify", str(index.path)]) == 0
 
 
-def test_a_build_that_fits_no_word_vector_says_so(tmp_path):
-    assert any("no word stands in two sentences" in note for note in build(tmp_path / "one", ["cat"]).notes)
-    assert not any("no word stands" in note for note in build(tmp_path / "all").notes)
+def test_a_build_of_few_documents_says_so(tmp_path):
+    assert any("words are those of 6 documents" in note for note in build(tmp_path / "few").notes)
+    assert not any("words are those of" in note for note in build(tmp_path / "many", TEXTS * 20).notes)
+
+
+def test_a_sample_of_documents_is_uniform_and_keeps_their_words():
+    hits = np.zeros(40)
+    counts = np.arange(40)[:, None] % 3 * np.ones((40, 5), np.int64) + (np.arange(5) == 0)
+    for seed in range(400):
+        sample = DocumentSample(most=10, seed=seed)
+        sample.add(counts_of(counts[:15]))
+        sample.add(counts_of(counts[15:]))
+        rows, words = sample.words()
+        assert (np.diff(rows) > 0).all()
+        assert len(rows) == 10
+        found = np.zeros((10, 5), np.int64)
+        found[np.repeat(np.arange(10), np.diff(words.indptr)), words.stems] = words.counts
+        assert (found == counts[rows]).all()
+        hits[rows] += 1
+    assert hits.min() > 60  # 100 of 400 expected, σ = 8.7
+    assert hits.max() < 140
 
 
 def test_sentences_end_in_any_script():

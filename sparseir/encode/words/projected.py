@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.stored import content
 from sparseir.errors import ConfigError
 from sparseir.lexical.channel import LexicalChannel
-from sparseir.lexical.projection import PROBE, Projection
+from sparseir.lexical.projection import PROBE, Observed, Projection
 from sparseir.lexical.stems import StemFactors, WordCounts
 
 
@@ -38,6 +39,9 @@ class Embedder(Protocol):
 
 _SENTENCES = 10_000
 """Most sentences that word vectors are fitted to; more did not rank better (docs/lexical.md)."""
+
+_DOCUMENTS = 10_000
+"""Most documents that word vectors are fitted to."""
 
 _OF_ONE = 6
 """Most sentences of one document, beside its title: long ones would crowd out the others."""
@@ -76,6 +80,35 @@ class SentenceSample:
                 self.kept[place] = sentence
 
 
+class DocumentSample:
+    """A sample of documents that pass, drawn like `SentenceSample`, with their words.
+
+    Parameters
+    ----------
+    most : documents kept. seed : the same documents in the same order give the same sample.
+    """
+
+    def __init__(self, most: int = _DOCUMENTS, seed: int = 0) -> None:
+        self._kept: list[tuple[int, NDArray[np.uint32], NDArray[np.int64]]] = []
+        self._most, self._offered, self._rng = most, 0, np.random.default_rng(seed)
+
+    def add(self, words: WordCounts) -> None:
+        """Offer documents, which are numbered in the order they come."""
+        for first, end in pairwise(words.indptr):
+            row, self._offered = self._offered, self._offered + 1
+            place = row if row < self._most else int(self._rng.integers(self._offered))
+            if place < self._most:
+                self._kept[place : place + 1] = [(row, words.stems[first:end].copy(), words.counts[first:end].copy())]
+
+    def words(self) -> tuple[NDArray[np.int64], WordCounts]:
+        """Numbers of the documents, rising, and their words."""
+        kept = sorted(self._kept, key=lambda document: document[0])
+        indptr = np.cumsum([0, *(len(stems) for _, stems, _ in kept)], dtype=np.int64)
+        stems = np.concatenate([np.zeros(0, np.uint32), *(stems for _, stems, _ in kept)])
+        counts = np.concatenate([np.zeros(0, np.int64), *(counts for _, _, counts in kept)])
+        return np.array([row for row, _, _ in kept], np.int64), WordCounts(indptr, stems, counts)
+
+
 class CorpusProjection:
     """The two passes of a build.
 
@@ -96,7 +129,7 @@ class CorpusProjection:
         self._embedder = embed or embedder(channel.config)
         self._path, self._rows, self._row = folder / "embeddings", 0, 0
         self._file = self._path.open("wb")
-        self._sample = SentenceSample()
+        self._sentences, self._documents = SentenceSample(), DocumentSample()
         self._sum = np.zeros(self._embedder.dimensions)
         self._frequencies = np.zeros(0, np.int64)
 
@@ -107,7 +140,8 @@ class CorpusProjection:
         self._sum += embeddings.sum(axis=0, dtype=np.float64)
         self._rows += len(documents)
         for fields in documents.fields or ():
-            self._sample.add(str(fields.get("title") or ""), str(fields.get("text") or ""))
+            self._sentences.add(str(fields.get("title") or ""), str(fields.get("text") or ""))
+        self._documents.add(words)
         counts = np.bincount(words.stems, minlength=len(self._frequencies))
         counts[: len(self._frequencies)] += self._frequencies
         self._frequencies = counts
@@ -120,19 +154,28 @@ class CorpusProjection:
         self._embeddings = (
             np.memmap(self._path, np.float32, "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
         )
-        sentences = self._sample.kept
-        embedded = self._embedder.embed(
-            sentences, query=True, progress=lambda done, total: self._progress("embedding sentences", done, total)
-        )
         self.projection = Projection.fit(
-            self._channel.table.count(sentences),
-            embedded,
+            self._observed_sentences(),
+            self._observed_documents(),
             mean=(self._sum / max(1, self._rows)).astype(np.float32),
             probe=self._embedder.embed([PROBE])[0],
             document_frequencies=_padded(self._frequencies, len(self._channel.table)),
             num_docs=self._rows,
         )
         return self.projection
+
+    def _observed_sentences(self) -> Observed:
+        sentences = self._sentences.kept
+        embedded = self._embedder.embed(
+            sentences, query=True, progress=lambda done, total: self._progress("embedding sentences", done, total)
+        )
+        words = self._channel.table.count(sentences)
+        return Observed(words.indptr, words.stems, words.counts, embedded)
+
+    def _observed_documents(self) -> Observed:
+        rows, words = self._documents.words()
+        factors = self._channel.factors(words)
+        return Observed(factors.indptr, factors.stems, factors.values, self._embeddings[rows])
 
     def close(self) -> None:
         """Close the file of embeddings, also where a build fails."""
