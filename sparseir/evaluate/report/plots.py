@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sparseir.errors import MissingExtraError
 from sparseir.evaluate.report.rows import SystemResult
@@ -57,13 +58,18 @@ def draw_plots(results: Sequence[SystemResult], folder: Path, measure: str) -> l
             around = [[max(0.0, quality - low)], [max(0.0, high - quality)]]
             axes.errorbar([cost], [quality], yerr=around, fmt="o", capsize=3)
             axes.annotate(r.system, (cost, quality), xytext=(6, 4), textcoords="offset points", fontsize=9)
-        axes.set_xscale("log")
-        axes.set_xlabel(label)
-        axes.set_ylabel(measure)
-        axes.set_title(f"{results[0].dataset}: {measure} and {label.partition(',')[0]}")
-        axes.grid(alpha=0.3)
+        label_axes(axes, label, measure, f"{results[0].dataset}: {measure} and {label.partition(',')[0]}")
         axes.margins(x=0.25)
         path = folder / f"{re.sub(r'[^a-zA-Z0-9_.+-]+', '_', results[0].dataset)}.{name}.png"
         canvas.savefig(path, dpi=150)
         written.append(path)
     return written
+
+
+def label_axes(axes: Any, cost: str, quality: str, title: str) -> None:
+    """Quality upwards, a cost to the right on a logarithmic axis."""
+    axes.set_xscale("log")
+    axes.set_xlabel(cost)
+    axes.set_ylabel(quality)
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
