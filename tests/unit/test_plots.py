@@ -35,3 +35,10 @@ def test_a_picture_a_cost_of_the_systems_that_have_it(tmp_path: Path) -> None:
     written = draw_plots(systems, tmp_path / "new", "nDCG@10")
     assert [path.name for path in written] == ["parts_one.latency.png", "parts_one.bytes.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_where_nothing_can_be_compared_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    systems = [result("BM25", 0.5, p50_ms=0.1, index_bytes=1000, document_terms=90.0), result("theirs", 0.6)]
+    assert draw_plots(systems, tmp_path / "new", "nDCG@10") == []
+    assert not (tmp_path / "new").exists()
+    assert "nothing to draw" in caplog.text
