@@ -99,6 +99,26 @@ def test_a_wheel_is_installed_and_its_model_indexes_and_searches(places: Path, i
     assert len(found.splitlines()) > 0
 
 
+@pytest.mark.parametrize("command", ["evaluate", "inspect", "encode"])
+def test_every_command_takes_the_name(
+    places: Path, installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """And does with it what it does with the folder."""
+    monkeypatch.syspath_prepend(str(installed))
+    tiny = places / "tiny"
+
+    def outcome(model: object) -> object:
+        if command == "evaluate":
+            words = ("--baselines", "", "--no-lexical", "--device", "cpu", "--json")
+            return json.loads(sparseir("evaluate", model, tiny, *words).stdout)["measures"]
+        if command == "inspect":
+            return json.loads(sparseir("inspect", model, "heat of a wing", "--device", "cpu", "--json").stdout)["terms"]
+        sparseir("encode", model, tiny, "--output", tmp_path / "out.jsonl", "--device", "cpu", "--overwrite")
+        return (tmp_path / "out.jsonl").read_text()
+
+    assert outcome("tiny-one") == outcome(places / "model")
+
+
 def test_an_unknown_name_lists_the_installed_ones(places: Path, installed: Path) -> None:
     words = ("index", "build", places / "none", "--model", "tiny-two", "--corpus", places / "tiny")
     assert "installed models: tiny-one" in fresh(installed, *words, code=1).stderr
