@@ -53,12 +53,12 @@ def ablate_command(
     from sparseir.config.ablation import load_ablation
     from sparseir.config.loader import apply_overrides
 
-    more = [] if data_dir is None else [f"data.data_dir={json_module.dumps(str(data_dir))}"]
+    given = [*_data_dir(data_dir), *(overrides or ())]
     with arguments.usage():
-        apply_overrides({}, overrides or ())  # what is no setting in any recipe
+        apply_overrides({}, given)  # what is no setting in any recipe
     ablation = load_ablation(
         grid,
-        [*more, *(overrides or ())],
+        given,
         seeds=None if seeds is None else _numbers(seeds),
         datasets=None if datasets is None else _names("--datasets", datasets),
         variants=None if variants is None else _names("--variants", variants),
@@ -76,6 +76,11 @@ def ablate_command(
         _run(run, quiet=quiet)
         rows = _finish(run, plot=not no_plot)
     _give(run, rows, json=json)
+
+
+def _data_dir(folder: Path | None) -> list[str]:
+    """Training looks for its collections where the evaluation does."""
+    return [] if folder is None else [f"data.data_dir={json_module.dumps(str(folder))}"]
 
 
 def _names(option: str, text: str) -> list[str]:

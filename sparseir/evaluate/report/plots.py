@@ -81,8 +81,10 @@ def draw_plots(results: Sequence[SystemResult], folder: Path, measure: str) -> l
 
 
 def label_axes(axes: Any, cost: str, quality: str, title: str) -> None:
-    """Quality upwards, a cost to the right on a logarithmic axis."""
+    """Quality upwards, a cost to the right on a logarithmic axis whose numbers are written out."""
     axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis("{x:g}")
     axes.set_xlabel(cost)
     axes.set_ylabel(quality)
     axes.set_title(title)
