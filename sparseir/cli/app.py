@@ -14,6 +14,7 @@ _COMMANDS = {
     "search": "search:search_command",
     "explain": "explain:explain_command",
     "evaluate": "evaluate:evaluate_command",
+    "ablate": "ablate:ablate_command",
     "serve": "serve:serve_command",
     "inspect": "inspect:inspect_command",
     "mcp": "mcp:mcp_command",

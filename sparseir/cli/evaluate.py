@@ -164,6 +164,7 @@ def evaluate_command(
             overwrite=overwrite,
         )
         words = sort_arguments(given or (), data_dir, judged=qrels is not None)
+        _check_models(words, lexical=lexical, indexes=indexes)
         check_measures(options.measures)
         files, judged_by = _judged(words, run, qrels)
         check_given(words.models, words.collections, files, judged_by, words.indexes)
@@ -180,6 +181,15 @@ def evaluate_command(
         results = _evaluated(evaluation, per_query, json=json)
     _give(results, options.measures[0], output, json=json)
     _say_faults(evaluation.faults)
+
+
+def _check_models(words: Words, *, lexical: bool, indexes: Path | None) -> None:
+    """Refuse what is asked of models where none is named."""
+    for option, asked in (("--lexical", lexical), ("--indexes", indexes is not None)):
+        if asked and not words.models:
+            raise arguments.BadParameter(
+                f"{option} is for models, and none is named; an index that stands is judged with what it has"
+            )
 
 
 def _with_hybrid(baselines: tuple[str, ...], fusions: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -70,19 +70,46 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[st
     """
     merged = {name: dict(body) if isinstance(body, Mapping) else body for name, body in values.items()}
     for text in overrides:
-        name, equals, raw = text.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not equals or not dot or not section or not key:
-            raise ConfigError(f"--set takes section.key=value, not {text!r}")
-        try:
-            value = yaml.load(raw, Loader=_StrictLoader)
-        except Exception as error:
-            raise ConfigError(f"--set {text[:80]!r}: the value is not valid YAML: {_yaml_fault(error)}") from error
+        name, value = parse_override(text)
+        section, _, key = name.partition(".")
         body = merged.setdefault(section, {})
         if not isinstance(body, dict):
             raise ConfigError(f"--set {text!r}: {section!r} is not a section")
         body[key] = value
     return merged
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`section.key=value` as ("section.key", value), the value parsed as YAML.
+
+    Raises
+    ------
+    ConfigError
+        No `=`, no section, or a value that is not YAML.
+    """
+    name, equals, raw = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not equals or not dot or not section or not key:
+        raise ConfigError(f"--set takes section.key=value, not {text!r}")
+    try:
+        return name.strip(), yaml.load(raw, Loader=_StrictLoader)
+    except Exception as error:
+        raise ConfigError(f"--set {text[:80]!r}: the value is not valid YAML: {_yaml_fault(error)}") from error
+
+
+def key_lines(path: str | Path) -> dict[tuple[str, ...], int]:
+    """The line, from 1, of every key of a YAML file that `read_yaml` reads, by the keys that lead to it."""
+    lines: dict[tuple[str, ...], int] = {}
+
+    def walk(node: Any, where: tuple[str, ...]) -> None:
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            place = (*where, str(key.value))
+            lines[place] = key.start_mark.line + 1
+            walk(value, place)
+
+    read_yaml(path)  # its faults come first
+    walk(yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=_StrictLoader), ())
+    return lines
 
 
 def build(cls: type[T], values: Mapping[str, Any], *, source: str) -> T:

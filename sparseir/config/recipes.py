@@ -34,16 +34,31 @@ def recipe_path(given: str | Path) -> Path:
     ------
     ConfigError : no recipe has this name; the message lists those there are.
     """
-    text, path = str(given), Path(given)
-    if isinstance(given, str) and "/" not in text and not text.endswith((".yaml", ".yml")):
-        names = recipe_names()
-        if text not in names:
-            close = difflib.get_close_matches(text, names, n=1)
-            hint = f"; did you mean {close[0]!r}" if close else ""
-            hint = f"; for what is here under this name say ./{text}" if path.exists() else hint
-            raise ConfigError(f"no recipe {text!r}; there are {', '.join(names)}{hint}")
-        return _folder() / f"{text}.yaml"
+    path = _shipped(given, _folder(), "recipe")
     return path / RECIPE_FILE if path.is_dir() else path
+
+
+def ablation_path(given: str | Path) -> Path:
+    """The file of a grid of recipes: of a name of configs/ablations or a file, told apart as for `recipe_path`.
+
+    Raises
+    ------
+    ConfigError : no grid has this name; the message lists those there are.
+    """
+    return _shipped(given, _folder() / "ablations", "grid of recipes")
+
+
+def _shipped(given: str | Path, folder: Path, what: str) -> Path:
+    text, path = str(given), Path(given)
+    if not isinstance(given, str) or "/" in text or text.endswith((".yaml", ".yml")):
+        return path
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    if text not in names:
+        close = difflib.get_close_matches(text, names, n=1)
+        hint = f"; did you mean {close[0]!r}" if close else ""
+        hint = f"; for what is here under this name say ./{text}" if path.exists() else hint
+        raise ConfigError(f"no {what} {text!r}; there are {', '.join(names)}{hint}")
+    return folder / f"{text}.yaml"
 
 
 def _folder() -> Path:

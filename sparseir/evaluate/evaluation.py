@@ -105,6 +105,11 @@ class Evaluation:
         standing = [index.name for index in self._indexes]
         self._mains = [*mains, *standing] or self.systems[:1]
         fused = [] if len(self.systems) == 1 else self._fusion_names()
+        if options.fusions and not fused:
+            raise ConfigError(
+                f"--fuse {','.join(options.fusions)} adds models with baselines and run files; there "
+                f"{'is' if len(self.systems) == 1 else 'are'} {', '.join(self.systems)} and nothing to add"
+            )
         self._against = self._compared_with([*self.systems, *fused])
         written = [*others, *mains, *standing, *fused]
         check_places(options, [d.name for d in self._datasets], written, mains)
@@ -112,7 +117,7 @@ class Evaluation:
     def __iter__(self) -> Iterator[Judged]:
         for collection in self._collections():
             for file in self._runs:
-                file.check(collection)
+                file.check(collection, self.options)
             results = self._results(collection)
             if len(results) > 1 and self.options.fusions:
                 mains = [r for r in results if r.system in self._mains]

@@ -148,6 +148,31 @@ def test_one_command_gives_all_systems_from_one_encoding(tmp_path):
     assert "convex" in refused.stderr
 
 
+def test_a_run_with_development_queries_tunes_its_fusion(tmp_path):
+    """The run has the positive of every query first and BM25 is right of two alone, so the run gets all the weight it can.
+
+    A run without the development queries is refused before anything is done.
+    """
+    collection = write_collection(tmp_path / "tiny", ("test",))
+    judged = dict(line.split("\t")[:2] for line in (collection / "qrels" / "test.tsv").read_text().splitlines()[1:])
+    header = "query-id\tcorpus-id\tscore\n"
+    # What is relevant is turned round, so that no words lead to it.
+    wanted = dict(zip(judged, reversed(judged.values()), strict=True))
+    for split, qids in (("dev", list(judged)[:2]), ("test", list(judged)[2:])):
+        (collection / "qrels" / f"{split}.tsv").write_text(header + "".join(f"{q}\t{wanted[q]}\t1\n" for q in qids))
+    lines = {q: f"{q} Q0 {d} 1 1 t\n" for q, d in wanted.items()}
+    (tmp_path / "all.trec").write_text("".join(lines.values()))
+    (tmp_path / "late.trec").write_text("".join(lines[q] for q in list(judged)[2:]))
+    words = ("evaluate", collection, "--fuse", "convex", "--tune", "dev", "--json", "--measures", "RR@10", *FAST)
+    done = sparseir(*words, "--run", tmp_path / "all.trec")
+    fused = records(done)[-1]
+    assert (fused["measures"]["RR@10"], fused["fuse_weight"] < 0.5) == (1.0, True)
+    assert "not counted" not in done.stderr
+    refused = sparseir(*words, "--run", tmp_path / "late.trec", code=1)
+    assert "late.trec: no hits for the split 'dev'" in refused.stderr
+    assert refused.stdout == ""
+
+
 def test_means_count_the_parts_of_a_collection_as_one(tmp_path):
     for part in ("one", "two"):
         write_collection(tmp_path / "parts" / part, ("test",))
@@ -183,14 +208,29 @@ def test_means_count_the_parts_of_a_collection_as_one(tmp_path):
         (("--baselines", ""), "nothing to evaluate"),
         (("--split", "dev"), "has no judgements for split 'dev' (found: test)"),
         (("--fuse", "convex", "--tune", "dev"), "has no judgements for split 'dev' (found: test)"),
+        (("--fuse", "rrf"), "there is BM25 and nothing to add"),
+        (("--lexical",), "--lexical is for models, and none is named"),
+        (("--indexes", "kept"), "--indexes is for models, and none is named"),
+        (("--plot", "drawn"), "drawn/tiny.latency.png exists already"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_before_any_work(tmp_path, monkeypatch, arguments, said):
     collection = write_collection(tmp_path / "tiny", ("test",))
     monkeypatch.chdir(tmp_path)
     Path("file.trec").write_text("q Q0 d 1 1.0 t\n")
+    Path("drawn").mkdir()
+    Path("drawn/tiny.latency.png").touch()
+    monkeypatch.setattr("sparseir.evaluate.evaluation.check_plots", lambda: None)
     monkeypatch.setattr("sparseir.evaluate.judged.JudgedCollection.read", None)  # nothing may be read yet
-    at_fault = ("no such system", "names a folder", "no such file", "nothing to evaluate", "has no judgements")
+    at_fault = (
+        "no such system",
+        "names a folder",
+        "no such file",
+        "nothing to evaluate",
+        "has no judgements",
+        "nothing to add",
+        "exists already",
+    )
     done = sparseir("evaluate", collection, *arguments, code=1 if any(words in said for words in at_fault) else 2)
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from sparseir.errors import SparseIRError
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.metadata import run_metadata
+from sparseir.evaluate.report.plots import PLOTS, plot_path
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.search.runs import RunWriter
 
@@ -28,7 +29,7 @@ def index_path(folder: Path, dataset: str, system: str, *, several: bool) -> Pat
 def check_places(
     options: EvaluationOptions, datasets: Sequence[str], written: Sequence[str], models: Sequence[str]
 ) -> None:
-    """Before the work: every run file and index can be kept.
+    """Before the work: every run file, index and picture can be kept.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def check_places(
             several = len(models) > 1
             paths = [index_path(options.indexes, dataset, system, several=several) for system in models]
             places += [("indexes", path) for path in paths]
+        if options.plots is not None:
+            places += [("plot", plot_path(options.plots, dataset, name)) for name, _, _ in PLOTS]
     for option, path in places:
         if path.exists() and not options.overwrite:
             raise SparseIRError(f"{path} exists already; name another folder with --{option} or say --overwrite")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sparseir.errors import MissingExtraError
 from sparseir.evaluate.report.rows import SystemResult
+
+logger = logging.getLogger(__name__)
 
 Figure = Callable[[SystemResult], float | None]
 
@@ -17,6 +21,11 @@ PLOTS: tuple[tuple[str, str, Figure], ...] = (
     ("active-dims", "active terms of a document", lambda r: r.document_terms),
 )
 """Name of the file, label of the axis, and what it shows."""
+
+
+def plot_path(folder: Path, dataset: str, name: str) -> Path:
+    """File of a picture; name : that of one of `PLOTS`."""
+    return folder / f"{re.sub(r'[^a-zA-Z0-9_.+-]+', '_', dataset)}.{name}.png"
 
 
 def check_plots() -> None:
@@ -43,8 +52,7 @@ def draw_plots(results: Sequence[SystemResult], folder: Path, measure: str) -> l
     """
     from matplotlib.figure import Figure as Canvas  # without pyplot no display is looked for and no state is kept
 
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Path] = []
     for name, label, figure in PLOTS:
         points = [(r, cost) for r in results if (cost := figure(r)) and measure in r.measures]
         if len(points) < 2:
@@ -57,13 +65,27 @@ def draw_plots(results: Sequence[SystemResult], folder: Path, measure: str) -> l
             around = [[max(0.0, quality - low)], [max(0.0, high - quality)]]
             axes.errorbar([cost], [quality], yerr=around, fmt="o", capsize=3)
             axes.annotate(r.system, (cost, quality), xytext=(6, 4), textcoords="offset points", fontsize=9)
-        axes.set_xscale("log")
-        axes.set_xlabel(label)
-        axes.set_ylabel(measure)
-        axes.set_title(f"{results[0].dataset}: {measure} and {label.partition(',')[0]}")
-        axes.grid(alpha=0.3)
+        label_axes(axes, label, measure, f"{results[0].dataset}: {measure} and {label.partition(',')[0]}")
         axes.margins(x=0.25)
-        path = folder / f"{re.sub(r'[^a-zA-Z0-9_.+-]+', '_', results[0].dataset)}.{name}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = plot_path(folder, results[0].dataset, name)
         canvas.savefig(path, dpi=150)
         written.append(path)
+    if not written:
+        logger.warning(
+            "%s: nothing to draw in %s: a picture needs two systems whose cost is known, and run files and fusions have none",
+            results[0].dataset,
+            folder,
+        )
     return written
+
+
+def label_axes(axes: Any, cost: str, quality: str, title: str) -> None:
+    """Quality upwards, a cost to the right on a logarithmic axis whose numbers are written out."""
+    axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis("{x:g}")
+    axes.set_xlabel(cost)
+    axes.set_ylabel(quality)
+    axes.set_title(title)
+    axes.grid(alpha=0.3)

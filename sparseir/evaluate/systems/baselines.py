@@ -68,20 +68,29 @@ class RunFile:
         """Read a file; errors as `sparseir.search.runs.read_run`."""
         return cls(path.name.removesuffix(".gz").removesuffix(".txt").removesuffix(".trec"), path, read_run(path))
 
-    def check(self, collection: JudgedCollection) -> None:
+    def check(self, collection: JudgedCollection, options: EvaluationOptions) -> None:
         """Note queries of the run that are not judged, which count for nothing, as in trec_eval.
 
         Raises
         ------
-        DataError : none of its queries is judged.
+        DataError : none of its queries is judged; none is of the split that chooses a fusion's weight.
         """
+        judged = f"{collection.name} ({collection.split})" if collection.split else collection.name
         unknown = [qid for qid in self.run if qid not in collection.qrels]
         if len(unknown) == len(self.run):
             raise DataError(
-                f"none of its {len(unknown):,} queries, '{unknown[0]}' first, is judged in {collection.name} "
-                f"({collection.split}); give the judgements it was made for",
+                f"none of its {len(unknown):,} queries, '{unknown[0]}' first, is judged in {judged}; give the judgements "
+                "it was made for",
                 path=self.path,
             )
+        if collection.tuning is not None:
+            unknown = [qid for qid in unknown if qid not in collection.tuning.qrels]
+            if "convex" in options.fusions and not self.run.keys() & collection.tuning.qrels.keys():
+                raise DataError(
+                    f"no hits for the split '{options.tune}', which chooses the weight of its fusions; take the queries of "
+                    "that split into the run, or name a weight: --fuse-weight",
+                    path=self.path,
+                )
         if unknown:
             line = f"{self.path}: {len(unknown):,} of its queries, '{unknown[0]}' first, are not judged and not counted"
             logger.warning("%s", line)
@@ -89,14 +98,20 @@ class RunFile:
 
     def evaluate(self, collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
         """Measure its first k hits a query, by score; ties as trec_eval has them, by docno downwards."""
+        tuning_run = None if collection.tuning is None else self._of(collection.tuning, options.k)
+        run = self._of(collection, options.k)
+        return scored_run(self.name, collection, run, options, tuning_run=tuning_run)
+
+    def _of(self, collection: JudgedCollection, k: int) -> Run:
+        """The k best hits of the queries that are judged."""
         run = {
             qid: dict(sorted(hits.items(), key=lambda item: (item[1], item[0]), reverse=True))
             for qid, hits in self.run.items()
             if qid in collection.qrels
         }
-        cut = {qid: dict(list(hits.items())[: options.k + collection.depth_more]) for qid, hits in run.items()}
+        cut = {qid: dict(list(hits.items())[: k + collection.depth_more]) for qid, hits in run.items()}
         # Not every program behind ir-measures breaks ties in that way, so none is left to break.
-        return scored_run(self.name, collection, decreasing_run(collection.without_own(cut, options.k)), options)
+        return decreasing_run(collection.without_own(cut, k))
 
 
 def evaluate_fusions(
@@ -127,13 +142,9 @@ def _fused(
     else:
         weight = options.fuse_weight
         if collection.tuning is not None:
-            if first.tuning_run is None or second.tuning_run is None:
-                raise DataError(
-                    f"{name}: a run file has no hits for the split '{options.tune}' that chooses the weight"
-                )
             weight = tuned_weight(
-                first.tuning_run,
-                second.tuning_run,
+                first.tuning_run or {},
+                second.tuning_run or {},
                 collection.tuning.qrels,
                 measure_name=options.measures[0],
                 k=options.k,

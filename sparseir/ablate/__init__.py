@@ -1,0 +1,1 @@
+"""Grids of recipes: every cell trained and evaluated, what their seeds have in common, tables and pictures."""

@@ -1,0 +1,1 @@
+"""Trained models as wheels: found by name wherever they are installed."""

@@ -1,0 +1,180 @@
+"""`sparseir ablate`: cells that are trained, evaluated and kept; what is left of a grid that was stopped; what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra 'train' is not installed")
+pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
+
+from sparseir.train.stopping import TrainingStopped
+from tests.integration.test_text_chain import sparseir
+from tests.tiny_collections import write_collection
+from tests.tiny_models import save_masked_lm
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny base and collection, and a grid of two regularisers, one point and two seeds over them."""
+    folder = tmp_path_factory.mktemp("ablation")
+    base, collection = save_masked_lm(folder / "base"), write_collection(folder / "tiny", ("train", "test"))
+    (folder / "grid.yaml").write_text(
+        f"""\
+recipe: reference
+set:
+  model.base: {base}
+  model.max_document_length: 32
+  data.dataset: {collection}
+  data.max_document_length: 32
+  data.negatives: []
+  train.steps: 4
+  train.batch_size: 3
+  train.bf16: false
+  train.device: cpu
+  train.save_every: 2
+variants:
+  FLOPS: {{regulariser.kind: flops}}
+  L1: {{regulariser.kind: l1}}
+grid:
+  regulariser.lambda_document: [0.001]
+seeds: [0, 1]
+datasets: [{collection}]
+measures: [nDCG@10]
+"""
+    )
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file() and "model" in p.parts}
+
+
+def weights(model: Path) -> dict[str, bytes]:
+    paths = [p for p in model.rglob("*.safetensors") if "checkpoints" not in p.parts]
+    return {str(p.relative_to(model)): p.read_bytes() for p in paths}
+
+
+def test_a_grid_is_run_once_and_added_to(places: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
+    output = places / "whole"
+    listed = sparseir("ablate", places / "grid.yaml", "--output", output, "--dry-run", "--json", "--seeds", 0)
+    assert not output.exists()
+    cells = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [(c["variant"], c["seed"], c["state"]) for c in cells] == [("FLOPS", 0, "new"), ("L1", 0, "new")]
+
+    done = sparseir("ablate", places / "grid.yaml", "--output", output, "--seeds", 0, "--json")
+    summary = json.loads(done.stdout)
+    assert (summary["cells"], summary["finished"], summary["failed"]) == (2, 2, [])
+    assert [row["seeds"] for row in summary["rows"]] == [[0], [0]]
+    assert all(set(row["costs"]) >= {"document_terms", "flops", "p50_ms"} for row in summary["rows"])
+    assert summary["rows"][1]["comparison"]["against"] == "FLOPS"
+    assert json.loads((output / "ablation.json").read_text()) == summary
+    assert (output / "ablation.png").read_bytes().startswith(b"\x89PNG")
+
+    before = contents(output)
+    more = sparseir("ablate", places / "grid.yaml", "--output", output)
+    assert {path: content for path, content in contents(output).items() if path in before} == before
+    assert len(contents(output)) > len(before)
+    assert "2 cells of 4 finished before" in more.stderr
+    assert " ± " in more.stdout
+    again = sparseir("ablate", places / "grid.yaml", "--output", output, "--dry-run")
+    assert "0 to do" in again.stderr
+
+
+def test_a_stopped_cell_goes_on_from_its_checkpoint(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after step 2 of 4, it ends with the weights of one that was not."""
+    from sparseir.train import stopping
+
+    grid, words = places / "grid.yaml", ("--seeds", 1, "--variants", "L1", "--no-plot")
+    tick = stopping.RunClock.tick
+    ticks = []
+
+    def stop_at_two(clock: Any) -> None:
+        ticks.append(1)
+        clock.asked = len(ticks) == 2
+        tick(clock)
+
+    monkeypatch.setattr(stopping.RunClock, "tick", stop_at_two)
+    stopped = sparseir("ablate", grid, "--output", places / "stopped", *words, code=1)
+    assert "go on with the same command" in stopped.stderr
+    monkeypatch.setattr(stopping.RunClock, "tick", tick)
+    (model,) = (places / "stopped" / "cells").glob("*/model")
+    assert [path.name for path in (model / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
+    listed = sparseir("ablate", grid, "--output", places / "stopped", *words, "--dry-run")
+    assert " begun " in listed.stdout
+    sparseir("ablate", grid, "--output", places / "stopped", *words)
+    sparseir("ablate", grid, "--output", places / "straight", *words)
+    (other,) = (places / "straight" / "cells").glob("*/model")
+    assert weights(model) == weights(other) != {}
+
+
+def test_a_cell_that_fails_does_not_lose_the_rest(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sparseir.train.run as training
+
+    train = training.train
+
+    def failing(recipe: Any, *given: Any, **named: Any) -> Any:
+        if recipe.regulariser.kind == "flops":
+            raise RuntimeError("no such device")
+        return train(recipe, *given, **named)
+
+    monkeypatch.setattr("sparseir.train.train", failing, raising=False)
+    words = ("ablate", places / "grid.yaml", "--output", places / "failed", "--seeds", 0, "--no-plot")
+    done = sparseir(*words, code=1)
+    assert "failed: FLOPS, lambda_document 0.001, seed 0: RuntimeError: no such device" in done.stderr
+    assert "1 of 2 cells failed" in done.stderr
+    summary = json.loads((places / "failed" / "ablation.json").read_text())
+    assert [row["variant"] for row in summary["rows"]] == ["L1"]
+    assert [one["error"] for one in summary["failed"]] == ["RuntimeError: no such device"]
+    monkeypatch.undo()
+    sparseir(*words)
+    assert json.loads((places / "failed" / "ablation.json").read_text())["failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--set", "steps=3"], 2, "--set takes section.key=value"),
+        (["--set", "train.stepz=3"], 1, "did you mean 'train.steps'?"),
+        (["--seeds", "a"], 2, "--seeds is 'a'"),
+        (["--seeds", ","], 2, "--seeds is ','"),
+        (["--variants", "L3"], 1, "--variants L3"),
+        (["--datasets", "./nothing"], 1, "nothing"),
+        (["--set", "data.dataset=./nothing"], 1, "nothing"),
+        (["--set", "data.split=dev"], 1, "no judgements for split 'dev'"),
+    ],
+)
+def test_refused_before_the_work(places: Path, words: list[str], code: int, text: str) -> None:
+    done = sparseir("ablate", places / "grid.yaml", "--output", places / "refused", "--no-plot", *words, code=code)
+    assert text in done.stderr
+    assert not (places / "refused").exists()
+
+
+def test_results_that_cannot_be_read_are_said(places: Path) -> None:
+    words = (
+        "ablate",
+        places / "grid.yaml",
+        "--output",
+        places / "damaged",
+        "--seeds",
+        0,
+        "--variants",
+        "L1",
+        "--no-plot",
+    )
+    listed = sparseir(*words, "--dry-run", "--json")
+    folder = places / "damaged" / "cells" / json.loads(listed.stdout)["cell"]
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text("{")
+    assert f"{folder / 'results.json'}: not the results of a cell" in sparseir(*words, code=1).stderr
+
+
+def test_a_stop_is_no_fault_of_a_cell() -> None:
+    """What `run` catches must let a stop through."""
+    assert not issubclass(TrainingStopped, Exception)
