@@ -9,7 +9,6 @@ from sparseir.cli import arguments
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
-    Device,
     IndexPath,
     Json,
     MaxActiveDims,
@@ -20,7 +19,7 @@ from sparseir.cli.index.source import (
     summary,
 )
 from sparseir.cli.options.corpus import Fields, Format
-from sparseir.cli.options.flags import Quiet, Untrained
+from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 
 def add_command(
