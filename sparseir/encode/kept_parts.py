@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer import Documents, SparseVectors
 from indexer.interchange import open_vectors, write_vectors
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from sparseir.encode.collection import texts_digest
 from sparseir.errors import ConfigError, DataError, SparseIRError
 
