@@ -24,7 +24,7 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.vectors import index_vectors
-from sparseir.encode.words.stream import stored_channel
+from sparseir.encode.words.stream import check_channel, stored_channel
 from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError
 from sparseir.lexical.channel import LexicalChannel
 from sparseir.lexical.stored_terms import StoredTerms
@@ -343,8 +343,9 @@ def test_damage_inside_the_stems_is_found_by_what_reads_them(bm25):
     lines = (side / "terms.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (side / "terms.jsonl").write_text("".join([*lines[:-1], "7\n"]), encoding="utf-8")
     assert Searcher.open(bm25).search("cat").docnos  # its own line is whole
-    with pytest.raises(DataError, match="expected one JSON string a line"):
-        Searcher.open(bm25).explain("cat", "d0")
+    for read in (lambda: check_channel(bm25), lambda: Searcher.open(bm25).explain("cat", "d0")):
+        with pytest.raises(DataError, match="expected one JSON string a line"):
+            read()
     with pytest.raises(DataError, match="expected one JSON string a line"):
         add(bm25, ["zebra"], start=5)
 
