@@ -112,8 +112,7 @@ sanitize-cuda: $(VENV)/.dev ## the engine's kernels on a CUDA device under compu
 
 docs: $(VENV)/.dev ## the API reference, made of docstrings, as pages in build/docs (pdoc, 1 MB more)
 	$(PIP) install -q "pdoc>=14"
-	$(VENV)/bin/python -m pdoc -d numpy --no-include-undocumented -o build/docs sparseir indexer
-	@echo build/docs/index.html
+	$(VENV)/bin/python -m tests.api_reference build/docs
 
 check: lint test ## what a change must pass
 

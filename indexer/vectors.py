@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.native import builder
 
 MAX_TERM_ID = 2**32 - 2
 """The largest term id: one below u32's largest, which the C library keeps as 'no term'."""
@@ -163,6 +162,8 @@ def _clean(indptr: NDArray[np.int64], term_ids: NDArray[Any], weights: NDArray[A
         return False
     if not (term_ids.flags.c_contiguous and weights.flags.c_contiguous):
         return False
+    from indexer.native import builder  # a query of single terms needs no check of rows
+
     return builder.first_bad_row(builder.Rows(indptr, term_ids.view(np.uint32), weights), num_terms) < 0
 
 

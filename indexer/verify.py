@@ -21,7 +21,7 @@ from indexer.format.term_lists import TermLists, pieces, read_lists
 from indexer.index import Index
 from indexer.inversion.invert import Postings
 from indexer.inversion.tables import TermTables, describe
-from indexer.native import builder
+from indexer.native.hashes import hash_names
 from indexer.opening import open_index
 from indexer.progress import Progress, silent
 from indexer.segment import Segment
@@ -201,7 +201,7 @@ def _check_name_hashes(index: Index, segment: Segment) -> None:
         return
     if (hashes[1:] < hashes[:-1]).any() or not np.array_equal(np.sort(ids), np.arange(len(ids))):
         raise refusal(segment, "hashes of names do not ascend, or miss a document", "name-hashes", "NAMH")
-    if not np.array_equal(builder.hash_names(segment.section("NAMB"), segment.section("NAMO"))[ids], hashes):
+    if not np.array_equal(hash_names(segment.section("NAMB"), segment.section("NAMO"))[ids], hashes):
         raise refusal(segment, "hashes of names are wrong", "name-hashes", "NAMH")
 
 

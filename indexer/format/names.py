@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import DataError, IndexFormatError
 from indexer.format.segment import SegmentFile
-from indexer.native import builder
+from indexer.native.hashes import hash_names
 
 Sections = dict[str, NDArray[Any]]
 
@@ -51,7 +51,7 @@ def name_sections(docnos: Sequence[str], order: NDArray[np.uint32] | None) -> Se
     DataError : a name given twice; the message holds both rows.
     """
     blob, offsets = pack_names(docnos)
-    hashes = builder.hash_names(blob, offsets)
+    hashes = hash_names(blob, offsets)
     by_hash = np.argsort(hashes, kind="stable")
     refuse_duplicates(hashes[by_hash], by_hash, docnos.__getitem__, int)
     if order is not None:
@@ -144,4 +144,4 @@ class NameTable:
 
 def hash_all(names: Sequence[str]) -> NDArray[np.uint64]:
     """64-bit hash of each name, as NAMH holds it."""
-    return builder.hash_names(*pack_names(names))
+    return hash_names(*pack_names(names))

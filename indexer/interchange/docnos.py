@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DataError
-from indexer.interchange.input import READ_FAULTS, json_value, opened, raw_lines
+from indexer.interchange.input import READ_FAULTS, opened, raw_lines
+from indexer.interchange.json_text import json_value
 
 DOCNOS_SUFFIX = ".docnos"
 TERMS_SUFFIX = ".terms"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from indexer.errors import DataError
-from indexer.interchange.input import READ_FAULTS, RefusedError, no_constant, opened
+from indexer.interchange.input import READ_FAULTS, opened
+from indexer.interchange.json_text import RefusedError, no_constant
 
 CHUNK = 1 << 20
 LARGEST_OBJECT = 1 << 28

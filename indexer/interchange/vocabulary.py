@@ -58,9 +58,10 @@ class Vocabulary:
         self._limit = limit
         self._ignore_unknown = ignore_unknown
         self.grows = grows
-        for i, term in enumerate(self._terms or ()):
-            if self._table.setdefault(term, i) != i:
-                raise DataError(f"term {term!r} has the ids {self._table[term]} and {i}; terms must differ")
+        listed = self._terms or []
+        self._table.update(zip(listed, range(len(listed)), strict=True))
+        if len(self._table) < len(listed):
+            raise _named_twice(listed)
         if len(self._table) > limit:
             raise DataError(f"{len(self._table)} terms in a vocabulary of size {limit}")
 
@@ -94,6 +95,16 @@ class Vocabulary:
         DataError : no such file, or not a vocabulary.
         """
         return cls._named(load_terms(Path(path)), Path(path), num_terms, ignore_unknown)
+
+    @classmethod
+    def parse(cls, raw: bytes, path: Path) -> Vocabulary:
+        """A fixed vocabulary from what a file holds that `load` reads.
+
+        Raises
+        ------
+        DataError : not a vocabulary.
+        """
+        return cls._named(parsed_terms(raw, path), path, None, ignore_unknown=False)
 
     @classmethod
     def _named(cls, terms: list[str], path: Path, num_terms: int | None, ignore_unknown: bool) -> Vocabulary:
@@ -222,6 +233,12 @@ class Vocabulary:
         if len(self._table) < _CACHED_INTEGERS:
             self._table[term] = term_id
         return term_id
+
+
+def _named_twice(terms: list[str]) -> DataError:
+    first: dict[str, int] = {}
+    twice, place = next((term, i) for i, term in enumerate(terms) if first.setdefault(term, i) != i)
+    return DataError(f"term {twice!r} has the ids {first[twice]} and {place}; terms must differ")
 
 
 def _refuse_surrogates(term: str) -> None:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from indexer.errors import DataError
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from indexer.vectors import MAX_TERM_ID
 
 TERMS_FILE = "terms.jsonl"
@@ -46,7 +46,7 @@ def parsed_terms(raw: bytes, path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
     if path.suffix == ".jsonl":
-        return _strings(text.split("\n")[:-1], path)
+        return _strings(text, path)
     if path.suffix != ".json":
         return text.removesuffix("\n").split("\n") if text else []
     try:
@@ -69,13 +69,16 @@ def _by_id(ids: dict[str, int], path: Path) -> list[str]:
     return terms
 
 
-def _strings(lines: list[str], path: Path) -> list[str]:
-    """One JSON string a line, read as one array: eight times faster than line by line, which is left to name a fault."""
-    values = []
-    if all(line[:1] == '"' == line[-1:] for line in lines):
+def _strings(text: str, path: Path) -> list[str]:
+    """One JSON string a line, read as one array: many times faster than line by line, which is left to name a fault.
+
+    Where every end of a line stands between two quotes and the array has a string a line, no string goes over an end.
+    """
+    lines, values = text.split("\n")[:-1], []
+    if text[:1] == '"' and text.endswith('"\n') and text.count('"\n"') == len(lines) - 1:
         with contextlib.suppress(ValueError, RecursionError):
             values = json.loads(f"[{','.join(lines)}]")
-    if len(values) == len(lines) and all(type(value) is str for value in values):
+    if len(values) == len(lines) and set(map(type, values)) <= {str}:
         return list(values)
     return [_string(line, path, number) for number, line in enumerate(lines, 1)]
 

@@ -24,8 +24,8 @@ from indexer.format.term_lists import ranges
 from indexer.inversion.segment_write import ordinal_sections, relative_ordinals
 from indexer.merge.postings import MergeSource
 from indexer.merge.spools import SectionSpools
-from indexer.native import builder
 from indexer.native.builder import DROPPED
+from indexer.native.hashes import hash_names
 
 _CHUNK = 1 << 16
 
@@ -78,7 +78,7 @@ class MergedDocuments:
             for begin in range(0, len(self._old), _CHUNK):
                 piece, offsets = self._name_chunk(begin, min(begin + _CHUNK, len(self._old)))
                 lengths[begin : begin + _CHUNK] = np.diff(offsets)
-                hashes[begin : begin + _CHUNK] = builder.hash_names(piece, offsets)
+                hashes[begin : begin + _CHUNK] = hash_names(piece, offsets)
                 yield piece
 
         def offsets() -> Iterator[NDArray[np.uint64]]:

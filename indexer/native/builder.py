@@ -177,10 +177,3 @@ def finish_lists(
         ctypes.byref(struct), _address(scratch), ctypes.byref(inverted), _address(start), _address(window_begin)
     )
     return int(struct.clipped)
-
-
-def hash_names(blob: NDArray[np.uint8], offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """FNV-1a of each name."""
-    out = np.empty(len(offsets) - 1, np.uint64)
-    library.sir_hash_names(_address(blob), _address(offsets), len(out), _address(out))
-    return out

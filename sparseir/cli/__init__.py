@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ def main() -> None:
     """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the state is at fault, 2 wrong usage."""
     # When the interpreter ends all is done or refused, and an interruption would only replace the exit code.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # until a command runs: reading what it was given leaves no garbage
     sys.exit(run(sys.argv[1:]))
 
 

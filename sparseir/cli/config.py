@@ -46,13 +46,11 @@ def show_command(
     examples:
       sparseir config show scifact --set train.steps=100
     """
+    from sparseir.cli.options.recipes import chosen_recipe
     from sparseir.cli.output.console import emit_json
-    from sparseir.config.loader import apply_overrides, to_mapping, to_yaml
-    from sparseir.config.recipe import load_recipe
+    from sparseir.config.loader import to_mapping, to_yaml
 
-    with arguments.usage():
-        apply_overrides({}, overrides or ())
-    recipe = load_recipe(config, overrides or ())
+    recipe = chosen_recipe(config, overrides)
     if json:
         emit_json(to_mapping(recipe))
     else:

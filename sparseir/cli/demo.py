@@ -43,6 +43,7 @@ def demo_command(
       sparseir demo
       sparseir demo --data scifact.zip --output runs/scifact
     """
+    from sparseir.cli.options.recipes import chosen_recipe
     from sparseir.cli.output.console import note, progress_bars
     from sparseir.cli.output.places import clear_folder
     from sparseir.config.recipe import load_recipe
@@ -50,7 +51,7 @@ def demo_command(
     from sparseir.train import train
 
     start = time.perf_counter()
-    load_recipe(config, overrides or ())  # its faults come before the work
+    chosen_recipe(config, overrides)  # its faults come before the work
     clear_folder(output, overwrite=overwrite)
     dataset = open_dataset(data) if data is not None else _docstrings(output / "collection")
     path = data if data is not None else str(output / "collection")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.options.corpus import CORPUS, Fields, Format, checked_corpus
-from sparseir.cli.options.flags import Quiet, Untrained
+from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 if TYPE_CHECKING:
     from sparseir.data import Document, Query
@@ -32,7 +32,7 @@ def encode_command(
     ] = None,
     batch_size: Annotated[int, arguments.Option(min=1, help="Texts the model sees at a time.")] = 32,
     data_dir: Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")] = None,
-    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     untrained: Untrained = False,
     resume: Annotated[bool, arguments.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace existing vectors.")] = False,

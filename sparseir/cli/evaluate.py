@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from sparseir.cli import arguments
 from sparseir.cli.options.channel import Expand, channel_settings
 from sparseir.cli.options.corpus import Fields, Format, checked_fields
-from sparseir.cli.options.flags import Quiet
+from sparseir.cli.options.flags import Device, Quiet
 
 if TYPE_CHECKING:
     from sparseir.evaluate.arguments import Arguments as Words
@@ -100,7 +100,7 @@ def evaluate_command(
     indexes: Annotated[Path | None, arguments.Option(help="Folder to keep the indexes in.")] = None,
     dense_model: Annotated[str, arguments.Option(help="Embedder of the dense baseline.")] = "all-MiniLM-L6-v2",
     dense_length: Annotated[int, arguments.Option(min=8, help="Tokens of a text it reads.")] = 256,
-    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace existing results.")] = False,
     quiet: Quiet = False,
     json: Annotated[bool, arguments.Option("--json", help="One JSON object a system and collection.")] = False,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, places
+from sparseir.cli.options.startup import start_quickly
 
 
 def explain_command(
@@ -22,6 +23,7 @@ def explain_command(
     examples:
       sparseir explain my-index "what you are looking for" d17
     """
+    start_quickly()
     from sparseir.cli.output.console import emit_json, print_table
     from sparseir.search.searcher import Searcher
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options.flags import Untrained
+from sparseir.cli.options.flags import Device, Untrained
 
 if TYPE_CHECKING:
     from sparseir.encode.expansion import ExpandedTerm, Expansion
@@ -24,7 +24,7 @@ def inspect_command(
     query: Annotated[bool, arguments.Option("--query", help="Encode it as a query, not as a document.")] = False,
     top: Annotated[int, arguments.Option(min=0, help="Terms shown, the heaviest first; 0 for all.")] = 40,
     html: Annotated[Path | None, arguments.Option(help="Write a page to this file, with everything in it.")] = None,
-    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     untrained: Untrained = False,
     overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace a page that stands there.")] = False,
     json: Annotated[bool, arguments.Option("--json", help="One JSON object, with every term.")] = False,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options.flags import Quiet
+from sparseir.cli.options.flags import Device, Quiet
 
 if TYPE_CHECKING:
     from indexer.progress import Progress
@@ -45,7 +45,7 @@ def mine_command(
     shard: Shard = None,
     max_queries: MaxQueries = None,
     threads: Annotated[int, arguments.Option(min=1, help="Of searches and of the index build.")] = 2,
-    device: Annotated[str, arguments.Option(help="auto, cpu or cuda, for --dense.")] = "auto",
+    device: Device = "auto",
     resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.mine import Folder, Json, MaxQueries, Name, Overwrite, Part, Resume, Shard, plain_name, show_tables
-from sparseir.cli.options.flags import Quiet
+from sparseir.cli.options.flags import Device, Quiet
 
 
 def score_command(
@@ -25,7 +25,7 @@ def score_command(
     part: Part = 200,
     shard: Shard = None,
     max_queries: MaxQueries = None,
-    device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

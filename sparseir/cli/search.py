@@ -11,6 +11,7 @@ from sparseir.cli.options.engine import EngineName, GpuBackend, GpuMemory, chose
 from sparseir.cli.options.filters import joined
 from sparseir.cli.options.flags import Quiet
 from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, Partial, places
+from sparseir.cli.options.startup import start_quickly
 
 if TYPE_CHECKING:
     from sparseir.cli.output.hits import Answers
@@ -79,6 +80,7 @@ def search_command(
       sparseir search http://one:8080,http://two:8080 "what you are looking for" --partial
       cut -f2 queries.tsv | sparseir search my-index - --json
     """
+    start_quickly()
     from sparseir.cli.options.calibration import calibrate_on, report
     from sparseir.cli.output.console import note
     from sparseir.cli.output.hits import print_answers, print_hits, write_run

@@ -33,16 +33,14 @@ def train_command(
       sparseir train scifact --output model
       sparseir train demo --output model --set data.dataset=path/to/beir-folder
     """
+    from sparseir.cli.options.recipes import check_settings, chosen_recipe
     from sparseir.cli.output.console import emit_json, note, progress_bars
-    from sparseir.config.loader import apply_overrides
-    from sparseir.config.recipe import load_recipe
 
-    with arguments.usage():
-        apply_overrides({}, overrides or ())  # what is no setting in any recipe
+    check_settings(overrides)
     if config is None and not resume:
         raise arguments.BadParameter("name a recipe, one of `sparseir config list` or a file; or go on with --resume")
     if config is not None:
-        recipe = load_recipe(config, overrides or ())  # its faults come before torch is imported
+        recipe = chosen_recipe(config, overrides)  # its faults come before torch is imported
     from sparseir.train import train
     from sparseir.train.folder import saved_recipe
     from sparseir.train.stopping import TrainingStopped

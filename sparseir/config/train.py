@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -132,6 +133,8 @@ class TrainConfig:
             faults.append(f"sampled_terms: expected at least 1 or null, found {self.sampled_terms}")
         if self.revive_terms and self.sampled_terms is None:
             faults.append("revive_terms: needs sampled_terms")
+        if re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is None:
+            faults.append(f"device: expected auto, cpu, cuda or cuda:NUMBER, found {self.device!r}")
         if self.early_stop and not self.evaluate_every:
             faults.append("early_stop: needs evaluate_every above 0")
         if faults:

@@ -37,8 +37,11 @@ def locate(name_or_path: str | Path, data_dir: str | Path | None) -> Path:
     if name not in BEIR_NAMES:
         near = difflib.get_close_matches(name, BEIR_NAMES, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        where = "" if data_dir is None else f", and {data_dir} holds neither {name}/ nor {name}.zip"
-        raise DataError(f"'{name}' is no file or folder, and no BEIR name{where}{hint}")
+        where = "" if data_dir is None else f"; {data_dir} holds neither {name}/ nor {name}.zip"
+        raise DataError(
+            f"'{name}' does not exist; expected a file or folder, - for standard input, a BEIR name such as scifact, or "
+            f"irds:ID of ir_datasets{where}{hint}"
+        )
     return _download(name, Path("data") if data_dir is None else Path(data_dir))
 
 

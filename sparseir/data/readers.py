@@ -52,6 +52,12 @@ def query_rows(source: LineSource) -> Iterator[tuple[int, str, str]]:
         return
     for number, line in lines:
         qid, tab, text = line.partition("\t")
+        if line.lstrip().startswith("{"):
+            raise DataError(
+                "a JSON object among lines of text; give all queries as JSON, or all as text",
+                path=source.label,
+                line=number,
+            )
         if not tab and source.is_stream:
             qid, text = str(number), line
         elif not tab or not qid:

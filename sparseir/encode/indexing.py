@@ -18,7 +18,7 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.data.passages import windows_of
 from sparseir.data.records import Document
 from sparseir.encode.activity import Activity
-from sparseir.encode.kept_parts import KeptParts
+from sparseir.encode.kept_parts import KeptEmbedder, KeptParts
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.stream import EncodedStream, IdfCount
 from sparseir.encode.windows import outdated_passages, passages
@@ -89,11 +89,7 @@ def index_documents(
     windows = chosen.windows if chosen.mode == "build" else windows_of(open_index(target))
     if windows is not None:
         documents = passages(documents, windows, encoder, chosen.lexical)
-    parts = None
-    if encoder is not None and chosen.mode == "build" and chosen.resume is not None:
-        settings = {"encoder": encoder.fingerprint, "batch": chosen.batch, "dtype": chosen.dtype}
-        settings["max_active_dims"] = chosen.max_active_dims
-        parts = KeptParts(target, settings, resume=chosen.resume)
+    parts, chosen = _kept_parts(target, encoder, chosen)
     stream = EncodedStream(encoder, documents, chosen, progress, parts)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
@@ -129,6 +125,29 @@ def index_documents(
         index.notes = (*index.notes, said)
     elapsed = time.perf_counter() - start
     return Indexed(index, stream.seconds, elapsed - stream.seconds, activity)
+
+
+def _kept_parts(
+    target: Path, encoder: SparseEncoder | None, chosen: IndexingOptions
+) -> tuple[KeptParts | None, IndexingOptions]:
+    """Where a build that can be resumed keeps what networks made, and options that keep embeddings there.
+
+    None where no network runs: counting words again is as quick as reading counts.
+    """
+    if chosen.mode != "build" or chosen.resume is None or (encoder is None and chosen.embed is None):
+        return None, chosen
+    settings: dict[str, object] = {"batch": chosen.batch}
+    if encoder is not None:
+        settings |= {
+            "encoder": encoder.fingerprint,
+            "dtype": chosen.dtype,
+            "max_active_dims": chosen.max_active_dims,
+        }
+    if chosen.embed is not None and chosen.lexical is not None:
+        settings["expansion_length"] = chosen.lexical.expansion_length
+    parts = KeptParts(target, settings, resume=chosen.resume)
+    embed = None if chosen.embed is None else KeptEmbedder(chosen.embed, parts)
+    return parts, replace(chosen, embed=embed)
 
 
 def has_looked_up_queries(encoder: SparseEncoder | None) -> bool:

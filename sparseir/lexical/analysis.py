@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from functools import cache
@@ -81,6 +80,8 @@ def check_language(name: str) -> None:
     """
     known = [NO_STEMMER, *Stemmer.algorithms()]
     if name not in known:
+        import difflib
+
         near = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(f"no stemmer for language {name!r}; {hint}there are: {', '.join(known)}")

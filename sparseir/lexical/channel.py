@@ -8,7 +8,6 @@ documents get other words than their own, a factor may reach `highest_factor`, a
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,8 +23,8 @@ from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer
 from sparseir.lexical.bm25 import saturated
 from sparseir.lexical.frequencies import FREQUENCIES_FILE, WordFrequencies
-from sparseir.lexical.projection import HIGHEST
 from sparseir.lexical.stems import StemFactors, StemTable, WordCounts
+from sparseir.lexical.stored_terms import StoredTerms
 
 CHANNEL_FILE = "lexical.json"
 _FORMAT = "sparseir-lexical-channel"
@@ -111,7 +110,7 @@ class LexicalChannel:
     ----------
     config : as it was built.
     learned_terms : strings of the terms before the channel's; empty for a BM25 index.
-    stems : known stems, by number.
+    stems : known stems, by number; or the strings of both channels as they are stored.
     full_weight : weight of a factor of 1 in a document.
     lengths : statistics so far.
     frequencies : of documents' own words, where documents get others too; None counts posting lists.
@@ -126,13 +125,13 @@ class LexicalChannel:
         config: LexicalConfig,
         *,
         learned_terms: Sequence[str] = (),
-        stems: Iterable[str] = (),
+        stems: Iterable[str] | StoredTerms = (),
         full_weight: float = 1.0,
         lengths: LengthStatistics | None = None,
         frequencies: WordFrequencies | None = None,
     ) -> None:
-        self.learned_terms = list(learned_terms)
-        self.config = config.chosen(beside_learned=bool(self.learned_terms))
+        self._learned = stems if isinstance(stems, StoredTerms) else list(learned_terms)
+        self.config = config.chosen(beside_learned=bool(self.first_term))
         self.analyzer = Analyzer(config)
         self.table = StemTable(self.analyzer, stems)
         self.full_weight = full_weight
@@ -140,15 +139,24 @@ class LexicalChannel:
         self.frequencies = frequencies
 
     @property
+    def learned_terms(self) -> list[str]:
+        """Strings of the terms before the channel's."""
+        return self._learned.learned if isinstance(self._learned, StoredTerms) else self._learned
+
+    @property
     def first_term(self) -> int:
         """Id of stem 0."""
-        return len(self.learned_terms)
+        return self._learned.num_learned if isinstance(self._learned, StoredTerms) else len(self._learned)
 
     @property
     def highest_factor(self) -> float:
         """What no factor of a document exceeds: 1 of its own words, more where it gets others as well."""
         near = 1 + self.config.neighbour_weight if self.config.neighbours else 1.0
-        return max(near, HIGHEST) if self.config.expansion_model else near
+        if not self.config.expansion_model:
+            return near
+        from sparseir.lexical.projection import HIGHEST
+
+        return max(near, HIGHEST)
 
     @property
     def num_terms(self) -> int:
@@ -158,6 +166,8 @@ class LexicalChannel:
     @property
     def fingerprint(self) -> str:
         """Hexadecimal digest of what makes terms and weights of a text, statistics aside."""
+        import hashlib  # loads OpenSSL, which searching does without
+
         without = ("alpha", *self.config.unused)
         settings = {name: value for name, value in asdict(self.config).items() if name not in without}
         settings["stop_words"] = sorted(self.analyzer.stop_words)
@@ -198,7 +208,7 @@ class LexicalChannel:
     def save(self, folder: str | Path) -> None:
         """Write lexical.json, and terms.jsonl with the strings of both channels."""
         folder = Path(folder)
-        mark = STEM_MARK if self.learned_terms else ""
+        mark = STEM_MARK if self.first_term else ""
         if self.frequencies is not None:
             self.frequencies.save(folder)
         Vocabulary.fixed([*self.learned_terms, *(mark + stem for stem in self.table.stems)]).save(folder)
@@ -223,15 +233,14 @@ class LexicalChannel:
         DataError : a file is missing or damaged, or the two do not belong together.
         """
         folder = Path(folder)
-        terms, state = Vocabulary.load(folder / TERMS_FILE).terms or [], ChannelState.load(folder)
+        state = ChannelState.load(folder)
         first, stems = state.first_term, state.num_stems
+        terms = StoredTerms.read(folder / TERMS_FILE, first, mark=STEM_MARK if first else "")
         if len(terms) != first + stems:
             raise DataError(f"{TERMS_FILE} holds {len(terms)} terms, {CHANNEL_FILE} {first} + {stems}", path=folder)
-        mark = len(STEM_MARK) if first else 0
         return cls(
             state.config,
-            learned_terms=terms[:first],
-            stems=[term[mark:] for term in terms[first:]],
+            stems=terms,
             full_weight=state.full_weight,
             lengths=state.lengths,
             frequencies=_frequencies(folder, state),

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.lexical.analysis import Analyzer
+from sparseir.lexical.stored_terms import StoredTerms
 
 _STOPPED = 2**32 - 1
 _MOST_WORDS = 1 << 20
 """Words whose stems are remembered. Beyond them the memory is emptied: the frequent ones are back after a few documents."""
+
+_FEW = 64
+"""Stems that are looked for in the file as it is stored, before all of them are read into a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +57,35 @@ class StemTable:
     Parameters
     ----------
     analyzer : what makes stems of words.
-    stems : those known already, place i for number i.
+    stems : those known already, place i for number i; or as they are stored.
     """
 
-    def __init__(self, analyzer: Analyzer, stems: Iterable[str] = ()) -> None:
+    def __init__(self, analyzer: Analyzer, stems: Iterable[str] | StoredTerms = ()) -> None:
         self.analyzer = analyzer
-        self.stems = list(stems)
-        self._numbers = {stem: i for i, stem in enumerate(self.stems)}
+        self._stored = stems if isinstance(stems, StoredTerms) else None
+        if not isinstance(stems, StoredTerms):
+            self.stems = list(stems)
         self._of_words = _Words(self._number)
+        self._found = 0
+
+    @cached_property
+    def stems(self) -> list[str]:
+        """The string of each number."""
+        assert self._stored is not None
+        return self._stored.stems
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return dict(zip(self.stems, range(len(self.stems)), strict=True))
 
     def __len__(self) -> int:
-        return len(self.stems)
+        return len(self.stems) if self._stored is None or "stems" in vars(self) else self._stored.num_stems
 
     def find(self, stem: str) -> int:
         """Number of a stem, -1 where no document had it."""
+        if self._stored is not None and self._found < _FEW and "_numbers" not in vars(self):
+            self._found += 1
+            return self._stored.find(stem)
         return self._numbers.get(stem, -1)
 
     def count(self, texts: Sequence[str]) -> WordCounts:

@@ -127,6 +127,37 @@ class SparseEncoder(EncoderParts):
             convert_to_sparse_tensor=convert_to_sparse_tensor,
         )
 
+    def encode_query(self, sentences: str | Sequence[str], **options: Any) -> Tensor:
+        """`encode` with task="query".
+
+        Parameters
+        ----------
+        sentences, options : as for `encode`.
+        """
+        return self.encode(sentences, task="query", **options)
+
+    def encode_document(self, sentences: str | Sequence[str], **options: Any) -> Tensor:
+        """`encode` with task="document".
+
+        Parameters
+        ----------
+        sentences, options : as for `encode`.
+        """
+        return self.encode(sentences, task="document", **options)
+
+    def similarity(self, queries: Tensor, documents: Tensor) -> Tensor:
+        """Inner products of rows, dense float32 (Q, N); what searching an index ranks by, without its rounding.
+
+        Parameters
+        ----------
+        queries, documents : (Q, V) and (N, V), sparse or dense; one row may be given as (V,).
+
+        Raises
+        ------
+        DataError : no tensors over this vocabulary.
+        """
+        return sentence_calls.similarity(self, queries, documents)
+
     def decode(
         self, embeddings: Tensor | SparseVectors, top_k: int | None = None
     ) -> sentence_calls.Decoded | list[sentence_calls.Decoded]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.format.query_side import QueryFiles
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from sparseir.errors import DataError
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ class QueryTable:
     @cached_property
     def fingerprint(self) -> str:
         """Hexadecimal digest of tokenizer and weights: equal exactly when every query gets equal vectors."""
-        digest = hashlib.sha256(self.tokenizer.to_str().encode())
+        return self._digest(self.tokenizer.to_str().encode())
+
+    def _digest(self, tokenizer: bytes) -> str:
+        digest = hashlib.sha256(tokenizer)
         digest.update(self.weights.tobytes())
         return digest.hexdigest()[:32]
 
@@ -149,7 +152,8 @@ class QueryTable:
         try:
             description = json_value(files.read(DESCRIPTION_FILE).decode())
             weights = load(files.read(WEIGHTS_FILE))["weights"]
-            tokenizer = Tokenizer.from_str(files.read(TOKENIZER_FILE).decode())
+            written = files.read(TOKENIZER_FILE)
+            tokenizer = Tokenizer.from_str(written.decode())
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"the query table is damaged: {error}", path=folder) from error
         except (
@@ -164,7 +168,9 @@ class QueryTable:
             table = cls(tokenizer, weights)
         except (DataError, IndexError) as error:
             raise DataError(f"tokenizer and weights do not go together: {error}", path=folder) from error
-        if table.fingerprint != description.get("fingerprint"):
+        recorded = description.get("fingerprint")
+        # The file is the tokenizer's text as `save` wrote it; making that text afresh takes longer than reading it.
+        if table._digest(written) != recorded and table.fingerprint != recorded:
             raise DataError(
                 "the query table's tokenizer or weights changed since it was written; write it again from the model",
                 path=folder,

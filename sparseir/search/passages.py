@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index, SparseVectors
 from sparseir.data.passages import document_of, windows_of
-from sparseir.search.calibration.calibration import Calibration
 from sparseir.search.engines import Allowed, Bitmaps, Engine
 from sparseir.search.results import Ranking
+
+if TYPE_CHECKING:
+    from sparseir.search.calibration.calibration import Calibration
 
 
 class GroupingEngine(Engine):

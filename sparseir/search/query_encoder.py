@@ -14,7 +14,6 @@ from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder, checked_alpha
-from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 from sparseir.search.model_queries import ModelQueryEncoder
 
 
@@ -106,6 +105,8 @@ def check_alpha(index: Index, alpha: float) -> None:
 def _learned(index: Index, model: str | Path | ModelQueryEncoder | None, any_model: bool) -> QueryEncoder:
     """The table that the index carries, or a model."""
     if model is None:
+        from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable  # an index of words has none
+
         if index.query_files is None or DESCRIPTION_FILE not in index.query_files:
             raise SparseIRError(
                 f"index {index.path.name!r} carries no query side (its encoder runs a model on queries, or it was built "

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparseir.data.lines import LineSource
 from sparseir.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from sparseir.data.lines import LineSource
 
 Run = dict[str, dict[str, float]]
 """qid → docno → score."""
@@ -145,6 +147,8 @@ def read_run(path: str | Path) -> Run:
     ------
     DataError : a line that has not six columns, a score that is no finite number, a document twice for a query, no line.
     """
+    from sparseir.data.lines import LineSource
+
     source, run = LineSource(Path(path)), Run()
     for number, line in source.lines():
         if line.startswith("#"):

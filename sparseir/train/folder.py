@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerControl, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from sparseir.config.loader import read_yaml, to_mapping, to_yaml
 from sparseir.config.recipe import Recipe, differences, load_recipe
 from sparseir.config.recipes import RECIPE_FILE

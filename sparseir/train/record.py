@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from sparseir.errors import DataError
 from sparseir.models.folder import CONFIG_FILE
 

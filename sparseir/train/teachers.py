@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from indexer.progress import Progress, silent
 from sparseir.config.loss import LossConfig
 from sparseir.data.pairs import read_scores

@@ -117,3 +117,21 @@ def test_additions_one_after_another_load_the_model_once(tmp_path, dense, monkey
             index.add([{"id": text[:3], "text": text}])
         assert len(loads) == built + 1
         assert index.search("roses", 1)[0].docno == "a g"
+
+
+def test_an_addition_says_that_it_loads_the_dense_model(tmp_path, dense, capsys):
+    from sparseir import cli
+
+    Index.build(tmp_path / "words", ["cats sleep in the garden"], expand=str(dense)).close()
+    Index.build(tmp_path / "plain", ["cats sleep in the garden"]).close()
+    (tmp_path / "more").mkdir()
+    for name in ("b", "c"):
+        (tmp_path / "more" / f"{name}.txt").write_text("a garden with roses", encoding="utf-8")
+    for index, said in (("words", [f"{dense} is loaded for this addition; add many files"]), ("plain", [])):
+        assert cli.run(["index", "add", str(tmp_path / index), "--corpus", str(tmp_path / "more")]) == 0
+        out, err = capsys.readouterr()
+        assert "1 → 3 documents" in out
+        assert [line for line in err.splitlines() if "is loaded" in line] == [
+            line for line in err.splitlines() if any(line.startswith(start) for start in said)
+        ]
+        assert ("is loaded" in err) == bool(said)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,12 +92,29 @@ def test_wrong_usage_is_one_line_and_exits_with_2(index, run):
         ("index", "compact", index, "--layout", "flat"): "index: layout is 'flat'; expected one of standard",
         ("train", "demo", "--output", index.parent / "m", "--set", "steps=1"): "--set takes section.key=value, not",
         ("config", "show", "demo", "--set", "steps=1"): "--set takes section.key=value, not 'steps=1'",
+        ("train", "demo", "--output", index.parent / "m", "--set", "train.steps=-1"): "@configs/demo.yaml: 1 fault",
+        ("train", "demo", "--output", index.parent / "m", "--set", "train.device=gpu"): "@configs/demo.yaml: 1 fault",
+        ("config", "show", "demo", "--set", "model.size=1"): "@configs/demo.yaml: 1 fault",
+        (
+            "encode",
+            "m",
+            "c.jsonl",
+            "--output",
+            "o.npz",
+            "--device",
+            "gpu",
+        ): "--device is 'gpu'; expected auto, cpu, cuda or",
+        ("index", "build", "i", "--model", "m", "--corpus", "c.jsonl", "--device", "cuda:x"): "--device is 'cuda:x'",
         ("completion", "tcsh"): "SHELL is 'tcsh'; expected bash, zsh, fish",
     }
     for arguments, message in cases.items():
         error = run(*arguments, code=2)
-        assert error.startswith(f"error: {message}"), arguments
-        assert error.count("\n") == 1
+        if message.startswith("@"):  # a recipe, whose place differs, and under it the faults of what was set
+            assert f"{message[1:]}; see sparseir " in error, arguments
+        else:
+            assert error.startswith(f"error: {message}"), arguments
+            assert error.count("\n") == 1
+    assert not (index.parent / "m").exists()
     assert len(Index.open(index)) == 3
 
 
@@ -107,6 +126,29 @@ def test_a_filter_that_no_index_takes_is_wrong_usage(index, run):
         assert message.endswith(f"; see sparseir {words} --help")
         assert (shown, caret.index("^")) == ("  year>=", 8)
     assert len(Index.open(index)) == 3
+
+
+def test_a_fault_of_the_recipe_itself_is_no_wrong_usage(run, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(re.sub(r"^  steps: ", "  steps: -", run("config", "show", "demo"), flags=re.M), encoding="utf-8")
+    assert "train: steps: expected at least 1" in run("config", "show", path, "--set", "train.seed=3", code=1)
+    assert "steps: 3" in run("config", "show", path, "--set", "train.steps=3")  # what was set is right
+
+
+def test_a_search_of_words_loads_little_and_starts_no_thread(index):
+    program = """
+import os, sys
+from sparseir import cli
+assert cli.run(["search", sys.argv[1], "cats"]) == 0
+needless = {"tokenizers", "safetensors", "rich", "yaml", "zipfile", "hashlib", "difflib", "torch", "scipy"}
+needless |= {"sparseir.search.filters.grammar", "sparseir.models.query_table", "indexer.native.builder", "sparseir.data.lines"}
+print(sorted(needless & set(sys.modules)), len(os.listdir("/proc/self/task")), "OPENBLAS_NUM_THREADS" in os.environ)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(index)], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.splitlines()[-1] == "[] 1 False"
 
 
 def test_faults_of_inputs_exit_with_1(index, run, tmp_path):

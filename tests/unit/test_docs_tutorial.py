@@ -12,12 +12,14 @@ import pytest
 
 pytest.importorskip("ir_measures")
 
+from tests.docs_blocks import blocks_of
+
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_tutorial_runs_and_finds_what_it_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    typed = [line.removeprefix("    ") for line in page.splitlines() if line.startswith("    ")]
+    typed = [line for block in blocks_of(page) if not block.reason for line in block.text]
     assert sum(line.startswith("sparseir ") for line in typed) >= 10
     command = f'sparseir() {{ {shlex.quote(sys.executable)} -m sparseir.cli "$@"; }}'
     script = "\n".join([command, "set -e", *(f"{line}\necho '---'" for line in typed)])

@@ -16,6 +16,7 @@ from sparseir import cli
 from sparseir.data import open_dataset, open_datasets
 from sparseir.data.corpus.fields import FieldMap
 from sparseir.errors import ConfigError, DataError, MissingExtraError
+from sparseir.evaluate.references import check
 from tests.tiny_collections import write_collection
 
 Query = namedtuple("Query", ["query_id", "text"])
@@ -162,3 +163,14 @@ def test_the_package_itself_gives_what_the_files_say(tmp_path: Path) -> None:
     assert [(d.docno, d.text) for d in read.corpus()] == [(d.docno, d.text) for d in rows]
     assert read.queries("test") == files.queries("test")
     assert read.qrels("test") == qrels
+
+
+def test_collections_of_beir_have_their_known_figures_under_both_names() -> None:
+    sizes = (5183, 300, "BM25", {"nDCG@10": 0.6762})
+    for name in ("scifact", "beir/scifact", "beir/scifact/test"):
+        found = check(name, "test", *sizes)
+        assert found is not None
+        assert found.passed
+    assert check("beir/scifact/train", "train", *sizes) is None
+    assert check("lotte/scifact/test", "test", *sizes) is None
+    assert check("beir", "test", *sizes) is None

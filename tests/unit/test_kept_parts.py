@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from indexer import Index, open_index  # noqa: E402
 from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
@@ -19,6 +22,7 @@ from sparseir.encode import kept_parts  # noqa: E402
 from sparseir.encode.indexing import index_documents  # noqa: E402
 from sparseir.encode.kept_parts import parts_folder  # noqa: E402
 from sparseir.encode.options import IndexingOptions  # noqa: E402
+from sparseir.encode.words.projected import PROBE  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
@@ -64,6 +68,73 @@ def test_a_stopped_build_goes_on(
     assert built.notes[0] == "8 documents were encoded before the interruption"
     assert segments(index) == segments(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["i", "whole"]
+
+
+class Letters:
+    """Embeds a text by how often it says some letters, and notes what it was asked."""
+
+    dimensions = 4
+
+    def __init__(self, letters: str = "aeio") -> None:
+        self.letters, self.documents, self.sentences = letters, list[str](), list[str]()
+
+    def embed(self, texts: Sequence[str], *, query: bool = False, progress: object = None) -> NDArray[np.float32]:
+        if list(texts) != [PROBE]:
+            (self.sentences if query else self.documents).extend(texts)
+        return np.array([[text.count(letter) for letter in self.letters] for text in texts], np.float32)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("stop", ["documents", "sentences"])
+def test_a_stopped_build_with_words_of_a_dense_model_goes_on(
+    encoder: SparseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: bool, stop: str
+) -> None:
+    index, model = tmp_path / "i", encoder if learned else None
+    options = replace(BUILD, lexical=LexicalConfig(expansion_model="letters"))
+
+    def build(path: Path, embed: Letters, documents: Iterable[Document] = DOCUMENTS, *, resume: bool = False) -> Index:
+        return index_documents(path, model, documents, options=replace(options, embed=embed, resume=resume)).index
+
+    whole, first, second = Letters(), Letters(), Letters()
+    build(tmp_path / "whole", whole)
+    with monkeypatch.context() as patched:
+        if stop == "sentences":  # after them, where word vectors are fitted
+            patched.setattr("sparseir.lexical.projection.Projection.fit", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build(index, first, stopped() if stop == "documents" else DOCUMENTS)
+    assert not list(index.glob("*.seg"))
+    with pytest.raises(ConfigError, match="made with another dense model; resume with the same"):
+        build(index, Letters("sxzy"), resume=True)
+    built = build(index, second, resume=True)
+    done = 8 if stop == "documents" else len(DOCUMENTS)
+    assert first.documents + second.documents == whole.documents == [d.content for d in DOCUMENTS]
+    assert len(second.documents) == len(DOCUMENTS) - done
+    assert second.sentences == (whole.sentences if stop == "documents" else [])
+    assert built.notes[0] == f"{done} documents were encoded before the interruption"
+    assert segments(index) == segments(tmp_path / "whole")
+    names = sorted(path.name for path in open_index(index).query_side.iterdir())
+    for name in names:
+        assert (open_index(index).query_side / name).read_bytes() == (
+            open_index(tmp_path / "whole").query_side / name
+        ).read_bytes(), name
+    assert {"projection.safetensors", "frequencies.safetensors"} <= set(names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["i", "whole"]
+
+
+def _interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_embeddings_of_other_texts_are_refused(tmp_path: Path) -> None:
+    options = replace(BUILD, lexical=LexicalConfig(expansion_model="letters"), embed=Letters())
+    with pytest.raises(KeyboardInterrupt):
+        index_documents(tmp_path / "i", None, stopped(), options=options)
+    changed = [replace(DOCUMENTS[0], text="another text"), *DOCUMENTS[1:]]
+    with pytest.raises(DataError, match=r"documents differ .*\(part 1, which begins with 'another text'\)"):
+        index_documents(tmp_path / "i", None, changed, options=replace(options, resume=True))
+    longer = LexicalConfig(expansion_model="letters", expansion_length=9)
+    with pytest.raises(ConfigError, match="made with another expansion_length"):
+        index_documents(tmp_path / "i", None, DOCUMENTS, options=replace(options, resume=True, lexical=longer))
 
 
 def test_other_texts_settings_and_parts_are_refused(encoder: SparseEncoder, tmp_path: Path) -> None:

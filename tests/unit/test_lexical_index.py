@@ -24,9 +24,10 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.vectors import index_vectors
-from sparseir.encode.words.stream import stored_channel
+from sparseir.encode.words.stream import check_channel, stored_channel
 from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError
 from sparseir.lexical.channel import LexicalChannel
+from sparseir.lexical.stored_terms import StoredTerms
 from sparseir.search.searcher import Searcher
 from tests.lexical_cases import TableEncoder, documents, factor, idf
 
@@ -308,6 +309,45 @@ def test_a_damaged_channel_is_named(bm25, change, message):
     change(open_index(bm25).query_side)
     with pytest.raises(DataError, match=message):
         Searcher.open(bm25).search("cat")
+
+
+@pytest.mark.parametrize("kind", ["bm25", "both"])
+def test_stems_are_found_in_the_file_as_in_the_list(kind, request, tmp_path):
+    side = open_index(request.getfixturevalue(kind)).query_side
+    terms, channel = Vocabulary.load(side / "terms.jsonl").terms, LexicalChannel.load(side)
+    mark = "stem:" if channel.first_term else ""
+    stored = StoredTerms.read(side / "terms.jsonl", channel.first_term, mark=mark)
+    assert channel.first_term + stored.num_stems == len(stored) == len(terms)
+    assert terms == [*stored.learned, *(mark + stem for stem in stored.stems)]
+    for number, stem in enumerate(stored.stems):
+        assert stored.find(stem) == number
+        assert stored.find(stem[1:]) == -1 or stem[1:] in stored.stems
+    assert StoredTerms(b'"cat"\n"stem:dog"\n', tmp_path, 1).find("cat") == -1  # a learned term
+    odd = ['say "a"', "back\\slash", "Ö", "line\nend"]
+    Vocabulary.fixed(odd).save(tmp_path)
+    stored = StoredTerms.read(tmp_path / "terms.jsonl", 0)
+    assert [stored.find(stem) for stem in odd] == [0, 1, 2, 3]
+
+
+def test_a_table_of_stems_answers_alike_before_and_after_it_is_read_whole(bm25):
+    table = LexicalChannel.load(open_index(bm25).query_side).table
+    stems = StoredTerms.read(open_index(bm25).query_side / "terms.jsonl", 0).stems
+    for _ in range(30):  # beyond the lookups that the file itself answers
+        assert [table.find(stem) for stem in [*stems, "nowhere"]] == [*range(len(stems)), -1]
+    assert len(table) == len(stems)
+    assert table.stems == stems
+
+
+def test_damage_inside_the_stems_is_found_by_what_reads_them(bm25):
+    side = open_index(bm25).query_side
+    lines = (side / "terms.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (side / "terms.jsonl").write_text("".join([*lines[:-1], "7\n"]), encoding="utf-8")
+    assert Searcher.open(bm25).search("cat").docnos  # its own line is whole
+    for read in (lambda: check_channel(bm25), lambda: Searcher.open(bm25).explain("cat", "d0")):
+        with pytest.raises(DataError, match="expected one JSON string a line"):
+            read()
+    with pytest.raises(DataError, match="expected one JSON string a line"):
+        add(bm25, ["zebra"], start=5)
 
 
 def test_the_vocabulary_of_a_crashed_commit_is_left_behind(bm25, monkeypatch):

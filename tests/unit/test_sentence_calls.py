@@ -48,6 +48,22 @@ def test_encode_gives_the_rows_as_a_tensor(encoder: SparseEncoder, task: str) ->
     assert encoder.encode([], task=task).shape == (0, encoder.num_terms)
 
 
+def test_queries_documents_and_their_similarity(encoder: SparseEncoder) -> None:
+    queries, documents = encoder.encode_query(TEXTS[:3], max_active_dims=4), encoder.encode_document(TEXTS)
+    assert torch.equal(queries.to_dense(), encoder.encode(TEXTS[:3], task="query", max_active_dims=4).to_dense())
+    assert torch.equal(documents.to_dense(), encoder.encode(TEXTS).to_dense())
+    want = queries.to_dense() @ documents.to_dense().T
+    for a in (queries, queries.to_dense()):
+        for b in (documents, documents.to_dense()):
+            found = encoder.similarity(a, b)
+            assert not found.is_sparse
+            torch.testing.assert_close(found, want)
+    torch.testing.assert_close(encoder.similarity(queries[1], documents[2]), want[1:2, 2:3])
+    for faulty in (queries.to_dense()[:, :-1], [1.0], torch.zeros(1, 1, encoder.num_terms)):
+        with pytest.raises(DataError, match=r"documents: expected a tensor \(rows, \d+\), as encode gives it"):
+            encoder.similarity(queries, faulty)
+
+
 def test_decode_names_the_terms_heaviest_first(encoder: SparseEncoder) -> None:
     terms = encoder.terms()
     vectors = SparseVectors.from_rows([{7: 1.0, 9: 3.0, 8: 1.0}, {}], encoder.num_terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -49,6 +50,7 @@ class Command:
     def run(self, words: Sequence[str]) -> int:
         """Parse and run; the exit code."""
         values = self.parse(words)
+        gc.enable()
         try:
             self.function(**values)
         except BadParameter as error:

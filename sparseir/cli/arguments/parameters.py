@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class Parameter:
     ----------
     decls : names of an option where they are not --PARAMETER. A bool is a flag.
     help : for --help. metavar : what stands for a value there.
-    min, max : of a number.
+    min, max : of a number. pattern : a regular expression that all of a text matches. expected : what that is, in words.
     """
 
     def __init__(
@@ -45,8 +46,11 @@ class Parameter:
         metavar: str | None = None,
         min: float | None = None,
         max: float | None = None,
+        pattern: str | None = None,
+        expected: str = "",
     ) -> None:
         self.param_decls, self.help, self.metavar, self.min, self.max = decls, help, metavar, min, max
+        self.pattern, self.expected = pattern, expected
 
 
 class Option(Parameter):
@@ -107,6 +111,8 @@ class Declared(NamedTuple):
 
     def _value(self, text: str) -> Any:
         name = self.opts[0] if not self.is_argument else self.name.upper()
+        if self.how.pattern is not None and re.fullmatch(self.how.pattern, text) is None:
+            raise argparse.ArgumentTypeError(f"{name} is {text!r}; expected {self.how.expected}")
         if self.kind in (str, Path):
             return self.kind(text)
         try:

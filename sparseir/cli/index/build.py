@@ -11,7 +11,6 @@ from sparseir.cli import arguments
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
-    Device,
     IndexPath,
     Json,
     MaxActiveDims,
@@ -24,7 +23,7 @@ from sparseir.cli.index.source import (
 )
 from sparseir.cli.options.channel import Expand
 from sparseir.cli.options.corpus import Fields, Format
-from sparseir.cli.options.flags import Quiet, Untrained
+from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 if TYPE_CHECKING:
     from indexer import Index

@@ -9,7 +9,6 @@ from sparseir.cli import arguments
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
-    Device,
     IndexPath,
     Json,
     MaxActiveDims,
@@ -20,7 +19,7 @@ from sparseir.cli.index.source import (
     summary,
 )
 from sparseir.cli.options.corpus import Fields, Format
-from sparseir.cli.options.flags import Quiet, Untrained
+from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 
 def add_command(
@@ -47,9 +46,9 @@ def add_command(
       sparseir index add words --corpus more.jsonl --replace
     """
     from indexer import open_index
-    from sparseir.cli.output.console import counted, emit_json
+    from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.encode.options import IndexingOptions
-    from sparseir.lexical.channel import BM25_KIND
+    from sparseir.lexical.channel import BM25_KIND, ChannelState, has_channel
 
     opened = open_index(index)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
@@ -58,6 +57,10 @@ def add_command(
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
     )
+    if has_channel(opened.query_side) and corpus is not None:
+        model_of_words = ChannelState.load(Path(str(opened.query_side))).config.expansion_model
+        if model_of_words is not None:
+            note(f"{model_of_words} is loaded for this addition; add many files at once by giving their folder")
     built = source.fill(index, options)
     if json:
         emit_json(summary(built))

@@ -23,7 +23,6 @@ Corpus = Annotated[
 MaxActiveDims = Annotated[int | None, arguments.Option(min=1, help="Keep the heaviest terms of each document.")]
 Threads = Annotated[int, arguments.Option(min=1, help="Threads of the build.")]
 DataDir = Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")]
-Device = Annotated[str, arguments.Option(help="auto, cpu or cuda, for encoding.")]
 Json = Annotated[bool, arguments.Option("--json", help="One JSON object.")]
 
 
@@ -56,6 +55,9 @@ class Source:
         ------
         arguments.BadParameter
         """
+        from sparseir.cli.options.corpus import checked_fields
+
+        checked_fields(self.form, self.fields)
         given = self.vectors is not None, self.corpus is not None
         if bm25 and (self.model is not None or given != (False, True) or max_active_dims is not None):
             raise arguments.BadParameter(

@@ -199,7 +199,7 @@ class IndexProjection:
     def __init__(self, query_side: Path, channel: LexicalChannel, *, embed: Embedder | None = None) -> None:
         self._config, self._projection = channel.config, Projection.load(query_side, num_stems=len(channel.table))
         self._embedder = embed or _kept_embedder(channel.config)
-        if not _same_model(self._embedder, self._projection.probe):
+        if not is_same_model(self._embedder, self._projection.probe):
             raise ConfigError(
                 f"{channel.config.expansion_model!r} is another model than that of the build, whose words the index holds: "
                 "it embeds the sentence that tells them apart otherwise; name the folder of that model, or build the index again"
@@ -211,7 +211,7 @@ class IndexProjection:
         return expanded(self._config, self._projection, factors, embeddings)
 
 
-def _same_model(embed: Embedder, probe: NDArray[np.float32]) -> bool:
+def is_same_model(embed: Embedder, probe: NDArray[np.float32]) -> bool:
     """Whether a model gives the embedding that was kept, but for what other hardware rounds otherwise."""
     if embed.dimensions != len(probe):
         return False

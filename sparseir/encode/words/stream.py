@@ -220,8 +220,9 @@ def check_channel(path: Path) -> None:
     if side is None or not has_channel(side):
         return
     channel = LexicalChannel.load(side)
+    num_stems = len(channel.table.stems)  # reads all of them; a search looks its own up
     if channel.config.expansion_model:
-        Projection.load(side, num_stems=len(channel.table))
+        Projection.load(side, num_stems=num_stems)
 
 
 def has_channel_at(path: Path) -> bool:

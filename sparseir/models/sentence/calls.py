@@ -56,6 +56,17 @@ def as_tensor(vectors: SparseVectors) -> Tensor:
     )
 
 
+def similarity(encoder: SparseEncoder, queries: Tensor, documents: Tensor) -> Tensor:
+    """See `SparseEncoder.similarity`."""
+    rows = []
+    for name, given in (("queries", queries), ("documents", documents)):
+        if not isinstance(given, Tensor) or given.dim() not in (1, 2) or given.shape[-1] != encoder.num_terms:
+            raise DataError(f"{name}: expected a tensor (rows, {encoder.num_terms}), as encode gives it")
+        rows.append(given.unsqueeze(0) if given.dim() == 1 else given)
+    first, second = rows
+    return torch.mm(first, second.to_dense().T).to_dense()
+
+
 def decode(
     encoder: SparseEncoder, embeddings: Tensor | SparseVectors, top_k: int | None = None
 ) -> Decoded | list[Decoded]:

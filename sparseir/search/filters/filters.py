@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from indexer import Index, SparseVectors
 from sparseir.errors import ConfigError, DataError
 from sparseir.search.engines import Allowed
-from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.filters.views import FilterUse, FilterViews, PreparedFilter
 from sparseir.search.results import Ranking
 
@@ -72,4 +71,6 @@ class Filters:
 
 
 def _evaluate(index: Index, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> PreparedFilter:
+    from sparseir.search.filters.expressions import allowed_documents  # most searches have no filter
+
     return PreparedFilter(index, allowed_documents(index, filter))
