@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from indexer.errors import LockedError
 from indexer.format.lock import write_lock
-from indexer.interchange.input import json_value
+from indexer.interchange.json_text import json_value
 from indexer.progress import Progress, silent
 from sparseir.ablate.summary import Finished
 from sparseir.config.ablation import Ablation, Cell
