@@ -9,14 +9,17 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from indexer.errors import LockedError
 from indexer.format.files import not_regular
 
 LOCK_FILE = "write.lock"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+T = TypeVar("T")
 
 
 @contextmanager
@@ -42,6 +45,29 @@ def write_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def patiently(call: Callable[[], T], seconds: float) -> T:
+    """The result of a call that takes a lock, tried again while somebody else holds it.
+
+    Parameters
+    ----------
+    call : changes nothing where it raises LockedError. seconds : from the first attempt to the last.
+
+    Raises
+    ------
+    LockedError : it is held all the time.
+    """
+    end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except LockedError:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _open(path: Path) -> int:

@@ -36,6 +36,7 @@ class Limits:
     in_flight : requests that wait for a thread or run on one; more are answered 429.
     writes : writes that wait or run; more are answered 429. snapshots : the same of these.
     seconds : a search may take; then the answer is 503.
+    lock_seconds : a write waits for another process that writes the index; then 503.
     receive_seconds : a client may take to send a request; then 408.
     """
 
@@ -53,6 +54,7 @@ class Limits:
     writes: int = 16
     snapshots: int = 4
     seconds: float = 10.0
+    lock_seconds: float = 5.0
     receive_seconds: float = 10.0
 
 

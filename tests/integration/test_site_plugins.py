@@ -143,7 +143,8 @@ def test_sphinx_builds_a_search_of_its_sections(tmp_path: Path, builder: str, gu
     folder = sphinx_site(tmp_path)
     arguments = ("-b", builder, "-W", "-j", "2", "source", "site")
     run("sphinx", folder, *arguments)
-    (folder / "source" / "index.rst").open("a").write("\nMore.\n")
+    first = folder / "source" / "index.rst"
+    first.write_text(first.read_text() + "\nMore.\n")
     out = run("sphinx", folder, *arguments)  # guide.rst is not read again, and stays in the search
     assert "search of the site in search/: 4 parts of pages" in out
     found = stored(folder / "site" / "search")
