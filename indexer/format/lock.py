@@ -36,15 +36,29 @@ def write_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip() or "another process"
             raise LockedError(
-                f"index '{folder}' is being written by {holder}; wait until it is done (the lock goes with its process)"
+                f"index '{folder}' is being written by {_signed(descriptor)}; wait until it is done (the lock goes with its process)"
             ) from None
         with suppress(OSError):  # the text is for people; a full disk must not keep a writer from making room
             _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(folder: Path) -> str | None:
+    """Who holds the writer's lock of a folder; None where nobody does, or nobody can tell. Makes no file."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _signed(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def patiently(call: Callable[[], T], seconds: float) -> T:
@@ -81,6 +95,10 @@ def _open(path: Path) -> int:
         os.close(descriptor)
         raise not_regular(path)
     return descriptor
+
+
+def _signed(descriptor: int) -> str:
+    return os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip() or "another process"
 
 
 def _sign(descriptor: int) -> None:

@@ -641,3 +641,15 @@ def test_what_cannot_be_served_says_so(tmp_path, index):
     with pytest.raises(SparseIRError, match=r"cannot listen on 127\.0\.0\.1:.* in use; choose another with --port"):
         listen("127.0.0.1", taken.getsockname()[1])
     taken.close()
+    with pytest.raises(SparseIRError, match=r"cannot listen on 203\.0\.113\.7:0: .*; choose another with --host"):
+        listen("203.0.113.7", 0)  # an address of no machine
+
+
+def test_an_index_that_is_being_built_says_so(tmp_path):
+    from indexer.format.lock import write_lock
+
+    (tmp_path / "i").mkdir()
+    with write_lock(tmp_path / "i"), pytest.raises(SparseIRError, match=r"process \d+ .* is writing there: wait"):
+        Service.open(ServeSettings(indexes={"i": tmp_path / "i"}))
+    with pytest.raises(SparseIRError, match="build one with"):
+        Service.open(ServeSettings(indexes={"i": tmp_path / "i"}))
