@@ -116,7 +116,7 @@ class NameTable:
         self._hashes = segment.section("NAMH")
         self._ids = segment.section("NAMI")
         # Single items of memory views are Python's own numbers, at a third of what those of arrays take.
-        self._places, self._bytes = memoryview(self._offsets), memoryview(self._blob)
+        self._places, self._bytes = self._offsets.data, self._blob.data
 
     @property
     def present(self) -> bool:
