@@ -122,8 +122,10 @@ class Index:
         for number, segment in enumerate(self.segments):
             found = segment.doc_ids(wanted)
             here = found >= 0
-            here[here] = segment.is_live(found[here])
-            where[here], ids[here] = number, found[here]
+            if segment.deleted is not None:
+                here[here] = segment.is_live(found[here])
+            np.copyto(where, number, where=here)
+            np.copyto(ids, found, where=here)
         return where, ids
 
     def docnos(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[str | None]:

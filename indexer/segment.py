@@ -107,8 +107,9 @@ class Segment(SegmentFile):
             return np.where((ids >= 0) & (ids < self.num_docs), ids, -1)
         if self._doc_id_table is not None:
             places = wanted - self.ordinal_range[0]
-            inside = (places >= 0) & (places < len(self._doc_id_table))
-            return np.where(inside, self._doc_id_table[np.where(inside, places, 0)], np.int64(-1))
+            found = self._doc_id_table.take(places, mode="clip").astype(np.int64)
+            found[(places < 0) | (places >= len(self._doc_id_table))] = -1
+            return found
         known, order = self._by_ordinal
         at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[at] == wanted, order[at], -1)

@@ -17,6 +17,7 @@ from indexer.documents import Documents, read_documents
 from indexer.errors import ConfigError, DataError
 from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
+from indexer.format.lock import write_lock
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.format.shard_list import is_sharded, shard_folders
 from indexer.index import Index
@@ -222,12 +223,17 @@ def delete_documents(
 
 
 def _delete_in_shards(folder: Path, docnos: Sequence[str] | None, ordinals: Sequence[int] | None) -> DeleteReport:
-    """One commit in each shard that holds some of them; a fault in one leaves the shards before it changed."""
+    """One commit in each shard that holds some of them; a fault in one leaves the shards before it changed.
+
+    The lock of the folder around the shards is held throughout, so that no snapshot is taken between these commits.
+    """
     deleted = 0
     missing: list[Any] = list(docnos if docnos is not None else ordinals or ())
-    for shard in shard_folders(folder):
-        report = delete_documents(shard, missing) if docnos is not None else delete_documents(shard, ordinals=missing)
-        deleted, missing = deleted + report.deleted, list(report.missing)
+    with write_lock(folder):
+        for shard in shard_folders(folder):
+            asked = {"docnos": missing} if docnos is not None else {"ordinals": missing}
+            report = delete_documents(shard, **asked)
+            deleted, missing = deleted + report.deleted, list(report.missing)
     return DeleteReport(deleted, tuple(missing))
 
 

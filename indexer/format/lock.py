@@ -9,14 +9,17 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from indexer.errors import LockedError
 from indexer.format.files import not_regular
 
 LOCK_FILE = "write.lock"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+T = TypeVar("T")
 
 
 @contextmanager
@@ -33,15 +36,52 @@ def write_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip() or "another process"
             raise LockedError(
-                f"index '{folder}' is being written by {holder}; wait until it is done (the lock goes with its process)"
+                f"index '{folder}' is being written by {_signed(descriptor)}; wait until it is done (the lock goes with its process)"
             ) from None
         with suppress(OSError):  # the text is for people; a full disk must not keep a writer from making room
             _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(folder: Path) -> str | None:
+    """Who holds the writer's lock of a folder; None where nobody does, or nobody can tell. Makes no file."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _signed(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def patiently(call: Callable[[], T], seconds: float) -> T:
+    """The result of a call that takes a lock, tried again while somebody else holds it.
+
+    Parameters
+    ----------
+    call : changes nothing where it raises LockedError. seconds : from the first attempt to the last.
+
+    Raises
+    ------
+    LockedError : it is held all the time.
+    """
+    end, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except LockedError:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _open(path: Path) -> int:
@@ -55,6 +95,10 @@ def _open(path: Path) -> int:
         os.close(descriptor)
         raise not_regular(path)
     return descriptor
+
+
+def _signed(descriptor: int) -> str:
+    return os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip() or "another process"
 
 
 def _sign(descriptor: int) -> None:

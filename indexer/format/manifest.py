@@ -13,6 +13,7 @@ from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
 from indexer.format.kinds import KINDS
 from indexer.format.layout import MAX_DOCS
+from indexer.format.lock import holder
 from indexer.format.shard_list import is_sharded
 from indexer.native.header import FORMAT_VERSION
 
@@ -134,9 +135,14 @@ def read_manifest(folder: Path) -> Manifest:
                 f"'{folder}' is a file; expected the folder of an index, which 'sparseir index build' makes",
                 invariant="manifest-present",
             ) from None
+        writer = holder(folder)
+        remedy = (
+            "build one with 'sparseir index build'"
+            if writer is None
+            else f"{writer} is writing there: wait until it is done"
+        )
         raise IndexFormatError(
-            f"'{folder}' holds no index ({MANIFEST_FILE} is missing); build one with 'sparseir index build'",
-            invariant="manifest-present",
+            f"'{folder}' holds no index ({MANIFEST_FILE} is missing); {remedy}", invariant="manifest-present"
         ) from None
     return parse_manifest(raw, folder)
 

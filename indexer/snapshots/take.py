@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import ConfigError
+from indexer.errors import ConfigError, LockedError
 from indexer.format import files
 from indexer.format.folder import SNAPSHOT_FILE
+from indexer.format.lock import patiently, write_lock
+from indexer.format.shard_list import is_sharded
+from indexer.index import Index
 from indexer.interchange.output import replacing, replacing_folder
 from indexer.opening import open_index
 from indexer.progress import Progress, silent
@@ -23,6 +26,9 @@ from indexer.snapshots.description import Description
 
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOENT, errno.EOPNOTSUPP, errno.EACCES, errno.ENOSYS)
 """Why a hard link cannot be made where a copy can."""
+_PATIENCE = 30.0
+"""Seconds that a snapshot of shards waits for a deletion from several."""
+_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,10 @@ class SnapshotReport:
 def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = silent) -> SnapshotReport:
     """Copy the last commit of an index, or of shards, into a folder or an archive that appears whole.
 
-    Takes no lock: the files of a commit are opened together, and no writer edits them. Every section of every segment is
-    compared with its checksum as it is read. In a folder on the same device segments are hard links, which take no room
-    for as long as the index keeps them. Of shards, each is copied at a commit of its own.
+    Takes no lock of an index: the files of a commit are opened together, and no writer edits them. Every section of every
+    segment is compared with its checksum as it is read. In a folder on the same device segments are hard links, which take
+    no room for as long as the index keeps them. Of shards, all are copied at one state between writes: while they are
+    opened, a deletion from several is waited for, and commits of single ones begin the opening again.
 
     Parameters
     ----------
@@ -61,6 +68,7 @@ def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = 
     ------
     ConfigError : something stands there, or the place is inside the index.
     IndexFormatError : no index, or a damaged one; nothing is left of the snapshot then.
+    LockedError : shards that are written all the time.
     DataError : the folder around the target does not exist.
     """
     place = Path(target)
@@ -69,7 +77,7 @@ def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = 
         raise ConfigError(f"'{place}' exists; name a snapshot that is not there yet, or remove it first")
     if Path(path).resolve() in place.resolve().parents:
         raise ConfigError(f"'{place}' is inside the index; put snapshots elsewhere")
-    description, items = contents(open_index(path))
+    description, items = contents(_opened(Path(path)))
     taking = _Taking(description, items, progress)
     if packs:
         with replacing(place) as file:
@@ -80,6 +88,33 @@ def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = 
     return SnapshotReport(
         place, description.generation, description.documents, len(items), description.size, taking.linked
     )
+
+
+def _opened(path: Path) -> Index:
+    """The last committed state; of shards, one that all of them were in at once."""
+    if not is_sharded(path):
+        return open_index(path)
+    try:
+        return patiently(lambda: _opened_shards(path), _PATIENCE)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return _settled(open_index(path))  # nobody writes through a folder that takes no lock
+
+
+def _opened_shards(path: Path) -> Index:
+    with write_lock(path):
+        return _settled(open_index(path))
+
+
+def _settled(index: Index) -> Index:
+    """The shards as they are when no commit comes between the opening of the first and a look at the last."""
+    for _ in range(_ATTEMPTS):
+        fresh = index.refresh()
+        if fresh is index:
+            return index
+        index = fresh
+    raise LockedError(f"the shards of '{index.path}' are committed to all the time; take the snapshot again")
 
 
 class _Taking:

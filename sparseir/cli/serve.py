@@ -41,6 +41,9 @@ def serve_command(
     max_k: Annotated[int, arguments.Option(min=1, help="Hits a query, at most.")] = 1000,
     max_in_flight: Annotated[int, arguments.Option(min=1, help="Searches that wait or run, at most.")] = 64,
     timeout: Annotated[float, arguments.Option(min=0.001, help="Seconds a search may take.")] = 10.0,
+    lock_seconds: Annotated[
+        float, arguments.Option(min=0, help="Seconds a write waits for another process that writes the index.")
+    ] = 5.0,
     partial: Annotated[
         bool, arguments.Option("--partial", help="Answer without shards that do not; the answer says their share.")
     ] = False,
@@ -87,7 +90,7 @@ def serve_command(
         reload_seconds=reload_seconds,
         snapshots=snapshots,
         partial=partial,
-        limits=Limits(k=max_k, in_flight=max_in_flight, seconds=timeout),
+        limits=Limits(k=max_k, in_flight=max_in_flight, seconds=timeout, lock_seconds=lock_seconds),
     )
     from sparseir.serve.server import serve
 

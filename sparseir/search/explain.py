@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from sparseir.search.engines import Engine
 from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
 from sparseir.search.remote.index import RemoteIndex
+
+_COLOURS = {"learned": "#f0a020", "lexical": "#5cb872"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,21 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks: query weight × document weight = product of each term, with its share as a bar."""
+        rows = [
+            f"<tr><td>{escape(t.token)}</td><td>{t.query_weight:,}</td><td>× {t.impact}</td><td>= {t.product:,}</td>"
+            f"<td style='text-align:left'><span style='display:inline-block;height:.7em;width:{8 * t.share:.2f}em;"
+            f"background:{_COLOURS[t.channel]}'></span> {t.share:.1%}</td></tr>"
+            for t in self.terms
+        ]
+        head = "<tr><th>term</th><th>query weight</th><th>document weight</th><th>product</th><th>share</th></tr>"
+        total = f"<tr><th>sum</th><th></th><th></th><th>{self.integer_score:,}</th><th></th></tr>"
+        missing = f"; it does not hold {escape(', '.join(self.unmatched))}" if self.unmatched else ""
+        scales = f"× {self.doc_scale:.4g} × {self.query_scale:.4g}"
+        caption = f"<b>{escape(self.docno)}</b>: {self.integer_score:,} {scales} = <b>{self.score:.6g}</b>{missing}"
+        return f"<p>{caption}</p><table>{head}{''.join(rows)}{total}</table>"
 
 
 def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: str, docno: str) -> Explanation:

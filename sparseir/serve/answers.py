@@ -72,8 +72,8 @@ def _one(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, engine:
         answer["stats"]["search_ms"] = round(seconds * 1000, 4)
     else:
         ranking = searcher.search_terms(query.term_ids, query.weights, request.k, filter=request.filter)
-    found = ranking.ordinals >= 0
-    ordinals, scores = ranking.ordinals[found], ranking.scores[found]
+    number = int(np.count_nonzero(ranking.ordinals >= 0))  # the padding is at the end
+    ordinals, scores = ranking.ordinals[:number], ranking.scores[:number]
     hits = _hits(searcher, ordinals, scores)
     if request.fields is not None or request.evidence:
         stored = searcher.fields(ordinals)
@@ -89,13 +89,14 @@ def _one(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, engine:
 
 def _hits(searcher: Searcher, ordinals: NDArray[np.int64], scores: NDArray[Any]) -> list[dict[str, Any]]:
     """Rank, name and score of each; of a passage its name, by which it is explained and fetched, and its document's."""
-    names = searcher.index.docnos(ordinals)
-    of_passages = windows_of(searcher.index) is not None
-    return [
-        {"rank": rank, "docno": name, "score": score}
-        | ({"document": document_of(name)} if of_passages and name else {})
-        for rank, (name, score) in enumerate(zip(names, scores.tolist(), strict=True), 1)
+    named = zip(searcher.index.docnos(ordinals), scores.tolist(), strict=True)
+    hits: list[dict[str, Any]] = [
+        {"rank": rank, "docno": name, "score": score} for rank, (name, score) in enumerate(named, 1)
     ]
+    if windows_of(searcher.index) is not None:
+        for hit in hits:
+            hit["document"] = document_of(hit["docno"])
+    return hits
 
 
 def _add_evidence(

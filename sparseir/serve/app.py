@@ -185,9 +185,9 @@ def _add_documents(app: FastAPI, service: Service) -> None:
         service.metrics.writes += 1
         return done
 
-    async def put(index: str | None, documents: list[NewDocument], *, replace: bool) -> Response:
+    async def put(index: str | None, documents: list[NewDocument], model: str | None, *, replace: bool) -> Response:
         served = catalogue.get(index)
-        done = await write(lambda: service.writer.put(served, documents, replace=replace))
+        done = await write(lambda: service.writer.put(served, documents, replace=replace, model=model))
         answer = {"index": served.name, "generation": done.generation, "written": done.documents}
         return json_response({**answer, "notes": done.notes} if done.notes else answer, 201)
 
@@ -207,7 +207,7 @@ def _add_documents(app: FastAPI, service: Service) -> None:
                 field="documents",
             )
         named = [d.named(f"documents.{i}.") for i, d in enumerate(body.documents)]
-        return await put(body.index, named, replace=body.replace)
+        return await put(body.index, named, body.model, replace=body.replace)
 
     @app.put(
         "/documents/{docno:path}",
@@ -216,9 +216,11 @@ def _add_documents(app: FastAPI, service: Service) -> None:
         tags=["documents"],
         dependencies=only_writable,
     )
-    async def put_document(docno: Docno, body: DocumentBody, index: IndexName = None) -> Response:
+    async def put_document(
+        docno: Docno, body: DocumentBody, index: IndexName = None, model: IndexName = None
+    ) -> Response:
         document = body.document(docno, "")
-        return await put(index, [document], replace=True)
+        return await put(index, [document], model, replace=True)
 
     @app.delete("/documents/{docno:path}", summary="Delete a document", tags=["documents"], dependencies=only_writable)
     async def delete_document(docno: Docno, index: IndexName = None) -> Response:

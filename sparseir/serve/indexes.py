@@ -137,6 +137,7 @@ class Snapshot:
             else "table"
             if index.query_side and self._source.table
             else "model",
+            "model": None if index.encoder is None else index.encoder.fingerprint,
             "fields": dict(index.field_kinds),
         }
 

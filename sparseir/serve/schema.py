@@ -168,6 +168,11 @@ class DocumentsBody(_Body):
     documents: list[NamedDocument] = Field(min_length=1)
     replace: bool = Field(default=False, description="Take the place of documents of the same name.")
     index: str | None = None
+    model: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Fingerprint of the model that made the vectors, as GET /indexes gives it.",
+    )
 
 
 class DeleteBody(_Body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from typing import Any
@@ -58,7 +59,9 @@ def listen(host: str, port: int) -> socket.socket:
             found.close()
             raise
     except OSError as error:
-        raise SparseIRError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+        elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        option = "--host" if elsewhere else "--port"
+        raise SparseIRError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from None
     return found
 
 

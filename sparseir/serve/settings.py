@@ -36,6 +36,7 @@ class Limits:
     in_flight : requests that wait for a thread or run on one; more are answered 429.
     writes : writes that wait or run; more are answered 429. snapshots : the same of these.
     seconds : a search may take; then the answer is 503.
+    lock_seconds : a write waits for another process that writes the index; then 503.
     receive_seconds : a client may take to send a request; then 408.
     """
 
@@ -53,6 +54,7 @@ class Limits:
     writes: int = 16
     snapshots: int = 4
     seconds: float = 10.0
+    lock_seconds: float = 5.0
     receive_seconds: float = 10.0
 
 
@@ -149,14 +151,20 @@ def read_keys(path: Path | None, variable: str | None) -> tuple[tuple[str, ...],
 
     Raises
     ------
-    ConfigError : a file without keys, or a key that is too short to keep anybody out.
+    ConfigError : a file that cannot be read or is without keys, or a key that is too short to keep anybody out.
     """
     keys, warnings = [], []
     if path is not None:
-        mode = path.stat().st_mode
+        try:
+            mode, lines = path.stat().st_mode, path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ConfigError(
+                f"--api-key-file {path}: {error.strerror}; expected a file with one API key a line"
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"--api-key-file {path} is no text; expected one API key a line") from None
         if mode & (stat.S_IROTH | stat.S_IWOTH):
             warnings.append(f"{path} can be read by every user of this machine; chmod 600 it")
-        lines = path.read_text(encoding="utf-8").splitlines()
         keys = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         if not keys:
             raise ConfigError(f"{path} holds no API key; write one a line")

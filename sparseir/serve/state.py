@@ -69,7 +69,7 @@ class Service:
         return cls(
             settings=settings,
             catalogue=Catalogue(opened),
-            writer=Writer(encoder),
+            writer=Writer(encoder, lock_seconds=limits.lock_seconds),
             journal=Journal(settings.request_log, queries=settings.log_queries),
             metrics=Metrics(),
             searches=Workers(settings.threads, waiting=limits.in_flight, seconds=limits.seconds, what="search"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from sparseir.serve.faults import ApiError, busy
 
@@ -43,23 +43,40 @@ class Workers:
             raise busy(f"{self._pending} requests wait for a {self._what} thread already")
         self._pending += 1
         loop = asyncio.get_running_loop()
-        future = self._pool.submit(call)
-        future.add_done_callback(lambda done: self._ended(loop, done))
+        answer: asyncio.Future[T] = loop.create_future()
+        self._pool.submit(self._work, call, loop, answer)
+        late = None if self._seconds is None else loop.call_later(self._seconds, self._too_late, answer)
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), self._seconds)
-        except TimeoutError:
-            raise ApiError(
-                503, "timeout", f"the {self._what} took longer than {self._seconds:g} s; ask for less"
-            ) from None
+            return await answer
+        finally:
+            if late is not None:
+                late.cancel()
 
-    def _ended(self, loop: asyncio.AbstractEventLoop, future: Future[T]) -> None:
-        def count() -> None:
-            self._pending -= 1
-            if not future.cancelled():
-                future.exception()  # retrieved even if nobody waits: asyncio would warn about it
-
+    def _work(self, call: Callable[[], T], loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T]) -> None:
+        """On the thread. The loop is told once, by a plain callback: futures of asyncio around those of threads cost more
+        than a short search."""
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = call()
+        except BaseException as caught:
+            error = caught
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody counts any more
-            loop.call_soon_threadsafe(count)
+            loop.call_soon_threadsafe(self._ended, answer, result, error)
+
+    def _ended(self, answer: asyncio.Future[T], result: Any, error: BaseException | None) -> None:
+        self._pending -= 1
+        if answer.done():  # answered as too late, or given up by the client
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(result)
+
+    def _too_late(self, answer: asyncio.Future[T]) -> None:
+        if not answer.done():
+            message = f"the {self._what} took longer than {self._seconds:g} s; ask for less"
+            answer.set_exception(ApiError(503, "timeout", message))
 
     def close(self) -> None:
         """Wait for what was accepted."""

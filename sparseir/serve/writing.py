@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexer import Index, SparseVectors, add_documents
+from indexer.format.lock import patiently
 from indexer.update import terms_are_fixed
 from sparseir.data.records import Document
 from sparseir.encode.windows import delete_texts
@@ -68,44 +69,48 @@ def _folder(served: ServedIndex) -> Path:
     return served.path
 
 
+def _record(document: NewDocument) -> Document:
+    return Document(document.docno, document.text, document.title, document.fields)
+
+
 class Writer:
     """Writes for the service. Its methods run on the one thread of the writer.
 
     Parameters
     ----------
     encoder : encodes texts, or None.
+    lock_seconds : that a write waits for another process that writes the index.
     """
 
-    def __init__(self, encoder: SparseEncoder | None) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: SparseEncoder | None, *, lock_seconds: float) -> None:
+        self._encoder, self._lock_seconds = encoder, lock_seconds
 
-    def put(self, served: ServedIndex, documents: Sequence[NewDocument], *, replace: bool) -> Written:
+    def put(
+        self, served: ServedIndex, documents: Sequence[NewDocument], *, replace: bool, model: str | None = None
+    ) -> Written:
         """Add documents as one commit, all or none of them.
+
+        Parameters
+        ----------
+        model : fingerprint of the model that made the vectors, as the client says.
 
         Raises
         ------
         ApiError : 409, a name exists and `replace` was not given; 400, documents that cannot be indexed.
+        LockedError : another process writes the index all the time.
         """
         self._check(served, documents, replace=replace)
-        records = [Document(d.docno, d.text, d.title, d.fields) for d in documents]
-        if documents[0].term_ids is None:
-            index = self._put_texts(served, records, replace=replace)
-        else:
-            from sparseir.encode.stream import stored_fields
-
-            index = add_documents(
-                _folder(served),
-                self._vectors(served, documents),
-                docnos=[r.docno for r in records],
-                fields=[stored_fields(r) for r in records],
-                replace_existing=replace,
-            )
+        texts = documents[0].term_ids is None
+        if not texts:
+            self._check_maker(served.current.main.index, model)
+        call = self._put_texts if texts else self._put_vectors
+        index = patiently(lambda: call(served, documents, replace=replace), self._lock_seconds)
         served.refresh()
         return Written(index.generation, len(documents), notes=index.notes)
 
     def delete(self, served: ServedIndex, docnos: Sequence[str]) -> Written:
         """Delete documents by name; those that are not there are named."""
-        report = delete_texts(_folder(served), list(docnos))
+        report = patiently(lambda: delete_texts(_folder(served), list(docnos)), self._lock_seconds)
         served.refresh()
         return Written(served.current.generation, report.deleted, tuple(map(str, report.missing)))
 
@@ -128,7 +133,37 @@ class Writer:
                 409, "exists", f"documents: {name[:200]!r} is in the index already; send 'replace': true", field="docno"
             )
 
-    def _put_texts(self, served: ServedIndex, records: Sequence[Document], *, replace: bool) -> Index:
+    def _check_maker(self, index: Index, model: str | None) -> None:
+        """Vectors for the index of a model are that model's: by the service's --model, or as the client says."""
+        entry, own = index.encoder, self._encoder
+        if entry is None and model is None:
+            return
+        said = own.fingerprint if model is None and own is not None else model
+        if entry is not None and said is None and not has_channel(index.query_side):
+            raise ApiError(
+                400,
+                "unknown_model",
+                "model: the index was made by a model, and nothing says that these vectors were; send its fingerprint, which "
+                "/indexes gives, if they were, or start the service with --model",
+                field="model",
+            )
+        if said is not None and (entry is None or said != entry.fingerprint):
+            made = "of vectors without a model" if entry is None else "by another model"
+            raise ApiError(400, "other_model", f"model: the index was made {made}", field="model")
+
+    def _put_vectors(self, served: ServedIndex, documents: Sequence[NewDocument], *, replace: bool) -> Index:
+        from sparseir.encode.stream import stored_fields
+
+        records = [_record(d) for d in documents]
+        return add_documents(
+            _folder(served),
+            self._vectors(served, documents),
+            docnos=[r.docno for r in records],
+            fields=[stored_fields(r) for r in records],
+            replace_existing=replace,
+        )
+
+    def _put_texts(self, served: ServedIndex, documents: Sequence[NewDocument], *, replace: bool) -> Index:
         """Texts go through the model, the lexical channel of the index, or both."""
         from sparseir.encode.indexing import index_documents
         from sparseir.encode.options import IndexingOptions
@@ -140,7 +175,8 @@ class Writer:
                 400, "no_encoder", "documents: the service was started without --model; send a 'vector' for each"
             )
         options = IndexingOptions(mode="replace" if replace else "add", dtype="float32")
-        return index_documents(_folder(served), None if of_words else self._encoder, records, options=options).index
+        encoder, records = None if of_words else self._encoder, [_record(d) for d in documents]
+        return index_documents(_folder(served), encoder, records, options=options).index
 
     def _vectors(self, served: ServedIndex, documents: Sequence[NewDocument]) -> SparseVectors:
         index = served.current.main.index

@@ -44,8 +44,15 @@ class SiteReport:
     first_bytes: int
 
 
-def write_site(index: Index, folder: Path, *, name: str | None = None, progress: Progress = silent) -> SiteReport:
+def write_site(
+    index: Index, folder: Path, *, name: str | None = None, home: str | None = None, progress: Progress = silent
+) -> SiteReport:
     """Write the site into an empty folder that exists. Its rankings and scores equal the index's.
+
+    Parameters
+    ----------
+    name : the page calls the index so; left out, the name of its folder.
+    home : address, relative to the folder, of the site that it searches; the page then has its name, and links to it.
 
     Raises
     ------
@@ -63,6 +70,7 @@ def write_site(index: Index, folder: Path, *, name: str | None = None, progress:
         "format": "sparseir-site",
         "version": 1,
         "name": name or index.path.resolve().name,
+        "home": home,
         "documents": live.count,
         "doc_scale": index.doc_scale,
         "shards": shards,

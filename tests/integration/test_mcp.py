@@ -94,7 +94,7 @@ def test_over_stdio(index: Path) -> None:
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "sparseir.cli", "mcp", f"docs={index}"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         cwd=str(ROOT),
     )
     check(asyncio.run(conversation(server)), index)

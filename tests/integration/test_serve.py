@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("httpx", reason="needs httpx")
 
 from indexer import SparseVectors, add_documents, build_index
+from indexer.format.manifest import EncoderEntry
 from sparseir.errors import SparseIRError
 from sparseir.search.searcher import Searcher
 from sparseir.serve.server import listen
@@ -174,6 +176,7 @@ def test_operations(server):
         {"lang": "str", "year": "int"},
     )
     assert (bare["name"], bare["queries"]) == ("bare", None)
+    server.get("/search", params={"query": QUERY})
     assert server.get("/stats").json()["work_of_current_commits"]["docs"]["postings_scored"] > 0
     text = server.get("/metrics").text
     assert 'sparseir_index_documents{index="docs"} 6' in text
@@ -485,15 +488,61 @@ def test_weights_that_are_cut_and_new_term_ids_are_as_on_the_command_line(tmp_pa
         assert server.get("/search?query=x").status_code == 400  # it has no query side, and lives
 
 
-def test_an_index_that_another_process_writes_is_locked(writable):
+@pytest.fixture
+def hurried(tmp_path):
+    """A service that waits for locks for a fifth of a second."""
+    path = build(tmp_path)
+    settings = ServeSettings(indexes={"docs": path}, writable=True, limits=Limits(lock_seconds=0.2))
+    with running(settings) as found:
+        yield found, path
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_an_index_that_another_process_writes_all_the_time_is_locked(hurried, method):
+    from indexer.format.lock import write_lock
+
+    server, path = hurried
+    body = {"documents": [{"docno": "n", "vector": vector(5)}]} if method == "POST" else None
+    with write_lock(path):
+        answer = server.client.request(method, "/documents" if body else "/documents/a", json=body)
+    error = server.error(answer, 503)
+    assert error["code"] == "locked"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert str(path) not in error["message"]
+    assert server.get("/indexes").json()["indexes"][0]["generation"] == 1
+
+
+def test_a_write_waits_for_another_process_that_is_soon_done(writable):
     from indexer.format.lock import write_lock
 
     server, path = writable
-    with write_lock(path):
-        answer = server.post("/documents", {"documents": [{"docno": "n", "vector": vector(5)}]})
-    error = server.error(answer, 503)
-    assert error["code"] == "locked"
-    assert str(path) not in error["message"]
+    with ThreadPoolExecutor() as pool:
+        with write_lock(path):
+            waiting = pool.submit(server.post, "/documents", {"documents": [{"docno": "n", "vector": vector(5)}]})
+            while server.get("/stats").json()["in_flight"] < 2:  # the write, and this question
+                pass
+        assert waiting.result().status_code == 201
+    assert server.get("/documents/n").status_code == 200
+
+
+def test_vectors_for_the_index_of_a_model_say_whose_they_are(tmp_path):
+    """As 'sparseir index add --vectors', which wants --model then."""
+    vectors = SparseVectors.from_rows([{0: 1.0}], 3)
+    build_index(tmp_path / "made", vectors, docnos=["a"], encoder=EncoderEntry(fingerprint="f" * 16, kind="siamese"))
+    build_index(tmp_path / "own", vectors, docnos=["a"])
+    with running(ServeSettings(indexes={n: tmp_path / n for n in ("made", "own")}, writable=True)) as server:
+        assert [i["model"] for i in server.get("/indexes").json()["indexes"]] == ["f" * 16, None]
+        body = {"documents": [{"docno": "n", "vector": vector(2)}]}
+        error = server.error(server.post("/documents", body), 400)
+        assert (error["code"], error["field"]) == ("unknown_model", "model")
+        assert server.error(server.post("/documents", {**body, "model": "e"}), 400)["code"] == "other_model"
+        own = {**body, "index": "own"}
+        assert server.error(server.post("/documents", {**own, "model": "f" * 16}), 400)["code"] == "other_model"
+        assert server.post("/documents", {**body, "model": "f" * 16}).status_code == 201
+        assert server.post("/documents", own).status_code == 201
+        one = {"text": "x", "vector": vector(1)}
+        assert server.error(server.client.put("/documents/m", json=one), 400)["code"] == "unknown_model"
+        assert server.client.put(f"/documents/m?model={'f' * 16}", json=one).status_code == 201
 
 
 def test_a_model_encodes_queries_and_new_documents(tmp_path):
@@ -592,3 +641,15 @@ def test_what_cannot_be_served_says_so(tmp_path, index):
     with pytest.raises(SparseIRError, match=r"cannot listen on 127\.0\.0\.1:.* in use; choose another with --port"):
         listen("127.0.0.1", taken.getsockname()[1])
     taken.close()
+    with pytest.raises(SparseIRError, match=r"cannot listen on 203\.0\.113\.7:0: .*; choose another with --host"):
+        listen("203.0.113.7", 0)  # an address of no machine
+
+
+def test_an_index_that_is_being_built_says_so(tmp_path):
+    from indexer.format.lock import write_lock
+
+    (tmp_path / "i").mkdir()
+    with write_lock(tmp_path / "i"), pytest.raises(SparseIRError, match=r"process \d+ .* is writing there: wait"):
+        Service.open(ServeSettings(indexes={"i": tmp_path / "i"}))
+    with pytest.raises(SparseIRError, match="build one with"):
+        Service.open(ServeSettings(indexes={"i": tmp_path / "i"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from indexer import (
     open_index,
     restore_index,
     take_snapshot,
+    update,
     verify_index,
 )
 from indexer.errors import ConfigError, IndexFormatError, LockedError
@@ -231,6 +233,65 @@ def test_shards(tmp_path, run, name):
     assert len([p for p in (tmp_path / "parts").iterdir() if p.is_dir()]) == 3
     if name == "copy":
         assert content(tmp_path / "copy") == before
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Three shards of 30 documents."""
+    vectors = random_vectors(np.random.default_rng(2), 90, 30, 5)
+    build_shards(tmp_path / "parts", vectors, shards=3, docnos=[f"d{i}" for i in range(90)])
+    return tmp_path / "parts"
+
+
+def test_no_snapshot_of_shards_is_taken_between_the_commits_of_one_deletion(parts, tmp_path, monkeypatch):
+    """d4, d40 and d70 are of three shards; after the first commit a snapshot would lack d4 and hold the others."""
+    monkeypatch.setattr(take, "_PATIENCE", 0.0)
+    commit, refused = update.delete_documents, []
+
+    def commit_and_try(folder, *names, **options):
+        report = commit(folder, *names, **options)
+        if folder != parts:
+            with pytest.raises(LockedError):
+                take_snapshot(parts, tmp_path / "between")
+            refused.append(folder.name)
+        return report
+
+    monkeypatch.setattr(update, "delete_documents", commit_and_try)
+    assert update.delete_documents(parts, ["d4", "d40", "d70"]).deleted == 3
+    assert len(refused) == 3
+    assert take_snapshot(parts, tmp_path / "after").documents == 87
+
+
+def test_a_snapshot_of_shards_waits_for_the_deletion_and_is_then_taken(parts, tmp_path):
+    with write_lock(parts):
+        taking = threading.Thread(target=take_snapshot, args=(parts, tmp_path / "copy"))
+        taking.start()
+        delete_documents(parts / "shard-000", ["d4"])
+        delete_documents(parts / "shard-001", ["d40"])
+        assert not (tmp_path / "copy").exists()
+    taking.join()
+    assert len(content(tmp_path / "copy")) == 88
+
+
+def test_commits_of_single_shards_begin_the_opening_of_all_again(parts, tmp_path, monkeypatch):
+    """d4 is deleted from a shard that was opened already: a snapshot without it could hold what came after it."""
+    opened = take.open_index
+    monkeypatch.setattr(
+        take, "open_index", lambda path: (opened(path), delete_documents(parts / "shard-000", ["d4"]))[0]
+    )
+    assert "d4" not in dict(content(take_snapshot(parts, tmp_path / "one").path))
+    monkeypatch.setattr(take, "_ATTEMPTS", 0)
+    with pytest.raises(LockedError, match="committed to all the time"):
+        take_snapshot(parts, tmp_path / "two")
+    assert not (tmp_path / "two").exists()
+
+
+def test_shards_in_a_folder_that_takes_no_lock_are_copied(parts, tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(take, "write_lock", refused)
+    assert take_snapshot(parts, tmp_path / "copy").documents == 90
 
 
 _CHILD = """

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,19 @@ def test_terms_are_named_heaviest_first(searcher):
     explanation = searcher.explain("what is the weather", "a")
     assert [t.token for t in explanation.terms] == ["weather", "what", "the"]
     assert explanation.unmatched == ("is",)
+
+
+def test_a_notebook_shows_the_products_and_nothing_as_html(searcher):
+    page = searcher.explain("what is the weather", "a")._repr_html_()
+    explanation = searcher.explain("what is the weather", "a")
+    assert [f"<td>{t.token}</td>" in page for t in explanation.terms] == [True, True, True]
+    assert f"<th>{explanation.integer_score:,}</th>" in page
+    assert "it does not hold is" in page
+    marked = replace(explanation.terms[0], token="<b>")
+    page = replace(explanation, docno="<i>", terms=(marked,), unmatched=("<u>",))._repr_html_()
+    assert "<i>" not in page
+    assert "<u>" not in page
+    assert all(f"&lt;{tag}&gt;" in page for tag in "biu")
 
 
 def test_a_document_that_matches_nothing_scores_zero(searcher):

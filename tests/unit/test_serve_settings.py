@@ -57,6 +57,14 @@ def test_a_key_file_others_can_read_is_warned_about(tmp_path):
     assert "every user of this machine" in warning
 
 
+def test_a_key_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"--api-key-file .*keys: No such file"):
+        read_keys(tmp_path / "keys", None)
+    (tmp_path / "keys").write_bytes(b"\xff" * 20)
+    with pytest.raises(ConfigError, match="is no text"):
+        read_keys(tmp_path / "keys", None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"), [("# none\n", "holds no API key"), ("short", "an API key of 5 characters")]
 )

@@ -108,9 +108,38 @@ def split_html(text: str) -> tuple[str, str]:
     parser = _Page()
     parser.feed(text)
     parser.close()
-    body = "\n".join(line for line in (" ".join(part.split()) for part in "".join(parser.body).split("\n")) if line)
     title, heading = (" ".join("".join(part).split()) for part in (parser.title, parser.heading))
-    return title or heading, body
+    return title or heading, _lines(parser.body)
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlSection:
+    """What stands under one heading, up to the next of any level.
+
+    Parameters
+    ----------
+    anchor : the heading's id, "" for what comes before the first heading that has one. heading, text : as a reader sees them.
+    """
+
+    anchor: str
+    heading: str
+    text: str
+
+
+def html_sections(text: str) -> list[HtmlSection]:
+    """A page in parts, each of which an address reaches: they begin at headings that have an id. Empty ones are left out."""
+    parser = _Sections()
+    parser.feed(text)
+    parser.close()
+    found = [
+        HtmlSection(anchor, " ".join("".join(heading).split()), _lines(body))
+        for anchor, heading, body in parser.sections
+    ]
+    return [section for section in found if section.heading or section.text]
+
+
+def _lines(body: list[str]) -> str:
+    return "\n".join(line for line in (" ".join(part.split()) for part in "".join(body).split("\n")) if line)
 
 
 class _Page(HTMLParser):
@@ -179,3 +208,37 @@ class _Page(HTMLParser):
             self.heading.append(data)
         # Ends of lines in the source are spaces; those of elements are kept.
         self.body.append(data.replace("\n", " "))
+
+
+class _Sections(_Page):
+    """Begins a new body at each heading with an id. The mark beside a heading that links to it is no text."""
+
+    _LINK_CLASS = "headerlink"  # of Python-Markdown and of Sphinx
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sections: list[tuple[str, list[str], list[str]]] = [("", [], self.body)]
+        self._level = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        anchor = given.get("id")
+        if re.fullmatch("h[1-6]", tag) and anchor:
+            self._level, self.body = tag, []
+            self.sections.append((anchor, [], self.body))
+        if tag == "a" and self._LINK_CLASS in (given.get("class") or "").split():
+            self._open.append(tag)
+        super().handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        super().handle_endtag(tag)
+        if tag == self._level:
+            self._level = ""
+
+    def handle_data(self, data: str) -> None:
+        if "a" in self._open:
+            return
+        if self._level and not self._UNSEEN.intersection(self._open):
+            self.sections[-1][1].append(data)
+        else:
+            super().handle_data(data)

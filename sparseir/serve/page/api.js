@@ -36,7 +36,7 @@ async function call(path, { body, signal } = {}) {
 export const listIndexes = () => call("indexes");
 
 export const search = (asked, signal) =>
-  call("search", { body: { ...asked, snippet: true, explain: true, stats: true }, signal });
+  call("search", { body: { ...asked, fields: ["url"], snippet: true, explain: true, stats: true }, signal });
 
 export const fetchDocument = (index, docno) =>
   call(`documents/${docno.split("/").map(encodeURIComponent).join("/")}?vector=true&index=${encodeURIComponent(index)}`);

@@ -2,7 +2,7 @@
 
 import { fetchDocument, listIndexes, search, setKey } from "./api.js";
 import { el } from "./dom.js";
-import { column, glide } from "./hits.js";
+import { address, column, glide } from "./hits.js";
 import { kindOf, legend } from "./kinds.js";
 import { explanation } from "./panel.js";
 import { chips } from "./terms.js";
@@ -83,6 +83,7 @@ function show() {
   showPanel();
   const kinds = new Set(shown.answers.flatMap((a) => a?.hits ?? []).flatMap((hit) => hit.explanation.terms.map(kindOf)));
   byId("legend").replaceChildren(...legend(kinds));
+  byId("enter").textContent = shown.answers[0].hits.some(address) ? "read" : "why";
   const [first] = shown.answers;
   byId("status").textContent = `${first.hits.length} hits${first.hits.length ? `, the first is ${first.hits[0].docno}` : ""}`;
 }
@@ -131,7 +132,7 @@ function close() {
   const { side, docno } = shown.open;
   shown.open = null;
   show();
-  [...byId(`column-${side}`).querySelectorAll(".hit")].find((hit) => hit.dataset.docno === docno)?.querySelector(".open").focus();
+  [...byId(`column-${side}`).querySelectorAll(".hit")].find((hit) => hit.dataset.docno === docno)?.querySelector(".why, button.open").focus();
 }
 
 function showPanel() {
@@ -145,7 +146,7 @@ function showPanel() {
   }
   const index = shown.answers[shown.open.side].index;
   const focused = panel.contains(document.activeElement);
-  panel.replaceChildren(...explanation(hit, { close, loadVector: () => fetchDocument(index, hit.docno) }));
+  panel.replaceChildren(...explanation(hit, { close, loadVector: fetchDocument && (() => fetchDocument(index, hit.docno)) }));
   if (focused) panel.querySelector(".close").focus();
 }
 
@@ -221,6 +222,7 @@ function controls() {
   byId("compare").checked = state.compare;
   fill(byId("index-0"), indexes.map((index) => index.name), state.sides[0].index);
   fill(byId("engine-0"), engines, state.sides[0].engine);
+  byId("options").hidden = engines.length === 1 && indexes.length === 1 && !Object.keys(indexes[0].fields).length; // nothing to choose
   filterHint();
   sideBySide();
 }
@@ -283,7 +285,9 @@ function onKey(event) {
     step(event.target, event.key === "ArrowDown" ? 1 : -1);
   } else if (event.key === "Enter" && event.target === byId("query") && shown.answers[0]?.hits.length) {
     event.preventDefault();
-    byId("column-0").querySelector(".open").click();
+    const first = byId("column-0").querySelector(".open");
+    if (first.matches("a")) first.focus(); // not away from here before the reader has seen where to
+    else first.click();
   } else if ((event.key === "ArrowRight" || event.key === "ArrowLeft") && event.target.closest(".hit") && shown.answers[1]) {
     const from = [...event.target.closest(".hits").children].indexOf(event.target.closest(".hit"));
     const other = byId(event.key === "ArrowRight" ? "column-1" : "column-0").querySelectorAll(".open");
@@ -300,11 +304,19 @@ function step(from, by) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+// The search of a site of pages has their name, and leads back to them.
+function nameAfter(name, home) {
+  document.title = `${name} · search`;
+  const brand = document.querySelector(".brand");
+  brand.replaceChildren(el("a", { href: home }, brand.querySelector("img"), name));
+}
+
 async function start() {
   try {
     const answer = await listIndexes();
     indexes = answer.indexes;
     engines = answer.engines;
+    if (answer.home) nameAfter(indexes[0].name, answer.home);
   } catch (error) {
     return fail(error);
   }

@@ -26,21 +26,25 @@ function entry(hit, { movement, elsewhere, open, selected }) {
   const kinds = new Map(hit.explanation.terms.map((term) => [term.term_id, kindOf(term)]));
   const strongest = hit.explanation.terms[0]?.share ?? 1;
   const title = hit.title.length ? parts(hit.title, kinds, strongest) : [hit.docno];
-  const button = el(
-    "button",
-    { class: "open", type: "button", "aria-haspopup": "dialog", onclick: () => open(hit, button) },
-    title,
-  );
+  const page = address(hit);
+  const asks = { type: "button", "aria-haspopup": "dialog", onclick: () => open(hit, button) };
+  const button = page ? el("button", { class: "why", "aria-label": `Why ${hit.docno}`, ...asks }, "why") : el("button", { class: "open", ...asks }, title);
   return el(
     "li",
     { class: `hit${selected === hit.docno ? " selected" : ""}`, "data-docno": hit.docno },
-    el("div", { class: "hit-head" }, el("span", { class: "rank" }, String(hit.rank)), el("h3", {}, button), moved(hit, movement), shared(hit, elsewhere),
-      el("span", { class: "score", title: "score" }, hit.score.toFixed(3))),
+    el("div", { class: "hit-head" }, el("span", { class: "rank" }, String(hit.rank)), el("h3", {}, page ? el("a", { class: "open", href: page }, title) : button), moved(hit, movement), shared(hit, elsewhere),
+      el("span", { class: "score", title: "score" }, hit.score.toFixed(3)), page ? button : null),
     hit.title.length && text(hit.title) !== hit.docno ? el("p", { class: "docno" }, hit.docno) : null,
     el("p", { class: "snippet" }, parts(hit.snippet, kinds, strongest)),
     composition(hit),
     others(hit),
   );
+}
+
+// Where a document can be read: a stored field "url" that leads to the web, or to where this page is. Nothing else is a link.
+export function address(hit) {
+  const url = typeof hit.fields?.url === "string" && URL.canParse(hit.fields.url, location.href) ? new URL(hit.fields.url, location.href) : null;
+  return url && ["http:", "https:", location.protocol].includes(url.protocol) ? url.href : null;
 }
 
 const text = (pieces) => pieces.map((part) => part.text).join("");

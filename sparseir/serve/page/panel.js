@@ -29,10 +29,12 @@ export function explanation(hit, { close, loadVector }) {
     el("p", { class: "docno" }, `${hit.docno} · rank ${hit.rank}`),
     why.terms.length ? products(why) : el("p", { class: "empty" }, "It holds none of the query's terms."),
     why.unmatched.length ? el("p", { class: "unmatched" }, "Query terms it does not hold: ", why.unmatched.map((term, i) => [i ? ", " : "", ...termName(term)]).flat()) : null,
-    el("h3", {}, "Document vector"),
-    el("p", { class: "note" }, "Every term the index holds for it: its own words, and those the encoder added."),
-    button,
-    vector,
+    ...(loadVector ? [
+      el("h3", {}, "Document vector"),
+      el("p", { class: "note" }, "Every term the index holds for it: its own words, and those the encoder added."),
+      button,
+      vector,
+    ] : []),
   ].filter(Boolean);
 }
 

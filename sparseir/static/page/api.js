@@ -20,7 +20,7 @@ const open = () => (opening ??= Site.open(fetched));
 
 export async function listIndexes() {
   const { about } = await open();
-  return { engines: ["auto"], indexes: [{ name: about.name, documents: about.documents, queries: "table", fields: {} }] };
+  return { home: about.home, engines: ["auto"], indexes: [{ name: about.name, documents: about.documents, queries: "table", fields: {} }] };
 }
 
 export async function search(asked, signal) {
@@ -49,9 +49,8 @@ export async function search(asked, signal) {
   };
 }
 
-export async function fetchDocument() {
-  throw new ServiceError("A static site holds postings by term; it does not show the whole vector of a document.");
-}
+// A static site holds postings by term: the whole vector of a document is not to be had.
+export const fetchDocument = null;
 
 const channelOf = (site, id) => (id >= site.about.first_stem ? "lexical" : "learned");
 const nameOf = (site, id) => (channelOf(site, id) === "lexical" && site.wordpiece ? `stem:${site.terms[id]}` : site.terms[id]);
