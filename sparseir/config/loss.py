@@ -40,6 +40,10 @@ class LossConfig:
     reconstruction: float = 0.0
     """csr: weight of the autoencoder's reconstruction errors at k, at 4k and of dead latents."""
 
+    csr_budgets: tuple[int, ...] = ()
+    """csr: numbers of latents at which codes rank and reconstruct in every step, the mean of all, so that one model is read
+    at any of them; empty: model.csr_k alone."""
+
     vectors_absent: float = 1.0
     """objective vectors: weight of the squared error at terms the teacher does not hold. Below 1 the student expands
     more: a term that is wrong half the time is still worth having in a document."""
@@ -77,6 +81,8 @@ class LossConfig:
             for name in (*RANKING_LOSSES, "reconstruction", "vectors_absent", "lexical_channel")
             if getattr(self, name) < 0
         ]
+        if any(budget < 1 for budget in self.csr_budgets):
+            faults.append(f"csr_budgets: expected numbers of at least 1, found {min(self.csr_budgets)}")
         ranking = self.objective == "ranking"
         if ranking and not any(getattr(self, name) for name in RANKING_LOSSES):
             faults.append(f"all ranking losses have weight 0: give one of {', '.join(RANKING_LOSSES)} one above 0")
