@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options.corpus import CORPUS, Fields, Format, checked_corpus
+from sparseir.cli.options.corpus import CORPUS, Expansions, Fields, Format, check_expansions, checked_corpus
 from sparseir.cli.options.flags import Quiet, Untrained
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def encode_command(
     ids: Annotated[Path | None, arguments.Option(help="Names of the rows of X.npy, one a line; else X.ids.")] = None,
     form: Format = None,
     fields: Fields = None,
+    expansions: Expansions = None,
     shard: Annotated[
         str | None, arguments.Option(metavar="I/N", help="Only the I-th of N parts, counted from 1.")
     ] = None,
@@ -63,7 +64,13 @@ def encode_command(
     if not resume:
         refuse_existing(output, overwrite=overwrite)
     if source.endswith(".npy"):
-        given = {"--format": form, "--fields": fields, "--shard": shard, "--resume": resume or None}
+        given = {
+            "--format": form,
+            "--fields": fields,
+            "--expansions": expansions,
+            "--shard": shard,
+            "--resume": resume or None,
+        }
         for name in (name for name, value in given.items() if value is not None):
             raise arguments.BadParameter(f"{name} is for texts; {source} holds embeddings")
         _encode_embeddings(model, Path(source), ids, output, max_active_dims, device, quiet=quiet)
@@ -77,12 +84,15 @@ def encode_command(
         resume=resume,
         overwrite=overwrite,
     )
-    if queries and (form is not None or fields is not None):
-        raise arguments.BadParameter("--format and --fields are of corpora; queries are JSON lines or qid<TAB>text")
+    if queries and (form is not None or fields is not None or expansions is not None):
+        raise arguments.BadParameter(
+            "--format, --fields and --expansions are of corpora; queries are JSON lines or qid<TAB>text"
+        )
     texts: Iterable[Document | Query] = (
-        _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields)
+        _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields, expansions=expansions)
     )
     encoder = load_encoder(model, device, untrained=untrained)
+    check_expansions(encoder, expansions)
     with progress_bars(quiet=quiet) as progress:
         written = encode_collection(encoder, texts, output, options=options, progress=progress, note=note)
     if written.before:

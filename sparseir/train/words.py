@@ -47,7 +47,7 @@ def _texts(data: DataConfig) -> Iterator[str]:
         yield from (text for _, block in Prepared(data.prepared).documents.blocks() for text in block)
     for name in data.datasets:
         for document in itertools.islice(open_collection(name, data).corpus(), data.max_documents):
-            yield document.content
+            yield document.expanded
     if data.triples is not None:
         for triple in read_triples(data.triples):
             yield from (*triple.positives, *triple.negatives)

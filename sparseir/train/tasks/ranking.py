@@ -37,7 +37,9 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     ConfigError : keys that do not fit the encoder.
     DataError : no query to learn from, or faults in the data.
     """
-    training = read_training(recipe, progress)
+    if recipe.data.expansions is not None and not encoder.reads_expansions:
+        raise ConfigError(f"data.expansions: read by unicoil and deepimpact, not by {encoder.kind}")
+    training = read_training(recipe, progress, expanded=encoder.reads_expansions)
     idf = corpus_idf(recipe, encoder, training.texts, progress)
     chosen = encoder.query_tower.looked_up and encoder.document_tower.takes_terms
     if recipe.train.sampled_terms is not None and not chosen:
@@ -50,10 +52,10 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     return objective(encoder, recipe, idf), ranking_batches(recipe, training, encoder, progress)
 
 
-def read_training(recipe: Recipe, progress: Progress) -> Training:
+def read_training(recipe: Recipe, progress: Progress, *, expanded: bool = False) -> Training:
     """What the recipe learns from, in memory or in a prepared folder; errors as theirs."""
     if recipe.data.prepared is None:
-        return TrainingSet.read(recipe.data)
+        return TrainingSet.read(recipe.data, expanded=expanded)
     return PreparedTraining(recipe.data, prepared_teachers(recipe), progress=progress)
 
 
