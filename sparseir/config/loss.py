@@ -7,7 +7,7 @@ from typing import Literal
 
 from sparseir.errors import ConfigError
 
-TaskName = Literal["ranking", "vectors", "masked_lm"]
+TaskName = Literal["ranking", "vectors", "masked_lm", "recall"]
 """What `train.tasks.TASKS` makes; named here so that a recipe is checked without torch."""
 
 RANKING_LOSSES = ("info_nce", "kl", "margin_mse", "triplet")
@@ -20,7 +20,7 @@ class LossConfig:
 
     objective: TaskName = "ranking"
     """ranking: queries and their documents; vectors: a sparse teacher's vector from the text, by squared error;
-    masked_lm: the head's warm-up on plain text."""
+    masked_lm: the head's warm-up on plain text; recall: deepct, the share of a document's queries that hold its words."""
 
     info_nce: float = 1.0
     """Weight of −log softmax(scores)[positive]."""

@@ -28,7 +28,7 @@ from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
 from sparseir.train.collection import TrainingSet  # noqa: E402
-from sparseir.train.words import deep_impact_of_words  # noqa: E402
+from sparseir.train.words import encoder_of_words  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, write_collection, write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 
@@ -157,7 +157,7 @@ def test_expansions_are_learnt_from(base: Path, tmp_path: Path) -> None:
         "train.device": "cpu",
     }  # fmt: skip
     overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
-    words = deep_impact_of_words(load_recipe(CONFIGS / "deepimpact.yaml", overrides)).terms()
+    words = encoder_of_words(load_recipe(CONFIGS / "deepimpact.yaml", overrides)).terms()
     assert {"zeppelin", "quokka"} < set(words)
     with pytest.raises(ConfigError, match=r"data\.expansions: read by unicoil and deepimpact, not by splade"):
         train(load_recipe(CONFIGS / "splade_max.yaml", overrides), tmp_path / "splade")

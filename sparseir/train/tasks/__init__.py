@@ -10,7 +10,7 @@ from sparseir.config.recipe import Recipe
 from sparseir.models.encoder import SparseEncoder
 from sparseir.train.batches import Batches
 from sparseir.train.objective import Objective
-from sparseir.train.tasks import codes, masked_lm, ranking, vectors
+from sparseir.train.tasks import codes, masked_lm, ranking, recall, vectors
 
 __all__ = ["TASKS"]
 
@@ -24,5 +24,6 @@ TASKS: dict[TaskName, Callable[[Recipe, SparseEncoder, Progress], tuple[Objectiv
     "ranking": _ranking,
     "vectors": vectors.build,
     "masked_lm": masked_lm.build,
+    "recall": recall.build,
 }
 """By `loss.objective`."""

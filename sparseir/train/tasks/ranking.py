@@ -17,6 +17,7 @@ from sparseir.losses.ranking import info_nce, kl_divergence, margin_mse, triplet
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.parts import NO_LIMIT
 from sparseir.models.towers.coil import CoilTower, coil_scores
+from sparseir.models.towers.deepct import DeepCtTower
 from sparseir.train.collection import Training, TrainingSet
 from sparseir.train.columns import Columns
 from sparseir.train.idf import corpus_idf
@@ -37,6 +38,8 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     ConfigError : keys that do not fit the encoder.
     DataError : no query to learn from, or faults in the data.
     """
+    if isinstance(encoder.document_tower, DeepCtTower):
+        raise ConfigError("loss.objective: deepct rounds what it predicts, which ranking cannot train; take recall")
     if recipe.data.expansions is not None and not encoder.reads_expansions:
         raise ConfigError(f"data.expansions: read by unicoil and deepimpact, not by {encoder.kind}")
     training = read_training(recipe, progress, expanded=encoder.reads_expansions)
