@@ -97,6 +97,9 @@ def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
         if config.kind == "bge_m3" and (folder / LEXICAL_HEAD_FILE).is_file():
             _read_lexical_head(document.importance, folder / LEXICAL_HEAD_FILE)
     query: Tower = document if config.shared_towers else copy.deepcopy(document)
+    if config.kind == "coil_tok":
+        assert isinstance(query, CoilTower)
+        query = query.summing()
     if config.kind == "unicoil":
         assert isinstance(query, OwnTokenTower)
         query = query.summing(config.top_k_query)
