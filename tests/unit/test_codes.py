@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from indexer import SparseVectors  # noqa: E402
 from indexer.interchange.sources import open_vectors  # noqa: E402
 from sparseir.cli.app import run_command  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
@@ -257,3 +258,36 @@ def test_the_table_of_widths(encoder: SparseEncoder, tmp_path: Path, capsys: pyt
     assert [row["measures"] for row in printed] == [row.measures for row in rows]
     assert run_command([*command, "--widths", "2,x"]) == 2
     assert run_command([*command, "--widths", "0"]) == 2
+
+
+def test_sub_uniformity_by_hand() -> None:
+    """p = (1, ½, 0, ½): (1 + ¼ + ¼) / (4 · ½²) = 1.5; equal shares are 1."""
+    from sparseir.encode.activity import Activity
+
+    activity = Activity()
+    assert activity.sub_uniformity == 0
+    activity.add(SparseVectors.from_rows([{0: 1.0, 1: 2.0}, {0: 3.0, 3: 1.0}], 4))
+    assert activity.sub_uniformity == pytest.approx(1.5)
+    activity.add(SparseVectors.from_rows([{1: 1.0, 2: 1.0, 3: 1.0}, {2: 1.0}], 4))
+    assert activity.sub_uniformity == pytest.approx(1.0)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_flops_alone_makes_embeddings_sparse(base: Path, tmp_path: Path) -> None:
+    """The experiment's command on a tiny collection: a larger λ leaves fewer weights, none leaves about half."""
+    from argparse import Namespace
+
+    from bench.flops_embeddings import measure, table
+
+    collection = write_collection(tmp_path / "c", ("train", "test"))
+    tiny = [f"model.base={base}", "model.max_document_length=32", "data.max_document_length=32", "train.batch_size=4"]
+    options = Namespace(
+        data=str(collection), embeddings=None, query_embeddings=None, work=tmp_path, steps=12, lambdas="0,30",
+        set=[*tiny, "train.device=cpu", "train.bf16=false", "train.learning_rate=0.02"],
+    )  # fmt: skip
+    rows = measure(options)
+    assert [row["lambda"] for row in rows] == [0, 30]
+    assert rows[1]["document_terms"] < 0.7 * rows[0]["document_terms"]
+    assert rows[1]["flops"] < rows[0]["flops"]
+    assert all(row["r_sub"] >= 1 and 0 <= row["dense_hits"] <= 1 for row in rows)
+    assert table(rows).count("\n") == 3
