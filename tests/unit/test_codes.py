@@ -291,3 +291,33 @@ def test_flops_alone_makes_embeddings_sparse(base: Path, tmp_path: Path) -> None
     assert rows[1]["flops"] < rows[0]["flops"]
     assert all(row["r_sub"] >= 1 and 0 <= row["dense_hits"] <= 1 for row in rows)
     assert table(rows).count("\n") == 3
+
+
+def test_one_index_and_its_queries_at_a_width(
+    encoder: SparseEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`index build` and `search` at 2 latents score as the codes of that width do."""
+    encoder.save(tmp_path / "model")
+    collection = write_collection(tmp_path / "c")
+    given = ["--model", str(tmp_path / "model"), "--max-active-dims", "2"]
+    build = [
+        "index",
+        "build",
+        str(tmp_path / "index"),
+        *given,
+        "--corpus",
+        str(collection),
+        "--set",
+        "stored_weights=f32",
+    ]
+    assert run_command([*build, "--quiet"]) == 0
+    capsys.readouterr()
+    query = "blood cell and dogs"
+    assert run_command(["search", str(tmp_path / "index"), query, *given, "--json", "--engine", "exact_float"]) == 0
+    found = {row["docno"]: row["score"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    contents = [d.content for d in open_dataset(str(collection)).corpus()]
+    rows = encoder.encode_documents(contents, max_active_dims=2).to_scipy()
+    scores = (rows @ encoder.encode_queries([query], max_active_dims=2).to_scipy().T).toarray().ravel()
+    wanted = {f"d{i}": score for i, score in enumerate(scores) if score > 0}
+    assert found == pytest.approx(wanted, rel=2e-2)
+    assert run_command(["search", str(tmp_path / "index"), query, "--max-active-dims", "2"]) == 2
