@@ -124,7 +124,7 @@ def _rows(path: str | None, names: list[str], embed: Any) -> Any:
     if path is None:
         return embed()
     given = Embeddings.open(path)
-    return given.rows[[given.at[name] for name in names]].astype("float32")
+    return given.of(names, given.dimensions)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -42,6 +42,10 @@ def widths_command(
         str, arguments.Option(help="Comma-separated: latents a text, and dimensions of what it is held against.")
     ] = "4,8,16,32,64,128",
     split: Annotated[str, arguments.Option(help="Which judgements: qrels/<split>.tsv.")] = "test",
+    embeddings: Annotated[
+        Path | None, arguments.Option(help="X.npy of the documents, names in X.ids; else the model's base embeds them.")
+    ] = None,
+    query_embeddings: Annotated[Path | None, arguments.Option(help="X.npy of the queries, names in X.ids.")] = None,
     data_dir: Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")] = None,
     device: Annotated[str, arguments.Option(help="auto, cpu or cuda.")] = "auto",
     quiet: Quiet = False,
@@ -55,6 +59,7 @@ def widths_command(
     """
     from sparseir.cli.output.console import counted, emit_json, print_table, progress_bars
     from sparseir.data import open_dataset
+    from sparseir.data.embeddings import Embeddings
     from sparseir.evaluate.judged import JudgedCollection
     from sparseir.evaluate.report.rows import table
     from sparseir.evaluate.widths import evaluate_widths
@@ -66,10 +71,13 @@ def widths_command(
         raise arguments.BadParameter(f"--widths is {widths!r}; expected numbers between commas, e.g. 8,32") from None
     if min(wanted) < 1:
         raise arguments.BadParameter(f"--widths is {widths!r}; expected numbers of at least 1")
+    given = [None if path is None else Embeddings.open(path) for path in (embeddings, query_embeddings)]
     collection = JudgedCollection.read(open_dataset(dataset, data_dir), split)
     encoder = SparseEncoder.load(model, device=device)
     with progress_bars(quiet=quiet) as progress:
-        rows = evaluate_widths(encoder, collection, widths=wanted, progress=progress)
+        rows = evaluate_widths(
+            encoder, collection, widths=wanted, embeddings=given[0], query_embeddings=given[1], progress=progress
+        )
     if json:
         for row in rows:
             emit_json(row.as_json())

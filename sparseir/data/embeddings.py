@@ -94,6 +94,19 @@ class Embeddings:
                     path=self.path,
                 )
 
+    def of(self, names: Sequence[str], dimensions: int) -> NDArray[np.float32]:
+        """The embeddings of some names, (len(names), dimensions).
+
+        Raises
+        ------
+        DataError : a name without a row, besides what `check` raises.
+        """
+        self.check(dimensions)
+        absent = next((name for name in names if name not in self.at), None)
+        if absent is not None:
+            raise DataError(f"holds no embedding of '{absent}'", path=self.path)
+        return self.rows[[self.at[name] for name in names]].astype(np.float32)
+
 
 def _names(path: Path, *, of: Path) -> list[str]:
     if not path.exists():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from indexer import Documents, build_index
 from indexer.progress import Progress, silent
+from sparseir.data.embeddings import Embeddings
 from sparseir.data.records import Query
 from sparseir.errors import ConfigError
 from sparseir.evaluate.judged import JudgedCollection
@@ -45,6 +46,8 @@ def evaluate_widths(
     *,
     widths: Sequence[int] = WIDTHS,
     options: EvaluationOptions | None = None,
+    embeddings: Embeddings | None = None,
+    query_embeddings: Embeddings | None = None,
     progress: Progress = silent,
 ) -> list[SystemResult]:
     """Rows of a table: the dense embeddings, csr at each width, the first dimensions of the embeddings, their principal ones.
@@ -57,20 +60,28 @@ def evaluate_widths(
     encoder : of the kind csr.
     widths : latents a text for csr, dimensions for the others, as far as there are so many.
     options : measures and depth.
+    embeddings, query_embeddings : of the documents and queries by their names, made before; None: the base embeds them.
     progress : told of texts embedded.
 
     Raises
     ------
     ConfigError : another kind of encoder, no width of at least 1.
+    DataError : embeddings that lack a document or query, or do not fit the encoder.
     """
     chosen = options or EvaluationOptions()
     wanted = tuple(dict.fromkeys(widths))
     if not wanted or min(wanted) < 1:
         raise ConfigError(f"widths: expected numbers of at least 1, found {', '.join(map(str, wanted)) or 'none'}")
     codes = DenseCodes(encoder)
-    texts = [d.content for d in collection.documents]
-    documents = codes.embed(texts, progress=lambda done, total: progress("embedding", done, total))
-    queries = codes.embed([q.text for q in collection.queries], query=True)
+    if embeddings is None:
+        texts = [d.content for d in collection.documents]
+        documents = codes.embed(texts, progress=lambda done, total: progress("embedding", done, total))
+    else:
+        documents = embeddings.of([d.docno for d in collection.documents], codes.dimensions)
+    if query_embeddings is None:
+        queries = codes.embed([q.text for q in collection.queries], query=True)
+    else:
+        queries = query_embeddings.of([q.qid for q in collection.queries], codes.dimensions)
     embedded = _Embedded(collection, documents, queries)
     rows = [_dense("dense", embedded, lambda matrix: matrix, chosen)]
     rows += [_codes(codes, embedded, width, chosen) for width in wanted if width <= encoder.num_terms]

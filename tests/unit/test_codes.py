@@ -256,6 +256,14 @@ def test_the_table_of_widths(encoder: SparseEncoder, tmp_path: Path, capsys: pyt
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["system"] for row in printed] == systems
     assert [row["measures"] for row in printed] == [row.measures for row in rows]
+    names = [d.docno for d in dataset.corpus()]
+    docs = save_embeddings(tmp_path / "docs.npy", codes.embed([d.content for d in dataset.corpus()])[::-1], names[::-1])
+    assert run_command([*command, "--widths", "2,4", "--embeddings", str(docs)]) == 0
+    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["measures"] for row in again] == [row.measures for row in rows]
+    save_embeddings(docs, np.load(docs)[1:], names[::-1][1:])
+    with pytest.raises(DataError, match="holds no embedding of 'd7'"):
+        run_command([*command, "--embeddings", str(docs)])
     assert run_command([*command, "--widths", "2,x"]) == 2
     assert run_command([*command, "--widths", "0"]) == 2
 
