@@ -79,7 +79,7 @@ def sparseir(*words: str) -> list[str]:
     return [sys.executable, "-m", "sparseir.cli", *words]
 
 
-def loader(folder: Path, batch_size: int, workers: int, negatives: str, seconds: float = 20.0) -> dict[str, Any]:
+def loader(options: argparse.Namespace, workers: int, negatives: str) -> dict[str, Any]:
     """Batches a second of the loader alone, teacher scores included, and the resident memory of the process."""
     import logging
 
@@ -89,7 +89,7 @@ def loader(folder: Path, batch_size: int, workers: int, negatives: str, seconds:
     from sparseir.train.tasks.ranking_batches import RankingBatches
 
     logging.basicConfig(level=logging.ERROR)
-    recipe = training_recipe(folder, batch_size, 10**6, workers, negatives)
+    recipe = training_recipe(options, 10**6, workers, negatives)
     began = time.perf_counter()
     training = PreparedTraining(recipe.data, ["hard"])
     opened = time.perf_counter() - began
@@ -100,33 +100,33 @@ def loader(folder: Path, batch_size: int, workers: int, negatives: str, seconds:
     )
     next(stream)
     start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
+    while time.perf_counter() - start < options.seconds:
         next(stream)
         count += 1
     return {
         "learnable_queries": len(training.queries),
         "seconds_to_read_pairs": round(opened, 2),
         "batches_per_second": round(count / (time.perf_counter() - start), 1),
-        "texts_per_batch": batch_size * 3,
+        "texts_per_batch": options.batch_size * 3,
         "resident_mb": [round(before[0] / 1e6), round(memory("VmRSS") / 1e6)],
         "anonymous_mb": [round(before[1] / 1e6), round(memory("RssAnon") / 1e6)],
     }
 
 
-def training_recipe(folder: Path, batch_size: int, steps: int, workers: int, negatives: str) -> Any:
-    """MiniLM as a document encoder on stored scores, as short a step as a real model has."""
+def training_recipe(options: argparse.Namespace, steps: int, workers: int, negatives: str) -> Any:
+    """A document encoder on stored scores, as short a step as a real model has."""
     from sparseir.config.recipe import load_recipe
 
-    return load_recipe("reference", training_overrides(folder, batch_size, steps, workers, negatives))
+    return load_recipe("reference", training_overrides(options, steps, workers, negatives))
 
 
-def training_overrides(folder: Path, batch_size: int, steps: int, workers: int, negatives: str) -> list[str]:
+def training_overrides(options: argparse.Namespace, steps: int, workers: int, negatives: str) -> list[str]:
     """What the recipe of these runs changes."""
     return [
-        "model.base=all-MiniLM-L6-v2", "model.kind=splade_doc", f"data.prepared={folder}", f"data.negatives=[{negatives}]",
+        f"model.base={options.base}", "model.kind=splade_doc", f"data.prepared={options.folder / 'prepared'}", f"data.negatives=[{negatives}]",
         f"data.workers={workers}", "data.num_negatives=2", "data.max_document_length=64", "loss.teachers=['scores:hard']",
         "loss.margin_mse=1.0", "loss.info_nce=0.0", "loss.in_batch=false", "loss.teacher_normalise=false",
-        f"train.batch_size={batch_size}", f"train.steps={steps}", "train.sampled_terms=2048", "train.device=cpu",
+        f"train.batch_size={options.batch_size}", f"train.steps={steps}", "train.sampled_terms=2048", "train.device=cpu",
         "train.save_minutes=0", "regulariser.ramp_steps=100",
     ]  # fmt: skip
 
@@ -158,7 +158,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         result[name] = {**measured(command, log), **more}
         print(f"{name}: {result[name]}", file=sys.stderr, flush=True)
 
-    own = [sys.executable, "-m", "bench.big_data", "--folder", str(options.folder)]
+    own = [sys.executable, "-m", "bench.big_data", "--folder", str(options.folder), "--base", options.base]
+    own += ["--batch-size", str(options.batch_size), "--seconds", str(options.seconds)]
     if not (source / "done").exists():
         sizes = ["--passages", str(options.passages), "--queries", str(options.queries)]
         stage("generate", [*own, *sizes, "--only", "generate"])
@@ -182,11 +183,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.mined:
         mine(options, prepared, result, stage)
     for workers in (0, 1):
-        stage(f"loader_{workers}", [*own, "--only", f"loader{workers}", "--batch-size", str(options.batch_size)])
+        stage(f"loader_{workers}", [*own, "--only", f"loader{workers}"])
         result[f"loader_{workers}"] |= json.loads(
             (options.folder / f"loader_{workers}.log").read_text().splitlines()[-1]
         )
-    overrides = training_overrides(prepared, options.batch_size, options.steps, 1, "synthetic")
+    overrides = training_overrides(options, options.steps, 1, "synthetic")
     words = [part for override in overrides for part in ("--set", override)]
     output = options.folder / f"model-{int(time.time())}"
     stage("train", sparseir("train", "reference", "--output", str(output), *words, "--json"))
@@ -219,7 +220,7 @@ def mine(options: argparse.Namespace, prepared: Path, result: dict[str, Any], st
     result["mine_again"]["ms_per_query"] = round(1000 * result["mine_again"]["seconds"] / options.mined, 2)
     built = result["mine_first"]["seconds"] - result["mine_again"]["seconds"]
     result["mine_first"]["index_build_seconds"] = round(built, 1)
-    scored = ["--dense", "all-MiniLM-L6-v2", "--max-length", "64", "--max-queries", "10", "--part", "5", "--overwrite"]
+    scored = ["--dense", options.base, "--max-length", "64", "--max-queries", "10", "--part", "5", "--overwrite"]
     stage("score", sparseir("score", str(prepared), *scored, "--negatives", "again", "--name", "dense"))
 
 
@@ -239,6 +240,10 @@ def main() -> None:
     parser.add_argument("--mined", type=int, default=10_000, help="queries of the slice that is mined; 0: none")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument(
+        "--base", default="all-MiniLM-L6-v2", help="folder or hub id of the model that trains and scores"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="that the loader is watched")
     parser.add_argument("--only", help="one stage: generate, loader0, loader1")
     parser.add_argument("--output", type=Path, help="the figures, as JSON")
     options = parser.parse_args()
@@ -247,7 +252,7 @@ def main() -> None:
         return
     if options.only:
         workers = int(options.only.removeprefix("loader"))
-        print(json.dumps(loader(options.folder / "prepared", options.batch_size, workers, "synthetic")))
+        print(json.dumps(loader(options, workers, "synthetic")))
         return
     text = json.dumps(run(options), indent=1)
     print(text)

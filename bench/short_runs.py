@@ -72,7 +72,7 @@ RUNS = (
     Run("encoder", "inference-free, lexical residual", _kind("inference_free", model__lexical_residual=True)),
     Run("encoder", "uniCOIL", _kind("unicoil") | PLAIN),
     Run("encoder", "DeepImpact", _kind("deepimpact") | PLAIN),
-    Run("encoder", "DeepCT", _kind("deepct") | PLAIN),
+    Run("encoder", "DeepCT", _kind("deepct", loss__objective="recall") | PLAIN),
     Run("encoder", "COIL-tok", _kind("coil_tok") | PLAIN),
     Run("encoder", "BGE-M3 lexical", _kind("bge_m3") | PLAIN),
     Run("encoder", "CSR", _kind("csr", loss__info_nce=0.1, loss__reconstruction=1.0, loss__temperature=0.2, train__learning_rate=1e-3, train__steps=200) | PLAIN),

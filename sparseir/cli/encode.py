@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options.corpus import CORPUS, Fields, Format, checked_corpus
+from sparseir.cli.options.corpus import CORPUS, Expansions, Fields, Format, check_expansions, checked_corpus
 from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 if TYPE_CHECKING:
@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 
 def encode_command(
     model: Annotated[str, arguments.Argument(help="Model folder or hub id.")],
-    source: Annotated[str, arguments.Argument(metavar="INPUT", help=f"Texts: {CORPUS}; or queries.")],
+    source: Annotated[
+        str,
+        arguments.Argument(
+            metavar="INPUT", help=f"Texts: {CORPUS}; or queries; or X.npy, dense embeddings for a csr model."
+        ),
+    ],
     output: Annotated[Path, arguments.Option(help="Vectors to write: .jsonl[.gz], .npz or .csr.")],
     queries: Annotated[
         bool, arguments.Option("--queries", help="INPUT holds queries: BEIR JSONL, qid<TAB>text, or a collection.")
     ] = False,
+    ids: Annotated[Path | None, arguments.Option(help="Names of the rows of X.npy, one a line; else X.ids.")] = None,
     form: Format = None,
     fields: Fields = None,
+    expansions: Expansions = None,
     shard: Annotated[
         str | None, arguments.Option(metavar="I/N", help="Only the I-th of N parts, counted from 1.")
     ] = None,
@@ -43,6 +50,7 @@ def encode_command(
     examples:
       sparseir encode model corpus.jsonl --output vectors.jsonl
       sparseir encode model queries.tsv --queries --output queries.npz
+      sparseir encode model embeddings.npy --ids names.txt --output vectors.npz
     """
     from indexer.interchange.sources import format_of
     from sparseir.cli.options.encoders import load_encoder
@@ -55,6 +63,20 @@ def encode_command(
         raise arguments.BadParameter(f"--output {output}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
     if not resume:
         refuse_existing(output, overwrite=overwrite)
+    if source.endswith(".npy"):
+        given = {
+            "--format": form,
+            "--fields": fields,
+            "--expansions": expansions,
+            "--shard": shard,
+            "--resume": resume or None,
+        }
+        for name in (name for name, value in given.items() if value is not None):
+            raise arguments.BadParameter(f"{name} is for texts; {source} holds embeddings")
+        _encode_embeddings(model, Path(source), ids, output, max_active_dims, device, quiet=quiet)
+        return
+    if ids is not None:
+        raise arguments.BadParameter("--ids names the rows of embeddings: give INPUT as X.npy")
     options = CollectionOptions(
         config=EncodeConfig(batch_size=batch_size, max_active_dims=max_active_dims),
         queries=queries,
@@ -62,17 +84,37 @@ def encode_command(
         resume=resume,
         overwrite=overwrite,
     )
-    if queries and (form is not None or fields is not None):
-        raise arguments.BadParameter("--format and --fields are of corpora; queries are JSON lines or qid<TAB>text")
+    if queries and (form is not None or fields is not None or expansions is not None):
+        raise arguments.BadParameter(
+            "--format, --fields and --expansions are of corpora; queries are JSON lines or qid<TAB>text"
+        )
     texts: Iterable[Document | Query] = (
-        _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields)
+        _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields, expansions=expansions)
     )
     encoder = load_encoder(model, device, untrained=untrained)
+    check_expansions(encoder, expansions)
     with progress_bars(quiet=quiet) as progress:
         written = encode_collection(encoder, texts, output, options=options, progress=progress, note=note)
     if written.before:
         note(f"{output} is complete: {written.num_rows:,} rows of this collection by this model; nothing to do")
         return
+    note(f"{written.num_rows:,} rows, {written.nnz / max(1, written.num_rows):.1f} terms each → {output}")
+
+
+def _encode_embeddings(
+    model: str, source: Path, ids: Path | None, output: Path, width: int | None, device: str, *, quiet: bool
+) -> None:
+    """Queries and documents alike."""
+    from sparseir.cli.output.console import note, progress_bars
+    from sparseir.data.embeddings import Embeddings
+    from sparseir.encode.embeddings import encode_embeddings
+    from sparseir.models.codes import DenseCodes
+    from sparseir.models.encoder import SparseEncoder
+
+    embeddings = Embeddings.open(source, ids)  # its faults come before a model is loaded
+    codes = DenseCodes(SparseEncoder.load(model, device=device))
+    with progress_bars(quiet=quiet) as progress:
+        written = encode_embeddings(codes, embeddings, output, max_active_dims=width, progress=progress)
     note(f"{written.num_rows:,} rows, {written.nnz / max(1, written.num_rows):.1f} terms each → {output}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sparseir.cli import arguments
 from sparseir.cli.options.channel import Expand, channel_settings
-from sparseir.cli.options.corpus import Fields, Format, checked_fields
+from sparseir.cli.options.corpus import Expansions, Fields, Format, checked_fields
 from sparseir.cli.options.flags import Device, Quiet
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def evaluate_command(
     ] = None,
     form: Format = None,
     fields: Fields = None,
+    expansions: Expansions = None,
     output: Annotated[Path | None, arguments.Option(help="Write the figures as JSON.")] = None,
     per_query: Annotated[Path | None, arguments.Option(help="Write the values of single queries as TSV.")] = None,
     plot: Annotated[Path | None, arguments.Option(metavar="FOLDER", help="Draw quality against cost, as PNG.")] = None,
@@ -153,6 +154,7 @@ def evaluate_command(
             data_dir=data_dir,
             form=form,
             fields=checked_fields(form, fields),
+            expansions=expansions,
             runs=runs,
             indexes=indexes,
             plots=plot,

@@ -45,6 +45,10 @@ def search_command(
     ] = None,
     threads: Annotated[int, arguments.Option(min=1, help="Threads for many queries.")] = 1,
     model: Model = None,
+    max_active_dims: Annotated[
+        int | None,
+        arguments.Option(min=1, help="Keep the heaviest terms of a query that --model encodes; of csr, its latents."),
+    ] = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
     partial: Partial = False,
@@ -85,6 +89,7 @@ def search_command(
     from sparseir.cli.output.console import note
     from sparseir.cli.output.hits import print_answers, print_hits, write_run
     from sparseir.data.passages import windows_of
+    from sparseir.search.model_queries import ModelQueryEncoder
     from sparseir.search.runs import checked_tag
     from sparseir.search.searcher import Searcher
 
@@ -95,11 +100,16 @@ def search_command(
     if calibrate is not None and recall_target is None:
         raise arguments.BadParameter("--calibrate-on tunes --recall-target: give both")
     condition = joined(filters or [])
+    encoder: str | ModelQueryEncoder | None = model
+    if max_active_dims is not None:
+        if model is None:
+            raise arguments.BadParameter("--max-active-dims is for queries that a model encodes: name it with --model")
+        encoder = ModelQueryEncoder.load(model, max_active_dims=max_active_dims)
     searcher = Searcher.open(
         places(index),
         engine=chosen_engine(engine, (gpu_memory, gpu_backend), recall_target),
         num_threads=threads,
-        model=model,
+        model=encoder,
         any_model=any_model,
         alpha=alpha,
         partial=partial,

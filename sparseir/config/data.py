@@ -41,6 +41,18 @@ class DataConfig:
     vectors: tuple[str, ...] = ()
     """JSON lines {"_id", "text", "vector": {token: weight}} of a sparse teacher, for objective vectors."""
 
+    embeddings: str | None = None
+    """csr: dense embeddings of the documents of `dataset` by its base, made before: X.npy, and X.ids with a docno a line.
+    null: the base embeds them, each once."""
+
+    query_embeddings: str | None = None
+    """csr: those of the queries, in the same two files, the names being the queries' ids."""
+
+    expansions: str | None = None
+    """Text a model wrote for the documents of `dataset`, doc2query's predicted queries say: JSON lines {"id",
+    "predicted_queries"}, or docno<TAB>text. unicoil and deepimpact read it after the document. null: expansions.jsonl
+    beside the corpus, or its own field expansion, where there is one."""
+
     title_queries: float = 0.0
     """Share of the training queries made from titles: the title asks, its document answers. Needs no judgements."""
 
@@ -113,6 +125,8 @@ class DataConfig:
         beside = {
             "dataset": self.dataset, "triples": self.triples, "vectors": self.vectors, "max_documents": self.max_documents,
             "title_queries": self.title_queries, "neighbour_batches": self.neighbour_batches,
+            "embeddings": self.embeddings, "query_embeddings": self.query_embeddings,
+            "expansions": self.expansions,
         }  # fmt: skip
         return [f"{name}: not beside prepared, which is read instead" for name, value in beside.items() if value]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sparseir.errors import ConfigError
 
-TaskName = Literal["ranking", "vectors", "masked_lm"]
+TaskName = Literal["ranking", "vectors", "masked_lm", "recall"]
 """What `train.tasks.TASKS` makes; named here so that a recipe is checked without torch."""
 
 RANKING_LOSSES = ("info_nce", "kl", "margin_mse", "triplet")
@@ -20,7 +20,7 @@ class LossConfig:
 
     objective: TaskName = "ranking"
     """ranking: queries and their documents; vectors: a sparse teacher's vector from the text, by squared error;
-    masked_lm: the head's warm-up on plain text."""
+    masked_lm: the head's warm-up on plain text; recall: deepct, the share of a document's queries that hold its words."""
 
     info_nce: float = 1.0
     """Weight of −log softmax(scores)[positive]."""
@@ -39,6 +39,10 @@ class LossConfig:
 
     reconstruction: float = 0.0
     """csr: weight of the autoencoder's reconstruction errors at k, at 4k and of dead latents."""
+
+    csr_budgets: tuple[int, ...] = ()
+    """csr: numbers of latents at which codes rank and reconstruct in every step, the mean of all, so that one model is read
+    at any of them; empty: model.csr_k alone."""
 
     vectors_absent: float = 1.0
     """objective vectors: weight of the squared error at terms the teacher does not hold. Below 1 the student expands
@@ -77,6 +81,8 @@ class LossConfig:
             for name in (*RANKING_LOSSES, "reconstruction", "vectors_absent", "lexical_channel")
             if getattr(self, name) < 0
         ]
+        if any(budget < 1 for budget in self.csr_budgets):
+            faults.append(f"csr_budgets: expected numbers of at least 1, found {min(self.csr_budgets)}")
         ranking = self.objective == "ranking"
         if ranking and not any(getattr(self, name) for name in RANKING_LOSSES):
             faults.append(f"all ranking losses have weight 0: give one of {', '.join(RANKING_LOSSES)} one above 0")

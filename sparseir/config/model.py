@@ -26,8 +26,8 @@ class ModelConfig:
 
     kind: EncoderKind = "inference_free"
     """The encoder. splade: masked-LM head on both sides; splade_doc: on documents, queries weigh 1 a token;
-    inference_free: on documents, queries weigh idf; unicoil, bge_m3, deepct, deepimpact: one number for each of the
-    text's own tokens; coil_tok: one vector for each; csr: latents of a sparse autoencoder over a dense encoder."""
+    inference_free: on documents, queries weigh idf; unicoil, bge_m3: one number for each of the text's own tokens;
+    deepimpact, deepct: for each of its words; coil_tok: one vector for each; csr: latents of a sparse autoencoder over a dense encoder."""
 
     base: str = "all-MiniLM-L6-v2"
     """Folder or hub id of the starting weights: a masked LM, or an encoder without a head, which gets a fresh one."""
@@ -85,8 +85,14 @@ class ModelConfig:
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
     word_vocabulary: int = 0
-    """deepimpact: how many words of the training texts are the vocabulary, those of most documents; 0: the whole words that
+    """deepimpact, deepct: how many words of the training texts are the vocabulary, those of most documents; 0: the whole words that
     the base's tokenizer has."""
+
+    deepct_k1: float = 10.0
+    """deepct: BM25's k1 over frequencies that go up to 100."""
+
+    deepct_b: float = 0.9
+    """deepct: BM25's b, how much a document's length counts."""
 
     csr_normalise: bool = False
     """csr: codes have length 1 and scores are cosines, in training as in use: the paper's contrastive term."""
@@ -104,7 +110,7 @@ class ModelConfig:
     @property
     def idf_queries(self) -> bool:
         """Whether a query's weights are idf of the collection, until training changes them."""
-        return self.kind == "inference_free"
+        return self.kind in ("inference_free", "deepct")
 
     def __post_init__(self) -> None:
         faults = [
@@ -131,14 +137,18 @@ class ModelConfig:
         ]
         if self.word_vocabulary < 0:
             faults.append(f"word_vocabulary: expected at least 0, found {self.word_vocabulary}")
-        if self.word_vocabulary and self.kind != "deepimpact":
-            faults.append(f"word_vocabulary: belongs to deepimpact, not to {self.kind}")
+        if self.word_vocabulary and self.kind not in ("deepimpact", "deepct"):
+            faults.append(f"word_vocabulary: belongs to deepimpact and deepct, not to {self.kind}")
+        if not self.deepct_k1 > 0:
+            faults.append(f"deepct_k1: expected a positive number, found {self.deepct_k1}")
+        if not 0 <= self.deepct_b <= 1:
+            faults.append(f"deepct_b: expected a number from 0 to 1, found {self.deepct_b}")
         masked_lm = self.kind in ("splade", "splade_doc", "inference_free")
         if self.lexical_residual and not masked_lm:
             faults.append(f"lexical_residual: belongs to kinds with a masked-LM head, not to {self.kind}")
         if self.pooling == "sum" and not masked_lm:
             faults.append(f"pooling: sum belongs to kinds with a masked-LM head, not to {self.kind}")
-        if self.trainable_idf and not self.idf_queries:
+        if self.trainable_idf and self.kind != "inference_free":
             faults.append(f"trainable_idf: belongs to inference_free, not to {self.kind}")
         if faults:
             raise ConfigError("\n".join(faults))

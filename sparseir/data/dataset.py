@@ -14,6 +14,7 @@ from sparseir.data.corpus.formats import FORMATS, TEXT, check_format, format_of,
 from sparseir.data.corpus.places import RowFile
 from sparseir.data.corpus.reader import CorpusReader
 from sparseir.data.corpus.tree import Tree, tree_beside, tree_of
+from sparseir.data.expansions import Expansions
 from sparseir.data.irds import PREFIX, open_irds
 from sparseir.data.judgements import note_absent, qrels_rows, read_qrels
 from sparseir.data.lines import STANDARD_INPUT, LineSource
@@ -48,6 +49,7 @@ class Dataset:
     corpus_source : the files of the corpus. queries_source : where queries are; None where there are none.
     qrels_sources : split → file.
     group : the collection this is a part of, as CQADupStack has twelve; "" for one that stands alone.
+    expansions : file of text that a model wrote for the documents; None where there is none beside the corpus.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Dataset:
     queries_source: LineSource | None
     qrels_sources: Mapping[str, LineSource]
     group: str = ""
+    expansions: LineSource | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -63,9 +66,9 @@ class Dataset:
 
     def corpus(self) -> CorpusReader:
         """The documents, streaming."""
-        return CorpusReader(
-            self.corpus_source.files, self.corpus_source.fields, self.corpus_source.label, self.corpus_source.notes
-        )
+        source = self.corpus_source
+        expansions = None if self.expansions is None else Expansions(self.expansions).added
+        return CorpusReader(source.files, source.fields, source.label, source.notes, expansions)
 
     def queries(self, split: str | None = None, *, note: Callable[[str], None] = logger.warning) -> list[Query]:
         """All queries in file order, or those with a judgement in a split.
@@ -141,6 +144,7 @@ def open_dataset(
     *,
     form: str | None = None,
     fields: FieldMap | None = None,
+    expansions: str | Path | None = None,
 ) -> Dataset:
     """Find a collection by path or by BEIR name.
 
@@ -153,12 +157,16 @@ def open_dataset(
     ----------
     form : the format, where endings do not say (`sparseir.data.corpus.formats.FORMATS`).
     fields : keys of name, text and title; None for those that are known.
+    expansions : file for `Expansions`; None for expansions.jsonl beside the corpus, where there is one.
 
     Raises
     ------
     DataError : nothing of the kind, or no download; the message says where to put the zip.
     ConfigError : a format that there is not.
     """
+    if expansions is not None:
+        found = open_dataset(name_or_path, data_dir, form=form, fields=fields)
+        return replace(found, expansions=LineSource(Path(expansions)))
     check_format(form)
     chosen = _Reading(form, fields or FieldMap())
     if str(name_or_path).startswith(PREFIX):
@@ -200,9 +208,10 @@ def read_corpus(
     *,
     form: str | None = None,
     fields: FieldMap | None = None,
+    expansions: str | Path | None = None,
 ) -> CorpusReader:
     """Documents of anything `open_dataset` takes, streaming."""
-    return open_dataset(path, data_dir, form=form, fields=fields).corpus()
+    return open_dataset(path, data_dir, form=form, fields=fields, expansions=expansions).corpus()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +276,5 @@ class _Reading:
             for member in tree.names
             if str(PurePosixPath(member).parent) == f"{root}qrels" and bare_name(member).endswith(".tsv")
         }
-        return Dataset(name, corpus, queries, qrels)
+        expansions = tree.first(*(f"{root}expansions.jsonl{packed}" for packed in ("", ".gz", ".zst")))
+        return Dataset(name, corpus, queries, qrels, expansions=expansions)

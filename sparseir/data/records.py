@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +19,30 @@ class Document:
     docno : the outside name.
     text, title : either may be empty.
     fields : every other key of the corpus line, as JSON gave it; filters read them.
+    expansion : text that a model wrote for the document, doc2query's predicted queries say: some encoders read it, nothing
+        shows it as the document's.
     """
 
     docno: str
     text: str
     title: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    expansion: str = ""
 
     @property
     def content(self) -> str:
         """What is encoded: the title, then the text."""
         return f"{self.title} {self.text}".strip() if self.title else self.text
+
+    @property
+    def expanded(self) -> str:
+        """The title, the text, then the words of the expansion that neither has, each once, as DeepImpact takes them
+        (arXiv:2104.12016, section 3)."""
+        if not self.expansion:
+            return self.content
+        known = set(_WORD.findall(self.content.casefold()))
+        new = {folded: word for word in _WORD.findall(self.expansion) if (folded := word.casefold()) not in known}
+        return " ".join([self.content, *new.values()]) if new else self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,3 +42,12 @@ class Activity:
             return 0.0
         size = min(len(self.per_term), len(other.per_term))
         return float((self.per_term[:size] / self.rows) @ (other.per_term[:size] / other.rows))
+
+    @property
+    def sub_uniformity(self) -> float:
+        """R_sub = Σ_v p_v² / (V · p̄²), p̄ the mean of p_v: how many times more multiply-adds a pair of rows costs than if all
+        terms were active equally often; 1 at best, 0 without a row. Source: Paria et al. 2020, arXiv:2004.05665."""
+        if not self.nnz:
+            return 0.0
+        share = self.per_term / self.rows
+        return float(len(share) * (share @ share) / share.sum() ** 2)

@@ -151,7 +151,10 @@ def _finished(
         raise ConfigError(
             f"{path} exists, and nothing says what it was made of ({error}); give another output, or say --overwrite (overwrite=True)"
         ) from None
-    wanted = describe_run(encoder, options) | {"texts": shard_digest(documents, options), "bytes": path.stat().st_size}
+    wanted = describe_run(encoder, options) | {
+        "texts": shard_digest(encoder, documents, options),
+        "bytes": path.stat().st_size,
+    }
     differing = [key for key, value in wanted.items() if found.get(key) != value]
     if differing:
         raise ConfigError(
@@ -206,7 +209,7 @@ def _make_parts(
     """The shard's part files in order, each encoded unless it is there."""
     done = 0
     for number, part in _parts(documents, options):
-        docnos, texts = _names_and_texts(part)
+        docnos, texts = _names_and_texts(part, encoder)
         cut.add(texts)
         file = folder / f"part-{number:06d}-{texts_digest(docnos, texts)}.npz"
         if not file.is_file():
@@ -227,9 +230,9 @@ def _make_parts(
         yield file
 
 
-def shard_digest(documents: Iterable[Document | Query], options: CollectionOptions) -> str:
-    """Of the names and texts of a shard; equal for runs whose vectors are of the same texts."""
-    return _shard_digest(texts_digest(*_names_and_texts(part)) for _, part in _parts(documents, options))
+def shard_digest(encoder: SparseEncoder, documents: Iterable[Document | Query], options: CollectionOptions) -> str:
+    """Of the names and texts of a shard, as the encoder reads them; equal for runs whose vectors are of the same texts."""
+    return _shard_digest(texts_digest(*_names_and_texts(part, encoder)) for _, part in _parts(documents, options))
 
 
 def _shard_digest(parts: Iterable[str]) -> str:
@@ -249,10 +252,10 @@ def _parts(
             yield number, part
 
 
-def _names_and_texts(part: list[Document | Query]) -> tuple[list[str], list[str]]:
+def _names_and_texts(part: list[Document | Query], encoder: SparseEncoder) -> tuple[list[str], list[str]]:
     return (
         [d.docno if isinstance(d, Document) else d.qid for d in part],
-        [d.content if isinstance(d, Document) else d.text for d in part],
+        [encoder.text_of(d) if isinstance(d, Document) else d.text for d in part],
     )
 
 

@@ -80,7 +80,7 @@ def _encode_shard(
 ) -> None:
     """Write one shard unless it is there already, made of these texts by this encoder with these settings."""
     note = output.with_suffix(".json")
-    description = describe_run(encoder, options) | {"texts": shard_digest(read(), options)}
+    description = describe_run(encoder, options) | {"texts": shard_digest(encoder, read(), options)}
     if output.is_file():
         try:
             found = json_value(note.read_text(encoding="utf-8"))

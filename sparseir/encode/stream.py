@@ -73,7 +73,7 @@ class EncodedStream:
     def __iter__(self) -> Iterator[Documents]:
         while batch := list(islice(self._documents, self._options.batch)):
             start = time.perf_counter()
-            texts = [d.content for d in batch]
+            texts = [d.content if self._encoder is None else self._encoder.text_of(d) for d in batch]
             vectors = self._encode([d.docno for d in batch], texts)
             self.seconds += time.perf_counter() - start
             if self.idf is not None:

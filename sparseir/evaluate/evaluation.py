@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
 from sparseir.data import Query, open_datasets, read_qrels
+from sparseir.data.lines import LineSource
 from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.evaluate.judged import JudgedCollection, logger
@@ -75,6 +76,10 @@ class Evaluation:
             check_plots()
         found = partial(open_datasets, data_dir=options.data_dir, form=options.form, fields=options.fields)
         opened = [part for name in datasets for part in found(name)]
+        if options.expansions is not None:
+            if len(opened) != 1:
+                raise ConfigError("expansions belong to one collection; evaluate it apart from the others")
+            opened = [replace(opened[0], expansions=LineSource(options.expansions))]
         self._datasets = [replace(d, name=n) for d, n in zip(opened, _unique([d.name for d in opened]), strict=True)]
         for dataset in self._datasets:
             for split in filter(None, (options.split, options.tune)):

@@ -42,6 +42,7 @@ class EvaluationOptions:
     channel : settings of that channel, and of the bm25 baseline but for its words of neighbours and alpha.
     windows : passages are indexed, and a document's best one counts; of the bm25 baseline too.
     data_dir : where BEIR names are looked for. form, fields : of the corpora, as for `sparseir.data.open_dataset`.
+    expansions : of the documents of the one collection, for models that read them (doc2query).
     runs, indexes, plots : folders to keep run files, indexes and plots in.
     tag : last column of the run files; None for the name of the system.
     ir_metadata : run files begin with comments on how they were made.
@@ -69,6 +70,7 @@ class EvaluationOptions:
     data_dir: Path | None = None
     form: str | None = None
     fields: FieldMap | None = None
+    expansions: Path | None = None
     runs: Path | None = None
     indexes: Path | None = None
     plots: Path | None = None

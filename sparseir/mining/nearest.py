@@ -30,8 +30,9 @@ class ExactIndex:
         """Rows int64 and inner products float32, (Q, min(k, N)), of the nearest vectors, best first, ties by row."""
         k = min(k, len(self._vectors))
         if self._index is not None:
-            scores, rows = self._index.search(queries, k)
-            return rows.astype(np.int64), scores
+            scores, rows = self._index.search(np.ascontiguousarray(queries, np.float32), k)
+            order = np.lexsort((rows, -scores))  # equal scores come as its heap leaves them
+            return np.take_along_axis(rows, order, 1).astype(np.int64), np.take_along_axis(scores, order, 1)
         parts = [self._block(queries[i : i + _QUERIES], k) for i in range(0, max(1, len(queries)), _QUERIES)]
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([scores for _, scores in parts])
 

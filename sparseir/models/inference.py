@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from indexer import SparseVectors
+from sparseir.models.towers.csr import CsrTower
 from sparseir.models.towers.masked_lm import MaskedLMTower
+from sparseir.models.towers.tower import Tower
 
 Dtype = Literal["float32", "bfloat16", "native"]
 Progress = Callable[[int, int], None]
@@ -91,21 +94,45 @@ def run_tower(
     num_terms: int,
 ) -> SparseVectors:
     """One row of weights per row of token ids, in the order given; a row without tokens is an empty row."""
-    terms: list[np.ndarray] = [np.zeros(0, np.uint32)] * len(rows)
-    weights: list[np.ndarray] = [np.zeros(0, np.float32)] * len(rows)
+    given = (options.max_active_dims,) if isinstance(tower, Tower) and tower.takes_width else ()
+    terms, weights = _no_weights(len(rows))
     done, total = 0, sum(1 for row in rows if row)
     with evaluating(tower):
         for chosen, features in feature_batches(tower, rows, pad, options):
-            for i, row in zip(chosen, tower(features).float(), strict=True):
+            for i, row in zip(chosen, tower(features, *given).float(), strict=True):
                 terms[i], weights[i] = _active(row, options.max_active_dims)
             done += len(chosen)
             if options.progress is not None:
                 options.progress(done, total)
+    return _vectors(terms, weights, num_terms)
+
+
+@torch.inference_mode()
+def run_codes(
+    tower: CsrTower, dense: NDArray[np.floating], options: EncodeOptions, device: torch.device
+) -> SparseVectors:
+    """One row of codes per dense embedding, (N, d), in order; an embedding of zeros is an empty row."""
+    terms, weights = _no_weights(len(dense))
+    for start in range(0, len(dense), options.batch_size):
+        rows = np.array(dense[start : start + options.batch_size], np.float32)
+        given = tower.dense.scaled(torch.from_numpy(rows).to(device))
+        for i, row in enumerate(tower.of_dense(given, options.max_active_dims)):
+            if rows[i].any():
+                terms[start + i], weights[start + i] = _active(row, options.max_active_dims)
+        if options.progress is not None:
+            options.progress(start + len(rows), len(dense))
+    return _vectors(terms, weights, tower.num_terms)
+
+
+def _no_weights(rows: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return [np.zeros(0, np.uint32)] * rows, [np.zeros(0, np.float32)] * rows
+
+
+def _vectors(terms: list[np.ndarray], weights: list[np.ndarray], num_terms: int) -> SparseVectors:
     indptr = np.concatenate([[0], np.cumsum([len(t) for t in terms])]).astype(np.int64)
-    empty = [np.zeros(0, np.uint32)]
     return SparseVectors(
         indptr,
-        np.concatenate(terms or empty),
+        np.concatenate(terms or [np.zeros(0, np.uint32)]),
         np.concatenate(weights or [np.zeros(0, np.float32)]),
         num_terms,
     )

@@ -18,6 +18,7 @@ from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.coil import CoilTower
 from sparseir.models.towers.csr import CsrTower, DenseEncoder, SparseAutoencoder
+from sparseir.models.towers.deepct import DeepCtTower
 from sparseir.models.towers.lookup import StaticQueryTower
 from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.models.towers.own_tokens import DeepImpactTower, OwnTokenTower, WordQueryTower, WordTokenizer
@@ -25,7 +26,7 @@ from sparseir.models.towers.residual import LexicalResidual
 from sparseir.models.towers.tower import Tower
 
 WORDS_FILE = "words.txt"
-"""Beside a DeepImpact network: its vocabulary, a word a line."""
+"""Beside a network that weighs whole words: its vocabulary, a word a line."""
 
 LEXICAL_HEAD_FILE = "sparse_linear.pt"
 """Beside BAAI's BGE-M3 network: the layer that weighs its tokens."""
@@ -95,11 +96,10 @@ def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
         document = OwnTokenTower(context, specials, top_k=config.top_k_document)
         if config.kind == "bge_m3" and (folder / LEXICAL_HEAD_FILE).is_file():
             _read_lexical_head(document.importance, folder / LEXICAL_HEAD_FILE)
-    query: Tower = document
-    if config.kind == "deepct":  # the paper keeps query terms unweighted
-        query = StaticQueryTower(torch.ones(context.num_terms), tokenizer.special_ids)
-    else:
-        query = document if config.shared_towers else copy.deepcopy(document)
+    query: Tower = document if config.shared_towers else copy.deepcopy(document)
+    if config.kind == "coil_tok":
+        assert isinstance(query, CoilTower)
+        query = query.summing()
     if config.kind == "unicoil":
         assert isinstance(query, OwnTokenTower)
         query = query.summing(config.top_k_query)
@@ -112,18 +112,23 @@ def _read_lexical_head(layer: torch.nn.Linear, path: Path) -> None:
         layer.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def _deep_impact(config: ModelConfig, folder: Path) -> EncoderParts:
+def _of_words(config: ModelConfig, folder: Path) -> EncoderParts:
     listed = folder / WORDS_FILE
     words = listed.read_text(encoding="utf-8").split("\n")[:-1] if listed.is_file() else None
-    return deep_impact_parts(config, folder, words)
+    return word_parts(config, folder, words)
 
 
-def deep_impact_parts(config: ModelConfig, folder: Path, words: Sequence[str] | None) -> EncoderParts:
-    """DeepImpact over a word vocabulary; None: the whole words of the tokenizer's."""
+def word_parts(config: ModelConfig, folder: Path, words: Sequence[str] | None) -> EncoderParts:
+    """DeepImpact or DeepCT over a word vocabulary; None: the whole words of the tokenizer's."""
     context = load_context_encoder(folder)
     tokenizer = WordTokenizer(TextTokenizer.load(folder, context.num_terms), words)
-    document = DeepImpactTower(context, len(tokenizer.words), top_k=config.top_k_document)
-    return EncoderParts(config, tokenizer, document, WordQueryTower(len(tokenizer.words)))
+    size = len(tokenizer.words)
+    document: Tower
+    if config.kind == "deepct":
+        document = DeepCtTower(context, size, k1=config.deepct_k1, b=config.deepct_b, top_k=config.top_k_document)
+    else:
+        document = DeepImpactTower(context, size, top_k=config.top_k_document)
+    return EncoderParts(config, tokenizer, document, WordQueryTower(size))
 
 
 def _csr(config: ModelConfig, folder: Path) -> EncoderParts:
@@ -147,9 +152,9 @@ BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {
     "inference_free": _static_queries,
     "unicoil": _own_tokens,
     "bge_m3": _own_tokens,
-    "deepct": _own_tokens,
+    "deepct": _of_words,
     "coil_tok": _own_tokens,
-    "deepimpact": _deep_impact,
+    "deepimpact": _of_words,
     "csr": _csr,
 }
 """By `model.kind`."""

@@ -27,7 +27,7 @@ def export_onnx(encoder: SparseEncoder, path: str | Path) -> Path:
     Raises
     ------
     ConfigError
-        A kind whose features are more than token ids (deepimpact).
+        A kind whose features are more than token ids (deepimpact, deepct).
     MissingExtraError
         onnx or onnxscript is not installed.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparseir.config.model import ModelConfig
+from sparseir.data.records import Document
 from sparseir.models.backbone import max_tokens
 from sparseir.models.query_table import QueryTable
 from sparseir.models.tokenize import TextTokenizer
@@ -40,6 +41,15 @@ class EncoderParts:
     def kind(self) -> str:
         """Of encoder, as recipes name it (`model.kind`)."""
         return self.config.kind
+
+    @property
+    def reads_expansions(self) -> bool:
+        """Whether a document's expansion (doc2query) is read after its text: by kinds that give no terms but those they read."""
+        return self.config.kind in ("unicoil", "deepimpact")
+
+    def text_of(self, document: Document) -> str:
+        """What is encoded of a document."""
+        return document.expanded if self.reads_expansions else document.content
 
     @property
     def num_terms(self) -> int:

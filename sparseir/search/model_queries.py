@@ -16,19 +16,26 @@ if TYPE_CHECKING:
 
 
 class ModelQueryEncoder:
-    """The query tower of an encoder (needs torch)."""
+    """The query tower of an encoder (needs torch).
 
-    def __init__(self, encoder: SparseEncoder, *, name: str = "the given model") -> None:
-        self.encoder, self.name = encoder, name
+    Parameters
+    ----------
+    name : of the model, for messages. max_active_dims : most weights of a query, as for `SparseEncoder.encode_queries`.
+    """
+
+    def __init__(
+        self, encoder: SparseEncoder, *, name: str = "the given model", max_active_dims: int | None = None
+    ) -> None:
+        self.encoder, self.name, self._max_active_dims = encoder, name, max_active_dims
         self._terms = encoder.terms()
         self.fingerprint: str = encoder.fingerprint
 
     @classmethod
-    def load(cls, source: str | Path, *, device: str = "auto") -> ModelQueryEncoder:
+    def load(cls, source: str | Path, *, device: str = "auto", max_active_dims: int | None = None) -> ModelQueryEncoder:
         """Load a model folder or hub id."""
         from sparseir.models.encoder import SparseEncoder
 
-        return cls(SparseEncoder.load(source, device=device), name=str(source))
+        return cls(SparseEncoder.load(source, device=device), name=str(source), max_active_dims=max_active_dims)
 
     @property
     def num_terms(self) -> int:
@@ -40,7 +47,7 @@ class ModelQueryEncoder:
 
     def encode_batch(self, texts: Sequence[str]) -> SparseVectors:
         """One row per text."""
-        return self.encoder.encode_queries(list(texts))
+        return self.encoder.encode_queries(list(texts), max_active_dims=self._max_active_dims)
 
     def token(self, term_id: int) -> str:
         """The vocabulary string of a term."""

@@ -93,8 +93,12 @@ class TrainingSet:
     bare: int | None = None
 
     @classmethod
-    def read(cls, config: DataConfig) -> TrainingSet:
+    def read(cls, config: DataConfig, *, expanded: bool = False) -> TrainingSet:
         """Everything the section names.
+
+        Parameters
+        ----------
+        expanded : documents have the words of their expansions after their text.
 
         Raises
         ------
@@ -107,7 +111,7 @@ class TrainingSet:
             )
         out = cls()
         for name in config.datasets:
-            out._add(open_collection(name, config), config)
+            out._add(open_collection(name, config), config, expanded=expanded)
         if config.triples is not None:
             out._add_triples(config.triples)
         if not out.texts:
@@ -116,7 +120,7 @@ class TrainingSet:
             raise DataError("data.title_queries: no document has a title; set it to 0")
         return out
 
-    def _add(self, dataset: Dataset, config: DataConfig) -> None:
+    def _add(self, dataset: Dataset, config: DataConfig, *, expanded: bool) -> None:
         first = len(self.texts)
         number = len(self.ranges)
         positions: dict[str, int] = {}
@@ -124,9 +128,11 @@ class TrainingSet:
             here = positions[document.docno] = len(self.texts)
             self.docnos.append(document.docno)
             # A title that asks for its document is kept out of the document, or it would only have to be copied.
-            self.texts.append(document.text if config.title_queries >= 1 else document.content)
-            if config.title_queries > 0 and document.title.strip() and document.text.strip():
-                self.title_queries.append(TrainingQuery(f"title:{document.docno}", document.title, (here,), number))
+            title = document.title
+            document = replace(document, title="") if config.title_queries >= 1 else document
+            self.texts.append(document.expanded if expanded else document.content)
+            if config.title_queries > 0 and title.strip() and document.text.strip():
+                self.title_queries.append(TrainingQuery(f"title:{document.docno}", title, (here,), number))
         self.ranges.append((first, len(self.texts)))
         if not config.split:
             return
@@ -183,7 +189,10 @@ def open_collection(name: str, config: DataConfig) -> Dataset:
     """
     check_format(config.format, name="data.format")
     fields = None if config.fields is None else FieldMap.parse(config.fields, name="data.fields")
-    return open_dataset(name, config.data_dir, form=config.format, fields=fields)
+    expansions = config.expansions if name in config.datasets else None  # not of the collection that watches
+    if expansions is not None and len(config.datasets) > 1:
+        raise ConfigError("data.expansions: belongs to one collection; put expansions.jsonl beside each corpus")
+    return open_dataset(name, config.data_dir, form=config.format, fields=fields, expansions=expansions)
 
 
 def _knowing(row: TrainingQuery, answers: frozenset[int]) -> TrainingQuery:

@@ -21,22 +21,24 @@ class DevSet:
     def __init__(self, config: DataConfig) -> None:
         assert config.dev_dataset is not None
         dataset = open_collection(config.dev_dataset, config)
-        documents = {d.docno: d.content for d in dataset.corpus()}
-        qrels = dataset.qrels(config.dev_split, docnos=documents)
+        names = [d.docno for d in dataset.corpus()]
+        qrels = dataset.qrels(config.dev_split, docnos=set(names))
         self.queries = dataset.queries(config.dev_split)
         self.qrels = {query.qid: qrels[query.qid] for query in self.queries}
         if config.dev_documents is not None:
             judged = {docno for row in self.qrels.values() for docno in row}
-            others = [docno for docno in documents if docno not in judged]
+            others = [docno for docno in names if docno not in judged]
             drawn = np.random.default_rng(0).permutation(len(others))[: config.dev_documents]
             kept = judged | {others[i] for i in drawn}
-            documents = {docno: text for docno, text in documents.items() if docno in kept}
-        self.docnos = list(documents)
-        self._texts = list(documents.values())
+            names = [docno for docno in names if docno in kept]
+        self.docnos, kept = names, set(names)
+        # The corpus is read again: of one that is large, no text is held that is not searched.
+        self._documents = [d for d in dataset.corpus() if d.docno in kept]
 
     def evaluate(self, encoder: SparseEncoder) -> dict[str, float]:
         """nDCG@10, mean terms of documents and queries, and FLOPS."""
-        documents = encoder.encode_documents(self._texts, dtype="native")
+        texts = [encoder.text_of(d) for d in self._documents]
+        documents = encoder.encode_documents(texts, dtype="native")
         queries = encoder.encode_queries([q.text for q in self.queries], dtype="native")
         depth = _RERANKED if encoder.document_tower.needs_rerank else 10
         hits = [_best(documents, queries.row(row), depth) for row in range(len(self.queries))]
@@ -63,7 +65,7 @@ class DevSet:
         exact = CoilReranker(encoder)
         out = []
         for query, found in zip(self.queries, hits, strict=True):
-            scores = exact.scores(query.text, [self._texts[i] for i, _ in found])
+            scores = exact.scores(query.text, [self._documents[i].content for i, _ in found])
             pairs = [(i, score) for (i, _), score in zip(found, scores, strict=True)]
             out.append(sorted(pairs, key=lambda pair: -pair[1]))
         return out

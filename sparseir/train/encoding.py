@@ -11,6 +11,7 @@ from torch import Tensor
 from sparseir.models.inference import multiplies_bfloat16, token_batches
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.coil import CoilTower
+from sparseir.models.towers.deepct import DeepCtTower
 from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.models.towers.tower import Tower, in_chunks
 from sparseir.train.parallel import gather_rows, own_share
@@ -52,7 +53,7 @@ class BatchEncoder:
         return self._run(whole, chunked, rows, next(tower.parameters()).device)
 
     def token_vectors(
-        self, tower: CoilTower, texts: Sequence[str], max_length: int
+        self, tower: CoilTower | DeepCtTower, texts: Sequence[str], max_length: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Token vectors float32 (B, L, D) of every process's texts, in order, with the features (B, L) of all of them."""
         rows = self._tokenizer.rows(texts, max_length)

@@ -29,7 +29,7 @@ from sparseir.train.served import ServedSample
 from sparseir.train.stopping import RunClock, TrainingStopped, signals_ask
 from sparseir.train.tasks import TASKS
 from sparseir.train.trainer import SparseTrainer, training_arguments
-from sparseir.train.words import deep_impact_of_words
+from sparseir.train.words import encoder_of_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _starting_encoder(recipe: Recipe, progress: Progress) -> SparseEncoder:
     device = str(pick_device(recipe.train.device))
     if recipe.train.start_from is None:
         if recipe.model.word_vocabulary:
-            return deep_impact_of_words(recipe, progress=progress).to(device)
+            return encoder_of_words(recipe, progress=progress).to(device)
         return SparseEncoder.from_config(recipe.model, device=device)
     encoder = SparseEncoder.load(recipe.train.start_from, device=device)
     mine, theirs = (to_mapping(dataclasses.replace(c, base="")) for c in (recipe.model, encoder.config))

@@ -1,4 +1,4 @@
-"""The vocabulary of a DeepImpact encoder: the words of what it is trained on."""
+"""The vocabulary of an encoder of whole words (DeepImpact, DeepCT): those of what it is trained on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sparseir.config.recipe import Recipe
 from sparseir.data.pairs import read_triples
 from sparseir.data.prepared.folder import Prepared
 from sparseir.models.encoder import SparseEncoder
-from sparseir.models.kinds import deep_impact_parts
+from sparseir.models.kinds import word_parts
 from sparseir.models.sources import resolve_source
 from sparseir.models.towers.own_tokens import WordTokenizer
 from sparseir.train.collection import open_collection
 
 
-def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
+def encoder_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
     """A fresh encoder whose terms are the `model.word_vocabulary` words that most documents hold, ties by the word.
 
     Source: Mallia et al. 2021 (arXiv:2104.12016), where the vocabulary is the collection's.
@@ -29,7 +29,7 @@ def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> Spar
     DataError : documents that cannot be read.
     """
     folder = resolve_source(recipe.model.base)
-    plain = deep_impact_parts(recipe.model, folder, None)
+    plain = word_parts(recipe.model, folder, None)
     assert isinstance(plain.tokenizer, WordTokenizer)
     frequency: Counter[str] = Counter()
     for done, text in enumerate(_texts(recipe.data), 1):
@@ -38,7 +38,7 @@ def deep_impact_of_words(recipe: Recipe, *, progress: Progress = silent) -> Spar
             progress("collecting words", done, None)
     silent_words = set(plain.tokenizer.tokenizer.all_special_tokens)
     ranked = sorted((word for word in frequency if word not in silent_words), key=lambda word: (-frequency[word], word))
-    return SparseEncoder(deep_impact_parts(recipe.model, folder, ranked[: recipe.model.word_vocabulary]))
+    return SparseEncoder(word_parts(recipe.model, folder, ranked[: recipe.model.word_vocabulary]))
 
 
 def _texts(data: DataConfig) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _texts(data: DataConfig) -> Iterator[str]:
         yield from (text for _, block in Prepared(data.prepared).documents.blocks() for text in block)
     for name in data.datasets:
         for document in itertools.islice(open_collection(name, data).corpus(), data.max_documents):
-            yield document.content
+            yield document.expanded
     if data.triples is not None:
         for triple in read_triples(data.triples):
             yield from (*triple.positives, *triple.negatives)

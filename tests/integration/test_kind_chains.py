@@ -46,6 +46,8 @@ def test_the_chain_of_a_kind(name: str, base: Path, collection: Path, tmp_path: 
         "data.dataset": str(collection),
         "data.negatives": [],
         "data.max_document_length": 32,
+        "loss.objective": "recall" if name == "deepct" else "ranking",
+        "regulariser.kind": "none" if name == "deepct" else "flops",
         "loss.reconstruction": 1.0 if name == "csr" else 0.0,
         "regulariser.lambda_query": 0.001,
         "train.steps": 2,

@@ -26,7 +26,6 @@ SETTINGS = [
     {"kind": "splade", "pooling": "sum"},
     {"kind": "splade_doc", "top_k_document": 5},
     {"kind": "bge_m3"},
-    {"kind": "deepct"},
     {"kind": "coil_tok"},
     {"kind": "csr", "csr_k": 4},
 ]
@@ -54,9 +53,10 @@ def test_graph_gives_the_encoders_vectors(tmp_path: Path, settings: dict[str, ob
     np.testing.assert_allclose(weights, want, rtol=1e-4, atol=1e-5)
 
 
-def test_deepimpact_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["deepimpact", "deepct"])
+def test_encoders_of_words_are_refused(tmp_path: Path, kind: str) -> None:
     base = save_masked_lm(tmp_path / "base")
-    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind="deepimpact"))
+    encoder = SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind))
     with pytest.raises(ConfigError, match="cannot be exported"):
         export_onnx(encoder, tmp_path / "document.onnx")
 

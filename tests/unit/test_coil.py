@@ -56,11 +56,11 @@ def tokens(encoder: SparseEncoder, texts: list[str]) -> TokenBatch:
 def test_scores_by_hand() -> None:
     """7: best of (1,0)·(2,0) = 2 and (1,0)·(3,1) = 3, once for each of two queries' tokens; 9 matches nothing.
 
-    The second document holds 7 with (−4, 0) alone: −4 is its best match, not 0.
+    The second document holds 7 with (−4, 0) alone: a match of −4 is worth 0, as in the authors' code.
     """
     queries = batch({7: [[1.0, 0.0], [1.0, 0.0]], 9: [[0.0, 1.0]]}, {}, {8: [[1.0, 1.0]]})
     documents = batch({7: [[2.0, 0.0], [3.0, 1.0]], 8: [[9.0, 9.0]]}, {7: [[-4.0, 0.0]]}, {})
-    assert coil_scores(queries, documents).tolist() == [[6.0, -8.0, 0.0], [0.0, 0.0, 0.0], [18.0, 0.0, 0.0]]
+    assert coil_scores(queries, documents).tolist() == [[6.0, 0.0, 0.0], [0.0, 0.0, 0.0], [18.0, 0.0, 0.0]]
     assert coil_scores(batch({}), documents).tolist() == [[0.0, 0.0, 0.0]]
 
 
@@ -107,15 +107,23 @@ def test_the_score_that_is_trained_is_the_score_that_is_served(encoder: SparseEn
     assert encoder.document_tower.project.weight.grad.abs().sum() > 0
 
 
-def test_norms_bound_the_exact_score(encoder: SparseEncoder) -> None:
-    query = "cats in the park"
-    with torch.no_grad():
-        bound = (
-            encoder.query_tower(encoder.tokenize_queries([query]))
-            @ encoder.document_tower(encoder.tokenize_documents(TEXTS)).t()
-        )
-    exact = CoilReranker(encoder).scores(query, TEXTS)
-    assert (torch.tensor(exact) <= bound[0] + 1e-5).all()
+@pytest.mark.parametrize("shared", [True, False])
+def test_norms_bound_the_exact_score(encoder: SparseEncoder, tmp_path: Path, shared: bool) -> None:
+    """Of every pair, repeated terms and matches below zero among them, before as after a model is saved."""
+    made = encoder if shared else SparseEncoder.from_config(replace(encoder.config, shared_towers=False))
+    made.save(tmp_path / "m")
+    queries = [*QUERIES, "cats cats cats park", "heat heat of heat of heat", *TEXTS]
+    for model in (made, SparseEncoder.load(tmp_path / "m", device="cpu")):
+        with torch.no_grad():
+            asked = model.query_tower(model.tokenize_queries(queries))
+            bound = asked @ model.document_tower(model.tokenize_documents(TEXTS)).t()
+        exact = torch.tensor([CoilReranker(model).scores(query, TEXTS) for query in queries])
+        assert (exact <= bound + 1e-4).all()
+        assert (exact >= 0).all()
+        repeated = asked[2].max() / asked[2, asked[2] > 0].min()
+        assert repeated > 2  # three times a word: the norms of all three
+        served = model.encode_queries(queries[:4]).to_scipy().toarray()
+        np.testing.assert_allclose(served, asked[:4].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_hits_are_reranked_to_the_depth_asked_for(encoder: SparseEncoder, tmp_path: Path) -> None:

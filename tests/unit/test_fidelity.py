@@ -29,7 +29,7 @@ from sparseir.train.objective import Objective  # noqa: E402
 from sparseir.train.tasks.ranking import _candidates  # noqa: E402
 from sparseir.train.tasks.ranking_batches import RankingBatch  # noqa: E402
 from sparseir.train.trainer import parameter_groups, training_arguments  # noqa: E402
-from sparseir.train.words import deep_impact_of_words  # noqa: E402
+from sparseir.train.words import encoder_of_words  # noqa: E402
 from tests.tiny_collections import write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 
@@ -190,14 +190,14 @@ def test_words_of_deep_impact_are_those_of_the_collection(base: Path, tmp_path: 
         model=ModelConfig(base=str(base), kind="deepimpact", word_vocabulary=4, max_document_length=32),
         data=DataConfig(dataset=str(tmp_path / "corpus.jsonl"), triples=str(tmp_path / "triples.tsv")),
     )
-    encoder = deep_impact_of_words(recipe)
+    encoder = encoder_of_words(recipe)
     assert encoder.terms() == ["cats", "zeppelin", "quokka", "wing", "[UNK]"]
     weights = encoder.encode_documents(["zeppelin quokka wing cats"]).to_scipy().toarray()[0]
     assert (weights > 0).tolist() == [True, True, True, True, False]
     assert encoder.encode_queries(["quokka of a question"]).to_scipy().toarray()[0].tolist() == [0, 0, 1, 0, 0]
     encoder.save(tmp_path / "m")
     assert SparseEncoder.load(tmp_path / "m", device="cpu").terms() == encoder.terms()
-    with pytest.raises(ConfigError, match="word_vocabulary: belongs to deepimpact"):
+    with pytest.raises(ConfigError, match="word_vocabulary: belongs to deepimpact and deepct"):
         ModelConfig(kind="splade", word_vocabulary=4)
 
 

@@ -174,13 +174,22 @@ def test_dense_search_in_blocks_is_the_whole_product(prepared: Prepared, tmp_pat
 
 
 @pytest.mark.parametrize(("count", "k"), [(300, 3), (2, 9), (1, 1)])
-def test_exact_search_of_vectors(count: int, k: int) -> None:
+@pytest.mark.parametrize("by", ["numpy", "faiss"])
+def test_exact_search_of_vectors(count: int, k: int, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integers, so that many scores are equal: hits of one score come by rising row."""
+    if by == "faiss":
+        pytest.importorskip("faiss")
+    else:
+        monkeypatch.setattr("sparseir.mining.nearest._faiss_index", lambda _: None)
     rng = np.random.default_rng(0)
     vectors, queries = (rng.integers(-4, 5, (n, 5)).astype(np.float32) for n in (9, count))
-    rows, scores = ExactIndex(vectors).best(queries, k)
+    index = ExactIndex(vectors)
+    assert (index._index is not None) == (by == "faiss")
+    rows, scores = index.best(queries, k)
     want = queries @ vectors.T
     np.testing.assert_array_equal(scores, -np.sort(-want, axis=1)[:, :k])
     np.testing.assert_array_equal(np.take_along_axis(want, rows, 1), scores)
+    assert ((np.diff(rows, axis=1) > 0) | (np.diff(scores, axis=1) < 0)).all()
 
 
 def test_a_stopped_run_makes_the_parts_that_are_missing_and_others_are_refused(prepared: Prepared) -> None:

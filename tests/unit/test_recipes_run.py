@@ -64,6 +64,8 @@ class Substitutes:
         }
         if data.triples:
             values |= {"data.triples": str(self.triples), "data.dataset": []}
+        if recipe.model.kind == "deepct":  # which predicts next to nothing before it is trained
+            values |= {"train.learning_rate": 0.05, "train.warmup_steps": 0}
         if recipe.train.sampled_terms:
             values["train.sampled_terms"] = 10
         return [f"{name}={json.dumps(value)}" for name, value in values.items()]

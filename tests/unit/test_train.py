@@ -501,7 +501,8 @@ def test_document_frequencies_are_estimated_anew_every_so_many_steps() -> None:
     ("changes", "message"),
     [
         ({"model__kind": "unicoil", "loss__objective": "masked_lm"}, "which a unicoil encoder has not"),
-        ({"model__kind": "deepct", "train__sampled_terms": 10}, "train.sampled_terms: needs queries"),
+        ({"model__kind": "unicoil", "train__sampled_terms": 10}, "train.sampled_terms: needs queries"),
+        ({"model__kind": "deepct"}, "ranking cannot train; take recall"),
         ({"model__kind": "csr", "regulariser__kind": "idf_flops"}, "idf_flops weighs words"),
         ({"loss__reconstruction": 1.0}, "loss.reconstruction: belongs to csr"),
     ],

@@ -22,7 +22,7 @@ from sparseir.cli.index.source import (
     summary,
 )
 from sparseir.cli.options.channel import Expand
-from sparseir.cli.options.corpus import Fields, Format
+from sparseir.cli.options.corpus import Expansions, Fields, Format
 from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def build_command(
     corpus: Corpus = None,
     form: Format = None,
     fields: Fields = None,
+    expansions: Expansions = None,
     settings: Annotated[
         list[str] | None,
         arguments.Option(
@@ -107,7 +108,9 @@ def build_command(
     from sparseir.cli.output.console import emit_json
     from sparseir.cli.output.places import parse_bytes
 
-    source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
+    source = Source(
+        vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields, expansions=expansions
+    )
     source.check(max_active_dims, bm25=bm25)
     _check_texts(source, bm25=bm25, lexical=lexical, resume=resume, windows=windows, idf=idf)
     if lexical and no_lexical:

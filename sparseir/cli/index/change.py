@@ -18,7 +18,7 @@ from sparseir.cli.index.source import (
     Vectors,
     summary,
 )
-from sparseir.cli.options.corpus import Fields, Format
+from sparseir.cli.options.corpus import Expansions, Fields, Format
 from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 
@@ -29,6 +29,7 @@ def add_command(
     corpus: Corpus = None,
     form: Format = None,
     fields: Fields = None,
+    expansions: Expansions = None,
     replace: Annotated[
         bool, arguments.Option("--replace", help="Replace documents whose name the index has already.")
     ] = False,
@@ -52,7 +53,9 @@ def add_command(
 
     opened = open_index(index)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
-    source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
+    source = Source(
+        vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields, expansions=expansions
+    )
     source.check(max_active_dims, bm25=of_words)
     options = IndexingOptions(
         max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"

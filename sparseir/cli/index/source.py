@@ -42,6 +42,7 @@ class Source:
     untrained: bool = False
     form: str | None = None
     fields: str | None = None
+    expansions: Path | None = None
     lexical_by_default: bool = False
 
     def check(self, max_active_dims: int | None, *, bm25: bool) -> None:
@@ -68,6 +69,10 @@ class Source:
                 "give --vectors FILE (with --corpus INPUT to store the texts, with --model MODEL to take its query side "
                 "along), --model MODEL and --corpus INPUT, or --bm25 and --corpus INPUT"
             )
+        if self.expansions is not None and (given[0] or bm25):
+            raise arguments.BadParameter(
+                "--expansions are read with the texts by a model: give --model and --corpus, not --vectors or --bm25"
+            )
         if given[0] and max_active_dims is not None:
             raise arguments.BadParameter(
                 "--max-active-dims is for encoding; of vectors, build keeps N terms by --set prune_terms=N"
@@ -75,19 +80,25 @@ class Source:
 
     def fill(self, index: Path, options: IndexingOptions) -> Index:
         """Write the documents into an index, with a progress bar; what the index has to say goes to stderr."""
+        from sparseir.cli.options.corpus import check_expansions, checked_corpus
         from sparseir.cli.output.console import note, progress_bars
         from sparseir.encode.indexing import has_looked_up_queries, index_documents
         from sparseir.encode.vectors import index_vectors
 
         documents = None
         if self.corpus is not None:
-            from sparseir.cli.options.corpus import checked_corpus
-
             metadata = options.config.metadata if options.mode == "build" else ()
             documents = checked_corpus(
-                self.corpus, self.data_dir, self.form, self.fields, metadata, elsewhere=self.vectors is not None
+                self.corpus,
+                self.data_dir,
+                self.form,
+                self.fields,
+                metadata,
+                elsewhere=self.vectors is not None,
+                expansions=self.expansions,
             )
         encoder = self._encoder()
+        check_expansions(encoder, self.expansions)
         if self.lexical_by_default and not has_looked_up_queries(encoder):
             options = replace(options, lexical=None)
         with progress_bars(quiet=self.quiet) as progress:

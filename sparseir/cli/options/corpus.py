@@ -11,6 +11,7 @@ from sparseir.cli import arguments
 if TYPE_CHECKING:
     from sparseir.data import CorpusReader
     from sparseir.data.corpus.fields import FieldMap
+    from sparseir.models.parts import EncoderParts
 
 CORPUS = (
     "BEIR folder, zip or name; .jsonl, .json, .csv, .tsv or .parquet, or a folder of them; a folder of .txt, .md and "
@@ -31,6 +32,31 @@ Fields = Annotated[
         "--fields", metavar="id=KEY,text=KEY,title=KEY", help="Keys or columns of a corpus that has others."
     ),
 ]
+Expansions = Annotated[
+    Path | None,
+    arguments.Option(
+        "--expansions",
+        metavar="FILE",
+        help="Text a model wrote for the documents (doc2query), by name; uniCOIL and DeepImpact read it.",
+    ),
+]
+
+
+def check_expansions(encoder: EncoderParts | None, expansions: Path | None) -> None:
+    """Refuse expansions that nothing would read.
+
+    Raises
+    ------
+    ConfigError
+    """
+    from sparseir.errors import ConfigError
+
+    if expansions is not None and (encoder is None or not encoder.reads_expansions):
+        kind = "an index of words alone" if encoder is None else f"a {encoder.kind} encoder"
+        raise ConfigError(
+            f"--expansions {expansions}: {kind} reads no expansions; unicoil and deepimpact do, which give a text no other "
+            "terms than those they read"
+        )
 
 
 def checked_corpus(
@@ -41,12 +67,14 @@ def checked_corpus(
     metadata: Sequence[str] = (),
     *,
     elsewhere: bool = False,
+    expansions: Path | None = None,
 ) -> CorpusReader:
     """The documents of a corpus, read through once for its faults unless it is a stream.
 
     Parameters
     ----------
     metadata : fields that searches shall filter by. elsewhere : they may also come from what stands beside the corpus.
+    expansions : a file of these, by document name.
 
     Raises
     ------
@@ -56,7 +84,7 @@ def checked_corpus(
     from sparseir.data import read_corpus
 
     keys = checked_fields(form, fields)
-    reader = read_corpus(given, data_dir, form=form, fields=keys)
+    reader = read_corpus(given, data_dir, form=form, fields=keys, expansions=expansions)
     with progress_bars() as progress:
         survey = reader.check(metadata, elsewhere=elsewhere, progress=progress)
     for line in reader.notes:

@@ -13,6 +13,8 @@ from sparseir.errors import ConfigError
 IDS = ("_id", "id", "docid")
 TEXTS = ("text", "contents")
 TITLES = ("title",)
+EXPANSIONS = ("expansion", "predicted_queries")
+"""A text, or a list of texts, that a model wrote for the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class FieldMap:
         return any(key in header for key in self.ids) and any(key in header for key in self.texts)
 
     def document(self, row: Mapping[str, Any], place: Place) -> Document:
-        """The document of a row; every key without a role is a field.
+        """The document of a row; every key without a role is a field, an expansion too.
 
         Raises
         ------
@@ -74,7 +76,16 @@ class FieldMap:
             _text(row, text, place),
             _text(row, title, place),
             {key: value for key, value in row.items() if key not in used},
+            expansion_of(row) or "",
         )
+
+
+def expansion_of(row: Mapping[str, Any]) -> str | None:
+    """The expansion in a row, a list of texts joined; None where it holds none."""
+    value = next((row[key] for key in EXPANSIONS if key in row), None)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return value if isinstance(value, str) else None
 
 
 def _present(keys: tuple[str, ...], row: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class CorpusReader(Iterator[Document]):
     Parameters
     ----------
     files : read one after the other. label : the corpus, in errors. notes : sentences for a person about the files.
+    through : what the documents pass through on their way, to get what other files say of them.
 
     Attributes
     ----------
@@ -47,14 +48,21 @@ class CorpusReader(Iterator[Document]):
         Empty documents are legal: they keep their ordinal and match nothing.
     """
 
-    def __init__(self, files: Sequence[RowFile], fields: FieldMap, label: Path, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        files: Sequence[RowFile],
+        fields: FieldMap,
+        label: Path,
+        notes: Sequence[str] = (),
+        through: Callable[[Iterator[Document]], Iterator[Document]] | None = None,
+    ) -> None:
         self.label = label
         self.notes = tuple(notes)
         self.num_documents = 0
         self.num_empty = 0
         self._files = tuple(files)
         self._fields = fields
-        self._rows = self._counted()
+        self._rows = self._counted() if through is None else through(self._counted())
 
     def __iter__(self) -> CorpusReader:
         return self

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+
+_Asked = TypeVar("_Asked")
 
 LATENCY_K = 10
 """Hits that a query asks for while latency is measured."""
@@ -29,8 +32,8 @@ class QueryCosts:
     memory_bytes: int
 
 
-def query_costs(search: Callable[[str], object], texts: Sequence[str], *, at_most: int = 1000) -> QueryCosts:
-    """Costs of one call after another, after a warm-up pass over a tenth of the texts."""
+def query_costs(search: Callable[[_Asked], object], texts: Sequence[_Asked], *, at_most: int = 1000) -> QueryCosts:
+    """Costs of one call after another, after a warm-up pass over a tenth of the texts, or of whatever is asked for."""
     texts = texts[:at_most]
     for text in texts[: max(1, len(texts) // 10)]:
         search(text)

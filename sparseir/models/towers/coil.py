@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.models.context import ContextEncoder
-from sparseir.models.towers.tower import Tower, scatter_max
+from sparseir.models.towers.tower import Tower, scatter_max, scatter_sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class TokenBatch:
 
 
 class CoilTower(Tower):
-    """Token vectors v[t] = W h[t] + c; as a sparse vector, w[term] = max of ‖v[t]‖ over the term's tokens.
+    """Token vectors v[t] = W h[t] + c; as a sparse vector, w[term] = max of ‖v[t]‖ over the term's tokens, of a query the sum.
 
-    Trained by `coil_scores`, served in two steps. The norms go into the sparse index: since v_q · v_d ≤ ‖v_q‖ ‖v_d‖, its
-    score bounds the exact one from above, up to repeated query terms, which the index counts once, and rounding to
-    impacts. `coil_scores` then reranks the hits.
+    Trained by `coil_scores`, served in two steps. The norms go into the sparse index: since v_q · v_d ≤ ‖v_q‖ ‖v_d‖, and a
+    term that a query repeats has the norms of all its tokens, the product of the two vectors bounds the exact score from
+    above; impacts of an index hold it up to their rounding. `coil_scores` then reranks the hits.
 
     Source: Gao et al. 2021 (arXiv:2104.07186), eq. 1-3.
     """
@@ -43,8 +43,11 @@ class CoilTower(Tower):
     needs_rerank = True
     counts: Tensor
 
-    def __init__(self, context: ContextEncoder, special_ids: Sequence[int], token_dim: int) -> None:
+    def __init__(
+        self, context: ContextEncoder, special_ids: Sequence[int], token_dim: int, *, summed: bool = False
+    ) -> None:
         super().__init__()
+        self.summed = summed
         self.context = context
         self.num_terms = context.num_terms
         self.project = nn.Linear(context.hidden_size, token_dim)
@@ -62,7 +65,14 @@ class CoilTower(Tower):
 
     def norms(self, vectors: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """The sparse vectors (B, V) of token vectors (B, L, D)."""
-        return scatter_max(vectors.norm(dim=-1), features, self.num_terms, self.counts)
+        scatter = scatter_sum if self.summed else scatter_max
+        return scatter(vectors.norm(dim=-1), features, self.num_terms, self.counts)
+
+    def summing(self) -> CoilTower:
+        """The tower of queries that shares the network and the projection with this one."""
+        tower = CoilTower(self.context, (), self.project.out_features, summed=True)
+        tower.project, tower.counts = self.project, self.counts
+        return tower
 
     def counted(self, vectors: Tensor, features: Mapping[str, Tensor]) -> TokenBatch:
         """The tokens of token vectors (B, L, D) that are compared: no padding, no special tokens."""
@@ -72,21 +82,20 @@ class CoilTower(Tower):
 
 
 def coil_scores(queries: TokenBatch, documents: TokenBatch) -> Tensor:
-    """score[q, d] = Σ over tokens i of q of max over tokens j of d with the same term of v_i · v_j; 0 without such a j.
+    """score[q, d] = Σ over tokens i of q of max(0, v_i · v_j), j the best token of d with the same term; 0 without such a j.
 
-    A token that a query repeats counts each time. The same numbers come out, to the bit on a CPU, whatever other texts
+    As in the authors' code a match is worth no less than none. A token that a query repeats counts each time. The same numbers come out, to the bit on a CPU, whatever other texts
     the batches hold: training and serving call this one function.
 
     Returns
     -------
     Tensor (Q, N) float32, differentiable; on ties the gradient is shared.
 
-    Source: Gao et al. 2021 (arXiv:2104.07186), eq. 1.
+    Source: Gao et al. 2021 (arXiv:2104.07186), eq. 1; zero as in luyug/COIL.
     """
     i, j = (queries.term_ids[:, None] == documents.term_ids[None, :]).nonzero(as_tuple=True)
     products = (queries.vectors[i] * documents.vectors[j]).sum(-1)
     shape = len(queries.term_ids), documents.num_texts
-    none = products.new_full((shape[0] * shape[1],), float("-inf"))
+    none = products.new_zeros(shape[0] * shape[1])
     best = none.scatter_reduce(0, i * shape[1] + documents.text[j], products, "amax").view(shape)
-    best = torch.where(best == float("-inf"), 0.0, best)
     return products.new_zeros(queries.num_texts, shape[1]).index_add(0, queries.text, best)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,10 @@ class DenseEncoder(nn.Module):
         else:
             mask = features["attention_mask"].unsqueeze(-1).float()
             pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+        return self.scaled(pooled)
+
+    def scaled(self, pooled: Tensor) -> Tensor:
+        """Embeddings as this encoder gives them: of length 1 where it normalises."""
         return nn.functional.normalize(pooled, dim=-1) if self.normalise else pooled
 
 
@@ -39,6 +43,7 @@ class Codes:
 
     dense, at_k, at_4k, auxiliary : (B, d). codes : (B, hidden).
     centre : (d,), what the auxiliary reconstruction leaves out.
+    at_widths : (B, d) each, reconstructions at the widths that were asked for.
     """
 
     dense: Tensor
@@ -47,6 +52,7 @@ class Codes:
     at_4k: Tensor
     auxiliary: Tensor | None
     centre: Tensor
+    at_widths: tuple[Tensor, ...] = ()
 
 
 class SparseAutoencoder(nn.Module):
@@ -83,11 +89,12 @@ class SparseAutoencoder(nn.Module):
         """Codes (B, hidden) with at most k non-zeros."""
         return torch.relu(keep_largest(self.pre_activations(dense), k or self.k))
 
-    def codes(self, dense: Tensor, *, new_step: bool = True) -> Codes:
+    def codes(self, dense: Tensor, *, widths: Sequence[int] = (), new_step: bool = True) -> Codes:
         """A forward pass's view; counts, for each latent, the training steps since a text last activated it.
 
         Parameters
         ----------
+        widths : further numbers of latents to reconstruct from.
         new_step : False in further forward passes of one optimiser step.
         """
         before = self.pre_activations(dense)
@@ -102,7 +109,8 @@ class SparseAutoencoder(nn.Module):
             revived = keep_largest(before.masked_fill(~dead, float("-inf")), most)
             # The centre adds nothing to the value; it learns from this error too, as where the whole of x is decoded.
             auxiliary = self.decode(torch.relu(revived)) - self.pre_bias.detach()
-        return Codes(dense, at_k, self.decode(at_k), self.decode(at_4k), auxiliary, self.pre_bias)
+        at_widths = tuple(self.decode(torch.relu(keep_largest(before, width))) for width in widths)
+        return Codes(dense, at_k, self.decode(at_k), self.decode(at_4k), auxiliary, self.pre_bias, at_widths)
 
 
 class CsrTower(Tower):
@@ -114,6 +122,7 @@ class CsrTower(Tower):
     """
 
     latent = True
+    takes_width = True
 
     def __init__(self, dense: DenseEncoder, autoencoder: SparseAutoencoder, *, normalise: bool = False) -> None:
         super().__init__()
@@ -122,7 +131,14 @@ class CsrTower(Tower):
         self.autoencoder = autoencoder
         self.num_terms = autoencoder.hidden_size
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        dense = self.dense(features).to(self.autoencoder.encoder.weight.dtype)
-        codes = self.autoencoder.encode(dense).float()
-        return nn.functional.normalize(codes, dim=-1) if self.normalise else codes
+    def forward(self, features: Mapping[str, Tensor], width: int | None = None) -> Tensor:
+        return self.of_dense(self.dense(features), width)
+
+    def of_dense(self, dense: Tensor, width: int | None = None) -> Tensor:
+        """The codes (B, hidden) of dense embeddings (B, d): the `width` largest pre-activations, None for the trained k."""
+        codes = self.autoencoder.encode(dense.to(self.autoencoder.encoder.weight.dtype), width)
+        return self.scaled(codes)
+
+    def scaled(self, codes: Tensor) -> Tensor:
+        """Codes as they are scored: float32, and of length 1 where this tower normalises."""
+        return nn.functional.normalize(codes.float(), dim=-1) if self.normalise else codes.float()

@@ -117,14 +117,24 @@ class WordTokenizer(TextTokenizer):
         """Per text, pairs (token id, word number)."""
         if not texts:
             return []
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)
-        unknown = len(self.words) - 1
+        tokens, unknown = super().rows(texts, max_length), len(self.words) - 1
         out: list[list[Any]] = []
+        for row, firsts in zip(tokens, self.first_words(texts, max_length), strict=True):
+            numbers = [unknown] * len(row)
+            for place, word in firsts:
+                numbers[place] = self.word_number.get(word, unknown)
+            out.append(list(zip(row, numbers, strict=True)))
+        return out
+
+    def first_words(self, texts: Sequence[str], max_length: int) -> list[list[tuple[int, str]]]:
+        """Per text, (place of its first token, word) of every word, in the vocabulary or not, cut at max_length tokens."""
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)
+        out = []
         for i, text in enumerate(texts):
             words, before, row = self.words_of(text), None, []
-            for token, word in zip(encoded["input_ids"][i], encoded.word_ids(i), strict=True):
-                first = word is not None and word != before
-                row.append((token, self.word_number.get(words[word], unknown) if first else unknown))
+            for place, word in enumerate(encoded.word_ids(i)):
+                if word is not None and word != before:
+                    row.append((place, words[word]))
                 before = word
             out.append(row)
         return out

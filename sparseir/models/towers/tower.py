@@ -24,6 +24,9 @@ class Tower(nn.Module):
     takes_terms = False
     """Whether `forward` can compute chosen columns alone."""
 
+    takes_width = False
+    """Whether `forward` can be told how many weights a text may have, more than in training as well as fewer."""
+
     needs_rerank = False
     """Whether the index holds bounds, and hits are to be scored again by `coil.coil_scores`."""
 

@@ -10,13 +10,20 @@ from sparseir.config.recipe import Recipe
 from sparseir.models.encoder import SparseEncoder
 from sparseir.train.batches import Batches
 from sparseir.train.objective import Objective
-from sparseir.train.tasks import masked_lm, ranking, vectors
+from sparseir.train.tasks import codes, masked_lm, ranking, recall, vectors
 
 __all__ = ["TASKS"]
 
+
+def _ranking(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[Objective, Batches]:
+    """Codes of dense embeddings rank and reconstruct; every other encoder ranks."""
+    return (codes if encoder.document_tower.takes_width else ranking).build(recipe, encoder, progress)
+
+
 TASKS: dict[TaskName, Callable[[Recipe, SparseEncoder, Progress], tuple[Objective, Batches]]] = {
-    "ranking": ranking.build,
+    "ranking": _ranking,
     "vectors": vectors.build,
     "masked_lm": masked_lm.build,
+    "recall": recall.build,
 }
 """By `loss.objective`."""

@@ -13,18 +13,16 @@ from torch import Tensor
 from indexer.progress import Progress
 from sparseir.config.recipe import Recipe
 from sparseir.errors import ConfigError, DataError
-from sparseir.losses.csr import reconstruction
 from sparseir.losses.ranking import info_nce, kl_divergence, margin_mse, triplet
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.parts import NO_LIMIT
 from sparseir.models.towers.coil import CoilTower, coil_scores
-from sparseir.models.towers.csr import CsrTower
+from sparseir.models.towers.deepct import DeepCtTower
 from sparseir.train.collection import Training, TrainingSet
 from sparseir.train.columns import Columns
 from sparseir.train.idf import corpus_idf
 from sparseir.train.negatives import Negatives
 from sparseir.train.objective import Objective
-from sparseir.train.parallel import gather_rows, own_share, world
 from sparseir.train.prepared import PreparedScores, PreparedTraining, check_workers, prepared_teachers
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
 from sparseir.train.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
@@ -40,22 +38,37 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     ConfigError : keys that do not fit the encoder.
     DataError : no query to learn from, or faults in the data.
     """
-    training = _read(recipe, progress)
+    if isinstance(encoder.document_tower, DeepCtTower):
+        raise ConfigError("loss.objective: deepct rounds what it predicts, which ranking cannot train; take recall")
+    if recipe.data.expansions is not None and not encoder.reads_expansions:
+        raise ConfigError(f"data.expansions: read by unicoil and deepimpact, not by {encoder.kind}")
+    training = read_training(recipe, progress, expanded=encoder.reads_expansions)
     idf = corpus_idf(recipe, encoder, training.texts, progress)
     chosen = encoder.query_tower.looked_up and encoder.document_tower.takes_terms
     if recipe.train.sampled_terms is not None and not chosen:
         raise ConfigError("train.sampled_terms: needs queries that are looked up (inference_free, splade_doc)")
+    given = {"loss.reconstruction": recipe.loss.reconstruction, "loss.csr_budgets": recipe.loss.csr_budgets}
+    given |= {"data.embeddings": recipe.data.embeddings, "data.query_embeddings": recipe.data.query_embeddings}
+    for name in (name for name, value in given.items() if value):
+        raise ConfigError(f"{name}: belongs to csr, not to {encoder.kind}")
     objective = TokenRanking if encoder.document_tower.needs_rerank else Ranking
-    return objective(encoder, recipe, idf), _batches(recipe, training, encoder, progress)
+    return objective(encoder, recipe, idf), ranking_batches(recipe, training, encoder, progress)
 
 
-def _read(recipe: Recipe, progress: Progress) -> Training:
+def read_training(recipe: Recipe, progress: Progress, *, expanded: bool = False) -> Training:
+    """What the recipe learns from, in memory or in a prepared folder; errors as theirs."""
     if recipe.data.prepared is None:
-        return TrainingSet.read(recipe.data)
+        return TrainingSet.read(recipe.data, expanded=expanded)
     return PreparedTraining(recipe.data, prepared_teachers(recipe), progress=progress)
 
 
-def _batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
+def ranking_batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
+    """Batches of what was read, with the teachers and negatives of the recipe.
+
+    Raises
+    ------
+    DataError : no query to learn from, stored scores that do not fit.
+    """
     if not training.queries and not training.title_queries:
         raise DataError("data: no query to learn from; give data.split judgements, data.triples or title_queries")
     if isinstance(training, PreparedTraining):
@@ -214,9 +227,6 @@ LOSSES: dict[str, Callable[[Candidates, Recipe], Tensor]] = {
 class Ranking(Objective):
     """Queries against their candidates: InfoNCE, KL, MarginMSE and triplet, by weight, plus sparsity on both sides."""
 
-    _counted = 0
-    """The step the latents of csr have been counted for."""
-
     def forward(self, batch: RankingBatch) -> Tensor:
         columns = self._columns(self._query_terms(batch), batch.number)
         queries, documents, scores = self._score(batch, columns)
@@ -224,8 +234,6 @@ class Ranking(Objective):
         if batch.lexical is not None:
             scores = scores + batch.lexical.to(scores.device)
         ranking = self._ranking(scores, batch, grouped.shape[1])
-        if self.recipe.loss.reconstruction:
-            ranking = ranking + self._reconstruction(batch)
         read = None if self.encoder.query_tower.looked_up else queries
         return self._with_penalty(ranking, grouped, columns, read)
 
@@ -252,26 +260,6 @@ class Ranking(Objective):
         }
         self.figures = {name: float(part.detach()) for name, part in parts.items()}
         return torch.stack(list(parts.values())).sum()
-
-    def _reconstruction(self, batch: RankingBatch) -> Tensor:
-        """What a sparse autoencoder's codes leave of the dense embeddings of queries and of documents, the mean of both."""
-        tower = self.encoder.document_tower
-        if not isinstance(tower, CsrTower):
-            raise ConfigError(f"loss.reconstruction: belongs to csr, not to {self.encoder.kind}")
-        losses = []
-        for texts, length in (
-            (batch.queries, self.encoder.query_length()),
-            (batch.documents, self._document_length),
-        ):
-            features = self.encoder.tokenizer(texts[own_share(len(texts))], length)
-            dense = tower.dense({name: value.to(self.encoder.device) for name, value in features.items()})
-            # The codes of all processes' texts on each: which latents are dead is then the same everywhere.
-            codes = tower.autoencoder.codes(gather_rows(dense, len(texts)), new_step=self.step != self._counted)
-            self._counted = self.step
-            losses.append(reconstruction(codes.dense, codes.at_k, codes.at_4k, codes.auxiliary))
-        loss = self.recipe.loss.reconstruction * torch.stack(losses).mean()
-        self.figures["reconstruction"] = float(loss.detach())
-        return loss / world()[1]
 
 
 class TokenRanking(Ranking):

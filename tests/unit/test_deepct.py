@@ -1,0 +1,111 @@
+"""DeepCT: labels, loss, frequencies and BM25's formula in cases worked out by hand, and the chain from training to hits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+from sparseir.config.model import ModelConfig  # noqa: E402
+from sparseir.config.recipe import load_recipe  # noqa: E402
+from sparseir.errors import ConfigError  # noqa: E402
+from sparseir.losses.recall import query_term_recall  # noqa: E402
+from sparseir.models import SparseEncoder  # noqa: E402
+from sparseir.models.kinds import word_parts  # noqa: E402
+from sparseir.train import train  # noqa: E402
+from sparseir.train.tasks.recall import QueryTermRecall, RecallBatch  # noqa: E402
+from tests.tiny_collections import DOCUMENTS, write_collection  # noqa: E402
+from tests.tiny_models import save_masked_lm  # noqa: E402
+
+DEEPCT = Path(__file__).parents[2] / "configs" / "deepct.yaml"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_masked_lm(tmp_path_factory.mktemp("base"))
+
+
+def make(base: Path, words: list[str], **settings: float) -> SparseEncoder:
+    config = ModelConfig(base=str(base), kind="deepct", max_document_length=32, **settings)
+    return SparseEncoder(word_parts(config, base, words))
+
+
+def test_loss_by_hand() -> None:
+    """(.5² + .1²) / 2 over the counted tokens; the third is a later piece of a word."""
+    predicted = torch.tensor([[0.5, 0.9, 7.0]], requires_grad=True)
+    recall, counted = torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[True, True, False]])
+    loss = query_term_recall(predicted, recall, counted)
+    assert loss.item() == pytest.approx((0.25 + 0.01) / 2)
+    loss.backward()
+    assert predicted.grad[0].tolist() == pytest.approx([0.5, -0.1, 0.0])  # 2 (ŷ − y) / 2
+    assert query_term_recall(predicted, recall, torch.zeros(1, 3, dtype=torch.bool)).item() == 0
+
+
+def test_labels_are_shares_of_the_documents_queries(base: Path) -> None:
+    """'parks' is park + ##s and is labelled at park; stems match ('cats', 'cat'), stop words never do ('the')."""
+    encoder = make(base, ["parks", "cats", "the"])
+    objective = QueryTermRecall(encoder, replace(load_recipe(DEEPCT), model=encoder.config), None)
+    assert objective.shares(["the parks of cats", "cat food"]) == {"park": 0.5, "cat": 1.0, "food": 0.5}
+    assert encoder.tokenizer.first_words(["the parks jumped cats"], 32) == [
+        [(1, "the"), (2, "parks"), (4, "jumped"), (6, "cats")]
+    ]
+    with torch.no_grad():
+        encoder.document_tower.importance.weight.zero_()
+        encoder.document_tower.importance.bias.fill_(0.2)  # ŷ = .2 at every token
+    loss = objective(RecallBatch(0, ["the parks jumped cats"], [["the parks of cats", "cat food"]]))
+    assert loss.item() == pytest.approx((0.2**2 + 0.3**2 + 0.2**2 + 0.8**2) / 4)
+    # tf = 20 for each of three words of the vocabulary: the first documents' mean length is avgdl.
+    assert encoder.document_tower.average_length.item() == 60
+    objective(RecallBatch(1, ["cats"], [["cat"]]))
+    assert encoder.document_tower.average_length.item() == pytest.approx(0.99 * 60 + 0.01 * 20)
+
+
+def test_frequencies_and_weights_by_hand(base: Path) -> None:
+    """round(100 ŷ), 0 below 1, the largest occurrence; then BM25 with k1 = 2, b = .5, |d| = 52, avgdl = 26."""
+    encoder = make(base, ["parks", "cats", "the"], deepct_k1=2.0, deepct_b=0.5)
+    tower = encoder.document_tower
+    features = encoder.tokenize_documents(["the parks cats cats jumped"])
+    assert features["word_ids"][0].tolist() == [3, 2, 0, 3, 1, 1, 3, 3, 3]
+    predicted = torch.tensor([[9.0, 0.0099, 0.0151, 9.0, 0.2, 0.5, 9.0, 9.0, 9.0]]).unsqueeze(-1)
+    tf = tower.frequencies(features, predicted)
+    assert tf.tolist() == [[2.0, 50.0, 0.0, 0.0]]
+    assert tower.frequencies(features, -predicted).tolist() == [[0.0, 0.0, 0.0, 0.0]]
+    tower.vectors = lambda features: predicted  # type: ignore[method-assign]
+    assert tower(features)[0].tolist() == pytest.approx([2 * 3 / (2 + 2), 50 * 3 / (50 + 2), 0, 0])  # no avgdl yet
+    tower.see(torch.tensor([[26.0, 0.0, 0.0, 0.0]]))
+    norm = 2 * (0.5 + 0.5 * 52 / 26)
+    assert tower(features)[0].tolist() == pytest.approx([2 * 3 / (2 + norm), 50 * 3 / (50 + norm), 0, 0])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_it_learns_what_queries_ask(base: Path, tmp_path: Path) -> None:
+    """Words that queries hold get larger frequencies than others of the same documents; the model keeps its lengths."""
+    collection = write_collection(tmp_path / "c")
+    values = {
+        "model.base": str(base), "data.dataset": str(collection), "model.max_document_length": 32,
+        "data.max_document_length": 32, "train.steps": 60, "train.batch_size": 4, "train.device": "cpu",
+        "train.warmup_steps": 2, "train.learning_rate": 5e-3, "train.head_learning_rate": 5e-3, "train.dropout": False,
+        "train.bf16": False,
+    }  # fmt: skip
+    recipe = load_recipe(DEEPCT, [f"{key}={json.dumps(value)}" for key, value in values.items()])
+    result = train(recipe, tmp_path / "m")
+    assert result.figures["recall"] < 0.05
+    encoder = SparseEncoder.load(tmp_path / "m", device="cpu")
+    assert encoder.document_tower.average_length.item() > 0
+    row = dict(zip(*(part.tolist() for part in encoder.encode_documents([f"the {DOCUMENTS[0]}"]).row(0)), strict=True))
+    weight = {term: row.get(i, 0.0) for i, term in enumerate(encoder.terms())}
+    assert min(weight["cats"], weight["running"]) > 2 * max(weight["the"], weight["dogs"], weight["park"])
+    idf = encoder.query_tower.table()  # of the training documents, rare words above common ones
+    assert idf[encoder.terms().index("vaccine")] > idf[encoder.terms().index("the")] > 0
+    with pytest.raises(ConfigError, match="deepct rounds what it predicts, which ranking cannot train"):
+        train(replace(recipe, loss=replace(recipe.loss, objective="ranking")), tmp_path / "r")
+    with pytest.raises(ConfigError, match=r"regulariser\.kind: flops has no gradient through frequencies"):
+        train(replace(recipe, regulariser=replace(recipe.regulariser, kind="flops")), tmp_path / "f")
+    with pytest.raises(ConfigError, match="recall is deepct's, which predicts frequencies; this encoder is deepimpact"):
+        train(replace(recipe, model=replace(recipe.model, kind="deepimpact")), tmp_path / "d")
