@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from indexer.config import IndexConfig, WriteOptions
 from indexer.format.folder import field_kinds, publish, writing
@@ -14,26 +11,15 @@ from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
 from indexer.index import Index
-from indexer.inversion.invert import MAX_IMPACT, TABLE_TERMS
-from indexer.inversion.reorder import (
-    BUDGET_WIDTH,
-    ForwardRows,
-    inverse_frequency,
-    offer_lists,
-    order_rows,
-    wanted_order,
-)
+from indexer.inversion.invert import MAX_IMPACT
 from indexer.inversion.weights import WeightTally
-from indexer.merge.postings import MergeShape, MergeSource
-from indexer.merge.segment_merge import write_merged
-from indexer.native.builder import DROPPED
+from indexer.merge.live import TERMS_AT_ONCE, merge_live
+from indexer.merge.postings import MergeShape
 from indexer.opening import open_index
 from indexer.progress import Progress, silent
 from indexer.soundness import check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
-_NARROWEST = 8
-_CHUNK_TERMS = 256
 _SAME_SCALE = 0.01
 """Scales so near each other are one: weights of 16 bits are not quite those that the scale was chosen from."""
 
@@ -121,9 +107,7 @@ def compact_index(
         if not reads_weights:
             check_to_copy(index)
         if index.num_docs:
-            sources = _renumbered(index)
-            _reorder(sources, config, shape, index.num_terms)
-            entry = write_merged(folder, sources, shape)
+            entry = merge_live(folder, index.segments, config, shape, index.num_terms)
             segments = (entry if rescaled else replace(entry, num_clipped=clipped),)
         publish(
             folder,
@@ -170,48 +154,10 @@ def _chosen_scale(index: Index, config: IndexConfig) -> float | None:
             tally.add_weights(segment.section("FWGT"))
             continue
         num_terms, live = segment.header.num_terms, segment.live
-        for begin in range(0, num_terms, _CHUNK_TERMS):
-            lists = read_lists(segment, begin, min(begin + _CHUNK_TERMS, num_terms))
+        for begin in range(0, num_terms, TERMS_AT_ONCE):
+            lists = read_lists(segment, begin, min(begin + TERMS_AT_ONCE, num_terms))
             if lists.weights is not None:  # a segment that lacks them is refused when it is merged
                 weights = lists.weights[int(lists.start[0]) : int(lists.start[-1])]
                 tally.add_weights(weights[live[lists.doc_ids()]])
     wanted = tally.scale or present
     return wanted if wanted > present * (1 + _SAME_SCALE) or wanted < present / 2 else None
-
-
-def _renumbered(index: Index) -> list[MergeSource]:
-    """Live documents of all segments, one segment's after the other's."""
-    sources, base = [], 0
-    for segment in index.segments:
-        doc_ids = np.full(segment.num_docs, DROPPED, np.uint32)
-        live = segment.live
-        doc_ids[live] = base + np.arange(int(live.sum()), dtype=np.uint32)
-        base += int(live.sum())
-        sources.append(MergeSource(segment, doc_ids))
-    return sources
-
-
-def _reorder(sources: Sequence[MergeSource], config: IndexConfig, shape: MergeShape, num_terms: int) -> None:
-    """Cluster all documents together where the config asks for it: segments clustered apart are not one order."""
-    kind, _ = wanted_order(config.order, shape.num_docs)
-    width = min(BUDGET_WIDTH, shape.memory // (4 * shape.num_docs))
-    if kind == "input" or num_terms > TABLE_TERMS or width < _NARROWEST:
-        return
-    shape.options.progress("ordering", 0, None)
-    rows = ForwardRows.allocate(shape.num_docs, num_terms, width)
-    counts = np.zeros(shape.num_docs, np.int64)
-    df = np.zeros(num_terms, np.int64)
-    for source in sources:
-        df[source.segment.section("TERM")] += source.segment.section("TREC")["df"]
-    idf = inverse_frequency(df, int(df.max(initial=0)))
-    for source in sources:
-        new = np.where(source.doc_ids == DROPPED, -1, source.doc_ids.astype(np.int64))
-        held = source.segment.section("TERM")
-        for begin in range(0, len(held), _CHUNK_TERMS):
-            offer_lists(rows, read_lists(source.segment, begin, min(begin + _CHUNK_TERMS, len(held))), new, idf, counts)
-    order = order_rows(rows, kind, shape.options.num_threads)
-    place = np.empty(shape.num_docs, np.uint32)
-    place[order] = np.arange(shape.num_docs, dtype=np.uint32)
-    for source in sources:
-        kept = source.doc_ids != DROPPED
-        source.doc_ids[kept] = place[source.doc_ids[kept]]

@@ -125,7 +125,19 @@ def rebuild_within_a_budget(path):
     build_index(path, rows(4, 5), docnos=list("wxyz"), overwrite=True, memory_budget=1)
 
 
-CHANGES = [add, delete, compact, rebuild, rebuild_within_a_budget]
+def add_and_merge(path):
+    """The fourth small segment (see `prepare`): all are merged in the commit that adds it."""
+    add(path)
+
+
+CHANGES = [add, add_and_merge, delete, compact, rebuild, rebuild_within_a_budget]
+
+
+def prepare(path, change):
+    """The index that a change is made to."""
+    make(path)
+    if change is add_and_merge:
+        add_documents(path, rows(1, 7), docnos=["m"], fields=[{"year": 3}])
 
 
 def content(path):
@@ -143,7 +155,7 @@ def assert_nothing_is_left_over(path):
 
 
 def count_points(tmp_path, monkeypatch, change):
-    make(tmp_path / "count")
+    prepare(tmp_path / "count", change)
     with monkeypatch.context() as patch:
         shim = Shim(patch, -1, "kill")
         change(tmp_path / "count")
@@ -154,7 +166,7 @@ def count_points(tmp_path, monkeypatch, change):
 @pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
 def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, change, how):
     points, after = count_points(tmp_path, monkeypatch, change)
-    make(tmp_path / "start")
+    prepare(tmp_path / "start", change)
     before = content(tmp_path / "start")
     reached = set()
     for point in range(points):
@@ -175,6 +187,13 @@ def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, change, 
         verify_index(path)
         assert_nothing_is_left_over(path)
     assert reached == {before[0], after[0]}  # the last points come after the commit
+
+
+def test_the_addition_that_merges_does(tmp_path):
+    prepare(tmp_path / "i", add_and_merge)
+    assert len(open_index(tmp_path / "i").segments) == 3
+    add_and_merge(tmp_path / "i")
+    assert len(open_index(tmp_path / "i").segments) == 1
 
 
 def test_there_are_enough_points(tmp_path, monkeypatch):
@@ -283,7 +302,7 @@ def strike(start, path, change, at, fault):
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("change", WRITES, ids=lambda f: f.__name__)
 def test_a_call_that_fails_once(tmp_path, change, fault):
-    make(tmp_path / "start")
+    prepare(tmp_path / "start", change)
     path, start = tmp_path / "i", tmp_path / "start"
     _, shim = strike(start, path, change, 0, None)
     total, after = shim.calls, content(path)
@@ -315,7 +334,7 @@ def test_signals_that_interrupt_calls_change_nothing(tmp_path, change):
     """A timer whose handler does nothing, thousands of times a second: calls that it interrupts (EINTR) are made again."""
     struck = []
     for path in [] if change in FIRST else [tmp_path / "quiet", tmp_path / "loud"]:
-        make(path)
+        prepare(path, change)
     change(tmp_path / "quiet")
     before = signal.signal(signal.SIGALRM, lambda *_: struck.append(1))
     signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)

@@ -33,6 +33,12 @@ def add_command(
     replace: Annotated[
         bool, arguments.Option("--replace", help="Replace documents whose name the index has already.")
     ] = False,
+    merge: Annotated[
+        str,
+        arguments.Option(
+            help="tiered: small segments are merged in the same commit, so that few are left; none: compact merges them."
+        ),
+    ] = "tiered",
     max_active_dims: MaxActiveDims = None,
     threads: Threads = 2,
     data_dir: DataDir = None,
@@ -47,16 +53,19 @@ def add_command(
       sparseir index add words --corpus more.jsonl --replace
     """
     from indexer import open_index
+    from indexer.config import AddOptions
     from sparseir.cli.output.console import counted, emit_json
     from sparseir.encode.options import IndexingOptions
     from sparseir.lexical.channel import BM25_KIND
 
+    with arguments.usage():
+        AddOptions(merge=merge)  # refuses what is no way of merging
     opened = open_index(index)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
     source = Source(vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields)
     source.check(max_active_dims, bm25=of_words)
     options = IndexingOptions(
-        max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
+        max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add", merge=merge
     )
     built = source.fill(index, options)
     if json:
