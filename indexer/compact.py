@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.config import IndexConfig, WriteOptions
-from indexer.format.folder import field_kinds, publish, writing
+from indexer.errors import IndexFormatError
+from indexer.format.folder import field_kinds, keep_damaged, publish, writing
 from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
@@ -15,9 +16,10 @@ from indexer.inversion.invert import MAX_IMPACT
 from indexer.inversion.weights import WeightTally
 from indexer.merge.live import TERMS_AT_ONCE, merge_live
 from indexer.merge.postings import MergeShape
+from indexer.merge.salvage import LeftBehind, examine
 from indexer.opening import open_index
 from indexer.progress import Progress, silent
-from indexer.soundness import check_to_copy
+from indexer.soundness import check_ordinals_differ, check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
 _SAME_SCALE = 0.01
@@ -35,6 +37,8 @@ class CompactReport:
     doc_scale : of the impacts from now on. rescaled : whether it was another before.
     clipped : impacts that stay cut to 255.
     notes : sentences for a person.
+    left : what of damaged segments is not in the index any more; of a salvage only.
+    kept_in : folder in the index that holds the damaged segments as they were, or None.
     """
 
     segments_before: int
@@ -45,12 +49,15 @@ class CompactReport:
     rescaled: bool
     clipped: int
     notes: tuple[str, ...] = ()
+    left: tuple[LeftBehind, ...] = ()
+    kept_in: str | None = None
 
 
 def compact_index(
     path: str | Path,
     *,
     layout: str | None = None,
+    salvage: bool = False,
     num_threads: int = 1,
     memory_budget: int = 0,
     progress: Progress = silent,
@@ -68,17 +75,24 @@ def compact_index(
     ----------
     path : the index.
     layout : one of IndexConfig's, which it has from then on; None keeps the one it has.
+    salvage : where segments are damaged, merge what of them is sound (`indexer.merge.salvage` has the rules), say in the
+        report what is left behind, and keep the damaged segments in a folder of the index, with the manifest that named
+        them. The scale then stays. An index without damage is compacted as ever.
     num_threads, memory_budget, progress : as for `build_index`.
 
     Raises
     ------
     ConfigError : no such layout.
-    IndexFormatError : damage found in what is merged.
+    IndexFormatError : damage found in what is merged; with salvage, in the manifest, or in every segment.
     LockedError : another writer holds the index.
     """
     options, folder = WriteOptions(num_threads=num_threads, progress=progress), Path(path)
     read_manifest(folder)
     with writing(folder):
+        if salvage:
+            report = _salvaged(folder, layout, options, memory_budget)
+            if report is not None:
+                return report
         index = open_index(folder)
         before = sum(s.entry.bytes for s in index.segments)
         dropped = sum(s.num_deleted for s in index.segments)
@@ -124,6 +138,50 @@ def compact_index(
     cut = sum(s.num_clipped for s in segments)
     notes = _notes(config, cut, scale)
     return CompactReport(len(index.segments), before, after, dropped, scale or index.doc_scale, rescaled, cut, notes)
+
+
+def _salvaged(folder: Path, layout: str | None, options: WriteOptions, memory_budget: int) -> CompactReport | None:
+    """Commit what is sound of an index with damaged segments, and keep those; None where none is damaged."""
+    manifest = read_manifest(folder)
+    config = IndexConfig.from_dict(manifest.config)
+    config = config if layout is None else replace(config, layout=layout)
+    found = examine(folder, manifest, config)
+    if not found.damaged:
+        return None
+    if not found.segments:
+        raise IndexFormatError(
+            f"index '{folder}': in none of its {len(manifest.segments)} segments is a document sound "
+            f"({found.left[0].reason if found.left else 'all are deleted'}); restore or rebuild it"
+        )
+    check_ordinals_differ(Index(folder, manifest, found.segments))
+    shape = MergeShape(
+        num_docs=sum(int(segment.live.sum()) for segment in found.segments),
+        stored_weights=config.stored_weights,
+        options=options,
+        memory=memory_budget or _DEFAULT_MEMORY,
+        rules=LAYOUT_RULES[config.layout],
+    )
+    kept_in = keep_damaged(folder, manifest, found.damaged)
+    entry = merge_live(folder, found.segments, config, shape, manifest.num_terms)
+    clipped = sum(segment.entry.num_clipped for segment in found.segments)
+    segments = (replace(entry, num_clipped=clipped),)
+    kinds = field_kinds(folder, segments)
+    changed = replace(
+        manifest, generation=manifest.generation + 1, segments=segments, config=config.as_dict(), fields=kinds
+    )
+    publish(folder, changed)
+    return CompactReport(
+        segments_before=len(manifest.segments),
+        bytes_before=sum(before.bytes for before in manifest.segments),
+        bytes_after=entry.bytes,
+        documents_dropped=sum(before.deletes.count for before in manifest.segments if before.deletes),
+        doc_scale=manifest.doc_scale or 1.0,
+        rescaled=False,
+        clipped=clipped,
+        notes=_notes(config, clipped),
+        left=found.left,
+        kept_in=kept_in.name,
+    )
 
 
 def _notes(config: IndexConfig, clipped: int, scale: float | None = None) -> tuple[str, ...]:

@@ -132,6 +132,12 @@ def compact_command(
     layout: Annotated[
         str | None, arguments.Option(help="standard, packed or compact, from now on; without it the layout stays.")
     ] = None,
+    salvage: Annotated[
+        bool,
+        arguments.Option(
+            "--salvage", help="Merge what is sound of damaged segments, say what is left behind, and keep them aside."
+        ),
+    ] = False,
     threads: Annotated[int, arguments.Option(min=1, help="Threads of the merge.")] = 2,
     memory_budget: Annotated[str | None, arguments.Option(help="Working memory, e.g. 2GB.")] = None,
     quiet: Quiet = False,
@@ -141,6 +147,7 @@ def compact_command(
 
     examples:
       sparseir index compact my-index --layout packed
+      sparseir index compact my-index --salvage --json
     """
     from dataclasses import asdict
 
@@ -155,6 +162,7 @@ def compact_command(
         report = compact_index(
             index,
             layout=layout,
+            salvage=salvage,
             num_threads=threads,
             memory_budget=parse_bytes(memory_budget) or 0,
             progress=progress,
@@ -169,3 +177,16 @@ def compact_command(
             f"{counted(report.documents_dropped, 'deleted document')} dropped, "
             f"{report.bytes_before / 1e6:.1f} → {report.bytes_after / 1e6:.1f} MB"
         )
+    if report.kept_in is not None:
+        note(
+            f"the damaged segments are kept as they were in {Path(index) / report.kept_in}; remove it when it is of no use"
+        )
+    if report.left:
+        for part in report.left:
+            shown = ", ".join(part.names[:5]) + (" …" if len(part.names) > 5 else "")
+            of_documents = "" if part.what == "documents" else f"{part.what} of "
+            note(
+                f"left behind: {of_documents}{counted(part.documents, 'document')} of {part.segment}"
+                f"{f' ({shown})' if shown else ', whose names cannot be read'}: {part.reason}"
+            )
+        raise SystemExit(1)
