@@ -114,7 +114,17 @@ def examine(folder: Path, manifest: Manifest, config: IndexConfig) -> Salvage:
             damaged.append(entry)
             continue
         bad = _bad_sections(segment)
-        found = _examine_segment(Index(folder, manifest, (segment,)), segment, bad, config.metadata)
+        index = Index(folder, manifest, (segment,))
+        whole = _why_whole(index, segment, bad)
+        if whole is not None:
+            left.append(_left_whole(index, segment, bad, *whole))
+            damaged.append(entry)
+            continue
+        found = [
+            *_leave_unnamed(segment, bad),
+            *_leave_fields(segment, bad),
+            *_leave_metadata(segment, bad, config.metadata),
+        ]
         left += found
         if bad or found:
             damaged.append(entry)
@@ -134,20 +144,17 @@ def _bad_sections(segment: Segment) -> dict[str, str]:
     return bad
 
 
-def _examine_segment(
-    index: Index, segment: SalvagedSegment, bad: dict[str, str], metadata: Sequence[str]
-) -> list[LeftBehind]:
-    """Make the segment what a merge may read; what is left behind."""
-    whole = _why_whole(index, segment, bad)
-    if whole is not None:
-        section, reason = whole
-        everything = np.ones(segment.num_docs, bool)
-        readable = not {"NAMO", "NAMB", "ORDN"} & bad.keys() and section not in ("NAMO", "NAMB", "NAMH", "ORDN")
-        names = segment.live_names(everything) if readable else ()
-        left = LeftBehind(segment.entry.file, section, "documents", int(segment.live.sum()), names, reason)
-        segment.leave(everything)
-        return [left]
-    return [*_leave_unnamed(segment, bad), *_leave_fields(segment, bad), *_leave_metadata(segment, bad, metadata)]
+def _left_whole(
+    index: Index, segment: SalvagedSegment, bad: dict[str, str], section: str | None, reason: str
+) -> LeftBehind:
+    """A segment of which nothing is believed, with its names where those can be."""
+    doubtful = {"NAMO", "NAMB", "NAMH", "ORDN"}
+    # A header may claim billions of documents, which nothing is made for.
+    real = segment.names.present or segment.num_docs <= index.manifest.next_ordinal
+    readable = real and not doubtful & bad.keys() and section not in doubtful
+    names = segment.live_names(np.ones(segment.num_docs, bool)) if readable else ()
+    count = segment.num_docs - segment.num_deleted
+    return LeftBehind(segment.entry.file, section, "documents", count, names, reason)
 
 
 def _why_whole(index: Index, segment: SalvagedSegment, bad: dict[str, str]) -> tuple[str | None, str] | None:

@@ -222,3 +222,19 @@ def open_vectors():
     from indexer import SparseVectors
 
     return SparseVectors.from_rows([{1: float(np.float32(0.5))}], 24)
+
+
+def test_a_header_that_claims_billions_of_documents_costs_no_memory(tmp_path):
+    from indexer import SparseVectors, build_index
+
+    rows = SparseVectors.from_rows([{0: 1.0}], 1)
+    build_index(tmp_path / "start", rows)
+    add_documents(tmp_path / "start", rows)
+
+    def claim(data, segment):
+        data[24:28] = (2**31 - 1).to_bytes(4, "little")
+
+    path = seal(tmp_path / "start", tmp_path / "i", claim)
+    (part,) = compact_index(path, salvage=True).left
+    assert (part.documents, part.names) == (2**31 - 1, ())
+    verify_index(path)
