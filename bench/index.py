@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def segments(chosen: argparse.Namespace) -> dict[str, Any]:
         documents = load(chosen.data / "docs.npz")
         cuts = [len(documents) * i // SEGMENTS for i in range(SEGMENTS + 1)]
         for number in range(SEGMENTS):
-            write = build_index if number == 0 else add_documents
+            write = build_index if number == 0 else partial(add_documents, merge="none")
             write(parts, documents.slice(cuts[number], cuts[number + 1]), num_threads=chosen.threads)
         del documents
     queries = load(chosen.data / "queries.npz").slice(0, chosen.queries)

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from indexer.config import IndexConfig, WriteOptions
-from indexer.format.folder import field_kinds, publish, writing
+from indexer.errors import IndexFormatError
+from indexer.format.folder import field_kinds, keep_damaged, publish, writing
 from indexer.format.layout import LAYOUT_RULES
 from indexer.format.manifest import SegmentEntry, read_manifest
 from indexer.format.term_lists import read_lists
 from indexer.index import Index
-from indexer.inversion.invert import MAX_IMPACT, TABLE_TERMS
-from indexer.inversion.reorder import (
-    BUDGET_WIDTH,
-    ForwardRows,
-    inverse_frequency,
-    offer_lists,
-    order_rows,
-    wanted_order,
-)
+from indexer.inversion.invert import MAX_IMPACT
 from indexer.inversion.weights import WeightTally
-from indexer.merge.postings import MergeShape, MergeSource
-from indexer.merge.segment_merge import write_merged
-from indexer.native.builder import DROPPED
+from indexer.merge.live import TERMS_AT_ONCE, merge_live
+from indexer.merge.postings import MergeShape
+from indexer.merge.salvage import LeftBehind, examine
 from indexer.opening import open_index
 from indexer.progress import Progress, silent
-from indexer.soundness import check_to_copy
+from indexer.soundness import check_ordinals_differ, check_to_copy
 
 _DEFAULT_MEMORY = 256 << 20
-_NARROWEST = 8
-_CHUNK_TERMS = 256
 _SAME_SCALE = 0.01
 """Scales so near each other are one: weights of 16 bits are not quite those that the scale was chosen from."""
 
@@ -49,6 +37,8 @@ class CompactReport:
     doc_scale : of the impacts from now on. rescaled : whether it was another before.
     clipped : impacts that stay cut to 255.
     notes : sentences for a person.
+    left : what of damaged segments is not in the index any more; of a salvage only.
+    kept_in : folder in the index that holds the damaged segments as they were, or None.
     """
 
     segments_before: int
@@ -59,12 +49,15 @@ class CompactReport:
     rescaled: bool
     clipped: int
     notes: tuple[str, ...] = ()
+    left: tuple[LeftBehind, ...] = ()
+    kept_in: str | None = None
 
 
 def compact_index(
     path: str | Path,
     *,
     layout: str | None = None,
+    salvage: bool = False,
     num_threads: int = 1,
     memory_budget: int = 0,
     progress: Progress = silent,
@@ -82,17 +75,24 @@ def compact_index(
     ----------
     path : the index.
     layout : one of IndexConfig's, which it has from then on; None keeps the one it has.
+    salvage : where segments are damaged, merge what of them is sound (`indexer.merge.salvage` has the rules), say in the
+        report what is left behind, and keep the damaged segments in a folder of the index, with the manifest that named
+        them. The scale then stays. An index without damage is compacted as ever.
     num_threads, memory_budget, progress : as for `build_index`.
 
     Raises
     ------
     ConfigError : no such layout.
-    IndexFormatError : damage found in what is merged.
+    IndexFormatError : damage found in what is merged; with salvage, in the manifest, or in every segment.
     LockedError : another writer holds the index.
     """
     options, folder = WriteOptions(num_threads=num_threads, progress=progress), Path(path)
     read_manifest(folder)
     with writing(folder):
+        if salvage:
+            report = _salvaged(folder, layout, options, memory_budget)
+            if report is not None:
+                return report
         index = open_index(folder)
         before = sum(s.entry.bytes for s in index.segments)
         dropped = sum(s.num_deleted for s in index.segments)
@@ -121,9 +121,7 @@ def compact_index(
         if not reads_weights:
             check_to_copy(index)
         if index.num_docs:
-            sources = _renumbered(index)
-            _reorder(sources, config, shape, index.num_terms)
-            entry = write_merged(folder, sources, shape)
+            entry = merge_live(folder, index.segments, config, shape, index.num_terms)
             segments = (entry if rescaled else replace(entry, num_clipped=clipped),)
         publish(
             folder,
@@ -140,6 +138,50 @@ def compact_index(
     cut = sum(s.num_clipped for s in segments)
     notes = _notes(config, cut, scale)
     return CompactReport(len(index.segments), before, after, dropped, scale or index.doc_scale, rescaled, cut, notes)
+
+
+def _salvaged(folder: Path, layout: str | None, options: WriteOptions, memory_budget: int) -> CompactReport | None:
+    """Commit what is sound of an index with damaged segments, and keep those; None where none is damaged."""
+    manifest = read_manifest(folder)
+    config = IndexConfig.from_dict(manifest.config)
+    config = config if layout is None else replace(config, layout=layout)
+    found = examine(folder, manifest, config)
+    if not found.damaged:
+        return None
+    if not found.segments:
+        raise IndexFormatError(
+            f"index '{folder}': in none of its {len(manifest.segments)} segments is a document sound "
+            f"({found.left[0].reason if found.left else 'all are deleted'}); restore or rebuild it"
+        )
+    check_ordinals_differ(Index(folder, manifest, found.segments))
+    shape = MergeShape(
+        num_docs=sum(int(segment.live.sum()) for segment in found.segments),
+        stored_weights=config.stored_weights,
+        options=options,
+        memory=memory_budget or _DEFAULT_MEMORY,
+        rules=LAYOUT_RULES[config.layout],
+    )
+    kept_in = keep_damaged(folder, manifest, found.damaged)
+    entry = merge_live(folder, found.segments, config, shape, manifest.num_terms)
+    clipped = sum(segment.entry.num_clipped for segment in found.segments)
+    segments = (replace(entry, num_clipped=clipped),)
+    kinds = field_kinds(folder, segments)
+    changed = replace(
+        manifest, generation=manifest.generation + 1, segments=segments, config=config.as_dict(), fields=kinds
+    )
+    publish(folder, changed)
+    return CompactReport(
+        segments_before=len(manifest.segments),
+        bytes_before=sum(before.bytes for before in manifest.segments),
+        bytes_after=entry.bytes,
+        documents_dropped=sum(before.deletes.count for before in manifest.segments if before.deletes),
+        doc_scale=manifest.doc_scale or 1.0,
+        rescaled=False,
+        clipped=clipped,
+        notes=_notes(config, clipped),
+        left=found.left,
+        kept_in=kept_in.name,
+    )
 
 
 def _notes(config: IndexConfig, clipped: int, scale: float | None = None) -> tuple[str, ...]:
@@ -170,48 +212,10 @@ def _chosen_scale(index: Index, config: IndexConfig) -> float | None:
             tally.add_weights(segment.section("FWGT"))
             continue
         num_terms, live = segment.header.num_terms, segment.live
-        for begin in range(0, num_terms, _CHUNK_TERMS):
-            lists = read_lists(segment, begin, min(begin + _CHUNK_TERMS, num_terms))
+        for begin in range(0, num_terms, TERMS_AT_ONCE):
+            lists = read_lists(segment, begin, min(begin + TERMS_AT_ONCE, num_terms))
             if lists.weights is not None:  # a segment that lacks them is refused when it is merged
                 weights = lists.weights[int(lists.start[0]) : int(lists.start[-1])]
                 tally.add_weights(weights[live[lists.doc_ids()]])
     wanted = tally.scale or present
     return wanted if wanted > present * (1 + _SAME_SCALE) or wanted < present / 2 else None
-
-
-def _renumbered(index: Index) -> list[MergeSource]:
-    """Live documents of all segments, one segment's after the other's."""
-    sources, base = [], 0
-    for segment in index.segments:
-        doc_ids = np.full(segment.num_docs, DROPPED, np.uint32)
-        live = segment.live
-        doc_ids[live] = base + np.arange(int(live.sum()), dtype=np.uint32)
-        base += int(live.sum())
-        sources.append(MergeSource(segment, doc_ids))
-    return sources
-
-
-def _reorder(sources: Sequence[MergeSource], config: IndexConfig, shape: MergeShape, num_terms: int) -> None:
-    """Cluster all documents together where the config asks for it: segments clustered apart are not one order."""
-    kind, _ = wanted_order(config.order, shape.num_docs)
-    width = min(BUDGET_WIDTH, shape.memory // (4 * shape.num_docs))
-    if kind == "input" or num_terms > TABLE_TERMS or width < _NARROWEST:
-        return
-    shape.options.progress("ordering", 0, None)
-    rows = ForwardRows.allocate(shape.num_docs, num_terms, width)
-    counts = np.zeros(shape.num_docs, np.int64)
-    df = np.zeros(num_terms, np.int64)
-    for source in sources:
-        df[source.segment.section("TERM")] += source.segment.section("TREC")["df"]
-    idf = inverse_frequency(df, int(df.max(initial=0)))
-    for source in sources:
-        new = np.where(source.doc_ids == DROPPED, -1, source.doc_ids.astype(np.int64))
-        held = source.segment.section("TERM")
-        for begin in range(0, len(held), _CHUNK_TERMS):
-            offer_lists(rows, read_lists(source.segment, begin, min(begin + _CHUNK_TERMS, len(held))), new, idf, counts)
-    order = order_rows(rows, kind, shape.options.num_threads)
-    place = np.empty(shape.num_docs, np.uint32)
-    place[order] = np.arange(shape.num_docs, dtype=np.uint32)
-    for source in sources:
-        kept = source.doc_ids != DROPPED
-        source.doc_ids[kept] = place[source.doc_ids[kept]]

@@ -15,6 +15,7 @@ from indexer.progress import Progress, silent
 ORDERS = ("auto", "input", "clusters", "bisection")
 STORED_WEIGHTS = ("none", "f16", "f32")
 LAYOUTS = ("standard", "packed", "compact")
+MERGES = ("tiered", "none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,10 +135,22 @@ class AddOptions(WriteOptions):
         document has been read; a folder that is empty then changes nothing.
     also_replaced : with replace_existing, called with the index as it is under the lock and the names of the new
         documents; what it gives are names of further documents that go.
+    merge : "tiered" merges small segments in the same commit, so that the number of segments grows with the logarithm of
+        the index (`indexer.merge.tiers`); "none" leaves all to `compact_index`.
+
+    Raises
+    ------
+    ConfigError : no thread; no such merge.
     """
 
     grown_query_side: str | Path | None = None
     also_replaced: Callable[[Any, Sequence[str]], Sequence[str]] | None = None
+    merge: str = "tiered"
+
+    def __post_init__(self) -> None:
+        WriteOptions.__post_init__(self)
+        if self.merge not in MERGES:
+            raise ConfigError(f"merge is {self.merge!r}; expected one of {', '.join(MERGES)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from indexer.config import AddOptions, IndexConfig
 from indexer.documents import Documents, read_documents
-from indexer.errors import ConfigError, DataError
+from indexer.errors import ConfigError, DataError, SparseIRError
 from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
+from indexer.format.layout import LAYOUT_RULES
 from indexer.format.lock import write_lock
 from indexer.format.manifest import DeleteFile, EncoderEntry, Manifest, SegmentEntry, read_manifest
 from indexer.format.shard_list import is_sharded, shard_folders
@@ -26,9 +27,12 @@ from indexer.inversion.prune import pruned
 from indexer.inversion.reorder import order_documents
 from indexer.inversion.segment_write import SegmentPlan, write_documents
 from indexer.inversion.weights import WeightTally
+from indexer.merge.live import merge_live
+from indexer.merge.postings import MergeShape
+from indexer.merge.tiers import live_bytes, to_merge
 from indexer.opening import open_index
 from indexer.segment import Segment
-from indexer.soundness import check_to_extend
+from indexer.soundness import check_to_copy, check_to_extend
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ def add_documents(
     **options: Any,
 ) -> Index:
     """Add documents as a new segment and commit it. Ordinals go on counting; a replaced document gets a new one.
+
+    Small segments are merged in the same commit (option merge). What others know of them stays: ordinals, names, impacts and
+    doc_scale; the space of their deleted documents comes back. Where that cannot be done, because one is damaged or the disk
+    is full, they stay as they are and the notes of the index returned say so.
 
     Parameters
     ----------
@@ -97,10 +105,10 @@ def add_documents(
             options=chosen,
         )
         manifest = replace(index.manifest, num_terms=num_terms, doc_scale=scale)
-        entry = _commit(index, manifest, documents, plan, replaced, chosen.grown_query_side)
+        entry, of_merge = _commit(index, manifest, documents, plan, replaced, chosen)
     chosen_now = index.manifest.doc_scale is None or config.doc_scale
     remedy = "" if chosen_now else _REMEDIES[config.stored_weights != "none"]
-    return open_index(folder, notes=(*of_order, *notes, *tally.cut_notes(entry, scale, remedy)))
+    return open_index(folder, notes=(*of_order, *notes, *tally.cut_notes(entry, scale, remedy), *of_merge))
 
 
 _REMEDIES = {
@@ -156,16 +164,15 @@ def _commit(
     documents: Documents,
     plan: SegmentPlan,
     replaced: NDArray[np.int64],
-    grown: str | Path | None,
-) -> SegmentEntry:
-    """Write the documents as a segment and publish it with the deletions; the entry of the segment.
+    options: AddOptions,
+) -> tuple[SegmentEntry, tuple[str, ...]]:
+    """Write the documents as a segment and publish it with the deletions and merges; the segment's entry, and notes.
 
     Parameters
     ----------
     manifest : as it was, but for the vocabulary and scale that the documents need.
-    grown : a query side to take the place of the index's, unless it is empty; or None.
     """
-    folder = index.path
+    folder, grown = index.path, options.grown_query_side
     if grown is not None and not any(Path(grown).iterdir()):
         grown = None
     generation, number = manifest.generation + 1, next_number(folder)
@@ -179,8 +186,47 @@ def _commit(
         next_ordinal=manifest.next_ordinal + len(documents),
         fields=field_kinds(folder, segments),
     )
+    changed, notes = _merged(folder, changed, plan.config, options) if options.merge == "tiered" else (changed, ())
     publish(folder, changed)
-    return entry
+    return entry, notes
+
+
+def _merged(
+    folder: Path, manifest: Manifest, config: IndexConfig, options: AddOptions
+) -> tuple[Manifest, tuple[str, ...]]:
+    """The state with the segments merged that the tiers ask for, files written; as it is, and why, where they cannot be."""
+    found = to_merge([live_bytes(entry) for entry in manifest.segments])
+    if found is None:
+        return manifest, ()
+    before, entries, after = (
+        manifest.segments[part] for part in (slice(found[0]), slice(*found), slice(found[1], None))
+    )
+    number = next_number(folder)
+    try:
+        merged = _merge(folder, manifest, entries, config, options)
+        segments = (*before, *merged, *after)
+        return replace(manifest, segments=segments, fields=field_kinds(folder, segments)), ()
+    except SparseIRError as error:
+        files.discard(folder / f"{number:06d}.seg")  # on a full disk the manifest needs its room
+        return manifest, (f"small segments were not merged, and the documents are added nonetheless: {error}",)
+
+
+def _merge(
+    folder: Path, manifest: Manifest, entries: Sequence[SegmentEntry], config: IndexConfig, options: AddOptions
+) -> tuple[SegmentEntry, ...]:
+    """Merge segments, checked as a compaction checks them; the entry of the result, none where no document is live."""
+    part = Index(folder, manifest, tuple(Segment(folder, entry) for entry in entries))
+    check_to_copy(part)
+    if not part.num_docs:
+        return ()
+    shape = MergeShape(
+        num_docs=part.num_docs,
+        stored_weights=config.stored_weights,
+        options=options,
+        rules=LAYOUT_RULES[config.layout],
+    )
+    entry = merge_live(folder, part.segments, config, shape, manifest.num_terms)
+    return (replace(entry, num_clipped=sum(e.num_clipped for e in entries)),)
 
 
 def delete_documents(

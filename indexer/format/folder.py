@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from indexer.format.stored import column_kinds
 
 SNAPSHOT_FILE = "snapshot.json"
 """What a snapshot's folder holds beside the index that it is."""
+_COPIED_AT_ONCE = 8 << 20
+_DAMAGED = re.compile(r"damaged-(\d{6,})")
 _OWN_FILE = re.compile(r"\d{6,}\.(seg|del-\d{6,}|run[-\w]*)|query-\d{6,}|manifest\.json\.new")
 
 
@@ -90,18 +93,50 @@ def _remove_leftovers(folder: Path) -> None:
     """Remove the files of an index that its manifest does not name; none where that cannot be read. Never fails: the
     write before it may be committed."""
     with suppress(OSError, SparseIRError):
+        generation = 2**62  # without a manifest nobody can tell what was committed
         try:
-            keep = named_files(read_manifest(folder))
+            manifest = read_manifest(folder)
+            keep, generation = named_files(manifest), manifest.generation
         except IndexFormatError as error:
             if error.invariant != "manifest-present":
                 return
             keep = set()
         leftovers = [p for p in folder.iterdir() if p.name not in keep and _OWN_FILE.fullmatch(p.name)]
+        leftovers += [p for p in folder.iterdir() if _is_uncommitted(p.name, generation)]
         if leftovers:
             files.fsync_folder(folder)  # a loss of power must not bring back a manifest whose files are gone
         for path in leftovers:
-            if path.name.startswith("query-") or path.is_symlink() or not path.is_dir():
+            if path.name.startswith(("query-", "damaged-")) or path.is_symlink() or not path.is_dir():
                 files.discard(path)
+
+
+def _is_uncommitted(name: str, generation: int) -> bool:
+    """Whether a name is that of damaged segments kept by a salvage that was never committed."""
+    found = _DAMAGED.fullmatch(name)
+    return found is not None and int(found.group(1)) > generation
+
+
+def keep_damaged(folder: Path, manifest: Manifest, entries: Iterable[SegmentEntry]) -> Path:
+    """Give damaged segments a second name in a folder of the index, before a commit that does without them; the folder.
+
+    It is called by the generation of that commit, so that one a killed writer left is told from one in force, and holds the
+    files as they are, hard links where the file system has them, and the manifest that named them.
+    """
+    target = folder / f"damaged-{manifest.generation + 1:06d}"
+    files.make_folder(target)
+    named = [(e.file, e.deletes.file if e.deletes else None) for e in entries]
+    for name in [MANIFEST_FILE, *(name for pair in named for name in pair if name and (folder / name).is_file())]:
+        if name != MANIFEST_FILE:
+            with suppress(OSError):
+                os.link(folder / name, target / name, follow_symlinks=False)
+                continue
+        with files.created(target / name) as descriptor, (folder / name).open("rb") as source:
+            at = 0
+            while piece := source.read(_COPIED_AT_ONCE):
+                files.write(descriptor, piece, at)
+                at += len(piece)
+    files.fsync_folder(target)
+    return target
 
 
 def copy_query_side(folder: Path, source: str | Path | None, number: int) -> str | None:

@@ -20,7 +20,10 @@ GROUP = 16
 """Documents compressed together: fetching one unpacks this many."""
 
 _LEVEL = 6
-_LARGEST_GROUP = 1 << 28
+_LARGEST_GROUP = 64 << 20
+_MOST_VALUES = 4 << 20
+"""Of a group: as JSON it takes at most so many bytes, and so many marks that begin a value or go between two. Beyond, a few
+kilobytes that were packed could take gigabytes to read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +85,13 @@ def packed_fields(texts: Iterable[str]) -> dict[str, Payload]:
     def groups() -> Iterator[NDArray[np.uint8]]:
         rows = iter(texts)
         while group := list(islice(rows, GROUP)):
-            packed = zlib.compress(f"[{','.join(group)}]".encode(), _LEVEL)
+            text = f"[{','.join(group)}]".encode()
+            if (what := _excess(text)) is not None:
+                raise DataError(
+                    f"stored fields of documents {GROUP * (len(ends) - 1)} and following: {what}; cut the texts into passages, "
+                    "or store less of them"
+                )
+            packed = zlib.compress(text, _LEVEL)
             ends.append(ends[-1] + len(packed))
             yield np.frombuffer(packed, np.uint8)
 
@@ -113,7 +122,10 @@ def read_group(segment: SegmentFile, group: int) -> list[dict[str, Any]]:
         if not 0 <= lo <= hi <= len(blob):
             raise ValueError("group outside its section")
         unpacker = zlib.decompressobj()
-        rows = json.loads(unpacker.decompress(bytes(blob[lo:hi]), _LARGEST_GROUP))
+        text = unpacker.decompress(bytes(blob[lo:hi]), _LARGEST_GROUP + 1)
+        if (what := _excess(text)) is not None:
+            raise ValueError(what)
+        rows = json.loads(text)
         if not isinstance(rows, list) or len(rows) != min(GROUP, segment.header.num_docs - group * GROUP):
             raise ValueError("wrong number of documents")
         return [dict(row) for row in rows]
@@ -124,6 +136,15 @@ def read_group(segment: SegmentFile, group: int) -> list[dict[str, Any]]:
             section="FLDB",
             invariant="fields-group",
         ) from None
+
+
+def _excess(text: bytes) -> str | None:
+    """What of a group's JSON is more than is read; None where it is not."""
+    if len(text) > _LARGEST_GROUP:
+        return f"{GROUP} documents together take more than {_LARGEST_GROUP >> 20} MB"
+    if sum(map(text.count, (b"[", b"{", b","))) > _MOST_VALUES:
+        return f"{GROUP} documents together hold more than {_MOST_VALUES:,} values"
+    return None
 
 
 def group_texts(segment: SegmentFile, group: int) -> list[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,7 +23,7 @@ from indexer.progress import Progress, silent
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document, Query
 from sparseir.encode.lengths import CutCount
-from sparseir.errors import ConfigError, DataError
+from sparseir.errors import ConfigError, DataError, LockedError
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -91,6 +94,8 @@ def encode_collection(
         The output exists, its ending is unknown, or `resume` finds vectors or parts of another model or other settings.
     DataError
         Documents that cannot be read, or differ from those of the run that is resumed; no document at all.
+    LockedError
+        Another run encodes into the same output.
     """
     chosen, path = options or CollectionOptions(), Path(output)
     if format_of(path) is None:
@@ -103,9 +108,58 @@ def encode_collection(
             )
         if not folder.is_dir():  # else it was stopped between the two
             return _finished(path, encoder, documents, chosen)
+    with _held(folder, path) as there:
+        return _encode_parts(
+            path, folder, encoder, documents, chosen, resume=chosen.resume and there, progress=progress, note=note
+        )
+
+
+@contextmanager
+def _held(folder: Path, output: Path) -> Iterator[bool]:
+    """Hold the folder of parts, made where it is not there, against other runs of that output; whether it was there.
+
+    Raises
+    ------
+    LockedError
+    """
+    there = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _locked(descriptor, folder):
+            raise LockedError(
+                f"another run encodes into '{output}'; wait until it is done (the lock goes with its process), or give "
+                "another output"
+            )
+        yield there
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, folder: Path) -> bool:
+    """Whether the lock could be had, of a folder that is still there: a run that ends takes its folder with it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _encode_parts(
+    path: Path,
+    folder: Path,
+    encoder: SparseEncoder,
+    documents: Iterable[Document | Query],
+    chosen: CollectionOptions,
+    *,
+    resume: bool,
+    progress: Progress,
+    note: Callable[[str], None],
+) -> Encoded:
+    """Make the parts that are not there, and join them."""
     record = _record(path)
     record.unlink(missing_ok=True)
-    _prepare(folder, encoder, chosen)
+    _prepare(folder, encoder, chosen, resume=resume)
     cut = CutCount(encoder, queries=chosen.queries)
     files = list(_make_parts(folder, encoder, documents, chosen, cut, progress))
     if not files:
@@ -173,10 +227,10 @@ def describe_run(encoder: SparseEncoder, options: CollectionOptions) -> dict[str
     }
 
 
-def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions) -> None:
-    """A folder for parts of this very run: a new one, or the one it left when it was stopped."""
+def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions, *, resume: bool) -> None:
+    """Make the folder that of the parts of this very run: empty, or as it was left when the run was stopped."""
     description = describe_run(encoder, options)
-    if options.resume and folder.is_dir():
+    if resume:
         try:
             found = json_value((folder / _DESCRIPTION).read_text(encoding="utf-8"))
             if not isinstance(found, dict):
@@ -192,9 +246,8 @@ def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions) -
                 "resume with the same model and settings, or start again without resume"
             )
         return
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    for left in folder.iterdir():  # the folder itself stays: it is locked
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 

@@ -230,6 +230,7 @@ def write_index(
         replace_existing=chosen.mode == "replace",
         also_replaced=None if windows_of(open_index(path)) is None else outdated_passages,
         grown_query_side=query_side if growing else None,
+        merge=chosen.merge,
         encoder=encoder,
         num_threads=chosen.num_threads,
         progress=progress,

@@ -26,6 +26,7 @@ class IndexingOptions:
     table.
     windows : index passages of the texts, so long and so far apart; documents that are added to an index get its own.
     lexical : build the index with a lexical channel of these settings. Documents that are added to an index get its own.
+    merge : of small segments when documents are added, "tiered" or "none"; see `indexer.config.AddOptions`.
     embed : the channel's dense model, where somebody has it loaded; None loads it where the channel names one.
     """
 
@@ -42,4 +43,5 @@ class IndexingOptions:
     dtype: Literal["native", "float32", "bfloat16"] = "native"
     resume: bool | None = None
     mode: Literal["build", "add", "replace"] = "build"
+    merge: str = "tiered"
     embed: Embedder | None = None

@@ -6,7 +6,7 @@ Half of the mutations are blind (bit flips, truncations, splices); the other hal
 every checksum above it, so that they reach the code after the checksums. Each mutated index is searched, verified,
 inspected and exported, a view of it is made, and it is compacted and added to, in either order. A blind mutation may cost
 an error, but then the writers leave every file as it is; where a writer goes through, the index holds what it held before.
-A compaction that goes through leaves an index that `verify` passes, whatever was mutated.
+A compaction that goes through leaves an index that `verify` passes, whatever was mutated, as does a salvage of a copy.
 
 Segments are searched from heap copies of exactly their length, so that AddressSanitizer sees a read past the end; set
 NUMBA_BOUNDSCHECK=1 for the compiled loops of document ordering.
@@ -296,6 +296,7 @@ def try_index(path: Path, sample: Sample, repaired_sums: bool, rng: np.random.Ge
     content = attempt("export", lambda: content_of(path), outcomes)
     assert content is None or repaired_sums or content == sample.content, "exported, yet other content"
     layout = (None, "standard", "packed", "compact")[int(rng.integers(0, 4))]
+    attempt("salvage", lambda: try_salvage(path, sample, repaired_sums), outcomes)
     writers = [("compact", lambda: compact_index(path, layout=layout)), ("add", lambda: extend(path))]
     expected = sample.compacted
     for name, write in writers if rng.random() < 0.5 else writers[::-1]:
@@ -310,6 +311,33 @@ def try_index(path: Path, sample: Sample, repaired_sums: bool, rng: np.random.Ge
         if name == "compact" and files_of(path) != before:
             check_compacted(path, None if repaired_sums else expected)
     return outcomes
+
+
+def try_salvage(path: Path, sample: Sample, repaired_sums: bool) -> None:
+    """What is salvaged of a copy passes `verify`, and after a blind mutation holds nothing that the index did not."""
+    copy = path.with_name("salvaged")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(path, copy)
+    before = files_of(copy)
+    try:
+        report = compact_index(copy, salvage=True)
+    except SparseIRError:
+        assert repaired_sums or files_of(copy) == before, "salvage refused, yet changed files"
+        raise
+    if report.kept_in is None:
+        return  # without damage it is a compaction, which is tried below
+    check_compacted(copy, None)
+    if repaired_sums:
+        return
+    known = {ordinal: rest for ordinal, *rest in sample.content}
+    found = content_of(copy)
+    bare = sum(part.documents for part in report.left if part.what == "fields")
+    for ordinal, name, vector, fields in found:
+        assert [name, vector] == known[ordinal][:2], "salvaged, yet other content"
+        bare -= fields != known[ordinal][2]
+    lost = sum(part.documents for part in report.left if part.what == "documents")
+    assert bare >= 0, "salvaged, yet more fields lost than said"
+    assert len(found) + lost == len(known), "salvaged, yet more documents lost than said"
 
 
 def check_compacted(path: Path, expected: list | None) -> None:

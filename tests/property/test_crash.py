@@ -15,6 +15,7 @@ import errno
 import os
 import shutil
 import signal
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -97,11 +98,16 @@ def rows(count, seed):
 
 
 CONFIG = IndexConfig(order="input", metadata=("year",), stored_weights="f16")
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
+"""How often kills and faults are gone through, each time from another index: other documents, weights and layout."""
 
 
-def make(path):
-    build_index(path, rows(6, 1), docnos=list("abcdef"), fields=[{"year": i} for i in range(6)], config=CONFIG)
-    add_documents(path, rows(3, 2), docnos=list("ghi"), fields=[{"year": i} for i in range(3)])
+def make(path, turn=0):
+    layout, stored = ("standard", "packed", "compact")[turn % 3], ("f16", "none", "f32")[turn // 3 % 3]
+    config = replace(CONFIG, layout=layout, stored_weights=stored)
+    first = rows(6, 100 * turn + 1)
+    build_index(path, first, docnos=list("abcdef"), fields=[{"year": i} for i in range(6)], config=config)
+    add_documents(path, rows(3, 100 * turn + 2), docnos=list("ghi"), fields=[{"year": i} for i in range(3)])
     delete_documents(path, ["b"])
 
 
@@ -125,7 +131,19 @@ def rebuild_within_a_budget(path):
     build_index(path, rows(4, 5), docnos=list("wxyz"), overwrite=True, memory_budget=1)
 
 
-CHANGES = [add, delete, compact, rebuild, rebuild_within_a_budget]
+def add_and_merge(path):
+    """The fourth small segment (see `prepare`): all are merged in the commit that adds it."""
+    add(path)
+
+
+CHANGES = [add, add_and_merge, delete, compact, rebuild, rebuild_within_a_budget]
+
+
+def prepare(path, change, turn=0):
+    """The index that a change is made to."""
+    make(path, turn)
+    if change is add_and_merge:
+        add_documents(path, rows(1, 7), docnos=["m"], fields=[{"year": 3}])
 
 
 def content(path):
@@ -142,8 +160,8 @@ def assert_nothing_is_left_over(path):
     assert found - {"manifest.json", "write.lock"} == named
 
 
-def count_points(tmp_path, monkeypatch, change):
-    make(tmp_path / "count")
+def count_points(tmp_path, monkeypatch, change, turn=0):
+    prepare(tmp_path / "count", change, turn)
     with monkeypatch.context() as patch:
         shim = Shim(patch, -1, "kill")
         change(tmp_path / "count")
@@ -152,9 +170,10 @@ def count_points(tmp_path, monkeypatch, change):
 
 @pytest.mark.parametrize("how", ["kill", "torn", "power", "full"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
-def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, change, how):
-    points, after = count_points(tmp_path, monkeypatch, change)
-    make(tmp_path / "start")
+@pytest.mark.parametrize("turn", range(ROUNDS))
+def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, turn, change, how):
+    points, after = count_points(tmp_path, monkeypatch, change, turn)
+    prepare(tmp_path / "start", change, turn)
     before = content(tmp_path / "start")
     reached = set()
     for point in range(points):
@@ -174,7 +193,15 @@ def test_a_stopped_writer_leaves_the_last_commit(tmp_path, monkeypatch, change, 
         add_documents(path, rows(1, 9), docnos=["later"], fields=[{"year": 9}])
         verify_index(path)
         assert_nothing_is_left_over(path)
+    print(f"{points} stops")
     assert reached == {before[0], after[0]}  # the last points come after the commit
+
+
+def test_the_addition_that_merges_does(tmp_path):
+    prepare(tmp_path / "i", add_and_merge)
+    assert len(open_index(tmp_path / "i").segments) == 3
+    add_and_merge(tmp_path / "i")
+    assert len(open_index(tmp_path / "i").segments) == 1
 
 
 def test_there_are_enough_points(tmp_path, monkeypatch):
@@ -282,8 +309,9 @@ def strike(start, path, change, at, fault):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("change", WRITES, ids=lambda f: f.__name__)
-def test_a_call_that_fails_once(tmp_path, change, fault):
-    make(tmp_path / "start")
+@pytest.mark.parametrize("turn", range(ROUNDS))
+def test_a_call_that_fails_once(tmp_path, turn, change, fault):
+    prepare(tmp_path / "start", change, turn)
     path, start = tmp_path / "i", tmp_path / "start"
     _, shim = strike(start, path, change, 0, None)
     total, after = shim.calls, content(path)
@@ -308,6 +336,7 @@ def test_a_call_that_fails_once(tmp_path, change, fault):
             assert_nothing_is_left_over(path)
         if found is not None:
             verify_index(path)
+    print(f"{total} faults")
 
 
 @pytest.mark.parametrize("change", WRITES, ids=lambda f: f.__name__)
@@ -315,7 +344,7 @@ def test_signals_that_interrupt_calls_change_nothing(tmp_path, change):
     """A timer whose handler does nothing, thousands of times a second: calls that it interrupts (EINTR) are made again."""
     struck = []
     for path in [] if change in FIRST else [tmp_path / "quiet", tmp_path / "loud"]:
-        make(path)
+        prepare(path, change)
     change(tmp_path / "quiet")
     before = signal.signal(signal.SIGALRM, lambda *_: struck.append(1))
     signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)

@@ -21,7 +21,7 @@ from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document, Query  # noqa: E402
 from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
 from sparseir.encode.ray_collection import _encode_shard, encode_with_ray  # noqa: E402
-from sparseir.errors import ConfigError, DataError, MissingExtraError  # noqa: E402
+from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.tiny_models import TEXTS, WORDS, save_masked_lm  # noqa: E402
 
@@ -96,6 +96,24 @@ def test_resumed_run_equals_an_uninterrupted_one(encoder: SparseEncoder, tmp_pat
         encode_collection(encoder, DOCUMENTS[1:], output, options=CollectionOptions(config=CONFIG, resume=True))
     assert [p.stat().st_mtime_ns for p in parts] == before
     encode_collection(encoder, DOCUMENTS, output, options=CollectionOptions(config=CONFIG, resume=True))
+    np.testing.assert_allclose(read(output, encoder)[1], expected(encoder), rtol=1e-4, atol=1e-6)
+
+
+def test_two_runs_do_not_encode_into_one_output(encoder: SparseEncoder, tmp_path: Path) -> None:
+    output = tmp_path / "v.npz"
+    refused = []
+
+    def read_meanwhile() -> Iterator[Document]:
+        yield from DOCUMENTS[:10]
+        for resume, overwrite in ((False, False), (True, False), (False, True)):
+            options = CollectionOptions(config=CONFIG, resume=resume, overwrite=overwrite)
+            with pytest.raises(LockedError, match="another run encodes into") as caught:
+                encode_collection(encoder, DOCUMENTS, output, options=options)
+            refused.append(caught.value)
+        yield from DOCUMENTS[10:]
+
+    encode_collection(encoder, read_meanwhile(), output, options=CollectionOptions(config=CONFIG))
+    assert len(refused) == 3
     np.testing.assert_allclose(read(output, encoder)[1], expected(encoder), rtol=1e-4, atol=1e-6)
 
 

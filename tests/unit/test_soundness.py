@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import struct
 import zlib
@@ -21,7 +22,7 @@ from indexer import (
     verify_index,
 )
 from indexer.config import WriteOptions
-from indexer.errors import IndexFormatError
+from indexer.errors import DataError, IndexFormatError
 from indexer.format.segment import SegmentFile
 from indexer.format.term_lists import read_lists
 from indexer.interchange.export import export_index
@@ -241,3 +242,32 @@ def test_fields_that_cannot_be_written_again_are_refused(tmp_path):
         path = seal(path, tmp_path / f"sealed{number}", edit)
         for read in (verify_index, lambda p: compact_index(p, layout="packed")):
             assert refused(lambda read=read, path=path: read(path)).invariant == "fields-group"
+
+
+def test_packed_fields_that_take_gigabytes_to_read_are_refused(tmp_path):
+    """Half a megabyte of zlib that holds millions of empty lists, or more text than a group may take."""
+    for number, text in enumerate(
+        (b'[{"a":[' + b"[]," * (20 << 20) + b"0]}]", b'[{"a":"' + b" " * (70 << 20) + b'"}]')
+    ):
+        packed = zlib.compress(text, 9)
+        path = tmp_path / str(number)
+        room = "".join(map(chr, np.random.default_rng(0).integers(0x4E00, 0x9F00, len(packed)).tolist()))
+        build_index(path, SparseVectors.from_rows([{0: 1.0}], 1), fields=[{"a": room}])
+
+        def edit(data, segment, packed=packed):
+            entry = segment.sections["FLDB"]
+            data[entry.offset : entry.offset + entry.bytes] = packed.ljust(entry.bytes, b"\0")
+
+        path = seal(path, tmp_path / f"sealed{number}", edit)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for read in (verify_index, lambda p: compact_index(p, layout="packed")):
+            error = refused(lambda read=read, path=path: read(path))
+            assert error.invariant == "fields-group"
+            assert "documents together" in str(error)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kilobytes
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    rows = [{"a": "x" * (5 << 20)}] * 16
+    with pytest.raises(DataError, match="16 documents together take more than 64 MB; cut the texts"):
+        build_index(tmp_path / "i", SparseVectors.from_rows([{0: 1.0}] * 16, 1), fields=rows)

@@ -33,6 +33,12 @@ def add_command(
     replace: Annotated[
         bool, arguments.Option("--replace", help="Replace documents whose name the index has already.")
     ] = False,
+    merge: Annotated[
+        str,
+        arguments.Option(
+            help="tiered: small segments are merged in the same commit, so that few are left; none: compact merges them."
+        ),
+    ] = "tiered",
     max_active_dims: MaxActiveDims = None,
     threads: Threads = 2,
     data_dir: DataDir = None,
@@ -47,10 +53,13 @@ def add_command(
       sparseir index add words --corpus more.jsonl --replace
     """
     from indexer import open_index
+    from indexer.config import AddOptions
     from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.encode.options import IndexingOptions
     from sparseir.lexical.channel import BM25_KIND, ChannelState, has_channel
 
+    with arguments.usage():
+        AddOptions(merge=merge)  # refuses what is no way of merging
     opened = open_index(index)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
     source = Source(
@@ -58,7 +67,7 @@ def add_command(
     )
     source.check(max_active_dims, bm25=of_words)
     options = IndexingOptions(
-        max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add"
+        max_active_dims=max_active_dims, num_threads=threads, mode="replace" if replace else "add", merge=merge
     )
     if has_channel(opened.query_side) and corpus is not None:
         model_of_words = ChannelState.load(Path(str(opened.query_side))).config.expansion_model
@@ -129,6 +138,12 @@ def compact_command(
     layout: Annotated[
         str | None, arguments.Option(help="standard, packed or compact, from now on; without it the layout stays.")
     ] = None,
+    salvage: Annotated[
+        bool,
+        arguments.Option(
+            "--salvage", help="Merge what is sound of damaged segments, say what is left behind, and keep them aside."
+        ),
+    ] = False,
     threads: Annotated[int, arguments.Option(min=1, help="Threads of the merge.")] = 2,
     memory_budget: Annotated[str | None, arguments.Option(help="Working memory, e.g. 2GB.")] = None,
     quiet: Quiet = False,
@@ -138,6 +153,7 @@ def compact_command(
 
     examples:
       sparseir index compact my-index --layout packed
+      sparseir index compact my-index --salvage --json
     """
     from dataclasses import asdict
 
@@ -152,6 +168,7 @@ def compact_command(
         report = compact_index(
             index,
             layout=layout,
+            salvage=salvage,
             num_threads=threads,
             memory_budget=parse_bytes(memory_budget) or 0,
             progress=progress,
@@ -166,3 +183,16 @@ def compact_command(
             f"{counted(report.documents_dropped, 'deleted document')} dropped, "
             f"{report.bytes_before / 1e6:.1f} → {report.bytes_after / 1e6:.1f} MB"
         )
+    if report.kept_in is not None:
+        note(
+            f"the damaged segments are kept as they were in {Path(index) / report.kept_in}; remove it when it is of no use"
+        )
+    if report.left:
+        for part in report.left:
+            shown = ", ".join(part.names[:5]) + (" …" if len(part.names) > 5 else "")
+            of_documents = "" if part.what == "documents" else f"{part.what} of "
+            note(
+                f"left behind: {of_documents}{counted(part.documents, 'document')} of {part.segment}"
+                f"{f' ({shown})' if shown else ', whose names cannot be read'}: {part.reason}"
+            )
+        raise SystemExit(1)
