@@ -37,7 +37,7 @@ from indexer.format.stored import (
 )
 from indexer.format.term_lists import pieces, read_lists
 from indexer.index import Index
-from indexer.native import builder
+from indexer.native.hashes import hash_names
 from indexer.segment import Segment
 from indexer.soundness import check_documents, check_names, check_sections, check_terms
 
@@ -193,7 +193,7 @@ def _leave_unnamed(segment: SalvagedSegment, bad: dict[str, str]) -> list[LeftBe
     for doc_id, (begin, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
         if begin <= end <= len(blob):
             name = blob[begin:end]
-            wrong[doc_id] = builder.hash_names(name, np.array([0, end - begin], np.uint64))[0] != expected[doc_id]
+            wrong[doc_id] = hash_names(name, np.array([0, end - begin], np.uint64))[0] != expected[doc_id]
     count = int((wrong & segment.live).sum())
     segment.leave(wrong)
     return [LeftBehind(segment.entry.file, section, "documents", count, (), bad[section])] if count else []
