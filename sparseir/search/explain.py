@@ -14,6 +14,7 @@ from sparseir.search.engines import Engine
 from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
 from sparseir.search.remote.index import RemoteIndex
+from sparseir.stores.index import StoreIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: 
     query = encoder.encode_batch([text])
     quantized, scales = quantize_queries(query)
     weights = quantized.weights
-    if isinstance(index, RemoteIndex):
+    if isinstance(index, RemoteIndex | StoreIndex):
         impacts = index.impacts(query.term_ids, np.array([ordinal]))[:, 0]
     else:
         impacts = engine.impacts(query.term_ids, allowed_documents(index, np.array([ordinal])))
