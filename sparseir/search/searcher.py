@@ -27,8 +27,8 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
-from sparseir.stores.places import is_store
 from sparseir.search.results import Hits, Ranking, hits_of, named
+from sparseir.stores.places import is_store
 
 if TYPE_CHECKING:
     from sparseir.search.calibration.calibration import Calibration

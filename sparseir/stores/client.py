@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import logging
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sparseir.errors import SparseIRError
@@ -44,11 +46,11 @@ class StoreClient:
         self.name, self._state = place.collection, f"{place.collection}_sparseir"
         if client is None:
             try:
-                from pymilvus import MilvusClient
+                connect = importlib.import_module("pymilvus").MilvusClient
             except ImportError:
                 raise StoreError("Milvus needs pymilvus: pip install 'sparseir[milvus]'") from None
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # its errors are said here, in one line
-            client = self._tried("connect", lambda: MilvusClient(place.uri, timeout=SECONDS))
+            client = self._tried("connect", lambda: connect(place.uri, timeout=SECONDS))
         self._client = client
 
     def exists(self) -> bool:
@@ -57,7 +59,7 @@ class StoreClient:
 
     def create(self) -> None:
         """Make the two collections."""
-        from pymilvus import DataType
+        kinds = importlib.import_module("pymilvus").DataType
 
         for name, columns in (
             (self.name, _SCHEMA),
@@ -66,7 +68,7 @@ class StoreClient:
             schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
             for column, kind in columns.items():
                 more = {"max_length": 65_535} if kind == "VARCHAR" else {}
-                schema.add_field(column, getattr(DataType, kind), is_primary=column == "id", **more)
+                schema.add_field(column, getattr(kinds, kind), is_primary=column == "id", **more)
             indexes = self._client.prepare_index_params()
             params = {"inverted_index_algo": "DAAT_MAXSCORE"}
             indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="IP", params=params)
@@ -75,7 +77,7 @@ class StoreClient:
     def drop(self) -> None:
         """Remove both collections."""
         for name in (self._state, self.name):  # without its state, the other is no index already
-            self._tried("drop", lambda name=name: self._client.drop_collection(name))
+            self._tried("drop", partial(self._client.drop_collection, name))
 
     def check_shape(self) -> None:
         """Refuse a collection that was not made here.

@@ -45,5 +45,6 @@ def _compared(index: Index, condition: Condition) -> str:
     name = f"fields[{json.dumps(condition.field)}]"
     if condition.op != "in":
         return f"{name} {condition.op} {json.dumps(values[0])}"
-    found = f"{name} in {json.dumps(values, ensure_ascii=False)}"
-    return f"(exists {name} and not ({found}))" if condition.negated else found
+    # JSON fields take neither `in` nor `exists` in milvus-lite.
+    relation, word = ("!=", " and ") if condition.negated else ("==", " or ")
+    return "(" + word.join(f"{name} {relation} {json.dumps(value, ensure_ascii=False)}" for value in values) + ")"
