@@ -15,14 +15,14 @@ def condition_of(index: Index, text: str) -> str:
     Raises
     ------
     DataError : no filter, a field that was not declared by --metadata, or a value that is not of its kind.
-    ConfigError : a field of lists, or `startswith`.
+    ConfigError : a field of lists, `startswith`, or `not` before a condition or parentheses.
     """
     return _written(index, parse_filter(text))
 
 
 def _written(index: Index, node: Node) -> str:
     if isinstance(node, Not):
-        return f"not ({_written(index, node.part)})"
+        raise ConfigError("filter: Milvus is not asked for `not`; write != or the opposite relation")
     if isinstance(node, All | AnyOf):
         word = " and " if isinstance(node, All) else " or "
         return word.join(f"({_written(index, part)})" for part in node.parts)
