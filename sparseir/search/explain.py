@@ -14,7 +14,7 @@ from sparseir.search.engines import Engine
 from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
 from sparseir.search.remote.index import RemoteIndex
-from sparseir.stores.index import StoreIndex
+from sparseir.search.stores.index import StoreIndex
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from indexer import Index, open_index, open_shards
 from indexer.format.shard_list import is_sharded, shard_folders
 from sparseir.errors import ConfigError
 from sparseir.search.remote.addresses import is_address
-from sparseir.stores.places import StorePlace, is_store, store_place
+from sparseir.search.stores.places import StorePlace, is_store, store_place
 
 
 def is_remote(path: str | Path | Sequence[str | Path]) -> bool:
@@ -26,8 +26,8 @@ def open_place(path: str | Path | StorePlace | Sequence[str | Path], *, partial:
     IndexFormatError : no index there, or a damaged one. ShardError : a service that does not answer.
     """
     if is_store(path):
-        from sparseir.stores.client import StoreClient
-        from sparseir.stores.index import StoreIndex
+        from sparseir.search.stores.client import StoreClient
+        from sparseir.search.stores.index import StoreIndex
 
         return StoreIndex(StoreClient(store_place(path if isinstance(path, StorePlace) else str(path))))
     assert not isinstance(path, StorePlace)

@@ -28,7 +28,7 @@ from sparseir.search.query_encoder import (
     open_query_encoder,
 )
 from sparseir.search.results import Hits, Ranking, hits_of, named
-from sparseir.stores.places import is_store
+from sparseir.search.stores.places import is_store
 
 if TYPE_CHECKING:
     from sparseir.search.calibration.calibration import Calibration
@@ -111,11 +111,11 @@ class Searcher:
             check_alpha(index, alpha)
         side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
         if is_store(path):
-            from sparseir.stores.engine import StoreEngine, StoreFilters
-            from sparseir.stores.index import StoreIndex
+            from sparseir.search.stores.engine import StoreEngine, StoreFilters
+            from sparseir.search.stores.index import StoreIndex
 
             assert isinstance(index, StoreIndex)
-            return cls(index, StoreEngine(index, engine), side, StoreFilters(index))
+            return cls(index, StoreEngine(index, engine), side, StoreFilters(index))  # type: ignore[arg-type]
         if is_remote(path):
             from sparseir.search.remote.engine import RemoteEngine
             from sparseir.search.remote.filters import RemoteFilters

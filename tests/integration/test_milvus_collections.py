@@ -8,12 +8,12 @@ import pytest
 from indexer import open_index
 from indexer.progress import silent
 from sparseir.cli import run
+from sparseir.encode import collection_load as load
 from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError
 from sparseir.search.searcher import Searcher
-from sparseir.stores import load
-from sparseir.stores.client import StoreClient, StoreError
-from sparseir.stores.places import store_place
+from sparseir.search.stores.client import StoreClient, StoreError
+from sparseir.search.stores.places import store_place
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "figs", "grapes", "honey", "ice", "jam"]

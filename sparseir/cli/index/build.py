@@ -29,7 +29,7 @@ from sparseir.cli.options.flags import Quiet, Untrained
 if TYPE_CHECKING:
     from indexer import Index
     from sparseir.encode.options import IndexingOptions
-    from sparseir.stores.places import StorePlace
+    from sparseir.search.stores.places import StorePlace
 
 
 def build_command(
@@ -121,7 +121,7 @@ def build_command(
     from sparseir.cli.options.channel import channel_settings
     from sparseir.data.passages import Windows
     from sparseir.encode.options import IndexingOptions
-    from sparseir.stores.places import target
+    from sparseir.search.stores.places import target
 
     given = _settings(settings, metadata, layout)
     # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.
@@ -175,7 +175,7 @@ def _check_target(index: Path | StorePlace, options: IndexingOptions) -> None:
     from indexer import build, shard_build
 
     if not isinstance(index, Path):
-        from sparseir.stores import load
+        from sparseir.encode import collection_load as load
 
         load.check_target(index, options)
     elif options.shards is None:

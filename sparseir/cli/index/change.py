@@ -51,7 +51,7 @@ def add_command(
     from sparseir.encode.options import IndexingOptions
     from sparseir.lexical.channel import BM25_KIND
     from sparseir.search.opening import open_place
-    from sparseir.stores.places import target
+    from sparseir.search.stores.places import target
 
     place = target(index)
     opened = open_place(place, partial=False)
@@ -94,10 +94,10 @@ def delete_command(
     from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.data.lines import LineSource
     from sparseir.data.passages import document_of, windows_of
+    from sparseir.encode import collection_load as load
     from sparseir.encode.windows import delete_texts
     from sparseir.search.filters.expressions import matching
-    from sparseir.stores import load
-    from sparseir.stores.places import target
+    from sparseir.search.stores.places import target
 
     if (ids is None and not names) == (not filters):
         raise arguments.BadParameter("give names (--id NAME, --ids FILE) or a filter (--filter EXPR)")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from indexer import Index
     from sparseir.encode.options import IndexingOptions
     from sparseir.models.encoder import SparseEncoder
-    from sparseir.stores.places import StorePlace
+    from sparseir.search.stores.places import StorePlace
 
 IndexPath = Annotated[Path, arguments.Argument(help="Folder of the index.")]
 Target = Annotated[
@@ -83,7 +83,7 @@ class Source:
         if isinstance(index, Path):
             return self._fill(index, options)
         from sparseir.cli.output.console import progress_bars
-        from sparseir.stores import load
+        from sparseir.encode import collection_load as load
 
         with progress_bars(quiet=self.quiet) as progress:
             return (load.build if options.mode == "build" else load.add)(index, options, self._fill, progress)

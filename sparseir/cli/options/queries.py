@@ -34,7 +34,7 @@ Alpha = Annotated[
 def places(index: str) -> str | Path | list[str]:
     """What an INDEX names: a folder, a collection, or shards."""
     from sparseir.search.remote.addresses import is_address
-    from sparseir.stores.places import is_store
+    from sparseir.search.stores.places import is_store
 
     if is_store(index):
         return index

@@ -15,8 +15,8 @@ from sparseir.search.filters.filters import Filter
 from sparseir.search.filters.views import PreparedFilter
 from sparseir.search.remote.filters import RemoteFilters
 from sparseir.search.results import Ranking
-from sparseir.stores.filters import condition_of
-from sparseir.stores.index import StoreIndex
+from sparseir.search.stores.filters import condition_of
+from sparseir.search.stores.index import StoreIndex
 
 _ROWS, _DEEPEST = 100, 16_384
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from indexer import Index, open_index
 from indexer.format.manifest import commit
-from sparseir.stores.client import StoreClient, StoreError
+from sparseir.search.stores.client import StoreClient, StoreError
 
 _DF = "frequencies.npy"
 

@@ -26,10 +26,10 @@ from indexer.progress import Progress
 from indexer.update import DeleteReport
 from sparseir.data.passages import windows_of
 from sparseir.errors import ConfigError, DataError
-from sparseir.stores.client import StoreClient
-from sparseir.stores.filters import condition_of
-from sparseir.stores.index import StoreIndex, pack, unpack
-from sparseir.stores.places import StorePlace
+from sparseir.search.stores.client import StoreClient
+from sparseir.search.stores.filters import condition_of
+from sparseir.search.stores.index import StoreIndex, pack, unpack
+from sparseir.search.stores.places import StorePlace
 
 if TYPE_CHECKING:
     from sparseir.encode.options import IndexingOptions

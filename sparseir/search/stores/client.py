@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sparseir.errors import SparseIRError
-from sparseir.stores.places import StorePlace
+from sparseir.search.stores.places import StorePlace
 
 T = TypeVar("T")
 
