@@ -15,6 +15,7 @@ from sparseir.search.engines import Engine
 from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.query_encoder import QueryEncoder
 from sparseir.search.remote.index import RemoteIndex
+from sparseir.search.stores.index import StoreIndex
 
 _COLOURS = {"learned": "#f0a020", "lexical": "#5cb872"}
 
@@ -87,7 +88,7 @@ def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: 
     query = encoder.encode_batch([text])
     quantized, scales = quantize_queries(query)
     weights = quantized.weights
-    if isinstance(index, RemoteIndex):
+    if isinstance(index, RemoteIndex | StoreIndex):
         impacts = index.impacts(query.term_ids, np.array([ordinal]))[:, 0]
     else:
         impacts = engine.impacts(query.term_ids, allowed_documents(index, np.array([ordinal])))

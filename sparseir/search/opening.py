@@ -9,6 +9,7 @@ from indexer import Index, open_index, open_shards
 from indexer.format.shard_list import is_sharded, shard_folders
 from sparseir.errors import ConfigError
 from sparseir.search.remote.addresses import is_address
+from sparseir.search.stores.places import StorePlace, is_store, store_place
 
 
 def is_remote(path: str | Path | Sequence[str | Path]) -> bool:
@@ -16,7 +17,7 @@ def is_remote(path: str | Path | Sequence[str | Path]) -> bool:
     return any(map(is_address, _places(path)))
 
 
-def open_place(path: str | Path | Sequence[str | Path], *, partial: bool) -> Index:
+def open_place(path: str | Path | StorePlace | Sequence[str | Path], *, partial: bool) -> Index:
     """As `Searcher.open` takes it.
 
     Raises
@@ -24,6 +25,12 @@ def open_place(path: str | Path | Sequence[str | Path], *, partial: bool) -> Ind
     ConfigError : no place, or folders and addresses mixed.
     IndexFormatError : no index there, or a damaged one. ShardError : a service that does not answer.
     """
+    if is_store(path):
+        from sparseir.search.stores.client import StoreClient
+        from sparseir.search.stores.index import StoreIndex
+
+        return StoreIndex(StoreClient(store_place(path if isinstance(path, StorePlace) else str(path))))
+    assert not isinstance(path, StorePlace)
     places = _places(path)
     if not places:
         raise ConfigError("no shards: expected the folders of one or more")

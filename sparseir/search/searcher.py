@@ -28,6 +28,7 @@ from sparseir.search.query_encoder import (
     open_query_encoder,
 )
 from sparseir.search.results import Hits, Ranking, hits_of, named
+from sparseir.search.stores.places import is_store
 
 if TYPE_CHECKING:
     from sparseir.search.calibration.calibration import Calibration
@@ -83,7 +84,8 @@ class Searcher:
         Parameters
         ----------
         path : the folder of an index, or that of its shards; or the folders of all shards of one index, in any order; or the
-            addresses (http://HOST:PORT) of services that serve one of them each.
+            addresses (http://HOST:PORT) of services that serve one of them each; or a collection of Milvus,
+            milvus://HOST:PORT/COLLECTION.
         engine : 'auto', 'exhaustive', 'maxscore', 'wand', 'block_max_wand', 'block_filter' (docs/algorithms.md), which
             all give the same hits; 'gpu' or a GpuConfig, which gives them on a GPU (docs/gpu.md); 'exact_float', which
             ranks by the stored weights themselves; 'approximate' or an ApproximateConfig, which trades recall for time
@@ -108,6 +110,12 @@ class Searcher:
         if alpha is not None:
             check_alpha(index, alpha)
         side = QuerySide(lambda: query_encoder or open_query_encoder(index, model, any_model=any_model, alpha=alpha))
+        if is_store(path):
+            from sparseir.search.stores.engine import StoreEngine, StoreFilters
+            from sparseir.search.stores.index import StoreIndex
+
+            assert isinstance(index, StoreIndex)
+            return cls(index, StoreEngine(index, engine), side, StoreFilters(index))  # type: ignore[arg-type]
         if is_remote(path):
             from sparseir.search.remote.engine import RemoteEngine
             from sparseir.search.remote.filters import RemoteFilters

@@ -11,11 +11,11 @@ from sparseir.cli import arguments
 from sparseir.cli.index.source import (
     Corpus,
     DataDir,
-    IndexPath,
     Json,
     MaxActiveDims,
     Model,
     Source,
+    Target,
     Threads,
     Vectors,
     size,
@@ -28,10 +28,11 @@ from sparseir.cli.options.flags import Device, Quiet, Untrained
 if TYPE_CHECKING:
     from indexer import Index
     from sparseir.encode.options import IndexingOptions
+    from sparseir.search.stores.places import StorePlace
 
 
 def build_command(
-    index: IndexPath,
+    index: Target,
     vectors: Vectors = None,
     model: Model = None,
     corpus: Corpus = None,
@@ -103,6 +104,7 @@ def build_command(
       sparseir index build words --bm25 --corpus corpus.jsonl --expand all-MiniLM-L6-v2
       sparseir index build my-index --model model --corpus corpus.jsonl --metadata year,lang
       sparseir index build my-index --vectors vectors.jsonl
+      sparseir index build milvus://localhost:19530/words --bm25 --corpus corpus.jsonl
       sparseir index build my-shards --vectors vectors.jsonl --shards 8
     """
     from sparseir.cli.output.console import emit_json
@@ -112,13 +114,16 @@ def build_command(
         vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields, expansions=expansions
     )
     source.check(max_active_dims, bm25=bm25)
-    _check_texts(source, bm25=bm25, lexical=lexical, resume=resume, windows=windows, idf=idf)
+    _check_texts(
+        source, bm25=bm25, lexical=lexical, resume=resume and not index.startswith("milvus:"), windows=windows, idf=idf
+    )
     if lexical and no_lexical:
         raise arguments.BadParameter("--lexical and --no-lexical contradict each other")
     from sparseir.cli.index.settings import index_settings
     from sparseir.cli.options.channel import channel_settings
     from sparseir.data.passages import Windows
     from sparseir.encode.options import IndexingOptions
+    from sparseir.search.stores.places import target
 
     given = _settings(settings, metadata, layout)
     # Pruning would take words for the lightest terms; who asks for it, and not for the channel, does without.
@@ -140,8 +145,9 @@ def build_command(
         shards=shards,
         resume=resume,
     )
-    _check_target(index, options)  # before minutes of encoding, not after
-    built = source.fill(index, options)
+    place = target(index)
+    _check_target(place, options)  # before minutes of encoding, not after
+    built = source.fill(place, options)
     if json:
         emit_json(summary(built))
     else:
@@ -167,10 +173,14 @@ def _check_texts(source: Source, *, bm25: bool, lexical: bool, resume: bool, win
         raise arguments.BadParameter("--idf corpus counts the words of texts: give --model and --corpus, not --vectors")
 
 
-def _check_target(index: Path, options: IndexingOptions) -> None:
+def _check_target(index: Path | StorePlace, options: IndexingOptions) -> None:
     from indexer import build, shard_build
 
-    if options.shards is None:
+    if not isinstance(index, Path):
+        from sparseir.encode import collection_load as load
+
+        load.check_target(index, options)
+    elif options.shards is None:
         build.check_target(index, options.overwrite)
     else:
         shard_build.check_shards(options.shards, options.config)

@@ -14,6 +14,7 @@ from sparseir.cli.index.source import (
     MaxActiveDims,
     Model,
     Source,
+    Target,
     Threads,
     Vectors,
     summary,
@@ -23,7 +24,7 @@ from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 
 def add_command(
-    index: IndexPath,
+    index: Target,
     vectors: Vectors = None,
     model: Model = None,
     corpus: Corpus = None,
@@ -52,15 +53,17 @@ def add_command(
     examples:
       sparseir index add words --corpus more.jsonl --replace
     """
-    from indexer import open_index
     from indexer.config import AddOptions
     from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.encode.options import IndexingOptions
     from sparseir.lexical.channel import BM25_KIND, ChannelState, has_channel
+    from sparseir.search.opening import open_place
+    from sparseir.search.stores.places import target
 
     with arguments.usage():
         AddOptions(merge=merge)  # refuses what is no way of merging
-    opened = open_index(index)
+    place = target(index)
+    opened = open_place(place, partial=False)
     before, of_words = opened.num_docs, opened.encoder is not None and opened.encoder.kind == BM25_KIND
     source = Source(
         vectors, model, corpus, data_dir, device, quiet, untrained, form=form, fields=fields, expansions=expansions
@@ -73,7 +76,7 @@ def add_command(
         model_of_words = ChannelState.load(Path(str(opened.query_side))).config.expansion_model
         if model_of_words is not None:
             note(f"{model_of_words} is loaded for this addition; add many files at once by giving their folder")
-    built = source.fill(index, options)
+    built = source.fill(place, options)
     if json:
         emit_json(summary(built))
     else:
@@ -81,7 +84,7 @@ def add_command(
 
 
 def delete_command(
-    index: IndexPath,
+    index: Target,
     ids: Annotated[Path | None, arguments.Option(help="File with one document name a line.")] = None,
     names: Annotated[
         list[str] | None, arguments.Option("--id", metavar="DOCNO", help="Name of a document; repeatable.")
@@ -106,22 +109,27 @@ def delete_command(
     from sparseir.cli.output.console import counted, emit_json, note
     from sparseir.data.lines import LineSource
     from sparseir.data.passages import document_of, windows_of
+    from sparseir.encode import collection_load as load
     from sparseir.encode.windows import delete_texts
     from sparseir.search.filters.expressions import matching
+    from sparseir.search.stores.places import target
 
     if (ids is None and not names) == (not filters):
         raise arguments.BadParameter("give names (--id NAME, --ids FILE) or a filter (--filter EXPR)")
     condition = joined(filters or [])
-    if condition is not None:
-        opened = open_index(index)
+    listed = [] if ids is None else [name for _, name in LineSource(ids).lines()]
+    place = target(index)
+    if not isinstance(place, Path):
+        report = load.delete(place, [*(names or []), *listed], condition)
+    elif condition is not None:
+        opened = open_index(place)
         ordinals = matching(opened, condition)
         if windows_of(opened) is None:
-            report = delete_documents(index, ordinals=ordinals.tolist())
+            report = delete_documents(place, ordinals=ordinals.tolist())
         else:
-            report = delete_texts(index, sorted({document_of(str(name)) for name in opened.docnos(ordinals)}))
+            report = delete_texts(place, sorted({document_of(str(name)) for name in opened.docnos(ordinals)}))
     else:
-        listed = [] if ids is None else [name for _, name in LineSource(ids).lines()]
-        report = delete_texts(index, [*(names or []), *listed])
+        report = delete_texts(place, [*(names or []), *listed])
     if report.missing:
         shown = ", ".join(map(str, report.missing[:5]))
         note(

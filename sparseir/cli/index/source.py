@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from indexer import Index
     from sparseir.encode.options import IndexingOptions
     from sparseir.models.encoder import SparseEncoder
+    from sparseir.search.stores.places import StorePlace
 
 IndexPath = Annotated[Path, arguments.Argument(help="Folder of the index.")]
+Target = Annotated[
+    str,
+    arguments.Argument(
+        metavar="INDEX", help="Folder of the index, or milvus://HOST:PORT/COLLECTION, or milvus://FILE.db/COLLECTION."
+    ),
+]
 Vectors = Annotated[Path | None, arguments.Option(help="Encoded documents: .jsonl[.gz], .npz, .csr, .ciff.")]
 Model = Annotated[str | None, arguments.Option(help="Encoder of the documents: model folder or hub id.")]
 Corpus = Annotated[
@@ -78,8 +85,17 @@ class Source:
                 "--max-active-dims is for encoding; of vectors, build keeps N terms by --set prune_terms=N"
             )
 
-    def fill(self, index: Path, options: IndexingOptions) -> Index:
+    def fill(self, index: Path | StorePlace, options: IndexingOptions) -> Index:
         """Write the documents into an index, with a progress bar; what the index has to say goes to stderr."""
+        if isinstance(index, Path):
+            return self._fill(index, options)
+        from sparseir.cli.output.console import progress_bars
+        from sparseir.encode import collection_load as load
+
+        with progress_bars(quiet=self.quiet) as progress:
+            return (load.build if options.mode == "build" else load.add)(index, options, self._fill, progress)
+
+    def _fill(self, index: Path, options: IndexingOptions) -> Index:
         from sparseir.cli.options.corpus import check_expansions, checked_corpus
         from sparseir.cli.output.console import note, progress_bars
         from sparseir.encode.indexing import has_looked_up_queries, index_documents

@@ -32,9 +32,12 @@ Alpha = Annotated[
 
 
 def places(index: str) -> str | Path | list[str]:
-    """What an INDEX names: a folder, or shards."""
+    """What an INDEX names: a folder, a collection, or shards."""
     from sparseir.search.remote.addresses import is_address
+    from sparseir.search.stores.places import is_store
 
+    if is_store(index):
+        return index
     if is_address(index) or ("," in index and not Path(index).exists()):
         return index.split(",")
     return Path(index)

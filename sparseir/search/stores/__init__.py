@@ -1,0 +1,1 @@
+"""Collections of other engines, built, changed and searched as an index is."""

@@ -1,0 +1,129 @@
+"""A collection as an index: what `Index` says of a folder, asked of Milvus."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import Index, open_index
+from indexer.format.manifest import commit
+from sparseir.search.stores.client import StoreClient, StoreError
+
+_DF = "frequencies.npy"
+
+
+class StoreIndex(Index):
+    """A snapshot of a collection: the state of the index is read once, documents are asked for.
+
+    Parameters
+    ----------
+    client : of the collection.
+
+    Raises
+    ------
+    StoreError : no collection, one that is not ours, or one whose load was not finished.
+    """
+
+    def __init__(self, client: StoreClient) -> None:
+        self.client = client
+        if not client.exists():
+            raise StoreError(f"{client.place}: there is no such collection; build it with 'sparseir index build'")
+        client.check_shape()
+        raw = client.read_state()
+        if raw is None:
+            raise StoreError(f"{client.place}: its load was not finished; go on with the same command and --resume")
+        self.folder = Path(tempfile.mkdtemp(prefix="sparseir-store-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        unpack(raw, self.folder)
+        base = open_index(self.folder)
+        kept = np.load(self.folder / _DF)
+        self.df: NDArray[np.int64] = kept[:-1]
+        self._stored = int(kept[-1])
+        (self.folder / _DF).unlink()
+        super().__init__(Path(str(client.place)), base.manifest, (), (), base.query_files)
+        # What a load left that was stopped has ordinals that no commit has given away yet.
+        end = self.manifest.next_ordinal
+        self.visible = f"id < {end}" if client.count(f"id >= {end}") else ""
+
+    @property
+    def num_docs(self) -> int:
+        return self.client.count(self.visible)
+
+    @property
+    def num_stored(self) -> int:
+        return self._stored
+
+    @property
+    def num_postings(self) -> int:
+        return int(self.df.sum())
+
+    @property
+    def query_side(self) -> Path | None:
+        return None if self.manifest.query_side is None else self.folder / self.manifest.query_side
+
+    def refresh(self) -> Index:
+        fresh = StoreIndex(self.client)
+        return self if fresh.generation == self.generation else fresh
+
+    def document_frequencies(self, term_ids: Sequence[int]) -> list[int]:
+        return [int(self.df[term]) if term < len(self.df) else 0 for term in term_ids]
+
+    def docnos(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[str | None]:
+        return [None if row is None else str(row["docno"]) for row in self._rows(ordinals, "docno")]
+
+    def fields(self, ordinals: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:
+        return [{} if row is None else dict(row["fields"] or {}) for row in self._rows(ordinals, "fields")]
+
+    def ordinals(self, docnos: Sequence[str]) -> NDArray[np.int64]:
+        found: dict[str, int] = {}
+        for begin in range(0, len(docnos), 1000):
+            names = json.dumps(list(docnos[begin : begin + 1000]), ensure_ascii=False)
+            for row in self.client.query(f"docno in {names} and id < {self.manifest.next_ordinal}", ["id", "docno"]):
+                found[row["docno"]] = max(int(row["id"]), found.get(row["docno"], -1))
+        return np.array([found.get(name, -1) for name in docnos], np.int64)
+
+    def impacts(self, term_ids: NDArray[np.uint32], ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(terms, documents): impact of each term in each document, 0 where it lacks it."""
+        rows = [{} if row is None else row["sparse"] for row in self._rows(ordinals, "sparse")]
+        return np.array([[int(row.get(term, 0)) for row in rows] for term in term_ids.tolist()], np.int64).reshape(
+            len(term_ids), len(ordinals)
+        )
+
+    def _rows(self, ordinals: Sequence[int] | NDArray[np.int64], column: str) -> list[dict[str, Any] | None]:
+        wanted = np.asarray(ordinals, np.int64).reshape(-1).tolist()
+        found: dict[int, dict[str, Any]] = {}
+        for begin in range(0, len(wanted), 1000):
+            part = wanted[begin : begin + 1000]
+            found.update((int(row["id"]), row) for row in self.client.query(f"id in {part}", ["id", column]))
+        return [found.get(ordinal) for ordinal in wanted]
+
+
+def pack(staged: Index, df: NDArray[np.int64], stored: int, folder: Path) -> bytes:
+    """The state of an index without its documents, as an archive: manifest, query side, documents that hold each term, and
+    documents stored since the build, as idf counts them."""
+    folder.mkdir()
+    if staged.manifest.query_side is not None:
+        shutil.copytree(staged.path / staged.manifest.query_side, folder / staged.manifest.query_side)
+    commit(folder, replace(staged.manifest, segments=()))
+    np.save(folder / _DF, np.append(df, stored))
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        archive.add(folder, ".")
+    return raw.getvalue()
+
+
+def unpack(raw: bytes, folder: Path) -> None:
+    """Write what `pack` made into a folder."""
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        archive.extractall(folder, filter="data")
