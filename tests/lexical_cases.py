@@ -41,6 +41,9 @@ class TableEncoder:
     def document_length(self):
         return 8
 
+    def text_of(self, document):
+        return document.content
+
     def terms(self):
         return self.words
 
