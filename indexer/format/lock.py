@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
 import stat
 import sys
 import time
@@ -106,5 +105,7 @@ def _sign(descriptor: int) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     command = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     os.ftruncate(descriptor, 0)
+    import socket  # takes a search longer to import than all else here
+
     text = f"process {os.getpid()} ({command}) on {socket.gethostname()} since {since} UTC"
     os.pwrite(descriptor, text.encode("utf-8", "replace")[:500], 0)

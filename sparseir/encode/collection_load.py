@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -144,9 +145,11 @@ def delete(
 
 
 def _stage(place: StorePlace) -> Path:
-    """Outlasts a load that is stopped, so that resuming encodes nothing again."""
+    """Outlasts a load that is stopped, so that resuming encodes nothing again; where nobody else can plant files."""
     key = hashlib.sha256(str(place).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"sparseir-stage-{key}"
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparseir" / "loads"
+    kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return kept / key
 
 
 def _send(client: StoreClient, staged: Index, folder: Path, progress: Progress) -> None:

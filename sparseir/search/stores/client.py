@@ -22,6 +22,8 @@ CONSISTENCY = "Strong"
 SECONDS = 60.0
 """Milvus may take to answer."""
 _ATTEMPTS, _CHUNK = 4, 60_000
+_REFUSED = (9, 100, 700, 1100)
+"""Codes of Milvus for what asking again does not change: denied, no such collection or index, a wrong argument."""
 _SCHEMA = {"id": "INT64", "docno": "VARCHAR", "fields": "JSON", "sparse": "SPARSE_FLOAT_VECTOR"}
 
 
@@ -177,6 +179,8 @@ class StoreClient:
                 return call()
             except Exception as error:  # pymilvus raises errors of grpc, of its own and plain ones
                 last = " ".join(str(getattr(error, "message", error)).split())[:200]
+                if getattr(error, "code", None) in _REFUSED:
+                    raise StoreError(f"{self.place}: cannot {what}, Milvus refuses it: {last}") from error
                 if attempt + 1 < _ATTEMPTS:
                     time.sleep(self._pause * 2**attempt)
         raise StoreError(f"{self.place}: cannot {what} after {_ATTEMPTS} attempts: {last}; is the server there?")

@@ -51,7 +51,7 @@ def store_place(place: str | StorePlace) -> StorePlace:
         raise ConfigError(
             f"{place!r} is no collection; expected milvus://HOST:PORT/COLLECTION or milvus://FILE.db/COLLECTION"
         )
-    return StorePlace(where if local else f"http://{where}", name)
+    return StorePlace(str(Path(where).absolute()) if local else f"http://{where}", name)
 
 
 def target(index: str) -> Path | StorePlace:

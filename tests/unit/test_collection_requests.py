@@ -1,0 +1,61 @@
+"""Requests to a collection of another engine: repeated where that may help, refused in one line where not."""
+
+import pytest
+
+from sparseir.encode.collection_load import _stage
+from sparseir.search.stores.client import StoreClient, StoreError
+from sparseir.search.stores.places import store_place
+
+PLACE = store_place("milvus://somewhere:19530/texts")
+
+
+class Failing:
+    """A client that fails so many times before it answers."""
+
+    def __init__(self, *errors):
+        self.errors, self.asked = list(errors), 0
+
+    def has_collection(self, name):
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return name == "texts"
+
+
+class Refusal(Exception):
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def test_a_lost_connection_is_tried_again():
+    client = Failing(ConnectionError("reset"), Refusal(2, "not connected"), TimeoutError("slow"))
+    assert StoreClient(PLACE, client, pause=0).exists()
+    assert client.asked == 4
+
+
+def test_a_server_that_is_not_there_is_named():
+    client = Failing(*(ConnectionError("refused\nby the host") for _ in range(9)))
+    with pytest.raises(StoreError, match=r"milvus://somewhere:19530/texts: cannot look after 4 attempts: refused by"):
+        StoreClient(PLACE, client, pause=0).exists()
+    assert client.asked == 4
+
+
+@pytest.mark.parametrize("code", [9, 100, 700, 1100])
+def test_what_asking_again_does_not_change_is_asked_once(code):
+    client = Failing(Refusal(code, "no such field"), Refusal(code, "no such field"))
+    with pytest.raises(StoreError, match="cannot look, Milvus refuses it: no such field"):
+        StoreClient(PLACE, client, pause=0).exists()
+    assert client.asked == 1
+
+
+def test_a_load_is_staged_by_its_collection_in_a_folder_of_the_users(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    places = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        places += [_stage(store_place("milvus://texts.db/texts")), _stage(store_place("milvus://texts.db/others"))]
+    assert len(set(places)) == 4
+    assert {place.parent for place in places} == {tmp_path / "cache" / "sparseir" / "loads"}
+    assert places[0].parent.stat().st_mode & 0o077 == 0
