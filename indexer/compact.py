@@ -89,51 +89,53 @@ def compact_index(
     options, folder = WriteOptions(num_threads=num_threads, progress=progress), Path(path)
     read_manifest(folder)
     with writing(folder):
-        if salvage:
-            report = _salvaged(folder, layout, options, memory_budget)
-            if report is not None:
-                return report
-        index = open_index(folder)
-        before = sum(s.entry.bytes for s in index.segments)
-        dropped = sum(s.num_deleted for s in index.segments)
-        config = IndexConfig.from_dict(index.manifest.config)
-        config = config if layout is None else replace(config, layout=layout)
-        rules = LAYOUT_RULES[config.layout]
-        kept = config.as_dict() == index.manifest.config and all(s.header.rules == rules for s in index.segments)
-        reads_weights = config.stored_weights != "none" and not config.doc_scale
-        if reads_weights:
-            check_to_copy(index)
-        scale = _chosen_scale(index, config) if reads_weights else None
-        rescaled = scale is not None
-        clipped = sum(s.entry.num_clipped for s in index.segments)
-        if len(index.segments) < 2 and not dropped and kept and not rescaled:
-            notes = _notes(config, clipped)
-            return CompactReport(len(index.segments), before, before, 0, index.doc_scale, False, clipped, notes)
-        shape = MergeShape(
-            num_docs=index.num_docs,
-            scale=scale or 0.0,
-            stored_weights=config.stored_weights,
-            options=options,
-            memory=memory_budget or _DEFAULT_MEMORY,
-            rules=rules,
-        )
-        segments: tuple[SegmentEntry, ...] = ()
-        if not reads_weights:
-            check_to_copy(index)
-        if index.num_docs:
-            entry = merge_live(folder, index.segments, config, shape, index.num_terms)
-            segments = (entry if rescaled else replace(entry, num_clipped=clipped),)
-        publish(
-            folder,
-            replace(
-                index.manifest,
-                generation=index.generation + 1,
-                segments=segments,
-                doc_scale=scale or index.manifest.doc_scale,
-                config=config.as_dict(),
-                fields=field_kinds(folder, segments),
-            ),
-        )
+        report = _salvaged(folder, layout, options, memory_budget) if salvage else None
+        return report or _compacted(folder, layout, options, memory_budget)
+
+
+def _compacted(folder: Path, layout: str | None, options: WriteOptions, memory_budget: int) -> CompactReport:
+    """Commit one segment in place of all, where that changes anything."""
+    index = open_index(folder)
+    before = sum(s.entry.bytes for s in index.segments)
+    dropped = sum(s.num_deleted for s in index.segments)
+    config = IndexConfig.from_dict(index.manifest.config)
+    config = config if layout is None else replace(config, layout=layout)
+    rules = LAYOUT_RULES[config.layout]
+    kept = config.as_dict() == index.manifest.config and all(s.header.rules == rules for s in index.segments)
+    reads_weights = config.stored_weights != "none" and not config.doc_scale
+    if reads_weights:
+        check_to_copy(index)
+    scale = _chosen_scale(index, config) if reads_weights else None
+    rescaled = scale is not None
+    clipped = sum(s.entry.num_clipped for s in index.segments)
+    if len(index.segments) < 2 and not dropped and kept and not rescaled:
+        notes = _notes(config, clipped)
+        return CompactReport(len(index.segments), before, before, 0, index.doc_scale, False, clipped, notes)
+    shape = MergeShape(
+        num_docs=index.num_docs,
+        scale=scale or 0.0,
+        stored_weights=config.stored_weights,
+        options=options,
+        memory=memory_budget or _DEFAULT_MEMORY,
+        rules=rules,
+    )
+    segments: tuple[SegmentEntry, ...] = ()
+    if not reads_weights:
+        check_to_copy(index)
+    if index.num_docs:
+        entry = merge_live(folder, index.segments, config, shape, index.num_terms)
+        segments = (entry if rescaled else replace(entry, num_clipped=clipped),)
+    publish(
+        folder,
+        replace(
+            index.manifest,
+            generation=index.generation + 1,
+            segments=segments,
+            doc_scale=scale or index.manifest.doc_scale,
+            config=config.as_dict(),
+            fields=field_kinds(folder, segments),
+        ),
+    )
     after = sum(s.bytes for s in segments)
     cut = sum(s.num_clipped for s in segments)
     notes = _notes(config, cut, scale)
