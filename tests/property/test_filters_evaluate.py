@@ -138,7 +138,9 @@ def test_a_filter_allows_what_plain_python_allows(rows, filters, data):
         },
     ]
     cut = data.draw(st.integers(0, len(rows)))
-    gone = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=2, unique=True))
+    # The row of all fields stays: an index that compaction left empty has no kind to check values against.
+    others = len(rows) - 1
+    gone = data.draw(st.lists(st.integers(0, max(0, others - 1)), max_size=min(2, others), unique=True))
     vectors = SparseVectors.from_rows([{0: 1.0}] * len(rows), 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
