@@ -133,7 +133,7 @@ def _compacted(folder: Path, layout: str | None, options: WriteOptions, memory_b
             segments=segments,
             doc_scale=scale or index.manifest.doc_scale,
             config=config.as_dict(),
-            fields=field_kinds(folder, segments),
+            fields=field_kinds(folder, segments) if segments else index.manifest.fields,  # filters still know them
         ),
     )
     after = sum(s.bytes for s in segments)

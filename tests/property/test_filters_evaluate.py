@@ -19,6 +19,7 @@ from indexer import (
     delete_documents,
     open_index,
 )
+from sparseir.search.filters.expressions import matching
 from tests.filtered import allowed_ordinals
 
 WORDS = st.sampled_from(
@@ -138,9 +139,7 @@ def test_a_filter_allows_what_plain_python_allows(rows, filters, data):
         },
     ]
     cut = data.draw(st.integers(0, len(rows)))
-    # The row of all fields stays: an index that compaction left empty has no kind to check values against.
-    others = len(rows) - 1
-    gone = data.draw(st.lists(st.integers(0, max(0, others - 1)), max_size=min(2, others), unique=True))
+    gone = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=2, unique=True))
     vectors = SparseVectors.from_rows([{0: 1.0}] * len(rows), 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
@@ -157,3 +156,18 @@ def test_a_filter_allows_what_plain_python_allows(rows, filters, data):
             for text, holds in filters:
                 want = [d for d, row in enumerate(rows) if d not in gone and holds(row)]
                 assert allowed_ordinals(index, text) == want, text
+
+
+def test_an_index_left_empty_by_compaction_still_knows_its_fields(tmp_path):
+    build_index(
+        tmp_path / "index",
+        SparseVectors.from_rows([{0: 1.0}], 1),
+        fields=[{"word": "a"}],
+        config=IndexConfig(metadata=("word",)),
+    )
+    delete_documents(tmp_path / "index", ordinals=[0])
+    compact_index(tmp_path / "index")
+    index = open_index(tmp_path / "index")
+    assert matching(index, 'word="a"').tolist() == []
+    add_documents(tmp_path / "index", SparseVectors.from_rows([{0: 1.0}], 1), fields=[{"word": "a"}])
+    assert len(matching(open_index(tmp_path / "index"), 'word="a"')) == 1
