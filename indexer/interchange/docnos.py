@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import DataError
 from indexer.interchange.input import READ_FAULTS, opened, raw_lines
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 
 DOCNOS_SUFFIX = ".docnos"
 TERMS_SUFFIX = ".terms"

@@ -14,11 +14,11 @@ from indexer.format.partial import spool_folder
 from indexer.format.term_lists import pieces
 from indexer.index import Index
 from indexer.interchange.batches import BatchLimits
-from indexer.interchange.ciff_writer import CiffCounts, ListSpool, document_message
+from indexer.interchange.ciff.writer import CiffCounts, ListSpool, document_message
 from indexer.interchange.live import PIECE, LiveDocuments, Weights, check_weights, live_lists, live_postings
+from indexer.interchange.matrices.transpose import Transposer, Triples, by_key, row_batches
 from indexer.interchange.output import replacing
 from indexer.interchange.sources import format_of
-from indexer.interchange.transpose import Transposer, Triples, by_key, row_batches
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.write import Written, write_vectors
 from indexer.progress import Progress, silent

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from indexer.errors import ConfigError
 from indexer.format.term_lists import pieces, read_lists
 from indexer.index import Index
-from indexer.interchange.transpose import Triples
+from indexer.interchange.matrices.transpose import Triples
 from indexer.segment import Segment
 from indexer.soundness import check_to_copy
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from indexer.documents import Documents
 from indexer.errors import DataError
-from indexer.interchange import bigann, ciff, jsonl, npz
 from indexer.interchange.batches import BatchLimits, VectorSource
+from indexer.interchange.ciff import reader as ciff
 from indexer.interchange.docnos import DuplicateCheck, Place
+from indexer.interchange.jsonl import reader as jsonl
+from indexer.interchange.matrices import bigann, npz
 from indexer.interchange.vocabulary import Vocabulary
 
 SUFFIXES = {

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from indexer.errors import DataError
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from indexer.vectors import MAX_TERM_ID
 
 TERMS_FILE = "terms.jsonl"

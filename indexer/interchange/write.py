@@ -12,9 +12,9 @@ import numpy as np
 from indexer.documents import Documents, read_documents
 from indexer.errors import DataError
 from indexer.format.partial import spool_folder
-from indexer.interchange.ciff_writer import CiffWriter
-from indexer.interchange.jsonl_writer import JsonlWriter
-from indexer.interchange.matrix_writer import BigAnnWriter, CsrSpool, NpzWriter
+from indexer.interchange.ciff.writer import CiffWriter
+from indexer.interchange.jsonl.writer import JsonlWriter
+from indexer.interchange.matrices.writer import BigAnnWriter, CsrSpool, NpzWriter
 from indexer.interchange.output import replacing
 from indexer.interchange.sources import format_of
 from indexer.interchange.vocabulary import Vocabulary

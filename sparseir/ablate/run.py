@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from indexer.errors import LockedError
 from indexer.format.lock import write_lock
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from indexer.progress import Progress, silent
 from sparseir.ablate.summary import Finished
 from sparseir.config.ablation import Ablation, Cell
@@ -165,7 +165,7 @@ class AblationRun:
         train(cell.recipe, model, resume=(model / RECIPE_FILE).exists(), progress=progress)
 
     def _evaluate(self, cell: Cell, progress: Progress) -> None:
-        from sparseir.train.record import read_finished
+        from sparseir.train.loop.record import read_finished
 
         model, known = self.cell_folder(cell) / "model", self.results(cell)
         trained = read_finished(model)

@@ -116,7 +116,7 @@ def _list(run: AblationRun, *, json: bool) -> None:
 def _run(run: AblationRun, *, quiet: bool) -> None:
     """Every cell that is not finished, one after the other; what there is is written after each."""
     from sparseir.cli.output.console import counted, note, progress_bars
-    from sparseir.train.stopping import TrainingStopped
+    from sparseir.train.loop.stopping import TrainingStopped
 
     cells = run.ablation.cells
     todo = [cell for cell in cells if run.state(cell) != "finished"]

@@ -94,8 +94,8 @@ def mine_command(
 
 def _dense(prepared: Prepared, model: str, max_length: int, device: str, progress: Progress) -> Search:
     from sparseir.mining.searches import DenseSearch
-    from sparseir.models.dense import DenseEmbedder
     from sparseir.models.encoder import pick_device
+    from sparseir.models.networks.dense import DenseEmbedder
 
     embedder = DenseEmbedder(model, max_length=max_length, device=str(pick_device(device)), bf16=True)
     place = prepared.path / "indexes" / f"dense-{plain_name(model)}-{max_length}"

@@ -91,7 +91,7 @@ def _pack_options(
     data: list[str] | None,
     figures: Path | None,
 ) -> PackOptions:
-    from indexer.interchange.json_text import json_value
+    from indexer.interchange.jsonl.text import json_value
     from sparseir.errors import DataError
     from sparseir.publish.card import check_figures
     from sparseir.publish.pack import PackOptions

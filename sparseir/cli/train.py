@@ -42,8 +42,8 @@ def train_command(
     if config is not None:
         recipe = chosen_recipe(config, overrides)  # its faults come before torch is imported
     from sparseir.train import train
-    from sparseir.train.folder import saved_recipe
-    from sparseir.train.stopping import TrainingStopped
+    from sparseir.train.loop.folder import saved_recipe
+    from sparseir.train.loop.stopping import TrainingStopped
 
     if config is None:
         recipe = saved_recipe(output, overrides or ())

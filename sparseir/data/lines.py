@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from indexer.interchange.input import ARCHIVE_FAULTS, LongLineError, raw_lines
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.data.compression import sniffed, unpacked
 from sparseir.errors import DataError
 

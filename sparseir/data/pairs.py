@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.data.lines import LineSource, text_of
 from sparseir.data.tables import TableRow, read_table
 from sparseir.errors import DataError

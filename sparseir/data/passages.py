@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.errors import ConfigError, DataError
 
 WINDOWS_FILE = "windows.json"

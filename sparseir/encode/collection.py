@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer import Documents, SparseVectors
 from indexer.interchange import Vocabulary, open_vectors, write_vectors
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from indexer.interchange.sources import format_of
 from indexer.progress import Progress, silent
 from sparseir.config.encode import EncodeConfig

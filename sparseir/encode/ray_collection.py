@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document
 from sparseir.encode.collection import CollectionOptions, describe_run, encode_collection, shard_digest

@@ -15,7 +15,7 @@ from sparseir.evaluate.options import SameId
 from sparseir.search.runs import Run
 
 if TYPE_CHECKING:
-    from sparseir.models.dense import RememberedEmbeddings
+    from sparseir.models.networks.dense import RememberedEmbeddings
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sparseir.evaluate.systems.fusion import reciprocal_ranks
-from sparseir.serve.answers import document, explain, search
+from sparseir.serve.answering.answers import document, explain, search
+from sparseir.serve.answering.queries import SearchRequest
 from sparseir.serve.faults import bad_request, from_error
 from sparseir.serve.indexes import Catalogue, ServedIndex
-from sparseir.serve.queries import SearchRequest
 from sparseir.serve.settings import Limits
 
 TEXT_CHARS = 1000

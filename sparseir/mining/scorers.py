@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from sparseir.mining.score import PairScorer
-from sparseir.models.cross_encoder import CrossEncoder
-from sparseir.models.dense import DenseEmbedder
 from sparseir.models.encoder import SparseEncoder
+from sparseir.models.networks.cross_encoder import CrossEncoder
+from sparseir.models.networks.dense import DenseEmbedder
 
 
 class CrossScorer:

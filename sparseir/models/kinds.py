@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from sparseir.config.model import EncoderKind, ModelConfig
-from sparseir.models.backbone import Backbone, load_backbone
-from sparseir.models.context import load_context_encoder
-from sparseir.models.embedding import read_embedding
 from sparseir.models.loading import loading
+from sparseir.models.networks.backbone import Backbone, load_backbone
+from sparseir.models.networks.context import load_context_encoder
+from sparseir.models.networks.embedding import read_embedding
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sources import resolve_source
 from sparseir.models.tokenize import TextTokenizer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparseir.config.model import ModelConfig
 from sparseir.data.records import Document
-from sparseir.models.backbone import max_tokens
+from sparseir.models.networks.backbone import max_tokens
 from sparseir.models.query_table import QueryTable
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.lookup import StaticQueryTower

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from indexer.format.query_side import QueryFiles
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.errors import DataError
 
 if TYPE_CHECKING:

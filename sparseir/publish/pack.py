@@ -16,7 +16,7 @@ from sparseir.models.encoder import SparseEncoder
 from sparseir.models.sources import ENTRY_POINTS, PACKAGED
 from sparseir.publish.card import model_card
 from sparseir.publish.wheel import write_wheel
-from sparseir.train.record import read_finished
+from sparseir.train.loop.record import read_finished
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"\d+(?:\.\d+){0,3}(?:(?:a|b|rc)\d+)?(?:\.post\d+)?")

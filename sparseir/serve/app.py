@@ -15,12 +15,12 @@ from starlette.exceptions import HTTPException
 
 from sparseir import __version__
 from sparseir.errors import SparseIRError
-from sparseir.serve import answers
+from sparseir.serve.answering import answers
+from sparseir.serve.answering.queries import ANSERINI, PARAMETERS, Parameter
+from sparseir.serve.answering.schema import DeleteBody, DocumentBody, DocumentsBody, ExplainBody, SearchBody
 from sparseir.serve.faults import ApiError, from_error
 from sparseir.serve.front import GetSearch
 from sparseir.serve.pages import add_page
-from sparseir.serve.queries import ANSERINI, PARAMETERS, Parameter
-from sparseir.serve.schema import DeleteBody, DocumentBody, DocumentsBody, ExplainBody, SearchBody
 from sparseir.serve.shard_answers import add_shard_routes
 from sparseir.serve.snapshot_routes import add_snapshot_routes
 from sparseir.serve.state import Service

@@ -21,9 +21,9 @@ from urllib.parse import unquote
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sparseir.serve import answers
+from sparseir.serve.answering import answers
+from sparseir.serve.answering.queries import ANSERINI, SearchRequest, from_parameters, read_parameters
 from sparseir.serve.faults import ApiError, from_error, internal
-from sparseir.serve.queries import ANSERINI, SearchRequest, from_parameters, read_parameters
 from sparseir.serve.state import Service
 
 logger = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from sparseir.lexical.channel import has_channel
 from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder, open_query_encoder
 from sparseir.search.remote.index import RemoteIndex
 from sparseir.search.searcher import Searcher
+from sparseir.serve.answering.terms import Terms
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.settings import Places
-from sparseir.serve.terms import Terms
 
 OFFERED = (*ENGINES, "exact_float", "approximate")
 """Engines a request may name; the gpu engine is chosen for the whole service or not at all."""

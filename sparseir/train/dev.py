@@ -9,7 +9,7 @@ from sparseir.config.data import DataConfig
 from sparseir.encode.activity import Activity
 from sparseir.evaluate.measures import measure
 from sparseir.models.encoder import SparseEncoder
-from sparseir.train.collection import open_collection
+from sparseir.train.material.collection import open_collection
 
 _RERANKED = 100
 """Hits of COIL's norms that are scored exactly."""

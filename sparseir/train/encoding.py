@@ -14,7 +14,7 @@ from sparseir.models.towers.coil import CoilTower
 from sparseir.models.towers.deepct import DeepCtTower
 from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.models.towers.tower import Tower, in_chunks
-from sparseir.train.parallel import gather_rows, own_share
+from sparseir.train.loop.parallel import gather_rows, own_share
 
 _CPU_TOKENS = 1024
 """Most tokens of a chunk on a CPU unless told, padding included: activations of 6 layers of 384 are then about 120 MB."""

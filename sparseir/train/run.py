@@ -16,20 +16,20 @@ from sparseir.config.loader import to_mapping
 from sparseir.config.recipe import Recipe
 from sparseir.config.regulariser import RegulariserConfig
 from sparseir.errors import ConfigError
-from sparseir.models.attention import attend_text_by_text
-from sparseir.models.dropout import drop_by_bits
 from sparseir.models.encoder import SparseEncoder, pick_device
-from sparseir.train.callbacks import Checkpoints, DevEvaluation, RunLog, ServedSparsity, Steps
+from sparseir.models.networks.attention import attend_text_by_text
+from sparseir.models.networks.dropout import drop_by_bits
 from sparseir.train.card import write_card
 from sparseir.train.dev import DevSet
-from sparseir.train.folder import prepare_folder, save_recipe, saved_recipe
-from sparseir.train.parallel import wait_for_all, world
-from sparseir.train.record import Ended, RunRecord, write_finished, write_running
+from sparseir.train.loop.callbacks import Checkpoints, DevEvaluation, RunLog, ServedSparsity, Steps
+from sparseir.train.loop.folder import prepare_folder, save_recipe, saved_recipe
+from sparseir.train.loop.parallel import wait_for_all, world
+from sparseir.train.loop.record import Ended, RunRecord, write_finished, write_running
+from sparseir.train.loop.stopping import RunClock, TrainingStopped, signals_ask
+from sparseir.train.loop.trainer import SparseTrainer, training_arguments
+from sparseir.train.material.words import encoder_of_words
 from sparseir.train.served import ServedSample
-from sparseir.train.stopping import RunClock, TrainingStopped, signals_ask
 from sparseir.train.tasks import TASKS
-from sparseir.train.trainer import SparseTrainer, training_arguments
-from sparseir.train.words import encoder_of_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sparseir.models.encoder import SparseEncoder
 from sparseir.models.head.revival import lowest_logits
 from sparseir.models.inference import EncodeOptions, evaluating, feature_batches
 from sparseir.models.towers.masked_lm import MaskedLMTower
-from sparseir.train.parallel import own_share, world
+from sparseir.train.loop.parallel import own_share, world
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from sparseir.config.regulariser import RegulariserConfig
 from sparseir.losses.regularisers import PENALTIES, TermStatistics, anti_zero, flops, l0_masked, l1
 from sparseir.losses.schedule import TargetSparsity, quadratic_ramp
-from sparseir.train.columns import Columns
+from sparseir.train.material.columns import Columns
 
 logger = logging.getLogger(__name__)
 

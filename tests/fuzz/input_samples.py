@@ -248,9 +248,9 @@ def model_samples(folder: Path) -> list[Sample]:
 
     from sparseir.config.model import ModelConfig
     from sparseir.models import SparseEncoder
-    from sparseir.train.checkpoint import load_state, save_state
-    from sparseir.train.folder import _check_position
-    from sparseir.train.teachers import _read_cache
+    from sparseir.train.loop.checkpoint import load_state, save_state
+    from sparseir.train.loop.folder import _check_position
+    from sparseir.train.material.teachers import _read_cache
     from tests.tiny_models import save_masked_lm
 
     base = save_masked_lm(folder / "base")

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
 
-from sparseir.train.stopping import TrainingStopped
+from sparseir.train.loop.stopping import TrainingStopped
 from tests.integration.test_text_chain import sparseir
 from tests.tiny_collections import write_collection
 from tests.tiny_models import save_masked_lm
@@ -89,7 +89,7 @@ def test_a_grid_is_run_once_and_added_to(places: Path) -> None:
 
 def test_a_stopped_cell_goes_on_from_its_checkpoint(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after step 2 of 4, it ends with the weights of one that was not."""
-    from sparseir.train import stopping
+    from sparseir.train.loop import stopping
 
     grid, words = places / "grid.yaml", ("--seeds", 1, "--variants", "L1", "--no-plot")
     tick = stopping.RunClock.tick

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from bench.big_data import run
+from bench.training.big_data import run
 from tests.tiny_models import save_masked_lm
 
 pytestmark = pytest.mark.slow

@@ -103,7 +103,7 @@ def test_from_python(tmp_path, dense):
 
 
 def test_additions_one_after_another_load_the_model_once(tmp_path, dense, monkeypatch):
-    from sparseir.models import dense as module
+    from sparseir.models.networks import dense as module
 
     loads = []
     real = module.DenseEmbedder.__init__

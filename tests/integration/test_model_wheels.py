@@ -17,7 +17,7 @@ pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from sparseir.models import SparseEncoder
 from sparseir.models.sources import installed_models, resolve_source
-from sparseir.train.record import write_running
+from sparseir.train.loop.record import write_running
 from tests.integration.test_text_chain import sparseir
 from tests.tiny_collections import write_collection
 from tests.tiny_models import save_masked_lm

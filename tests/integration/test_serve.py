@@ -356,7 +356,7 @@ def test_slow_clients_are_let_go(index):
 
 
 def test_too_much_at_once_is_shed_and_too_long_is_cut(index, monkeypatch):
-    from sparseir.serve import answers
+    from sparseir.serve.answering import answers
 
     let_go = threading.Event()
     monkeypatch.setattr(answers, "explain", lambda *_: let_go.wait(20))
@@ -383,7 +383,7 @@ def test_too_much_at_once_is_shed_and_too_long_is_cut(index, monkeypatch):
 
 
 def test_a_fault_of_ours_tells_nothing(index, monkeypatch, caplog):
-    from sparseir.serve import answers
+    from sparseir.serve.answering import answers
 
     def fail(*_: object) -> None:
         raise RuntimeError("secret /etc/place")

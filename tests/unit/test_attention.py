@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sparseir.models.attention import attend_text_by_text, attention  # noqa: E402
+from sparseir.models.networks.attention import attend_text_by_text, attention  # noqa: E402
 
 
 @pytest.mark.parametrize("mask_kind", ["none", "padding", "one for all", "numbers"])

@@ -28,8 +28,8 @@ from sparseir.losses.ranking import info_nce  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.codes import DenseCodes  # noqa: E402
 from sparseir.train import train  # noqa: E402
-from sparseir.train.collection import TrainingSet  # noqa: E402
-from sparseir.train.dense_texts import DenseTexts  # noqa: E402
+from sparseir.train.material.collection import TrainingSet  # noqa: E402
+from sparseir.train.material.dense_texts import DenseTexts  # noqa: E402
 from sparseir.train.tasks.codes import CodeRanking  # noqa: E402
 from sparseir.train.tasks.ranking_batches import RankingBatch  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection  # noqa: E402
@@ -285,7 +285,7 @@ def test_flops_alone_makes_embeddings_sparse(base: Path, tmp_path: Path) -> None
     """The experiment's command on a tiny collection: a larger λ leaves fewer weights, none leaves about half."""
     from argparse import Namespace
 
-    from bench.flops_embeddings import measure, table
+    from bench.training.flops_embeddings import measure, table
 
     collection = write_collection(tmp_path / "c", ("train", "test"))
     tiny = [f"model.base={base}", "model.max_document_length=32", "data.max_document_length=32", "train.batch_size=4"]

@@ -87,7 +87,7 @@ def test_a_pair_scores_the_same_alone_and_in_any_batch(encoder: SparseEncoder) -
 
 @pytest.mark.parametrize("in_batch", [True, False])
 def test_the_score_that_is_trained_is_the_score_that_is_served(encoder: SparseEncoder, in_batch: bool) -> None:
-    from sparseir.train.columns import Columns
+    from sparseir.train.material.columns import Columns
     from sparseir.train.tasks.ranking import TokenRanking
     from sparseir.train.tasks.ranking_batches import RankingBatch
 

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sparseir.models.dropout import BitDropout, drop_by_bits  # noqa: E402
+from sparseir.models.networks.dropout import BitDropout, drop_by_bits  # noqa: E402
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

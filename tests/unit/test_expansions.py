@@ -27,8 +27,8 @@ from sparseir.data.records import Document  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
-from sparseir.train.collection import TrainingSet  # noqa: E402
-from sparseir.train.words import encoder_of_words  # noqa: E402
+from sparseir.train.material.collection import TrainingSet  # noqa: E402
+from sparseir.train.material.words import encoder_of_words  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, write_collection, write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 

@@ -22,14 +22,14 @@ from sparseir.losses.csr import reconstruction  # noqa: E402
 from sparseir.losses.ranking import info_nce, kl_divergence  # noqa: E402
 from sparseir.losses.regularisers import flops, idf_flops  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.dense import DenseEmbedder  # noqa: E402
+from sparseir.models.networks.dense import DenseEmbedder  # noqa: E402
 from sparseir.models.towers.csr import SparseAutoencoder  # noqa: E402
 from sparseir.models.towers.own_tokens import _first_occurrences  # noqa: E402
-from sparseir.train.objective import Objective  # noqa: E402
+from sparseir.train.loop.objective import Objective  # noqa: E402
+from sparseir.train.loop.trainer import parameter_groups, training_arguments  # noqa: E402
+from sparseir.train.material.words import encoder_of_words  # noqa: E402
 from sparseir.train.tasks.ranking import _candidates  # noqa: E402
 from sparseir.train.tasks.ranking_batches import RankingBatch  # noqa: E402
-from sparseir.train.trainer import parameter_groups, training_arguments  # noqa: E402
-from sparseir.train.words import encoder_of_words  # noqa: E402
 from tests.tiny_collections import write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 

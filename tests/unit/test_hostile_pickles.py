@@ -23,7 +23,7 @@ from indexer import Documents, SparseVectors, build_index  # noqa: E402
 from indexer.interchange import Vocabulary, open_vectors, write_vectors  # noqa: E402
 from sparseir.errors import DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.dense import DenseEmbedder  # noqa: E402
+from sparseir.models.networks.dense import DenseEmbedder  # noqa: E402
 from sparseir.search.approximate import ApproximateConfig  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402
 from sparseir.train import train  # noqa: E402

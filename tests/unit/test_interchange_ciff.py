@@ -11,8 +11,8 @@ import pytest
 from indexer.documents import Documents
 from indexer.errors import DataError
 from indexer.interchange import BatchLimits, Vocabulary, open_vectors, write_vectors
-from indexer.interchange.postings_codec import decode_postings, encode_postings, encoded_size
-from indexer.interchange.transpose import Transposer
+from indexer.interchange.ciff.postings_codec import decode_postings, encode_postings, encoded_size
+from indexer.interchange.matrices.transpose import Transposer
 from indexer.vectors import SparseVectors
 
 
@@ -134,8 +134,8 @@ def test_terms_outside_a_given_vocabulary(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40, 5000, 200_000])
 def test_vectorised_codec_agrees_with_itself_and_with_the_generic_reader(count):
-    from indexer.interchange.postings_codec import parse_posting
-    from indexer.interchange.protobuf import read_fields
+    from indexer.interchange.ciff.postings_codec import parse_posting
+    from indexer.interchange.ciff.protobuf import read_fields
 
     rng = np.random.default_rng(count)
     gaps = rng.integers(1, 2 ** rng.integers(1, 31, count), dtype=np.int64)

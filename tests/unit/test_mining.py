@@ -285,8 +285,8 @@ def test_teachers_score_pairs_as_they_score_batches(prepared: Prepared, tmp_path
     from sparseir.config.model import ModelConfig
     from sparseir.mining.scorers import open_scorer
     from sparseir.models import SparseEncoder
-    from sparseir.train.collection import TrainingSet
-    from sparseir.train.teachers import load_teacher
+    from sparseir.train.material.collection import TrainingSet
+    from sparseir.train.material.teachers import load_teacher
     from tests.tiny_models import save_cross_encoder, save_masked_lm
 
     base = save_masked_lm(tmp_path / "base")

@@ -21,7 +21,7 @@ from sparseir.data.prepared.prepare import PrepareOptions, prepare  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
-from sparseir.train.prepared import PreparedTraining  # noqa: E402
+from sparseir.train.material.prepared import PreparedTraining  # noqa: E402
 from sparseir.train.tasks import ranking  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection, write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402

@@ -421,7 +421,7 @@ def test_search_needs_no_dense_model(tmp_path):
 
 def test_a_remembered_model_embeds_a_text_once(tmp_path):
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
-    from sparseir.models.dense import DenseEmbedder, RememberedEmbeddings
+    from sparseir.models.networks.dense import DenseEmbedder, RememberedEmbeddings
     from tests.tiny_models import save_masked_lm
 
     folder = save_masked_lm(tmp_path / "dense")

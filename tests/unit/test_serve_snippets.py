@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from sparseir.serve.snippets import marked, snippet
-from sparseir.serve.terms import TextTerms
+from sparseir.serve.answering.snippets import marked, snippet
+from sparseir.serve.answering.terms import TextTerms
 from tests.unit.test_query_table import make_tokenizer
 
 WHAT, THE, WEATHER, PIECE = 3, 5, 6, 7

@@ -16,9 +16,9 @@ from sparseir.config.loss import LossConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.models.cross_encoder import CrossEncoder  # noqa: E402
-from sparseir.train.collection import TrainingSet  # noqa: E402
-from sparseir.train.teachers import load_teacher  # noqa: E402
+from sparseir.models.networks.cross_encoder import CrossEncoder  # noqa: E402
+from sparseir.train.material.collection import TrainingSet  # noqa: E402
+from sparseir.train.material.teachers import load_teacher  # noqa: E402
 from tests.tiny_collections import write_collection, write_jsonl, write_triples  # noqa: E402
 from tests.tiny_models import save_cross_encoder, save_masked_lm  # noqa: E402
 

@@ -284,7 +284,7 @@ def test_masked_lm_then_vectors_then_ranking(base: Path, collection: Path, tmp_p
 
 
 def test_masked_lm_in_chunks_equals_the_whole_batch(base: Path, collection: Path) -> None:
-    from sparseir.train.batches import TextBatch
+    from sparseir.train.material.batches import TextBatch
     from sparseir.train.tasks.masked_lm import MaskedLM
 
     def loss_and_gradients(chunk_size: int) -> tuple[float, list[Any]]:
@@ -464,7 +464,7 @@ def test_the_controller_moves_once_an_optimiser_step(
 def test_a_run_that_collapses_says_so(
     base: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from sparseir.train.columns import Columns
+    from sparseir.train.material.columns import Columns
 
     monkeypatch.setattr(Columns, "active_dims", lambda self, weights: 0.2)
     train(recipe_of(base, collection, train__steps=20), tmp_path / "m")
@@ -473,7 +473,7 @@ def test_a_run_that_collapses_says_so(
 
 def test_document_frequencies_are_estimated_anew_every_so_many_steps() -> None:
     """Every 2 steps, two passes each: the first batch, then the mean since the last estimate; a sample counts for itself."""
-    from sparseir.train.columns import Columns
+    from sparseir.train.material.columns import Columns
     from sparseir.train.sparsity import DocumentFrequency
 
     frequency = DocumentFrequency(3)
@@ -550,7 +550,7 @@ def test_collapse_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_sample_of_terms_estimates_the_whole() -> None:
     """4 exact columns and 2 of the 8 others: each sampled one stands for 4. 1·2 + 1·4 = 6 active dims."""
-    from sparseir.train.columns import Columns
+    from sparseir.train.material.columns import Columns
 
     columns = Columns(torch.tensor([0, 1, 2, 3, 7, 9]), 4, 12)
     weights = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0, 0.0]])

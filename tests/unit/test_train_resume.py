@@ -21,7 +21,7 @@ from sparseir.config.recipe import Recipe, load_recipe  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.train import train  # noqa: E402
-from sparseir.train.stopping import RunClock, TrainingStopped, signals_ask  # noqa: E402
+from sparseir.train.loop.stopping import RunClock, TrainingStopped, signals_ask  # noqa: E402
 from tests.tiny_collections import write_collection  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 

@@ -20,8 +20,8 @@ from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.errors import DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
-from sparseir.train.collection import TrainingSet  # noqa: E402
-from sparseir.train.negatives import Negatives  # noqa: E402
+from sparseir.train.material.collection import TrainingSet  # noqa: E402
+from sparseir.train.material.negatives import Negatives  # noqa: E402
 from sparseir.train.tasks import ranking  # noqa: E402
 from sparseir.train.tasks.ranking import Candidates  # noqa: E402
 from tests.tiny_collections import write_collection, write_jsonl, write_scores  # noqa: E402

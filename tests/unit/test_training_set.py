@@ -8,8 +8,8 @@ pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from sparseir.config.data import DataConfig
 from sparseir.errors import ConfigError
-from sparseir.train.collection import TrainingSet
 from sparseir.train.dev import DevSet
+from sparseir.train.material.collection import TrainingSet
 from tests.tiny_collections import write_collection
 
 

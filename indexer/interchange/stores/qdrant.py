@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import ClassVar
 
-from indexer.interchange.jsonl_writer import weight_texts
+from indexer.interchange.jsonl.writer import weight_texts
 from indexer.interchange.stores.numbers import Floats, same
 from indexer.interchange.stores.store import Layout, Limits, Parsed, Row, Store, number
 from indexer.interchange.stores.survey import Facts

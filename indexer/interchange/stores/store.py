@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import ConfigError
-from indexer.interchange.jsonl_writer import weight_texts
+from indexer.interchange.jsonl.writer import weight_texts
 from indexer.interchange.live import Weights
 from indexer.interchange.stores.numbers import Floats
 from indexer.interchange.vocabulary import Vocabulary

@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "checks.h"
-#include "engine/block_bounds.h"
+#include "pruning/block_bounds.h"
 #include "engine/cost.h"
 
 void sir_engine_auto(sir_context *segments, uint32_t num_segments) {

@@ -2,7 +2,7 @@
 #ifndef SIR_COST_H
 #define SIR_COST_H
 
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 
 /* Scoring every posting of the segment; sir_choose_blocks has been called. */
 double sir_cost_exhaustive(const sir_context *c, const sir_block_filter *f);

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/cursor.h"
+#include "postings/cursor.h"
 
 /* Number of the term's posting of doc_id, from its first, or df when the document lacks it. */
 static uint32_t find_posting(const sir_index *index, const sir_segment *s, const sir_list *list, uint32_t doc_id) {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 #include "engine/quantize.h"
 
 typedef struct {

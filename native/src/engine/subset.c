@@ -6,7 +6,7 @@
  * arrays: ranges are clamped as for searches, and each document is below 65,536 in its window. */
 #include <inttypes.h>
 
-#include "engine/packed.h"
+#include "postings/packed.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

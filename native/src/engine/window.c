@@ -1,5 +1,5 @@
 /* Where a list's postings of a window of 65,536 documents lie. */
-#include "engine/packed.h"
+#include "postings/packed.h"
 
 sir_list sir_list_of(const sir_segment *s, uint32_t at, uint32_t weight) {
     const sir_term *t = &s->terms[at];

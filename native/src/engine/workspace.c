@@ -1,6 +1,6 @@
 /* Cutting the caller's scratch into the arrays of one search. */
-#include "engine/block_filter.h"
-#include "engine/cursor.h"
+#include "pruning/block_filter.h"
+#include "postings/cursor.h"
 
 static void *take(uint8_t *memory, uint64_t *used, uint64_t bytes) {
     void *here = memory == NULL ? NULL : memory + *used;

@@ -1,7 +1,7 @@
 /* AVX2 kernels. Frequent terms are scattered from their postings: without a byte expansion a bitmap saves nothing. */
 #include <string.h>
 
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

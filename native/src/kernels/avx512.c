@@ -1,5 +1,5 @@
 /* AVX-512 kernels (Ice Lake, Zen 4 and later: VBMI2 expands bitmaps, VNNI multiplies and adds four terms at once). */
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -2,7 +2,7 @@
 #ifndef SIR_BLOCK_PLAIN_H
 #define SIR_BLOCK_PLAIN_H
 
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 
 static inline void add_present(uint32_t *accumulator, uint32_t present, const uint8_t *impacts, uint32_t weight) {
     for (; present != 0; present &= present - 1) accumulator[__builtin_ctz(present)] += weight * *impacts++;

@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "engine/block.h"
+#include "postings/block.h"
 
 /* Postings of a sparse directory's window that holds the block. */
 static inline void sparse_range(const sir_segment *s, const sir_term *t, uint32_t block, uint32_t *start, uint32_t *end) {

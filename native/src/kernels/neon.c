@@ -1,5 +1,5 @@
 /* NEON kernels (any AArch64 processor). Frequent terms are scattered from their postings. */
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 
 #if defined(__aarch64__)
 #include <arm_neon.h>

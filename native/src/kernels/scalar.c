@@ -1,7 +1,7 @@
 /* The reference kernels: plain C, what every other instruction set must equal to the bit. */
 #include <string.h>
 
-#include "engine/block_filter.h"
+#include "pruning/block_filter.h"
 #include "kernels/block_plain.h"
 
 /* accumulator[docs[i]] += weight * impacts[i] */

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from indexer.interchange.input import LARGEST_LINE
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.corpus.places import Place, Row, SourceFile, check_differ
 from sparseir.data.lines import LineSource

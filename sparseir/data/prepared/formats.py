@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.interchange.json_text import json_value
+from indexer.interchange.jsonl.text import json_value
 from sparseir.data.compression import bare_name
 from sparseir.data.lines import LineSource
 from sparseir.data.prepared import rows, texts

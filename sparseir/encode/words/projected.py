@@ -27,7 +27,7 @@ from sparseir.lexical.stems import StemFactors, WordCounts
 
 
 class Embedder(Protocol):
-    """A dense model; see `sparseir.models.dense.DenseEmbedder`."""
+    """A dense model; see `sparseir.models.networks.dense.DenseEmbedder`."""
 
     @property
     def dimensions(self) -> int: ...
@@ -237,7 +237,7 @@ def embedder(config: LexicalConfig) -> Embedder:
     ConfigError : torch and transformers are not installed; no such model.
     """
     try:
-        from sparseir.models.dense import DenseEmbedder
+        from sparseir.models.networks.dense import DenseEmbedder
     except ImportError as error:
         raise ConfigError(
             f"lexical.expansion_model embeds documents by a network, which needs {error.name}: install sparseir[train]"

@@ -23,7 +23,7 @@ DENSE = "dense"
 
 
 def evaluate_dense(collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
-    """Exact search by the cosine of dense embeddings (`sparseir.models.dense`) of `options.dense_model`."""
+    """Exact search by the cosine of dense embeddings (`sparseir.models.networks.dense`) of `options.dense_model`."""
     embedder = remembered(collection, options.dense_model, options.dense_length)
     documents = embedder.embed([d.content for d in collection.documents])
     docnos = [d.docno for d in collection.documents]

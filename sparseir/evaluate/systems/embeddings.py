@@ -8,12 +8,12 @@ from sparseir.config.lexical import LexicalConfig
 from sparseir.evaluate.judged import JudgedCollection
 
 if TYPE_CHECKING:
-    from sparseir.models.dense import RememberedEmbeddings
+    from sparseir.models.networks.dense import RememberedEmbeddings
 
 
 def remembered(collection: JudgedCollection, model: str, tokens: int) -> RememberedEmbeddings:
     """The embeddings of a collection by a model that reads so many tokens of a text."""
-    from sparseir.models.dense import RememberedEmbeddings
+    from sparseir.models.networks.dense import RememberedEmbeddings
 
     key = model, tokens
     if key not in collection.embeddings:

@@ -11,9 +11,9 @@ from torch import nn
 
 from sparseir.config.model import ModelConfig
 from sparseir.errors import ConfigError
-from sparseir.models.backbone import load_backbone
 from sparseir.models.kinds import build_parts, masked_lm_tower
 from sparseir.models.loading import loading, read_tensors
+from sparseir.models.networks.backbone import load_backbone
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence.layout import ACTIVATIONS, TOWER_WEIGHTS, Module, read_json, read_routes
 from sparseir.models.tokenize import TextTokenizer

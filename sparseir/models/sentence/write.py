@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparseir.errors import ConfigError
-from sparseir.models.backbone import Backbone, quiet_transformers
-from sparseir.models.context import ContextEncoder
 from sparseir.models.kinds import WORDS_FILE
+from sparseir.models.networks.backbone import Backbone, quiet_transformers
+from sparseir.models.networks.context import ContextEncoder
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence import layout
 from sparseir.models.sentence.layout import write_json

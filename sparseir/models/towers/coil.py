@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sparseir.models.context import ContextEncoder
+from sparseir.models.networks.context import ContextEncoder
 from sparseir.models.towers.tower import Tower, scatter_max, scatter_sum
 
 

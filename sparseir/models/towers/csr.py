@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sparseir.models.context import ContextEncoder
+from sparseir.models.networks.context import ContextEncoder
 from sparseir.models.towers.tower import Tower, keep_largest
 
 

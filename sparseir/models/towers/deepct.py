@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from sparseir.models.context import ContextEncoder
+from sparseir.models.networks.context import ContextEncoder
 from sparseir.models.towers.tower import Tower, keep_largest, scatter_max
 
 SCALE = 100

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sparseir.models.attention import attend_text_by_text
-from sparseir.models.backbone import Backbone
 from sparseir.models.head.fused import max_logits
 from sparseir.models.head.revival import lowest_logits, reviving_relu
 from sparseir.models.head.screen import VocabularyScreen
+from sparseir.models.networks.attention import attend_text_by_text
+from sparseir.models.networks.backbone import Backbone
 from sparseir.models.towers.residual import LexicalResidual
 from sparseir.models.towers.tower import Tower, in_chunks, keep_largest
 

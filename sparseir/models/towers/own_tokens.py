@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor, nn
 
 from sparseir.errors import ConfigError
-from sparseir.models.context import ContextEncoder
+from sparseir.models.networks.context import ContextEncoder
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.lookup import StaticQueryTower
 from sparseir.models.towers.tower import Tower, keep_largest, scatter_max, scatter_sum

@@ -8,8 +8,8 @@ from indexer.progress import Progress
 from sparseir.config.loss import TaskName
 from sparseir.config.recipe import Recipe
 from sparseir.models.encoder import SparseEncoder
-from sparseir.train.batches import Batches
-from sparseir.train.objective import Objective
+from sparseir.train.loop.objective import Objective
+from sparseir.train.material.batches import Batches
 from sparseir.train.tasks import codes, masked_lm, ranking, recall, vectors
 
 __all__ = ["TASKS"]

@@ -11,10 +11,10 @@ from sparseir.errors import ConfigError
 from sparseir.losses.csr import reconstruction
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.towers.csr import CsrTower
-from sparseir.train.columns import Columns
-from sparseir.train.dense_texts import DenseTexts
-from sparseir.train.idf import corpus_idf
-from sparseir.train.parallel import world
+from sparseir.train.loop.parallel import world
+from sparseir.train.material.columns import Columns
+from sparseir.train.material.dense_texts import DenseTexts
+from sparseir.train.material.idf import corpus_idf
 from sparseir.train.tasks.ranking import Ranking, ranking_batches, read_training
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
 

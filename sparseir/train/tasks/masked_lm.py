@@ -12,12 +12,12 @@ from sparseir.losses.ranking import masked_language_model
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.inference import multiplies_bfloat16
 from sparseir.models.towers.masked_lm import MaskedLMTower
-from sparseir.train.batches import TextBatch, TextBatches
-from sparseir.train.collection import TrainingSet
-from sparseir.train.columns import Columns
-from sparseir.train.idf import corpus_idf
-from sparseir.train.objective import Objective
-from sparseir.train.parallel import own_share, world
+from sparseir.train.loop.objective import Objective
+from sparseir.train.loop.parallel import own_share, world
+from sparseir.train.material.batches import TextBatch, TextBatches
+from sparseir.train.material.collection import TrainingSet
+from sparseir.train.material.columns import Columns
+from sparseir.train.material.idf import corpus_idf
 
 _MASKED = 0.15
 """Share of the tokens that are chosen, as in BERT."""

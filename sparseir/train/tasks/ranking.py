@@ -18,14 +18,14 @@ from sparseir.models.encoder import SparseEncoder
 from sparseir.models.parts import NO_LIMIT
 from sparseir.models.towers.coil import CoilTower, coil_scores
 from sparseir.models.towers.deepct import DeepCtTower
-from sparseir.train.collection import Training, TrainingSet
-from sparseir.train.columns import Columns
-from sparseir.train.idf import corpus_idf
-from sparseir.train.negatives import Negatives
-from sparseir.train.objective import Objective
-from sparseir.train.prepared import PreparedScores, PreparedTraining, check_workers, prepared_teachers
+from sparseir.train.loop.objective import Objective
+from sparseir.train.material.collection import Training, TrainingSet
+from sparseir.train.material.columns import Columns
+from sparseir.train.material.idf import corpus_idf
+from sparseir.train.material.negatives import Negatives
+from sparseir.train.material.prepared import PreparedScores, PreparedTraining, check_workers, prepared_teachers
+from sparseir.train.material.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
 from sparseir.train.tasks.ranking_batches import RankingBatch, RankingBatches
-from sparseir.train.teachers import BM25Teacher, DenseTeacher, is_triples, load_teacher
 
 _EXCLUDED = -1e4  # the score of a candidate that does not count; finite, so that softmax rows stay finite
 

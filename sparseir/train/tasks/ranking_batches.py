@@ -13,10 +13,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from sparseir.config.recipe import Recipe
 from sparseir.losses.ensemble import ensemble_scores
-from sparseir.train.batches import Shuffle
-from sparseir.train.collection import Training, TrainingQuery
-from sparseir.train.negatives import Negatives
-from sparseir.train.teachers import DenseTeacher, Teacher
+from sparseir.train.material.batches import Shuffle
+from sparseir.train.material.collection import Training, TrainingQuery
+from sparseir.train.material.negatives import Negatives
+from sparseir.train.material.teachers import DenseTeacher, Teacher
 
 
 @dataclass(slots=True)

@@ -20,10 +20,10 @@ from sparseir.losses.recall import query_term_recall
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.towers.deepct import DeepCtTower
 from sparseir.models.towers.own_tokens import WordTokenizer
-from sparseir.train.batches import Shuffle
-from sparseir.train.columns import Columns
-from sparseir.train.idf import corpus_idf
-from sparseir.train.objective import Objective
+from sparseir.train.loop.objective import Objective
+from sparseir.train.material.batches import Shuffle
+from sparseir.train.material.columns import Columns
+from sparseir.train.material.idf import corpus_idf
 from sparseir.train.tasks.ranking import read_training
 
 

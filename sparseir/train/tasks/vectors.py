@@ -14,9 +14,9 @@ from sparseir.data.pairs import read_text_vectors
 from sparseir.errors import DataError
 from sparseir.losses.ranking import vector_distillation
 from sparseir.models.encoder import SparseEncoder
-from sparseir.train.batches import TextBatch, TextBatches
-from sparseir.train.idf import corpus_idf
-from sparseir.train.objective import Objective
+from sparseir.train.loop.objective import Objective
+from sparseir.train.material.batches import TextBatch, TextBatches
+from sparseir.train.material.idf import corpus_idf
 
 _TEACHER_PEAK = 1.35
 """Mean largest weight every file of teacher vectors is brought to: SPLADE-v3's, in units of log1p."""

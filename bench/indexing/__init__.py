@@ -1,0 +1,1 @@
+"""Benchmarks of indexes: building, adding, size, memory."""

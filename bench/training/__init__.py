@@ -1,0 +1,1 @@
+"""Benchmarks of encoders: encoding, training steps, whole runs, training data of any size."""

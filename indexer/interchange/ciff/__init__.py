@@ -1,0 +1,1 @@
+"""CIFF, the Common Index File Format: read back into rows, written by posting lists."""

@@ -1,0 +1,1 @@
+"""Anserini's JSON vectors, and JSON as a stream of objects."""

@@ -1,0 +1,1 @@
+"""What encoders learn from: texts, pairs, negatives and the scores of teachers, in batches."""
