@@ -10,7 +10,7 @@ import pytest
 
 from indexer.errors import DataError
 from indexer.interchange import BatchLimits, Vocabulary, open_vectors
-from indexer.interchange.jsonl.reader import stream as json_stream
+from indexer.interchange.jsonl import stream as json_stream
 
 ONE = '{"id": "d1", "contents": "", "vector": {"b": 1, "a": 2.5}}'
 TWO = '{"id": "d2", "contents": "", "vector": {"a": 3, "c": 1}}'
