@@ -74,7 +74,12 @@ def make_samples(folder: Path, seed: int) -> list[Sample]:
                 ],
                 24,
             )
-            named = number in (1, 3, 6, 7)  # reading the names and fields of thousands again and again takes the most time
+            named = number in (
+                1,
+                3,
+                6,
+                7,
+            )  # reading the names and fields of thousands again and again takes the most time
             docnos = [next(names) for _ in range(rows)] if named else None
             fields = [{"title": f"t{i}", "year": i % 3} for i in range(rows)] if named else None
             if turn == 0:
