@@ -21,7 +21,7 @@ from typing import Any
 from indexer.errors import IndexFormatError, SparseIRError
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_PART = 1 << 18  # a read makes room for all it is asked for, however short the file
+_PART = 1 << 16  # a read makes room for all it is asked for, however short the file
 
 
 @contextmanager

@@ -57,10 +57,10 @@ def make_samples(folder: Path, seed: int) -> list[Sample]:
             ((2300,), "none", "standard", "input"),
             ((40, 9), "f32", "standard", "clusters"),
             ((1,), "f16", "standard", "input"),
-            ((300, 0, 20), "none", "standard", "clusters"),
+            ((100, 0, 20), "none", "standard", "clusters"),
             ((2300,), "none", "compact", "input"),
             ((2300, 20), "f32", "packed", "input"),
-            ((200, 30), "f16", "packed", "bisection"),
+            ((90, 30), "f16", "packed", "bisection"),
             ((70, 5), "none", "compact", "clusters"),
         )
     ):
