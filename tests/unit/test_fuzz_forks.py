@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
+
+import numpy as np
+import pytest
 
 from tests.fuzz.forks import Limits, forked
+from tests.fuzz.index_mutations import mutate
+from tests.fuzz.index_samples import make_samples
 
 
 def work(number: int) -> list[str]:
@@ -41,3 +47,12 @@ def test_what_takes_too_long_or_too_much_memory_is_ended() -> None:
     assert faults[2].startswith(("took 3", "holds more than 200 MB"))  # seen at its end, or on the way
     assert faults[3].startswith("holds more than 200 MB")
     assert faults[1] == faults[4] == ""
+
+
+def test_a_mutation_has_one_meaning_on_any_day(tmp_path: Path) -> None:
+    """Its number chooses an index and what is done to it; the index is the same bytes whenever it is made."""
+    pytest.importorskip("numba")
+    made = [make_samples(folder, seed=3) for folder in (tmp_path / "a", tmp_path / "b") if folder.mkdir() is None]
+    assert [sample.files for sample in made[0]] == [sample.files for sample in made[1]]
+    first = [mutate(np.random.default_rng([3, n]), made[n % 2][n % 8].files) for n in range(40)]
+    assert first == [mutate(np.random.default_rng([3, n]), made[1 - n % 2][n % 8].files) for n in range(40)]
