@@ -74,13 +74,13 @@ ROUNDS ?= 1
 test-faults: $(VENV)/.dev ## killed and failing writers, flipped bits, planted files, salvage; ROUNDS=4 goes four times through kills and faults
 	FAULT_ROUNDS=$(ROUNDS) $(VENV)/bin/python -m pytest -q -s $(PYTEST_FLAGS) tests/property/test_crash.py tests/property/test_merges.py tests/unit/test_soundness.py tests/unit/test_salvage.py tests/unit/test_index_paths.py
 
-FUZZ ?= --count 20000
-fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an index, under the sanitizers; hours
+FUZZ ?= --count 50000
+fuzz: $(VENV)/.dev ## mutated index files against all readers and writers of an index, under the sanitizers; an hour; FUZZ="--seed 1 --first 4711 --count 1" is one of them
 	$(CMAKE) -S native -B build/fuzz-native -DCMAKE_BUILD_TYPE=Debug -DSIR_WERROR=ON -DSIR_TESTS=ON -DSIR_CHECKS=1 -DSIR_SANITIZE=address,undefined >/dev/null
 	$(CMAKE) --build build/fuzz-native --parallel 2 >/dev/null
 	rm -rf build/fuzz && mkdir -p build/fuzz && cp -r indexer tests build/fuzz/
 	$(CMAKE) --install build/fuzz-native --prefix build/fuzz >/dev/null
-	cd build/fuzz && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=numba-checked ASAN_OPTIONS=detect_leaks=0:hard_rss_limit_mb=4000 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index $(FUZZ)
+	cd build/fuzz && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=numba-checked ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=32 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(abspath $(VENV))/bin/python -m tests.fuzz.mutate_index $(FUZZ)
 
 fuzz-inputs: $(VENV)/.dev ## 20,000 mutated inputs of every reader: a named error with its place, never a traceback
 	$(VENV)/bin/python -m tests.fuzz.mutate_inputs --count 20000

@@ -66,3 +66,8 @@ class MissingExtraError(SparseIRError):
         )
         self.package = package
         self.extra = extra
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust failed where it did not mean to: Python has that as a BaseException of no public class."""
+    return type(error).__name__ == "PanicException"

@@ -21,6 +21,7 @@ from typing import Any
 from indexer.errors import IndexFormatError, SparseIRError
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PART = 1 << 16  # a read makes room for all it is asked for, however short the file
 
 
 @contextmanager
@@ -131,7 +132,7 @@ def read_regular(path: Path, most: int) -> bytes:
     """The first `most` bytes of a regular file; raises as `open_regular` does."""
     with os.fdopen(open_regular(path), "rb", buffering=0) as file:
         parts = []
-        while most > 0 and (part := file.read(most)):
+        while most > 0 and (part := file.read(min(most, _PART))):
             parts.append(part)
             most -= len(part)
     return b"".join(parts)

@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from indexer.errors import DataError
+from indexer.errors import DataError, is_panic
 from indexer.interchange.jsonl.text import json_value
 from indexer.vectors import MAX_TERM_ID
 
@@ -98,7 +98,7 @@ def _tokenizer_ids(text: str, path: Path) -> dict[str, int]:
 
     try:
         return dict(Tokenizer.from_str(text).get_vocab(with_added_tokens=True))
-    except BaseException as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+    except BaseException as error:  # tokenizers raises bare Exception, or panics, for a fault of its file
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
         raise DataError(f"the tokenizer does not load: {error}", path=path) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparseir.models.panics import Tokenizing
+
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
 
@@ -58,7 +60,8 @@ def expand(encoder: SparseEncoder, text: str, *, query: bool = False) -> Expansi
     term_ids, weights = encode([text]).row(0)
     names = encoder.terms()
     latent = encoder.document_tower.latent
-    pieces = encoder.tokenizer.uncut().encode(text, add_special_tokens=False)
+    with Tokenizing([text]):
+        pieces = encoder.tokenizer.uncut().encode(text, add_special_tokens=False)
     said = set(pieces.ids)
     terms = [
         ExpandedTerm(

@@ -15,6 +15,7 @@ from sparseir.data.passages import Windows, passage_name, passages_of, windows_o
 from sparseir.data.records import Document
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer
+from sparseir.models.panics import Tokenizing
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -141,7 +142,8 @@ def passages(
     tokenizer = encoder.tokenizer.word_pieces()
 
     def pieces(texts: list[str]) -> list[Pieces]:
-        encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+        with Tokenizing(texts):
+            encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
         return [(e.offsets, e.word_ids) for e in encoded]
 
     return PassageStream(documents, windows, pieces)

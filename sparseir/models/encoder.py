@@ -19,6 +19,7 @@ from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.models.folder import load_parts, save_parts
 from sparseir.models.inference import Dtype, EncodeOptions, InferenceCopies, Progress, native_dtype, run_tower
 from sparseir.models.kinds import build_parts
+from sparseir.models.panics import Tokenizing
 from sparseir.models.parts import EncoderParts
 from sparseir.models.sentence import calls as sentence_calls
 from sparseir.models.sources import resolve_source
@@ -231,7 +232,10 @@ class SparseEncoder(EncoderParts):
         backend = self.tokenizer.uncut()
         df = np.zeros(self.num_terms, np.int64)
         for start in range(0, len(texts), 1024):
-            for encoded in backend.encode_batch(list(texts[start : start + 1024]), add_special_tokens=False):
+            part = list(texts[start : start + 1024])
+            with Tokenizing(part):
+                rows = backend.encode_batch(part, add_special_tokens=False)
+            for encoded in rows:
                 df[np.unique(np.asarray(encoded.ids, np.int64))] += 1
         return df
 

@@ -11,10 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from indexer.errors import is_panic
 from sparseir.errors import ConfigError, SparseIRError, missing_extra
-
-_PANIC = "PanicException"
-"""A fault of a library in Rust, which Python has as a BaseException."""
 
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers")
 _MOST_LAYERS, _LARGEST_SIZE = 1 << 10, 1 << 24
@@ -52,7 +50,7 @@ def loading(place: str | Path, what: str) -> Iterator[None]:
             ) from error
         raise ConfigError(f"{place}: {what}: {_reason(error)}") from error
     except BaseException as error:
-        if type(error).__name__ != _PANIC:
+        if not is_panic(error):
             raise
         raise ConfigError(f"{place}: {what}: {_reason(error)}") from error
 

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import SparseVectors
+from indexer.errors import is_panic
 from indexer.format.query_side import QueryFiles
 from indexer.interchange.jsonl.text import json_value
 from sparseir.errors import DataError
+from sparseir.models.panics import Tokenizing
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -75,19 +77,23 @@ class QueryTable:
         DataError : as `tokenize`.
         """
         try:
-            return self._lookup(self.tokenizer.encode(text, add_special_tokens=False).ids)
+            with Tokenizing([text]):
+                ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         except TypeError:
             raise _not_text([text]) from None
+        return self._lookup(ids)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, in order and with repetitions, without special tokens.
 
         Raises
         ------
-        DataError : something that is no text, or text with half a character (a lone surrogate) in it.
+        DataError : something that is no text, text with half a character (a lone surrogate) in it, or one that the
+            tokenizer fails on.
         """
         try:
-            return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+            with Tokenizing(texts):
+                return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
         except TypeError:
             raise _not_text(texts) from None
 
@@ -156,10 +162,8 @@ class QueryTable:
             tokenizer = Tokenizer.from_str(written.decode())
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"the query table is damaged: {error}", path=folder) from error
-        except (
-            BaseException
-        ) as error:  # bare Exception for any fault of its file, and a panic of Rust is a BaseException
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        except BaseException as error:  # tokenizers raises bare Exception, or panics, for a fault of its file
+            if not isinstance(error, Exception) and not is_panic(error):
                 raise
             raise DataError(f"the tokenizer does not load: {error}", path=folder / TOKENIZER_FILE) from error
         if not isinstance(description, dict) or description.get("format") != "sparseir-query-table":

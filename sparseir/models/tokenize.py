@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparseir.errors import ConfigError
 from sparseir.models.loading import loading
+from sparseir.models.panics import Tokenizing
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +69,10 @@ class TextTokenizer:
         """
         if not texts:
             return []
-        encoded = self.tokenizer(
-            list(texts), truncation=True, max_length=max_length, padding=False, return_attention_mask=False
-        )
+        with Tokenizing(texts):
+            encoded = self.tokenizer(
+                list(texts), truncation=True, max_length=max_length, padding=False, return_attention_mask=False
+            )
         rows: list[list[Any]] = encoded["input_ids"]
         return rows
 
@@ -80,7 +82,8 @@ class TextTokenizer:
         long = [text for text in texts if 4 * len(text) + 8 > max_length and len(text.encode()) + 8 > max_length]
         if not long:
             return 0
-        encoded = self.tokenizer(long, truncation=True, max_length=max_length, padding=False)
+        with Tokenizing(long):
+            encoded = self.tokenizer(long, truncation=True, max_length=max_length, padding=False)
         return sum(bool(encoding.overflowing) for encoding in encoded.encodings)
 
     def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:

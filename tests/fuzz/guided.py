@@ -22,8 +22,8 @@ import atheris
 with atheris.instrument_imports(include=["indexer", "sparseir"]):
     from indexer import IndexConfig, build_index, open_index
     from indexer.errors import SparseIRError
+    from tests.fuzz.index_mutations import sealed
     from tests.fuzz.input_samples import Sample, samples, some_documents
-    from tests.fuzz.mutate_index import sealed
 
 TARGETS = {
     "jsonl": ("vectors v.jsonl", "v.jsonl"),

@@ -22,7 +22,7 @@ from indexer.format import files
 from indexer.merge import tiers
 from indexer.merge.tiers import LARGEST, WIDTH, to_merge
 from sparseir.search.searcher import Searcher
-from tests.fuzz.mutate_index import content_of, files_of
+from tests.fuzz.index_samples import content_of, files_of
 from tests.unit.test_build import random_vectors
 
 TERMS = 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -130,6 +131,20 @@ def test_too_few_queries_promise_nothing(folder, fast):
         made = searcher.calibrate(questions(count), 10)
         assert made.knobs is None
         assert made.recall == 1.0
+
+
+def test_what_is_planted_in_place_of_calibrations_is_neither_waited_for_nor_followed(folder, fast):
+    config = ApproximateConfig(recall_target=0.9)
+    kept, other = folder.with_name("index.calibrations.json"), folder.with_name("other")
+    os.mkfifo(kept)
+    other.write_text("kept")
+    kept.with_name(f"{kept.name}.{os.getpid()}").symlink_to(other)
+    Searcher.open(folder, engine=config).search_vectors(questions(3), 10)
+    assert json.loads(kept.read_text())["calibrations"]
+    assert other.read_text() == "kept"
+    with kept.open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: read whole, it would take a terabyte
+    assert Searcher.open(folder, engine=config).search_vectors(questions(3), 10).ordinals.size
 
 
 def test_calibrations_are_kept_beside_the_index_until_it_changes(folder, fast):

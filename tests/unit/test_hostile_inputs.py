@@ -74,9 +74,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
 def refused(sample: Sample, name: str, content: bytes, place: Path) -> str | None:
     """What is wrong with the answer to one hostile file, or None."""
     sample.write(place, {name: content})
-    start = time.monotonic()
+    start = time.process_time()
     kind, said = outcome(sample.read, place)
-    took = time.monotonic() - start
+    took = time.process_time() - start
     shutil.rmtree(place)
     return f"{sample.name}, {name}: {kind} {said}" if kind in ("fault", "no place") or took > 10 else None
 

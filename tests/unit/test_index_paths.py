@@ -12,7 +12,7 @@ from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
 from indexer.format.folder import copy_query_side, writing
 from indexer.interchange.export import export_index
-from tests.fuzz.mutate_index import sealed
+from tests.fuzz.index_mutations import sealed
 
 VECTORS = SparseVectors.from_rows([{0: 1.0, 2: 0.5}, {1: 2.0}], 3)
 

@@ -13,7 +13,7 @@ from indexer.errors import IndexFormatError, SparseIRError
 from indexer.format import files
 from indexer.format.folder import writing
 from sparseir.cli import run
-from tests.fuzz.mutate_index import content_of, files_of
+from tests.fuzz.index_samples import content_of, files_of
 from tests.property.test_crash import Killed, Shim
 from tests.unit.test_soundness import make_index, seal
 

@@ -29,7 +29,8 @@ from indexer.interchange.export import export_index
 from indexer.inversion.reorder import ForwardRows, offer_lists
 from indexer.merge.documents import MergedDocuments
 from indexer.merge.postings import MergeShape, MergeSource, PostingMerge
-from tests.fuzz.mutate_index import content_of, extend, files_of, repaired, sealed
+from tests.fuzz.index_mutations import repaired, sealed
+from tests.fuzz.index_samples import content_of, extend, files_of
 from tests.unit.test_build import random_vectors
 
 FLIPS = 6

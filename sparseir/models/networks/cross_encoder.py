@@ -13,6 +13,7 @@ from sparseir.errors import ConfigError
 from sparseir.models.inference import native_dtype
 from sparseir.models.loading import loading, read_model_config
 from sparseir.models.networks.backbone import max_tokens, quiet_transformers
+from sparseir.models.panics import Tokenizing
 from sparseir.models.sources import resolve_source
 
 
@@ -53,14 +54,16 @@ class CrossEncoder:
         order = np.argsort([len(query) + len(document) for query, document in pairs], kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            features = self._tokenizer(
-                [pairs[i][0] for i in rows],
-                [pairs[i][1] for i in rows],
-                padding=True,
-                truncation="longest_first",
-                max_length=self._max_length,
-                return_tensors="pt",
-            ).to(self._device)
+            queries, documents = [pairs[i][0] for i in rows], [pairs[i][1] for i in rows]
+            with Tokenizing([*queries, *documents]):
+                features = self._tokenizer(
+                    queries,
+                    documents,
+                    padding=True,
+                    truncation="longest_first",
+                    max_length=self._max_length,
+                    return_tensors="pt",
+                )
             with torch.inference_mode():
-                out[rows] = self._model(**features).logits[:, 0].float().cpu().numpy()
+                out[rows] = self._model(**features.to(self._device)).logits[:, 0].float().cpu().numpy()
         return out

@@ -17,6 +17,7 @@ from sparseir.models.inference import native_dtype
 from sparseir.models.loading import loading, read_model_config
 from sparseir.models.networks.backbone import max_tokens, quiet_transformers
 from sparseir.models.networks.embedding import read_embedding
+from sparseir.models.panics import Tokenizing
 from sparseir.models.sources import resolve_source
 
 
@@ -77,13 +78,12 @@ class DenseEmbedder:
         order = np.argsort([len(t) for t in texts], kind="stable")
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            features = self._tokenizer(
-                [prompt + texts[i] for i in rows],
-                padding=True,
-                truncation=True,
-                max_length=self._max_length,
-                return_tensors="pt",
-            ).to(self._device)
+            given = [prompt + texts[i] for i in rows]
+            with Tokenizing(given):
+                features = self._tokenizer(
+                    given, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt"
+                )
+            features = features.to(self._device)
             with torch.inference_mode():
                 hidden = self._model(**features).last_hidden_state.float()
                 if self._stated.pooling == "cls":

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sparseir.errors import ConfigError
 from sparseir.models.networks.context import ContextEncoder
+from sparseir.models.panics import Tokenizing
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.lookup import StaticQueryTower
 from sparseir.models.towers.tower import Tower, keep_largest, scatter_max, scatter_sum
@@ -109,8 +110,9 @@ class WordTokenizer(TextTokenizer):
             if place % 2:  # what the pattern matched: the network's tokenizer takes it out before it looks for words
                 words.append(piece)
                 continue
-            normal = backend.normalizer.normalize_str(piece) if backend.normalizer is not None else piece
-            words += [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
+            with Tokenizing([piece]):
+                normal = backend.normalizer.normalize_str(piece) if backend.normalizer is not None else piece
+                words += [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
         return words
 
     def rows(self, texts: Sequence[str], max_length: int) -> list[list[Any]]:
@@ -128,7 +130,8 @@ class WordTokenizer(TextTokenizer):
 
     def first_words(self, texts: Sequence[str], max_length: int) -> list[list[tuple[int, str]]]:
         """Per text, (place of its first token, word) of every word, in the vocabulary or not, cut at max_length tokens."""
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)
+        with Tokenizing(texts):
+            encoded = self.tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)
         out = []
         for i, text in enumerate(texts):
             words, before, row = self.words_of(text), None, []

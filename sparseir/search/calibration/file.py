@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from indexer import Index
+from indexer.errors import IndexFormatError, SparseIRError
+from indexer.format import files
 from sparseir.search.calibration.calibration import FACTORS, Calibration
 from sparseir.search.cpu import Knobs
 
 VERSION = 1
+_LARGEST = 16 << 20
 
 
 class CalibrationFile:
@@ -51,14 +54,16 @@ class CalibrationFile:
         entries = self._entries() | {key: asdict(calibration)}
         body = {"version": VERSION, "state": self._state, "calibrations": entries}
         scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            scratch.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError, SparseIRError):
+            scratch.unlink(missing_ok=True)
+            with files.created(scratch) as descriptor:
+                files.write(descriptor, json.dumps(body, indent=1).encode() + b"\n", 0)
             scratch.replace(self.path)
 
     def _entries(self) -> dict[str, Any]:
         try:
-            body = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            body = json.loads(files.read_regular(self.path, _LARGEST))
+        except (OSError, IndexFormatError, ValueError, RecursionError):
             return {}
         if not isinstance(body, dict) or (body.get("version"), body.get("state")) != (VERSION, self._state):
             return {}

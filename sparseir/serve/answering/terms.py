@@ -9,6 +9,7 @@ from indexer import Index
 from indexer.interchange import Vocabulary
 from sparseir.lexical.channel import LexicalChannel, has_channel
 from sparseir.lexical.queries import LearnedQueries, LexicalQueryEncoder
+from sparseir.models.panics import Tokenizing
 from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder
 
 _NUMBER = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
@@ -33,7 +34,8 @@ class TextTerms:
         """Terms that a text says itself; None where nothing tells."""
         if self._tokenizer is None and self._lexical is None:
             return None
-        pieces = [] if self._tokenizer is None else self._tokenizer.encode(text, add_special_tokens=False).ids
+        with Tokenizing([text]):
+            pieces = [] if self._tokenizer is None else self._tokenizer.encode(text, add_special_tokens=False).ids
         return {*pieces, *(() if self._lexical is None else self._lexical.terms_of(text))}
 
     def words(self, text: str) -> list[Word]:
@@ -51,7 +53,8 @@ class TextTerms:
         """Words that the tokenizer splits into pieces."""
         if self._tokenizer is None:
             return []
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        with Tokenizing([text]):
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
         words: dict[int, Word] = {}
         for number, term_id, (start, end) in zip(encoding.word_ids, encoding.ids, encoding.offsets, strict=True):
             if number is None:
