@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 Fill = Callable[[Path, "IndexingOptions"], Index]
 """Writes the documents of a command into an index folder."""
-_ROWS, _BYTES = 2000, 16 << 20
+ROWS = 2000
+"""Documents of a request, fewer where they are long."""
+_BYTES = 16 << 20
 
 
 def check_target(place: StorePlace, options: IndexingOptions, client: StoreClient | None = None) -> StoreClient:
@@ -96,7 +99,7 @@ def build(
         client.drop()
     client.create()
     client.write_load(source)
-    lengths = _send(client, staged, stage, progress, begun=begun)
+    lengths = send_documents(client, staged, stage, progress, begun=begun)
     with tempfile.TemporaryDirectory(dir=stage) as temporary:
         facts = StoreFacts(_counts(staged), staged.num_stored, lengths, [])
         client.write_state(pack(staged, facts, Path(temporary) / "state"))
@@ -159,7 +162,7 @@ def add(
             raise DataError(
                 f"{place}: document {names[int(np.argmax(old >= 0))]!r} is there already; --replace replaces it"
             )
-        lengths = _send(client, staged, folder, progress)
+        lengths = send_documents(client, staged, folder, progress)
         for name, most in index.facts.lengths.items():
             lengths[name] = max(most, lengths.get(name, 0))
         counts = _counts(staged)
@@ -212,32 +215,50 @@ def _stage(place: StorePlace) -> Path:
     return kept / key
 
 
-def _send(
+def send_documents(
     client: StoreClient, staged: Index, folder: Path, progress: Progress, *, begun: bool = False
 ) -> dict[str, int]:
-    """Write the documents; those that are there are not sent again where a load was `begun`. Gives most values of each field."""
+    """Write the documents of a staged index. Gives the most values that one has of each field.
+
+    Parameters
+    ----------
+    folder : for temporary files. begun : ask what is there, and send nothing again.
+    """
     if windows_of(staged) is not None:
         raise ConfigError("an index of passages cannot be kept in a collection")
     documents, first = LiveDocuments(staged), 0
     lengths: dict[str, int] = {}
     meta = meta_of(staged, lengths)
-    for batch in index_batches(staged, weights="impact", folder=folder, documents=documents):
-        assert batch.docnos is not None
-        for begin in range(0, len(batch), _ROWS):
-            part = slice(begin, min(len(batch), begin + _ROWS))
-            ordinals = documents.ordinals[first + part.start : first + part.stop]
-            fields = staged.fields(ordinals)
-            for name in meta.names:
-                most = max((len(values_of(row.get(name))) for row in fields), default=0)
-                lengths[name] = max(most, lengths.get(name, 0))
-            rows = _rows(meta, ordinals, batch.docnos[part], fields, batch.vectors.slice(part.start, part.stop))
-            for few in _requests(rows):
-                low, high = few.ids[0], few.ids[-1]
-                if not begun or client.count(f"id >= {low} and id <= {high}") < len(few):
-                    client.upsert(few)
-            progress("loading", first + part.stop, documents.count)
-        first += len(batch)
+    with ThreadPoolExecutor(1) as sender:  # one request is on its way while the next is made
+        sent: Future[None] | None = None
+        for batch in index_batches(staged, weights="impact", folder=folder, documents=documents):
+            assert batch.docnos is not None
+            for begin in range(0, len(batch), ROWS):
+                part = slice(begin, min(len(batch), begin + ROWS))
+                ordinals = documents.ordinals[first + part.start : first + part.stop]
+                fields = staged.fields(ordinals)
+                _count(lengths, meta, fields)
+                rows = _rows(meta, ordinals, batch.docnos[part], fields, batch.vectors.slice(part.start, part.stop))
+                for few in _requests(rows):
+                    if sent is not None:
+                        sent.result()
+                    sent = sender.submit(_send, client, few, begun)
+                progress("loading", first + part.stop, documents.count)
+            first += len(batch)
+        if sent is not None:
+            sent.result()
     return lengths
+
+
+def _send(client: StoreClient, rows: StoreRows, begun: bool) -> None:
+    low, high = rows.ids[0], rows.ids[-1]
+    if not begun or client.count(f"id >= {low} and id <= {high}") < len(rows):
+        client.upsert(rows)
+
+
+def _count(lengths: dict[str, int], meta: MetaFields, fields: Sequence[Mapping[str, Any]]) -> None:
+    for name in meta.names:
+        lengths[name] = max(lengths.get(name, 0), *(len(values_of(row.get(name))) for row in fields), 0)
 
 
 def _rows(

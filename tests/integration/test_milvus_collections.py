@@ -109,7 +109,7 @@ def test_hits_are_those_of_a_folder(tmp_path, lite, capsys):
 
 
 def test_a_load_that_stops_goes_on(tmp_path, monkeypatch, lite):
-    monkeypatch.setattr(load, "_ROWS", 20)
+    monkeypatch.setattr(load, "ROWS", 20)
     source = corpus(tmp_path / "a.jsonl", range(100), 0)
     place, folder = store_place(f"milvus://{tmp_path}/m.db/words"), tmp_path / "words"
     sparseir("index", "build", folder, "--bm25", "--corpus", source, "-q")

@@ -56,6 +56,11 @@ class StoreClient:
             client = self._tried("connect", lambda: connect(place.uri, timeout=place.timeout))
         self._client, self._limit = client, {"timeout": place.timeout}
 
+    @property
+    def raw(self) -> Any:
+        """The client of Milvus."""
+        return self._client
+
     def exists(self) -> bool:
         """Whether the collection is there."""
         return self._has(self.name)
