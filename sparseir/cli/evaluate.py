@@ -111,6 +111,7 @@ def evaluate_command(
     examples:
       sparseir evaluate model path/to/beir-folder --baselines bm25,dense --lexical
       sparseir evaluate my-index path/to/beir-folder
+      sparseir evaluate milvus://localhost:19530/words path/to/beir-folder
       sparseir evaluate model path/to/beir-folder --expand all-MiniLM-L6-v2
       sparseir evaluate model folder --fields id=key,text=body --baselines bm25
       sparseir evaluate --run run.trec --qrels qrels.tsv

@@ -11,6 +11,7 @@ from sparseir.data.irds import PREFIX
 from sparseir.data.lines import LineSource
 from sparseir.errors import ConfigError, DataError
 from sparseir.evaluate.systems.indexes import is_index
+from sparseir.search.stores.places import StorePlace, target
 
 _MODEL_FILES = ("sparseir.json", "modules.json", "config.json", "sparse_linear.pt")
 
@@ -20,7 +21,7 @@ class Arguments:
     """Words sorted by what they are, each in the order given."""
 
     models: list[str] = field(default_factory=list)
-    indexes: list[Path] = field(default_factory=list)
+    indexes: list[Path | StorePlace] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)
     runs: list[Path] = field(default_factory=list)
     qrels: list[Path] = field(default_factory=list)
@@ -28,7 +29,7 @@ class Arguments:
 
 def sort_arguments(words: Sequence[str], data_dir: Path | None = None, *, judged: bool = False) -> Arguments:
     """Models come first, then collections; files of runs and of judgements are known by their columns, indexes by their
-    manifest.
+    manifest or address.
 
     A word that is neither a file nor a collection here is taken for a model on a hub. The last word is a collection
     unless there are judgements.
@@ -43,9 +44,11 @@ def sort_arguments(words: Sequence[str], data_dir: Path | None = None, *, judged
     """
     out, rest = Arguments(), []
     for word in words:
-        path = Path(word)
-        kind = "index" if is_index(path) else _file_kind(path)
-        {"index": out.indexes, "run": out.runs, "qrels": out.qrels}[kind].append(path) if kind else rest.append(word)
+        if is_index(word):
+            out.indexes.append(target(word))
+            continue
+        kind = _file_kind(Path(word))
+        {"run": out.runs, "qrels": out.qrels}[kind].append(Path(word)) if kind else rest.append(word)
     needs_collection = not (judged or out.qrels)
     for place, word in enumerate(rest):
         last = place == len(rest) - 1

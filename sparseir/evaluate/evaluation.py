@@ -23,8 +23,9 @@ from sparseir.evaluate.report.plots import check_plots, draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
 from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
-from sparseir.evaluate.systems.indexes import IndexFolder
+from sparseir.evaluate.systems.indexes import StandingIndex
 from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_bm25, evaluate_encoder
+from sparseir.search.stores.places import StorePlace
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -44,7 +45,7 @@ class Evaluation:
     Parameters
     ----------
     models : folders or hub ids of encoders. datasets : for `sparseir.data.open_datasets`.
-    indexes : folders of indexes, which carry their query side.
+    indexes : folders of indexes, or collections of Milvus, which carry their query side.
     runs : run files. qrels : judgements of those alone, in place of a collection.
 
     Attributes
@@ -63,7 +64,7 @@ class Evaluation:
         datasets: Sequence[str],
         options: EvaluationOptions,
         *,
-        indexes: Sequence[Path] = (),
+        indexes: Sequence[Path | StorePlace] = (),
         runs: Sequence[Path] = (),
         qrels: Path | None = None,
         progress: Progress = silent,
@@ -88,7 +89,7 @@ class Evaluation:
         if runs and qrels is None and len(self._datasets) != 1:
             raise ConfigError("a run file belongs to one collection; judge it apart from the others")
         files = [RunFile.read(path) for path in runs]
-        opened_indexes = [IndexFolder.open(path) for path in indexes]
+        opened_indexes = [StandingIndex.open(path) for path in indexes]
         encoders = self._loaded(models)
         # A single model goes by its kind, several by the names of their folders.
         named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
@@ -165,7 +166,7 @@ class Evaluation:
 
     def _results(self, collection: JudgedCollection) -> list[SystemResult]:
         """What each system did; a fault of one is not that of the others."""
-        standing: list[IndexFolder | RunFile] = [*self._indexes, *self._runs]
+        standing: list[StandingIndex | RunFile] = [*self._indexes, *self._runs]
         works: list[tuple[str, Callable[[], Iterator[SystemResult]]]] = [
             *((name, partial(_baseline, name, collection, self.options, self._progress)) for name in self._baselines),
             *((name, partial(self._model, name, encoder, collection)) for name, encoder in self._encoders.items()),
@@ -249,7 +250,7 @@ def _baseline(
 
 
 def _made(
-    part: IndexFolder | RunFile, collection: JudgedCollection, options: EvaluationOptions
+    part: StandingIndex | RunFile, collection: JudgedCollection, options: EvaluationOptions
 ) -> Iterator[SystemResult]:
     """What stands already."""
     yield part.evaluate(collection, options)
@@ -260,7 +261,7 @@ def check_given(
     datasets: Sequence[str],
     runs: Sequence[Path],
     qrels: Path | None,
-    indexes: Sequence[Path] = (),
+    indexes: Sequence[Path | StorePlace] = (),
 ) -> None:
     """Refuse what cannot be judged together.
 

@@ -28,7 +28,7 @@ from sparseir.search.query_encoder import (
     open_query_encoder,
 )
 from sparseir.search.results import Hits, Ranking, hits_of, named
-from sparseir.search.stores.places import is_store
+from sparseir.search.stores.places import StorePlace, is_store
 
 if TYPE_CHECKING:
     from sparseir.search.calibration.calibration import Calibration
@@ -68,7 +68,7 @@ class Searcher:
     @classmethod
     def open(
         cls,
-        path: str | Path | Sequence[str | Path],
+        path: str | Path | StorePlace | Sequence[str | Path],
         *,
         engine: str | EngineConfig = "auto",
         num_threads: int = 1,
@@ -115,8 +115,8 @@ class Searcher:
             from sparseir.search.stores.index import StoreIndex
 
             assert isinstance(index, StoreIndex)
-            return cls(index, StoreEngine(index, engine), side, StoreFilters(index))  # type: ignore[arg-type]
-        if is_remote(path):
+            return cls(index, StoreEngine(index, engine), side, StoreFilters(index))
+        if not isinstance(path, StorePlace) and is_remote(path):
             from sparseir.search.remote.engine import RemoteEngine
             from sparseir.search.remote.filters import RemoteFilters
             from sparseir.search.remote.index import RemoteIndex

@@ -1,6 +1,7 @@
 """A collection of Milvus gives the hits of an index folder, through building, adding, replacing and deleting."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -18,6 +19,21 @@ from sparseir.search.stores.places import store_place
 pytestmark = pytest.mark.filterwarnings("ignore")
 WORDS = ["apple", "bread", "cheese", "dates", "eggs", "figs", "grapes", "honey", "ice", "jam"]
 QUERIES = ["apple honey", "figs", "jam bread eggs", "new dates", "nothing"]
+
+
+@pytest.fixture(autouse=True)
+def _staged_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+@pytest.fixture
+def lite():
+    """Opens a file by milvus-lite, which may take long to start on a busy machine."""
+    pytest.importorskip("milvus_lite", reason="milvus-lite==2.5.1 is not installed")
+    from pymilvus import MilvusClient
+
+    return lambda place: MilvusClient(place.uri, timeout=120)
 
 
 def corpus(path, numbers, seed):
@@ -43,34 +59,39 @@ def sparseir(*arguments):
 
 
 class Dropping:
-    """A client whose connection goes after some writes to the documents."""
+    """A client whose connection goes after some requests of a kind."""
 
-    def __init__(self, client, writes):
-        self._client, self._left = client, writes
+    def __init__(self, client, **left):
+        self._client, self._left = client, left
 
     def __getattr__(self, name):
-        return getattr(self._client, name)
+        return self._counted(name, getattr(self._client, name)) if name in self._left else getattr(self._client, name)
 
-    def upsert(self, name, rows):
-        if not name.endswith("_sparseir"):
-            self._left -= 1
-            if self._left < 0:
+    def _counted(self, name, call):
+        def counted(*arguments, **more):
+            if name == "upsert" and not str(arguments[0]).endswith("_sparseir"):
+                raise AssertionError("documents are written as packed rows")
+            self._left[name] -= 1
+            if self._left[name] < 0:
                 raise ConnectionError("connection reset")
-        return self._client.upsert(name, rows)
+            return call(*arguments, **more)
+
+        return counted
 
 
-def test_hits_are_those_of_a_folder(tmp_path, monkeypatch):
-    pytest.importorskip("milvus_lite", reason="milvus-lite==2.5.1 is not installed")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_hits_are_those_of_a_folder(tmp_path, lite, capsys):
     first, second = corpus(tmp_path / "a.jsonl", range(150), 0), corpus(tmp_path / "b.jsonl", range(130, 190), 1)
     place, folder = f"milvus://{tmp_path}/m.db/words", tmp_path / "words"
     for target in (place, folder):
         sparseir("index", "build", target, "--bm25", "--corpus", first, "--metadata", "year", "-q")
     same(place, folder)
-    for condition in ("year>=2000", "year in (1991, 1992)", "year!=1991 or year<1993"):
+    for condition in (
+        "year>=2000",
+        "year in (1991, 1992)",
+        "year!=1991 or year<1993",
+        "not (year=1991 or year in (1992, 1995))",
+    ):
         same(place, folder, filter=condition)
-    with pytest.raises(ConfigError, match="write !="):
-        Searcher.open(place).search("jam", filter="not year=1991")
     same(place, folder, filter=["d3", "d17", "absent"])
     assert run(["index", "add", place, "--corpus", second, "-q"]) == 1  # names that are there
     same(place, folder)
@@ -79,17 +100,16 @@ def test_hits_are_those_of_a_folder(tmp_path, monkeypatch):
         sparseir("index", "delete", target, "--id", "d3")
     same(place, folder)
     theirs, ours = Searcher.open(place), Searcher.open(folder)
+    said = capsys.readouterr().out
+    assert f"{place}: 150 → 190 documents in the collection" in said
+    assert f"{place}: 150 documents" in said
     docno = ours.search("new dates", 1)[0].docno
     assert theirs.explain("new dates", docno) == ours.explain("new dates", docno)
     assert run(["index", "build", place, "--bm25", "--corpus", first, "-q"]) == 1  # it exists
 
 
-def test_a_load_that_stops_goes_on(tmp_path, monkeypatch):
-    pytest.importorskip("milvus_lite", reason="milvus-lite==2.5.1 is not installed")
-    from pymilvus import MilvusClient
-
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(load, "_ROWS", 20)
+def test_a_load_that_stops_goes_on(tmp_path, monkeypatch, lite):
+    monkeypatch.setattr(load, "ROWS", 20)
     source = corpus(tmp_path / "a.jsonl", range(100), 0)
     place, folder = store_place(f"milvus://{tmp_path}/m.db/words"), tmp_path / "words"
     sparseir("index", "build", folder, "--bm25", "--corpus", source, "-q")
@@ -98,10 +118,10 @@ def test_a_load_that_stops_goes_on(tmp_path, monkeypatch):
         sparseir("index", "build", path, "--bm25", "--corpus", source, "-q")
         return open_index(path)
 
-    server = MilvusClient(place.uri)
-    broken = StoreClient(place, Dropping(server, 2), pause=0)
-    with pytest.raises(StoreError, match="cannot write after 4 attempts: connection reset"):
-        load.build(place, IndexingOptions(), fill, silent, broken)
+    server = lite(place)
+    broken = StoreClient(place, Dropping(server, _get_connection=2), pause=0)
+    with pytest.raises(StoreError, match="cannot write after 4 attempts of 60 s at most: connection reset"):
+        load.build(place, IndexingOptions(), fill, silent, broken, source="these")
     with pytest.raises(StoreError, match="not finished"):
         Searcher.open(str(place))
     with pytest.raises(ConfigError, match="--resume"):
@@ -110,22 +130,91 @@ def test_a_load_that_stops_goes_on(tmp_path, monkeypatch):
     def refill(path, options):
         raise AssertionError("what was staged is not made again")
 
-    writes = Dropping(server, 3)  # of five batches, two are in
-    load.build(place, IndexingOptions(resume=True), refill, silent, StoreClient(place, writes, pause=0))
+    resumed = IndexingOptions(resume=True)
+    with pytest.raises(ConfigError, match="what is staged is of another input"):
+        load.build(place, resumed, refill, silent, StoreClient(place, server), source="others")
+    stage = load._stage(place)
+    shutil.move(stage, tmp_path / "kept")  # as on another machine
+    with pytest.raises(ConfigError, match="what is in the collection is of another input"):
+        load.build(place, resumed, refill, silent, StoreClient(place, server), source="others")
+    shutil.move(tmp_path / "kept", stage)
+    writes = Dropping(server, _get_connection=3)  # of five batches, two are in
+    load.build(place, resumed, refill, silent, StoreClient(place, writes, pause=0), source="these")
     same(str(place), folder)
+    assert StoreClient(place, server).read_load() is None
 
 
-def test_a_collection_of_another_shape_is_refused(tmp_path):
-    pytest.importorskip("milvus_lite", reason="milvus-lite==2.5.1 is not installed")
-    from pymilvus import MilvusClient
+@pytest.mark.parametrize("stop", ["rows", "commit", "removal"])
+def test_a_replacement_that_stops_loses_nothing(tmp_path, lite, stop):
+    first, second = corpus(tmp_path / "a.jsonl", range(60), 0), corpus(tmp_path / "b.jsonl", range(40, 80), 1)
+    place, folder = store_place(f"milvus://{tmp_path}/m.db/words"), tmp_path / "words"
+    for target in (place, folder):
+        sparseir("index", "build", target, "--bm25", "--corpus", first, "-q")
 
+    def fill(path, options):
+        sparseir("index", "add", path, "--corpus", second, "-q")
+        return open_index(path)
+
+    server, options = lite(place), IndexingOptions(mode="replace")
+    # One delete is of what stopped additions left, the next of the parts of the state before, the third of documents.
+    left = {"rows": {"_get_connection": 0}, "commit": {"upsert": 1}, "removal": {"delete": 2}}[stop]
+    with pytest.raises(StoreError, match="connection reset"):
+        load.add(place, options, fill, silent, StoreClient(place, Dropping(server, **left), pause=0))
+    if stop == "removal":  # the commit is in, and hides what is still there
+        sparseir("index", "add", folder, "--corpus", second, "--replace", "-q")
+        assert StoreClient(place, server).count() == 100
+    same(str(place), folder)
+    if stop == "removal":
+        sparseir("index", "delete", place, "--id", "absent")
+    else:
+        for target in (place, folder):
+            sparseir("index", "add", target, "--corpus", second, "--replace", "-q")
+    same(str(place), folder)
+    assert StoreClient(place, server).count() == 80
+
+
+def test_a_collection_is_evaluated_as_a_folder_is(tmp_path, lite, capsys):
+    data = tmp_path / "beir"
+    (data / "qrels").mkdir(parents=True)
+    corpus(data / "corpus.jsonl", range(80), 0)
+    lines = [json.dumps({"_id": f"q{i}", "text": text}) for i, text in enumerate(QUERIES[:3])]
+    (data / "queries.jsonl").write_text("\n".join(lines))
+    judged = "".join(f"q{i % 3}\td{i}\t{1 + i % 2}\n" for i in range(0, 80, 5))
+    (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    place, folder = f"milvus://{tmp_path}/m.db/words", tmp_path / "folder"
+    for target in (place, folder):
+        sparseir("index", "build", target, "--bm25", "--corpus", data, "-q")
+    capsys.readouterr()
+    sparseir("evaluate", place, folder, data, "--baselines", "", "--measures", "nDCG@10,R@100", "--json", "-q")
+    theirs, ours = [json.loads(line) for line in capsys.readouterr().out.splitlines()][:2]
+    assert (theirs["system"], ours["system"]) == ("words", "folder")
+    assert theirs["measures"] == pytest.approx(ours["measures"], abs=1e-9)
+    assert 0 < ours["measures"]["nDCG@10"] < 1
+
+
+def test_another_input_is_told_from_this_one(tmp_path):
+    (tmp_path / "a").write_text("one")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "b").write_text("two")
+    places = [tmp_path / "a", tmp_path / "folder", "a-model", None]
+    digest = load.source_digest("settings", places)
+    assert digest == load.source_digest("settings", places)
+    assert digest != load.source_digest("others", places)
+    assert digest != load.source_digest("settings", [*places[:2], "another-model", None])
+    (tmp_path / "folder" / "b").write_text("owt")
+    assert digest != load.source_digest("settings", places)
+
+
+def test_a_collection_of_another_shape_is_refused(tmp_path, lite):
     place = store_place(f"milvus://{tmp_path}/m.db/other")
-    MilvusClient(place.uri).create_collection("other", dimension=4)
+    lite(place).create_collection("other", dimension=4)
     with pytest.raises(StoreError, match=r"expected .*'sparse'"):
         Searcher.open(str(place))
 
 
-@pytest.mark.parametrize("place", ["milvus://host/words", "milvus://x.db/", "milvus://h:1/a-b", "milvus:words"])
+@pytest.mark.parametrize(
+    "place", ["milvus://host/words", "milvus://x.db/", "milvus://h:1/a-b", "milvus:words", "milvus://h:1/a?timeout=0"]
+)
 def test_what_is_no_collection(place):
     with pytest.raises(ConfigError, match="expected milvus://HOST:PORT/COLLECTION"):
         store_place(place)

@@ -15,7 +15,8 @@ class Failing:
     def __init__(self, *errors):
         self.errors, self.asked = list(errors), 0
 
-    def has_collection(self, name):
+    def has_collection(self, name, timeout):
+        assert timeout == PLACE.timeout
         self.asked += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -36,7 +37,9 @@ def test_a_lost_connection_is_tried_again():
 
 def test_a_server_that_is_not_there_is_named():
     client = Failing(*(ConnectionError("refused\nby the host") for _ in range(9)))
-    with pytest.raises(StoreError, match=r"milvus://somewhere:19530/texts: cannot look after 4 attempts: refused by"):
+    with pytest.raises(
+        StoreError, match=r"milvus://somewhere:19530/texts: cannot look after 4 attempts of 60 s at most: refused by"
+    ):
         StoreClient(PLACE, client, pause=0).exists()
     assert client.asked == 4
 

@@ -193,7 +193,8 @@ def _described(built: Index, options: IndexingOptions) -> str:
 
     documents = counted(built.num_docs, "passage" if options.windows else "document")
     where = "" if options.shards is None else f" in {counted(options.shards, 'shard')}"
-    return f"{documents}, {counted(built.num_postings, 'posting')}{where}, {size(built) / 1e6:.1f} MB"
+    sizes = f", {size(built) / 1e6:.1f} MB" if built.path.exists() else " in the collection"
+    return f"{documents}, {counted(built.num_postings, 'posting')}{where}{sizes}"
 
 
 def _prunes(settings: list[str]) -> bool:

@@ -80,7 +80,8 @@ def add_command(
     if json:
         emit_json(summary(built))
     else:
-        print(f"{index}: {before:,} → {built.num_docs:,} documents in {counted(len(built.segments), 'segment')}")
+        where = f"in {counted(len(built.segments), 'segment')}" if isinstance(place, Path) else "in the collection"
+        print(f"{index}: {before:,} → {built.num_docs:,} documents {where}")
 
 
 def delete_command(

@@ -93,7 +93,16 @@ class Source:
         from sparseir.encode import collection_load as load
 
         with progress_bars(quiet=self.quiet) as progress:
-            return (load.build if options.mode == "build" else load.add)(index, options, self._fill, progress)
+            if options.mode != "build":
+                return load.add(index, options, self._fill, progress)
+            return load.build(index, options, self._fill, progress, source=self._digest(options))
+
+    def _digest(self, options: IndexingOptions) -> str:
+        from sparseir.encode.collection_load import source_digest
+
+        kept = replace(options, overwrite=False, resume=None, num_threads=1, memory_budget=0, embed=None)
+        places = (self.vectors, self.model, self.corpus, self.expansions)
+        return source_digest((kept, self.form, self.fields, self.lexical_by_default), places)
 
     def _fill(self, index: Path, options: IndexingOptions) -> Index:
         from sparseir.cli.options.corpus import check_expansions, checked_corpus

@@ -1,4 +1,4 @@
-"""An index that stands already, as a system: nothing is encoded but queries, and those without a model."""
+"""An index that stands already, in a folder or a collection of Milvus, as a system: nothing is encoded but queries."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
 from sparseir.evaluate.systems.scored import scored
 from sparseir.search.runs import Run, run_of
 from sparseir.search.searcher import Searcher
+from sparseir.search.stores.places import StorePlace, is_store
 
 
-def is_index(path: Path) -> bool:
-    """Whether a folder holds an index, or the shards of one."""
-    return (path / MANIFEST_FILE).is_file() or is_sharded(path)
+def is_index(word: str) -> bool:
+    """Whether a word names a collection of Milvus, or a folder that holds an index or the shards of one."""
+    return is_store(word) or (Path(word) / MANIFEST_FILE).is_file() or is_sharded(Path(word))
 
 
 @dataclass(frozen=True, slots=True)
-class IndexFolder:
+class StandingIndex:
     """An index to be judged by the queries of a collection.
 
     Parameters
     ----------
-    name : of the system, that of the folder.
+    name : of the system, that of the folder or of the collection of Milvus.
     """
 
     name: str
-    path: Path
+    path: Path | StorePlace
     searcher: Searcher
 
     @classmethod
-    def open(cls, path: Path) -> IndexFolder:
+    def open(cls, path: Path | StorePlace) -> StandingIndex:
         """Open an index and its query side.
 
         Raises
@@ -47,7 +48,8 @@ class IndexFolder:
         """
         searcher = Searcher.open(path)
         assert searcher.queries.encoder
-        return cls(path.resolve().name, path, searcher)
+        name = path.collection if isinstance(path, StorePlace) else path.resolve().name
+        return cls(name, path, searcher)
 
     def evaluate(self, collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
         """Search every judged query at depth k and measure; latency is text to hits at k = 10 on one thread.
@@ -72,8 +74,14 @@ class IndexFolder:
             query_costs(lambda text: searcher.search(text, LATENCY_K), texts),
             query_terms=searcher.encode_queries(texts).nnz / max(1, len(texts)),
             document_terms=searcher.index.num_postings / max(1, searcher.index.num_docs),
-            index_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+            index_bytes=self._bytes(),
         )
+
+    def _bytes(self) -> int | None:
+        """On disk; nobody says what a collection takes there."""
+        if isinstance(self.path, StorePlace):
+            return None
+        return sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file())
 
     def _check(self, collection: JudgedCollection) -> None:
         index = self.searcher.index
@@ -86,7 +94,7 @@ class IndexFolder:
             raise DataError(
                 f"holds none of the {len(names):,} documents, {names[0]!r} first, that are judged in {collection.name} "
                 f"({collection.split}); name the collection it was built of",
-                path=self.path,
+                path=str(self.path),
             )
         if absent:
             line = f"{self.path}: lacks {len(absent):,} of the {len(names):,} judged documents, {absent[0]!r} first"

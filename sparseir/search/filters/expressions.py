@@ -20,7 +20,7 @@ import math
 import operator
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "in": operator.eq,
 }
 _LEAST, _MOST = -(2**63), 2**63 - 1
-_DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d)?)?)?)?)?", re.ASCII)
+DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d)?)?)?)?)?", re.ASCII)
 
 
 def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.integer[Any]]) -> list[NDArray[np.uint64]]:
@@ -60,7 +60,7 @@ def allowed_documents(index: Index, filter: str | Sequence[str] | NDArray[np.int
     if isinstance(filter, str):
         tree = parse_filter(filter)
         for condition in conditions(tree):
-            _check(index, condition, filter)
+            check_condition(index.field_kinds, condition, filter)
         return [_pack(segment.live & _matching(segment, tree)) for segment in index.segments]
     if isinstance(filter, np.ndarray):
         if filter.ndim != 1 or filter.dtype.kind not in "iu":
@@ -96,8 +96,18 @@ def matching(index: Index, filter: str) -> NDArray[np.int64]:
     return np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
 
 
-def _check(index: Index, condition: Condition, text: str) -> None:
-    name, kinds = condition.field, index.field_kinds
+def check_condition(kinds: Mapping[str, str], condition: Condition, text: str) -> None:
+    """Refuse a condition on what an index cannot filter by.
+
+    Parameters
+    ----------
+    kinds : of the fields, as `Index.field_kinds`. text : the filter that the condition is of.
+
+    Raises
+    ------
+    DataError : no such field, a relation it cannot have, a value that is not of its kind.
+    """
+    name = condition.field
     if name not in kinds:
         import difflib
 
@@ -118,11 +128,11 @@ def _check(index: Index, condition: Condition, text: str) -> None:
     for value, place in zip(condition.values, condition.value_places, strict=True):
         if kind == "bool" and value.lower() not in ("true", "false"):
             raise fault(text, place, f"field {name!r} is true or false; {value!r} is neither")
-        if kind in ("int", "float") and (number := _number(value)) != number:
+        if kind in ("int", "float") and (number := number_of(value)) != number:
             raise fault(text, place, f"field {name!r} holds numbers; {value!r} is none")
 
 
-def _number(text: str) -> int | float:
+def number_of(text: str) -> int | float:
     """The number a text spells; NaN where it spells none."""
     for kind in (int, float):
         try:
@@ -163,9 +173,9 @@ def _compared(column: Column, op: str, text: str) -> NDArray[np.bool_]:
         return np.asarray(values == (text.lower() == "true"))
     if kind == "str":
         return _within(values, *_codes(column.categories, op, text))
-    number = _number(text)
+    number = number_of(text)
     if kind == "int":
-        return _within(values, *_integers(op, number))
+        return _within(values, *integers_of(op, number))
     try:
         number = float(number)
     except OverflowError:
@@ -186,7 +196,7 @@ def _within(values: NDArray[Any], low: int, high: int) -> NDArray[np.bool_]:
     return np.asarray(values >= low) if high > limits.max else (values >= low) & (values <= high - 1)
 
 
-def _integers(op: str, number: int | float) -> tuple[int, int]:
+def integers_of(op: str, number: int | float) -> tuple[int, int]:
     """The integers x with `x op number`, from the first to one beyond the last; exact also beyond 2^53."""
     if isinstance(number, float) and math.isinf(number):
         number = 2**64 if number > 0 else -(2**64)
@@ -207,7 +217,7 @@ def _codes(known: tuple[str, ...], op: str, text: str) -> tuple[int, int]:
         return first, _end_of_prefix(known, text)
     if op in (">=", "<"):
         return (first, len(known)) if op == ">=" else (0, first)
-    beyond = _end_of_period(known, text) if _DATE.fullmatch(text) else bisect_right(known, text)
+    beyond = _end_of_period(known, text) if DATE.fullmatch(text) else bisect_right(known, text)
     return (beyond, len(known)) if op == ">" else (0, beyond)
 
 

@@ -14,17 +14,18 @@ from typing import Any, TypeVar
 
 from sparseir.errors import SparseIRError
 from sparseir.search.stores.places import StorePlace
+from sparseir.search.stores.rows import StoreRows, send
 
 T = TypeVar("T")
 
 CONSISTENCY = "Strong"
 """Every read sees every write before it, so that a commit is visible to the search after it."""
-SECONDS = 60.0
-"""Milvus may take to answer."""
 _ATTEMPTS, _CHUNK = 4, 60_000
 _REFUSED = (9, 100, 700, 1100)
 """Codes of Milvus for what asking again does not change: denied, no such collection or index, a wrong argument."""
-_SCHEMA = {"id": "INT64", "docno": "VARCHAR", "fields": "JSON", "sparse": "SPARSE_FLOAT_VECTOR"}
+_SCHEMA = {"id": "INT64", "docno": "VARCHAR", "fields": "JSON", "meta": "JSON", "sparse": "SPARSE_FLOAT_VECTOR"}
+_LOAD = -1
+"""The row of the state that says which input a load that goes on is of."""
 
 
 class StoreError(SparseIRError):
@@ -52,21 +53,31 @@ class StoreClient:
             except ImportError:
                 raise StoreError("Milvus needs pymilvus: pip install 'sparseir[milvus]'") from None
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # its errors are said here, in one line
-            client = self._tried("connect", lambda: connect(place.uri, timeout=SECONDS))
-        self._client = client
+            client = self._tried("connect", lambda: connect(place.uri, timeout=place.timeout))
+        self._client, self._limit = client, {"timeout": place.timeout}
+
+    @property
+    def raw(self) -> Any:
+        """The client of Milvus."""
+        return self._client
 
     def exists(self) -> bool:
         """Whether the collection is there."""
-        return bool(self._tried("look", lambda: self._client.has_collection(self.name)))
+        return self._has(self.name)
+
+    def _has(self, name: str) -> bool:
+        return bool(self._tried("look", lambda: self._client.has_collection(name, **self._limit)))
 
     def create(self) -> None:
-        """Make the two collections."""
+        """Make the two collections, those that are not there; the one of documents last."""
         kinds = importlib.import_module("pymilvus").DataType
 
         for name, columns in (
-            (self.name, _SCHEMA),
             (self._state, {"id": "INT64", "data": "VARCHAR", "sparse": "SPARSE_FLOAT_VECTOR"}),
+            (self.name, _SCHEMA),
         ):
+            if self._has(name):
+                continue
             schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
             for column, kind in columns.items():
                 more = {"max_length": 65_535} if kind == "VARCHAR" else {}
@@ -74,12 +85,22 @@ class StoreClient:
             indexes = self._client.prepare_index_params()
             params = {"inverted_index_algo": "DAAT_MAXSCORE"}
             indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="IP", params=params)
-            self._client.create_collection(name, schema=schema, index_params=indexes, consistency_level=CONSISTENCY)
+            self._tried(
+                "create",
+                partial(
+                    self._client.create_collection,
+                    name,
+                    schema=schema,
+                    index_params=indexes,
+                    consistency_level=CONSISTENCY,
+                    **self._limit,
+                ),
+            )
 
     def drop(self) -> None:
         """Remove both collections."""
         for name in (self._state, self.name):  # without its state, the other is no index already
-            self._tried("drop", partial(self._client.drop_collection, name))
+            self._tried("drop", partial(self._client.drop_collection, name, **self._limit))
 
     def check_shape(self) -> None:
         """Refuse a collection that was not made here.
@@ -88,20 +109,21 @@ class StoreClient:
         ------
         StoreError
         """
-        said = self._tried("describe", lambda: self._client.describe_collection(self.name))
+        said = self._tried("describe", lambda: self._client.describe_collection(self.name, **self._limit))
         found = {field["name"]: getattr(field["type"], "name", str(field["type"])) for field in said["fields"]}
         if found != _SCHEMA:
             raise StoreError(
                 f"{self.place}: the collection has fields {found}, expected {_SCHEMA}; name another collection"
             )
 
-    def upsert(self, rows: list[dict[str, Any]]) -> None:
-        """Write documents."""
-        self._tried("write", lambda: self._client.upsert(self.name, rows))
+    def upsert(self, rows: StoreRows) -> None:
+        """Write documents, in the place of those with their ids."""
+        request = rows.request(self.name)
+        self._tried("write", lambda: send(self._client, request, self.place.timeout))
 
     def delete(self, condition: str) -> None:
         """Remove documents."""
-        self._tried("delete", lambda: self._client.delete(self.name, filter=condition))
+        self._tried("delete", lambda: self._client.delete(self.name, filter=condition, **self._limit))
 
     def count(self, condition: str = "") -> int:
         """Of documents."""
@@ -125,6 +147,7 @@ class StoreClient:
                 output_fields=["id"],
                 search_params={"metric_type": "IP", "params": {"drop_ratio_search": 0.0, "dim_max_score_ratio": 1.0}},
                 consistency_level=CONSISTENCY,
+                **self._limit,
             ),
         )
         return [[(int(hit["id"]), float(hit["distance"])) for hit in hits] for hits in found]
@@ -136,7 +159,7 @@ class StoreClient:
         ------
         StoreError : parts are missing.
         """
-        head = self._ask(self._state, "id == 0", ["data"])
+        head = self._ask(self._state, "id == 0", ["data"]) if self._has(self._state) else []
         if not head:
             return None
         said = json.loads(head[0]["data"])
@@ -157,18 +180,28 @@ class StoreClient:
             self._put_state(number, base64.b64encode(part).decode())
         named = {"first": first, "last": first + len(parts), "crc": zlib.crc32(raw)}
         self._put_state(0, json.dumps(named))
-        self._tried("delete", lambda: self._client.delete(self._state, filter=f"id > 0 and id < {first}"))
+        done = f"(id > 0 and id < {first}) or id == {_LOAD}"
+        self._tried("delete", lambda: self._client.delete(self._state, filter=done, **self._limit))
+
+    def read_load(self) -> str | None:
+        """What `write_load` wrote; None where no load is going on."""
+        found = self._ask(self._state, f"id == {_LOAD}", ["data"])
+        return str(found[0]["data"]) if found else None
+
+    def write_load(self, of: str) -> None:
+        """Say which input a load is of; the state that ends it takes this away."""
+        self._put_state(_LOAD, of)
 
     def _put_state(self, number: int, data: str) -> None:
         row = {"id": number, "data": data, "sparse": {0: 1.0}}
-        self._tried("write", lambda: self._client.upsert(self._state, [row]))
+        self._tried("write", lambda: self._client.upsert(self._state, [row], **self._limit))
 
     def _ask(self, name: str, condition: str, columns: list[str]) -> list[dict[str, Any]]:
         return list(
             self._tried(
                 "read",
                 lambda: self._client.query(
-                    name, filter=condition, output_fields=columns, consistency_level=CONSISTENCY
+                    name, filter=condition, output_fields=columns, consistency_level=CONSISTENCY, **self._limit
                 ),
             )
         )
@@ -183,4 +216,7 @@ class StoreClient:
                     raise StoreError(f"{self.place}: cannot {what}, Milvus refuses it: {last}") from error
                 if attempt + 1 < _ATTEMPTS:
                     time.sleep(self._pause * 2**attempt)
-        raise StoreError(f"{self.place}: cannot {what} after {_ATTEMPTS} attempts: {last}; is the server there?")
+        raise StoreError(
+            f"{self.place}: cannot {what} after {_ATTEMPTS} attempts of {self.place.timeout:g} s at most: {last}; is the "
+            "server there? ?timeout=SECONDS after the address gives it longer"
+        )

@@ -67,6 +67,10 @@ class StoreEngine(Engine):
 class StoreFilters(RemoteFilters):
     """Filters as conditions of Milvus in the place of bitmaps."""
 
+    def __init__(self, index: StoreIndex) -> None:
+        super().__init__(index)  # type: ignore[arg-type]  # it reads names of documents alone
+        self._collection = index
+
     def _prepared(self, filter: Filter) -> PreparedFilter:
         prepared = super()._prepared(filter)
         given: object = prepared.bitmaps
@@ -74,4 +78,4 @@ class StoreFilters(RemoteFilters):
             return PreparedFilter(prepared.index, cast(Bitmaps, f"id in {given}"))
         if filter is prepared:
             return prepared
-        return PreparedFilter(prepared.index, cast(Bitmaps, condition_of(prepared.index, str(given))))
+        return PreparedFilter(prepared.index, cast(Bitmaps, condition_of(self._collection.meta, str(given))))

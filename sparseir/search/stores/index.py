@@ -8,8 +8,8 @@ import shutil
 import tarfile
 import tempfile
 import weakref
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from indexer import Index, open_index
 from indexer.format.manifest import commit
 from sparseir.search.stores.client import StoreClient, StoreError
+from sparseir.search.stores.filters import MetaFields
 
-_DF = "frequencies.npy"
+_DF, _FACTS = "frequencies.npy", "collection.json"
 
 
 class StoreIndex(Index):
@@ -47,14 +48,23 @@ class StoreIndex(Index):
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         unpack(raw, self.folder)
         base = open_index(self.folder)
-        kept = np.load(self.folder / _DF)
-        self.df: NDArray[np.int64] = kept[:-1]
-        self._stored = int(kept[-1])
-        (self.folder / _DF).unlink()
+        self.facts = take_facts(self.folder)
         super().__init__(Path(str(client.place)), base.manifest, (), (), base.query_files)
         # What a load left that was stopped has ordinals that no commit has given away yet.
-        end = self.manifest.next_ordinal
-        self.visible = f"id < {end}" if client.count(f"id >= {end}") else ""
+        end, gone = self.manifest.next_ordinal, self.facts.gone
+        parts = [f"id < {end}"] if client.count(f"id >= {end}") else []
+        parts += [f"id not in {gone}"] if gone else []
+        self.visible = " and ".join(parts)
+
+    @property
+    def df(self) -> NDArray[np.int64]:
+        """int64 (terms,): documents stored since the build that hold each term."""
+        return self.facts.df
+
+    @property
+    def meta(self) -> MetaFields:
+        """What filters can use."""
+        return meta_of(self, self.facts.lengths)
 
     @property
     def num_docs(self) -> int:
@@ -62,7 +72,7 @@ class StoreIndex(Index):
 
     @property
     def num_stored(self) -> int:
-        return self._stored
+        return self.facts.stored
 
     @property
     def num_postings(self) -> int:
@@ -89,8 +99,8 @@ class StoreIndex(Index):
         found: dict[str, int] = {}
         for begin in range(0, len(docnos), 1000):
             names = json.dumps(list(docnos[begin : begin + 1000]), ensure_ascii=False)
-            for row in self.client.query(f"docno in {names} and id < {self.manifest.next_ordinal}", ["id", "docno"]):
-                found[row["docno"]] = max(int(row["id"]), found.get(row["docno"], -1))
+            shown = f"docno in {names}" + (f" and {self.visible}" if self.visible else "")
+            found.update((row["docno"], int(row["id"])) for row in self.client.query(shown, ["id", "docno"]))
         return np.array([found.get(name, -1) for name in docnos], np.int64)
 
     def impacts(self, term_ids: NDArray[np.uint32], ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -109,14 +119,59 @@ class StoreIndex(Index):
         return [found.get(ordinal) for ordinal in wanted]
 
 
-def pack(staged: Index, df: NDArray[np.int64], stored: int, folder: Path) -> bytes:
-    """The state of an index without its documents, as an archive: manifest, query side, documents that hold each term, and
-    documents stored since the build, as idf counts them."""
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What is known of the documents of a collection without asking for them.
+
+    Parameters
+    ----------
+    df : int64 (terms,), documents stored since the build that hold each term. stored : documents stored since then.
+    lengths : most values that a document has of each field that filters can use.
+    gone : ordinals of documents that were replaced and are still to be deleted; nobody sees them.
+    """
+
+    df: NDArray[np.int64]
+    stored: int
+    lengths: dict[str, int]
+    gone: list[int]
+
+
+def meta_of(index: Index, lengths: Mapping[str, int]) -> MetaFields:
+    """The fields of an index that filters can use."""
+    return MetaFields(index.field_kinds, tuple(index.manifest.config.get("metadata", ())), lengths)
+
+
+def take_facts(folder: Path) -> StoreFacts:
+    """Read the facts among what `unpack` wrote, and take them out of the folder, which then is an index folder.
+
+    Raises
+    ------
+    StoreError : there are none.
+    """
+    try:
+        said = json.loads((folder / _FACTS).read_text())
+    except OSError:
+        raise StoreError("the collection was built by an earlier version; build it again with --overwrite") from None
+    facts = StoreFacts(np.load(folder / _DF), **said)
+    (folder / _DF).unlink()
+    (folder / _FACTS).unlink()
+    return facts
+
+
+def pack(staged: Index, facts: StoreFacts, folder: Path, *, query_folder: Path | None = None) -> bytes:
+    """The state of an index without its documents, as an archive: manifest, query side and facts.
+
+    Parameters
+    ----------
+    query_folder : where the query side is, if not in the index's folder.
+    """
     folder.mkdir()
     if staged.manifest.query_side is not None:
-        shutil.copytree(staged.path / staged.manifest.query_side, folder / staged.manifest.query_side)
+        shutil.copytree((query_folder or staged.path) / staged.manifest.query_side, folder / staged.manifest.query_side)
     commit(folder, replace(staged.manifest, segments=()))
-    np.save(folder / _DF, np.append(df, stored))
+    np.save(folder / _DF, facts.df)
+    said = {"stored": facts.stored, "lengths": facts.lengths, "gone": facts.gone}
+    (folder / _FACTS).write_text(json.dumps(said))
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz") as archive:
         archive.add(folder, ".")

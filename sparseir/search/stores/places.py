@@ -8,7 +8,9 @@ from pathlib import Path
 
 from sparseir.errors import ConfigError
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}", re.ASCII)
+SECONDS = 60.0
+"""A request may take unless the address says otherwise."""
+_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,199})(?:\?timeout=(\d+(?:\.\d+)?))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +19,12 @@ class StorePlace:
 
     Parameters
     ----------
-    uri : of the server, or the file of milvus-lite. collection : its name.
+    uri : of the server, or the file of milvus-lite. collection : its name. timeout : seconds a request may take.
     """
 
     uri: str
     collection: str
+    timeout: float = SECONDS
 
     def __str__(self) -> str:
         return f"milvus://{self.uri.removeprefix('http://')}/{self.collection}"
@@ -33,7 +36,7 @@ def is_store(place: object) -> bool:
 
 
 def store_place(place: str | StorePlace) -> StorePlace:
-    """What an address names.
+    """What an address names; ?timeout=SECONDS after it says how long a request may take.
 
     Raises
     ------
@@ -42,16 +45,19 @@ def store_place(place: str | StorePlace) -> StorePlace:
     if isinstance(place, StorePlace):
         return place
     where, _, name = place.removeprefix("milvus://").rpartition("/")
-    local = where.endswith(".db")
+    local, named = where.endswith(".db"), _NAME.fullmatch(name)
     if (
         not place.startswith("milvus://")
-        or not _NAME.fullmatch(name)
+        or named is None
+        or float(named[2] or 1) <= 0
         or not (local or re.fullmatch(r"[^/]+:\d+", where))
     ):
         raise ConfigError(
-            f"{place!r} is no collection; expected milvus://HOST:PORT/COLLECTION or milvus://FILE.db/COLLECTION"
+            f"{place!r} is no collection; expected milvus://HOST:PORT/COLLECTION or milvus://FILE.db/COLLECTION, "
+            "and after it ?timeout=SECONDS if you like"
         )
-    return StorePlace(str(Path(where).absolute()) if local else f"http://{where}", name)
+    uri = str(Path(where).absolute()) if local else f"http://{where}"
+    return StorePlace(uri, named[1], float(named[2] or SECONDS))
 
 
 def target(index: str) -> Path | StorePlace:
