@@ -79,6 +79,11 @@ PUBLISHED = {
     "df_flops": {"regulariser.kind": "df_flops", "regulariser.df_every": 100},
     "unicoil": TEVATRON | {"model.max_document_length": 192, "data.max_document_length": 192},
     "coil_tok": TEVATRON | {"model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32},
+    "coil_full": TEVATRON
+    | {
+        "model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32, "model.cls_dim": 768,
+        "model.kind": "coil_full",
+    },  # luyug/COIL, README: --cls_dim 768 --token_dim 32
     "deepct": {
         "loss.objective": "recall", "train.batch_size": 16, "train.learning_rate": 2e-5, "train.steps": 65_816,
         "train.warmup_steps": 6582, "model.max_document_length": 128, "data.max_document_length": 128,

@@ -273,9 +273,9 @@ class TokenRanking(Ranking):
         norms, tokens = [], []
         for tower, texts, length in sides:
             assert isinstance(tower, CoilTower)
-            vectors, features = self._encode.token_vectors(tower, texts, length)
+            vectors, whole, features = self._encode.token_vectors(tower, texts, length)
             norms.append(tower.norms(vectors, features))
-            tokens.append(tower.counted(vectors, features))
+            tokens.append(tower.counted(vectors, whole, features))
         scores = coil_scores(*tokens)
         if not self.recipe.loss.in_batch:
             each = len(batch.documents) // len(batch.queries)
