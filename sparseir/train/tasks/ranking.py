@@ -59,7 +59,7 @@ def read_training(recipe: Recipe, progress: Progress, *, expanded: bool = False)
     """What the recipe learns from, in memory or in a prepared folder; errors as theirs."""
     if recipe.data.prepared is None:
         return TrainingSet.read(recipe.data, expanded=expanded)
-    return PreparedTraining(recipe.data, prepared_teachers(recipe), progress=progress)
+    return PreparedTraining(recipe.data, prepared_teachers(recipe), expanded=expanded, progress=progress)
 
 
 def ranking_batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
