@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-LAMBDAS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+LAMBDAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _DEPTH = 10
 _COLUMNS = (
     "lambda",

@@ -63,8 +63,7 @@ class StoredTokens:
         from sparseir.models.token_vectors import token_vectors
 
         found = token_vectors(self._encoder, texts, dtype=dtype)
-        batch = write_tokens.TokenArrays(found.starts, found.terms, found.vectors, found.whole)
-        self._writer.keep(self._file, batch)
+        self._writer.keep(self._file, found)
         return found.norms(self._encoder.num_terms)
 
     @property

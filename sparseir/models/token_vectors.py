@@ -3,59 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from indexer import SparseVectors
+from sparseir.data.stores.tokens import TokenVectors
 from sparseir.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
     from sparseir.models.inference import Dtype
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenVectors:
-    """A vector for each counted token of some texts, and for each text where the encoder gives it one.
-
-    Parameters
-    ----------
-    starts : int64 (N + 1,), where each text's tokens begin; a text without tokens is legal.
-    terms : uint32 (T,). vectors : (T, D) floats. whole : (N, C) floats; C is 0 in COIL-tok.
-    """
-
-    starts: NDArray[np.int64]
-    terms: NDArray[np.uint32]
-    vectors: NDArray[np.floating]
-    whole: NDArray[np.floating]
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def text(self, row: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
-        """Terms (T,), vectors (T, D) and the own vector (C,) of one text."""
-        span = slice(int(self.starts[row]), int(self.starts[row + 1]))
-        return self.terms[span], self.vectors[span].astype(np.float32), self.whole[row].astype(np.float32)
-
-    def norms(self, num_terms: int, *, summed: bool = False) -> SparseVectors:
-        """What the index holds of the texts: for each term the largest norm of its tokens; of queries, summed, the sum.
-
-        Of the very numbers that are stored, so that the product of two such rows bounds what their tokens score.
-        """
-        lengths = np.linalg.norm(self.vectors.astype(np.float32), axis=1)
-        rows = np.repeat(np.arange(len(self), dtype=np.uint64), np.diff(self.starts))
-        keys = rows << np.uint64(32) | self.terms
-        order = np.argsort(keys, kind="stable")
-        found, first = np.unique(keys[order], return_index=True)
-        join = np.add if summed else np.maximum
-        weights = join.reduceat(lengths[order], first) if len(first) else lengths
-        kept = weights > 0
-        found, weights = found[kept], weights[kept]
-        indptr = np.searchsorted(found >> np.uint64(32), np.arange(len(self) + 1, dtype=np.uint64)).astype(np.int64)
-        return SparseVectors(indptr, found.astype(np.uint32), weights.astype(np.float32), num_terms)
 
 
 def check_has_tokens(encoder: SparseEncoder) -> None:

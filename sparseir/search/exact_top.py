@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparseir.data.stores.tokens import TokenStore
+from sparseir.data.stores.tokens import TokenStore, TokenVectors
 from sparseir.errors import ConfigError
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.search.checks import checked_k
@@ -17,7 +17,6 @@ from sparseir.search.results import Hits, Ranking, hits_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sparseir.models.token_vectors import TokenVectors
     from sparseir.search.filters.filters import Filter
     from sparseir.search.searcher import Searcher
 

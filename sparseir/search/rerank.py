@@ -10,7 +10,7 @@ import numpy as np
 
 from indexer import Index, SparseVectors
 from sparseir.data.records import Document
-from sparseir.data.stores.tokens import DESCRIPTION, TokenStore, check_belongs, tokens_folder
+from sparseir.data.stores.tokens import DESCRIPTION, TokenStore, TokenVectors, check_belongs, tokens_folder
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.search.query_encoder import ModelQueryEncoder
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sparseir.models.encoder import SparseEncoder
-    from sparseir.models.token_vectors import TokenVectors
     from sparseir.search.filters.filters import Filter
     from sparseir.search.results import Hits
     from sparseir.search.searcher import Searcher

@@ -17,8 +17,7 @@ from indexer import Documents, add_documents, build_index, delete_documents  # n
 from indexer.config import IndexConfig  # noqa: E402
 from indexer.format.manifest import EncoderEntry  # noqa: E402
 from sparseir.data.stores import write_tokens  # noqa: E402
-from sparseir.data.stores.tokens import TokenStore  # noqa: E402
-from sparseir.models.token_vectors import TokenVectors  # noqa: E402
+from sparseir.data.stores.tokens import TokenStore, TokenVectors  # noqa: E402
 from sparseir.search import exact_top  # noqa: E402
 from sparseir.search.rerank import CoilReranker, exact_scores, stored_vectors  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402
@@ -102,8 +101,7 @@ def written(folder: Path, case: Case) -> Searcher:
         else:
             index = build_index(path, [batch], config=IndexConfig(doc_scale=case.doc_scale), encoder=entry)
         writer = write_tokens.TokenWriter(folder / "kept", num_terms=V, token_dim=D, cls_dim=texts.whole.shape[1])
-        arrays = write_tokens.TokenArrays(texts.starts, texts.terms, texts.vectors, texts.whole)
-        writer.keep(writer.file(str(part)), arrays)
+        writer.keep(writer.file(str(part)), texts)
         state = {"encoder": entry.fingerprint, "created": index.manifest.created, **writer.sizes}
         made = writer.join(folder / "made")
         write_tokens.publish(path, folder / "made", made, first=first, state=state, added=bool(part))

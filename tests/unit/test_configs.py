@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,13 @@ def test_recipes_hold_the_published_values(name: str) -> None:
         section, _, key = path.partition(".")
         found[path] = getattr(getattr(recipe, section), key)
     assert found == PUBLISHED[name]
+
+
+def test_the_list_of_what_ran_names_every_recipe_once() -> None:
+    page = (CONFIGS.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    section = page.partition("## Recipes, and what of them ran")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (full|shortened|two steps)\b.*\|$", section, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted({p.stem for p in CONFIGS.glob("*.yaml")} - {"reference"})
 
 
 def test_general_learns_from_nothing_it_is_judged_on() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index, open_index
+from indexer import Index, SparseVectors, open_index
 from sparseir.data.stores.files import mapped, read_description, stated_files, verify_files
 from sparseir.errors import DataError
 
@@ -39,14 +39,52 @@ def tokens_folder(index: str | Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TokenVectors:
+    """A vector for each counted token of some texts, and for each text where the encoder gives it one.
+
+    Parameters
+    ----------
+    starts : int64 (N + 1,), where each text's tokens begin; a text without tokens is legal.
+    terms : uint32 (T,). vectors : (T, D) floats. whole : (N, C) floats; C is 0 in COIL-tok.
+    """
+
+    starts: NDArray[np.int64]
+    terms: NDArray[np.uint32]
+    vectors: NDArray[np.floating]
+    whole: NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def text(self, row: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
+        """Terms (T,), vectors (T, D) and the own vector (C,) of one text."""
+        span = slice(int(self.starts[row]), int(self.starts[row + 1]))
+        return self.terms[span], self.vectors[span].astype(np.float32), self.whole[row].astype(np.float32)
+
+    def norms(self, num_terms: int, *, summed: bool = False) -> SparseVectors:
+        """What the index holds of the texts: for each term the largest norm of its tokens; of queries, summed, the sum.
+
+        Of the very numbers that are stored, so that the product of two such rows bounds what their tokens score.
+        """
+        lengths = np.linalg.norm(self.vectors.astype(np.float32), axis=1)
+        rows = np.repeat(np.arange(len(self), dtype=np.uint64), np.diff(self.starts))
+        keys = rows << np.uint64(32) | self.terms
+        order = np.argsort(keys, kind="stable")
+        found, first = np.unique(keys[order], return_index=True)
+        join = np.add if summed else np.maximum
+        weights = join.reduceat(lengths[order], first) if len(first) else lengths
+        kept = weights > 0
+        found, weights = found[kept], weights[kept]
+        indptr = np.searchsorted(found >> np.uint64(32), np.arange(len(self) + 1, dtype=np.uint64)).astype(np.int64)
+        return SparseVectors(indptr, found.astype(np.uint32), weights.astype(np.float32), num_terms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """The documents of one commit, mapped."""
 
     first: int
-    starts: NDArray[np.int64]
-    terms: NDArray[np.uint32]
-    vectors: NDArray[np.float16]
-    whole: NDArray[np.float16]
+    texts: TokenVectors
 
 
 class TokenStore:
@@ -83,12 +121,12 @@ class TokenStore:
         self._stated: list[tuple[Path, dict[str, dict[str, int]]]] = []
         self._parts = [self._open(part, described) for part in body["parts"]]
         self._firsts = np.array([part.first for part in self._parts], np.int64)
-        ends = [part.first + len(part.starts) - 1 for part in self._parts]
+        ends = [part.first + len(part.texts) for part in self._parts]
         if any(end > after for end, after in zip(ends, self._firsts[1:].tolist(), strict=False)):
             raise DataError(f"its parts overlap; {_REMEDY}", path=described)
 
     def __len__(self) -> int:
-        return sum(len(part.starts) - 1 for part in self._parts)
+        return sum(len(part.texts) for part in self._parts)
 
     def _open(self, stated: Any, described: Path) -> _Part:
         counts = [stated.get(name) if isinstance(stated, dict) else None for name in ("first", "documents", "tokens")]
@@ -106,7 +144,7 @@ class TokenStore:
         self.longest = max(self.longest, float(longest))
         vectors = mapped(place / VECTORS, np.float16, tokens * self.token_dim).reshape(tokens, self.token_dim)
         whole = mapped(place / WHOLE, np.float16, documents * self.cls_dim).reshape(documents, self.cls_dim)
-        return _Part(first, starts, mapped(place / TERMS, np.uint32, tokens), vectors, whole)
+        return _Part(first, TokenVectors(starts, mapped(place / TERMS, np.uint32, tokens), vectors, whole))
 
     def of(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
         """Terms (T,), their vectors (T, D) and the vector of the text itself (C,) of one document.
@@ -118,21 +156,21 @@ class TokenStore:
         number = int(np.searchsorted(self._firsts, ordinal, side="right")) - 1
         part = self._parts[number] if number >= 0 else None
         row = -1 if part is None else ordinal - part.first
-        if part is None or row >= len(part.starts) - 1:
+        if part is None or row >= len(part.texts):
             raise DataError(
                 f"holds no token vectors of document {ordinal}, which was added without them; {_REMEDY}", path=self.path
             )
-        start, end = int(part.starts[row]), int(part.starts[row + 1])
-        if not 0 <= start <= end <= len(part.terms):
+        start, end = int(part.texts.starts[row]), int(part.texts.starts[row + 1])
+        if not 0 <= start <= end <= len(part.texts.terms):
             raise DataError(f"tokens of document {ordinal} are said to be {start}..{end}; {_REMEDY}", path=self.path)
-        return part.terms[start:end], part.vectors[start:end].astype(np.float32), part.whole[row].astype(np.float32)
+        return part.texts.text(row)
 
     def whole(self, block: int = 1 << 14) -> list[tuple[int, NDArray[np.float16]]]:
         """The vectors of documents themselves, in blocks of at most so many rows, each with the ordinal of its first row."""
         return [
-            (part.first + start, part.whole[start : start + block])
+            (part.first + start, part.texts.whole[start : start + block])
             for part in self._parts
-            for start in range(0, len(part.whole), block)
+            for start in range(0, len(part.texts), block)
         ]
 
     def verify(self) -> None:
@@ -142,7 +180,7 @@ class TokenStore:
         ------
         DataError : the first fault.
         """
-        for (place, files), part in zip(self._stated, self._parts, strict=True):
+        for (place, files), part in zip(self._stated, (part.texts for part in self._parts), strict=True):
             verify_files(place, files)
             if (np.diff(part.starts) < 0).any():
                 raise DataError(f"offsets do not rise; {_REMEDY}", path=place / STARTS)

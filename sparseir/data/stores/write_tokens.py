@@ -5,26 +5,14 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseir.data.stores import tokens as form
 from sparseir.data.stores.files import described, read_description, room_on_disk, write_description
 from sparseir.errors import DataError, SparseIRError
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenArrays:
-    """Starts (N + 1,), terms (T,), vectors (T, D) and vectors of the texts themselves (N, C) of a batch of documents."""
-
-    starts: NDArray[np.int64]
-    terms: NDArray[np.uint32]
-    vectors: NDArray[np.floating]
-    whole: NDArray[np.floating]
 
 
 class TokenWriter:
@@ -46,7 +34,7 @@ class TokenWriter:
         self._files.append(self._folder / f"tokens-{name}.npz")
         return self._files[-1]
 
-    def keep(self, file: Path, batch: TokenArrays) -> None:
+    def keep(self, file: Path, batch: form.TokenVectors) -> None:
         """Write a batch, whole or not at all.
 
         Raises
@@ -90,7 +78,7 @@ class TokenWriter:
                     np.maximum.at(largest, batch.terms, norms)
                     own = np.linalg.norm(batch.whole.astype(np.float32), axis=1)
                     longest = max(longest, float(own.max(initial=0)))
-                    rows, tokens = rows + len(batch.starts) - 1, tokens + len(batch.terms)
+                    rows, tokens = rows + len(batch), tokens + len(batch.terms)
                 files[form.LARGEST].write(largest.astype("<f4").tobytes())
             finally:
                 for file in files.values():
@@ -98,11 +86,11 @@ class TokenWriter:
             stated = described(target, dict.fromkeys(form.FILES))
         return {"documents": rows, "tokens": tokens, "longest": longest, "files": stated}
 
-    def _batches(self) -> Iterator[TokenArrays]:
+    def _batches(self) -> Iterator[form.TokenVectors]:
         for path in self._files:
             try:
                 with np.load(path, allow_pickle=False) as kept:
-                    yield TokenArrays(*(kept[name] for name in ("starts", "terms", "vectors", "whole")))
+                    yield form.TokenVectors(*(kept[name] for name in ("starts", "terms", "vectors", "whole")))
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 raise DataError(
                     f"token vectors that were kept cannot be read ({error}); start again without --resume", path=path
