@@ -14,6 +14,7 @@ pytest.importorskip("transformers")
 
 from indexer.config import IndexConfig  # noqa: E402
 from sparseir.cli.app import run_command  # noqa: E402
+from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
 from sparseir.data.passages import Windows  # noqa: E402
@@ -27,7 +28,7 @@ from sparseir.models.token_vectors import token_vectors  # noqa: E402
 from sparseir.models.towers.coil import TokenBatch, coil_scores  # noqa: E402
 from sparseir.search.exact_top import search_exactly  # noqa: E402
 from sparseir.search.query_encoder import ModelQueryEncoder  # noqa: E402
-from sparseir.search.rerank import CoilReranker, exact_scores  # noqa: E402
+from sparseir.search.rerank import CoilReranker, exact_scores, lexical_scores  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
 
@@ -271,3 +272,24 @@ def test_a_full_disk_leaves_neither_index_nor_store(
     assert not tokens_folder(tmp_path / "index").exists()
     index_documents(tmp_path / "index", encoder, documents(), options=STORED)
     assert len(TokenStore(tokens_folder(tmp_path / "index"))) == len(TEXTS)
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_a_lexical_channel_and_shards_change_nothing_of_what_is_best(
+    encoder: SparseEncoder, tmp_path: Path, shards: int | None
+) -> None:
+    """The few best are those of all, each scored exactly with what its stems add."""
+    chosen = replace(STORED, lexical=None if shards else LexicalConfig(alpha=2.0), shards=shards)
+    texts = [f"{first} {second}" for first in TEXTS for second in TEXTS]
+    index_documents(tmp_path / "index", encoder, documents(texts), options=chosen)
+    searcher = Searcher.open(tmp_path / "index", model=ModelQueryEncoder(encoder))
+    reranker = CoilReranker.of(searcher)
+    assert reranker.store is not None
+    for query in ("cats and dogs of the park", *QUERIES):
+        every = np.arange(len(texts))
+        exact = exact_scores(reranker.query(query), (reranker.store.of(i) for i in every.tolist()))
+        exact = exact + lexical_scores(searcher, query, every)
+        best_first = np.lexsort((every, -exact))[:5]
+        hits = search_exactly(reranker, searcher, query, 5).hits
+        assert hits.ordinals.tolist() == best_first.tolist()
+        assert hits.scores.tolist() == exact[best_first].tolist()
