@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparseir.data.stores.tokens import TokenStore, TokenVectors
-from sparseir.errors import ConfigError
+from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.search.checks import checked_k
 from sparseir.search.rerank import CoilReranker, exact_scores, lexical_scores
@@ -17,6 +18,7 @@ from sparseir.search.results import Hits, Ranking, hits_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from indexer import Index
     from sparseir.search.filters.filters import Filter
     from sparseir.search.searcher import Searcher
 
@@ -145,46 +147,54 @@ class _Asked:
 class _Whole:
     """What the vectors of whole texts score at most, float64 (N,), for the documents that may be hits, by rising ordinal."""
 
-    store: TokenStore
     ordinals: NDArray[np.int64]
     bounds: NDArray[np.float64]
 
     @classmethod
     def of(cls, searcher: Searcher, store: TokenStore, query: TokenVectors, filter: Filter | None) -> _Whole:
+        """
+        Raises
+        ------
+        DataError : a document has no stored vectors.
+        """
         own = query.whole[0].astype(np.float32)
         error = (store.cls_dim + 16) * _EPSILON * float(np.linalg.norm(own)) * store.longest
-        ordinals, bounds = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for first, block in store.whole():
-            ordinals.append(np.arange(first, first + len(block)))
-            bounds.append((block.astype(np.float32) @ own).astype(np.float64) + 4 * error)
-        every, scores = np.concatenate(ordinals), np.concatenate(bounds)
-        segments, rows = searcher.index.locate(every)
+        products = [(block.astype(np.float32) @ own).astype(np.float64) for _, block in store.whole()]
+        scores = np.concatenate([np.zeros(0), *products]) + 4 * error
+        every, segments, rows = _located(searcher.index, store)
         allowed = segments >= 0
+        if np.count_nonzero(allowed) != searcher.index.num_docs:
+            raise DataError(
+                f"holds token vectors of {np.count_nonzero(allowed):,} of the index's {searcher.index.num_docs:,} documents: the "
+                "others were added without; build the index again with --token-vectors",
+                path=store.path,
+            )
         if filter is not None:
             prepared = searcher.prepare_filter(filter, view="never")
             for number, bitmap in enumerate(prepared.bitmaps):
                 here = np.flatnonzero(segments == number)
                 words = bitmap[rows[here] >> 6] >> (rows[here] & 63).astype(np.uint64)
                 allowed[here] &= (words & np.uint64(1)).astype(bool)
-        return cls(store, every[allowed], scores[allowed])
+        return cls(every[allowed], scores[allowed])
 
     def bounds_with(
         self, found: NDArray[np.int64], tokens: NDArray[np.float64], rest: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Places of the documents that were found, and bounds of all (N,): with what the tokens of these score at most, and with
         `rest` for those of all others.
-
-        Raises
-        ------
-        DataError : one that was found has no stored vectors.
         """
-        at = np.minimum(np.searchsorted(self.ordinals, found), max(0, len(self.ordinals) - 1))
-        unknown = found[self.ordinals[at] != found] if len(self.ordinals) else found
-        if len(unknown):
-            self.store.of(int(unknown[0]))
+        at = np.searchsorted(self.ordinals, found)
         bounds = self.bounds + rest
         bounds[at] = self.bounds[at] + tokens
         return at, bounds
+
+
+@lru_cache(maxsize=1)
+def _located(index: Index, store: TokenStore) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Ordinals of all documents with stored vectors, the segment that holds each, −1 for one that is deleted, and its row there."""
+    ordinals = [np.arange(first, first + len(block)) for first, block in store.whole()]
+    every = np.concatenate([np.zeros(0, np.int64), *ordinals])
+    return every, *index.locate(every)
 
 
 class _Run:
@@ -207,8 +217,9 @@ class _Run:
 
     def score(self, ordinals: NDArray[np.int64], bounds: NDArray[np.float64]) -> None:
         """Score documents until the bound of the next is below the k-th; those scored before are left out."""
-        order = np.lexsort((ordinals, -bounds))
-        order = order[[int(ordinal) not in self._seen for ordinal in ordinals[order].tolist()]]
+        new = np.flatnonzero(bounds >= self.least)
+        new = new[~np.isin(ordinals[new], list(self._seen))]
+        order = new[np.lexsort((ordinals[new], -bounds[new]))]
         for start in range(0, len(order), _SCORED_AT_ONCE):
             block = order[start : start + _SCORED_AT_ONCE]
             block = block[bounds[block] >= self.least]

@@ -293,3 +293,14 @@ def test_a_lexical_channel_and_shards_change_nothing_of_what_is_best(
         hits = search_exactly(reranker, searcher, query, 5).hits
         assert hits.ordinals.tolist() == best_first.tolist()
         assert hits.scores.tolist() == exact[best_first].tolist()
+
+
+def test_documents_without_stored_vectors_are_not_passed_over(encoder: SparseEncoder, tmp_path: Path) -> None:
+    """Added as vectors alone, beside which no token vectors are."""
+    from indexer import Documents, add_documents
+
+    index_documents(tmp_path / "index", encoder, documents(), options=STORED)
+    add_documents(tmp_path / "index", [Documents(encoder.encode_documents(["heat"]), ["late"])])
+    searcher = Searcher.open(tmp_path / "index", model=ModelQueryEncoder(encoder))
+    with pytest.raises(DataError, match=r"token vectors of \d+ of the index's \d+ documents"):
+        search_exactly(CoilReranker.of(searcher), searcher, "heat of a wing")
