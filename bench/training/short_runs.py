@@ -74,6 +74,7 @@ RUNS = (
     Run("encoder", "DeepImpact", _kind("deepimpact") | PLAIN),
     Run("encoder", "DeepCT", _kind("deepct", loss__objective="recall") | PLAIN),
     Run("encoder", "COIL-tok", _kind("coil_tok") | PLAIN),
+    Run("encoder", "COIL-full", _kind("coil_full") | PLAIN),
     Run("encoder", "BGE-M3 lexical", _kind("bge_m3") | PLAIN),
     Run("encoder", "CSR", _kind("csr", loss__info_nce=0.1, loss__reconstruction=1.0, loss__temperature=0.2, train__learning_rate=1e-3, train__steps=200) | PLAIN),
     Run("regulariser", "none", _flops(kind="none")),

@@ -30,6 +30,20 @@ def prepare_command(
             help="Judgements, triples, hard negatives or scores, or FILE alone (docs/big-data.md); repeatable.",
         ),
     ] = None,
+    expansions: Annotated[
+        str | None,
+        arguments.Option(
+            metavar="FILE",
+            help="Text a model wrote for the documents (doc2query), for kinds that read it (docs/inputs.md).",
+        ),
+    ] = None,
+    embeddings: Annotated[
+        str | None,
+        arguments.Option(metavar="X.npy", help="Dense embeddings of the documents, named by X.ids; for csr."),
+    ] = None,
+    query_embeddings: Annotated[
+        str | None, arguments.Option(metavar="X.npy", help="Those of the queries, named by X.ids.")
+    ] = None,
     skip_unknown: Annotated[
         bool, arguments.Option("--skip-unknown", help="Leave out pairs whose ids are not among the texts.")
     ] = False,
@@ -46,6 +60,7 @@ def prepare_command(
       sparseir data prepare marco --documents collection.tsv --queries queries.train.tsv --pairs qrels.train.tsv
       sparseir data prepare marco --pairs hard=msmarco-hard-negatives.jsonl.gz --pairs ce=scores.pkl.gz --resume
       sparseir data prepare pairs --pairs triples.jsonl
+      sparseir data prepare marco --documents collection.tsv --queries queries.train.tsv --expansions doc2query.tsv --resume
     """
     from sparseir.cli.output.console import note, progress_bars
     from sparseir.data.prepared.prepare import PrepareOptions, prepare
@@ -59,6 +74,9 @@ def prepare_command(
         resume=resume,
         overwrite=overwrite,
         skip_unknown=skip_unknown,
+        expansions=expansions,
+        embeddings=embeddings,
+        query_embeddings=query_embeddings,
     )
     with arguments.usage():
         options.check()
@@ -108,6 +126,10 @@ def show_summary(summary: dict[str, object], *, as_json: bool) -> None:
         f"{summary['folder']}: {summary['documents']:,} documents, {summary['queries']:,} queries, "
         f"{int(str(summary['bytes'])) / 1e6:,.1f} MB"
     )
+    if summary["expansions"]:
+        print(f"expansions of {summary['expansions']:,} documents")
+    if summary["embeddings"]:
+        print(f"embeddings of {' and '.join(map(str, summary['embeddings']))}")  # type: ignore[call-overload]
     tables = summary["tables"]
     assert isinstance(tables, dict)
     rows = [[name, f"{t['pairs']:,}", f"{t['queries']:,}", t["made_of"]] for name, t in tables.items()]

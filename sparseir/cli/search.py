@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from sparseir.cli.options.startup import start_quickly
 
 if TYPE_CHECKING:
     from sparseir.cli.output.hits import Answers
+    from sparseir.search.rerank import CoilReranker
     from sparseir.search.results import Hits
     from sparseir.search.searcher import Searcher
 
@@ -63,8 +64,11 @@ def search_command(
         ),
     ] = None,
     rerank: Annotated[
-        int | None,
-        arguments.Option(min=1, metavar="N", help="Score the first N hits exactly; for coil_tok, with --model."),
+        str | None,
+        arguments.Option(
+            metavar="N|exact",
+            help="For coil models, with --model: score the first N hits exactly, or find the best of all documents.",
+        ),
     ] = None,
     fields: Annotated[
         str | None, arguments.Option(help="Comma-separated stored fields to show of one query's hits.", metavar="A,B")
@@ -82,6 +86,7 @@ def search_command(
       sparseir search my-index "rent" --filter "lang=en and year>=2000" --fields title,year
       sparseir search my-index --queries queries.tsv --output run.trec -k 1000 --tag mine
       sparseir search http://one:8080,http://two:8080 "what you are looking for" --partial
+      sparseir search coil-index "what you are looking for" --model coil --rerank exact
       cut -f2 queries.tsv | sparseir search my-index - --json
     """
     start_quickly()
@@ -131,6 +136,8 @@ def search_command(
     if stats:
         for name, value in searcher.stats().items():
             note(f"{name}: {value}")
+        if asked.scored:
+            note(f"documents scored exactly, mean of a query: {sum(asked.scored) / len(asked.scored):.1f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +147,21 @@ class _Queries:
     text: str | None
     file: Path | None
     vectors: Path | None
-    rerank: int | None
+    rerank: str | None
+    scored: list[int] = field(default_factory=list)
+    """Of each query that was reranked, the documents that were scored exactly."""
 
     @classmethod
-    def of(cls, text: str | None, file: Path | None, vectors: Path | None, rerank: int | None) -> _Queries:
+    def of(cls, text: str | None, file: Path | None, vectors: Path | None, rerank: str | None) -> _Queries:
         """Checked; the text - stands for standard input as a file."""
         if sum(source is not None for source in (text, file, vectors)) != 1:
             raise arguments.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
+        if (
+            rerank is not None
+            and rerank != "exact"
+            and (not rerank.isascii() or not rerank.isdigit() or int(rerank) < 1)
+        ):
+            raise arguments.BadParameter(f"--rerank is {rerank!r}; expected a number of hits from 1 on, or exact")
         if rerank is not None and vectors is not None:
             raise arguments.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
         return cls(None, Path("-"), vectors, rerank) if text == "-" else cls(text, file, vectors, rerank)
@@ -157,8 +172,19 @@ class _Queries:
             return searcher.search(text, k, filter=condition)
         from sparseir.search.rerank import CoilReranker
 
-        reranker = CoilReranker.of(searcher.queries.encoder)
-        return reranker.search(searcher, text, k, depth=self.rerank, filter=condition)
+        return self._exact(CoilReranker.of(searcher), searcher, text, k, condition)
+
+    def _exact(self, reranker: CoilReranker, searcher: Searcher, text: str, k: int, condition: str | None) -> Hits:
+        """The hits of one text by exact scores."""
+        assert self.rerank is not None
+        if self.rerank != "exact":
+            self.scored.append(int(self.rerank))
+            return reranker.search(searcher, text, k, depth=int(self.rerank), filter=condition)
+        from sparseir.search.exact_top import search_exactly
+
+        found = search_exactly(reranker, searcher, text, k, filter=condition)
+        self.scored.append(found.scored)
+        return found.hits
 
     def many(self, searcher: Searcher, k: int, condition: str | None) -> Answers:
         """qids, docnos and scores of many queries, a batch at a time."""
@@ -180,10 +206,9 @@ class _Queries:
         from sparseir.search.rerank import CoilReranker
 
         assert self.file is not None
-        assert self.rerank is not None
-        reranker = CoilReranker.of(searcher.queries.encoder)
+        reranker = CoilReranker.of(searcher)
         for query in read_queries(self.file):
-            hits = reranker.search(searcher, query.text, k, depth=self.rerank, filter=condition)
+            hits = self._exact(reranker, searcher, query.text, k, condition)
             yield [query.qid], [hits.docnos], [hits.scores.tolist()]
 
 

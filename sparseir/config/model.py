@@ -9,7 +9,16 @@ from typing import Any, Literal
 from sparseir.errors import ConfigError
 
 EncoderKind = Literal[
-    "splade", "splade_doc", "inference_free", "unicoil", "deepimpact", "deepct", "coil_tok", "bge_m3", "csr"
+    "splade",
+    "splade_doc",
+    "inference_free",
+    "unicoil",
+    "deepimpact",
+    "deepct",
+    "coil_tok",
+    "coil_full",
+    "bge_m3",
+    "csr",
 ]
 
 _FIRST_KEYS = frozenset({
@@ -27,7 +36,7 @@ class ModelConfig:
     kind: EncoderKind = "inference_free"
     """The encoder. splade: masked-LM head on both sides; splade_doc: on documents, queries weigh 1 a token;
     inference_free: on documents, queries weigh idf; unicoil, bge_m3: one number for each of the text's own tokens;
-    deepimpact, deepct: for each of its words; coil_tok: one vector for each; csr: latents of a sparse autoencoder over a dense encoder."""
+    deepimpact, deepct: for each of its words; coil_tok: one vector for each token; coil_full: and one for the text; csr: latents of a sparse autoencoder over a dense encoder."""
 
     base: str = "all-MiniLM-L6-v2"
     """Folder or hub id of the starting weights: a masked LM, or an encoder without a head, which gets a fresh one."""
@@ -73,7 +82,10 @@ class ModelConfig:
     """Whether the query weights of an inference_free encoder learn."""
 
     token_dim: int = 32
-    """coil_tok: dimensions of a token's vector."""
+    """coil_tok, coil_full: dimensions of a token's vector."""
+
+    cls_dim: int = 768
+    """coil_full: dimensions of the vector of the whole text, which the first token's is projected to."""
 
     csr_expansion: int = 4
     """csr: number of latents, in multiples of the dense encoder's dimensions."""
@@ -119,6 +131,7 @@ class ModelConfig:
                 "max_query_length",
                 "max_document_length",
                 "token_dim",
+                "cls_dim",
                 "csr_expansion",
                 "csr_k",
                 "csr_dead_after",

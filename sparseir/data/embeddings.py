@@ -43,16 +43,7 @@ class Embeddings:
         ------
         DataError : no such file, no matrix of floats, as many names as rows missing, a name twice or empty.
         """
-        file = Path(path)
-        try:
-            rows = np.load(file, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise DataError("no such file of embeddings", path=file) from None
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"is no matrix that numpy.save wrote ({error})", path=file) from None
-        if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
-            found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else "an archive of several"
-            raise DataError(f"expected a matrix of floats, one row an embedding, found {found}", path=file)
+        file, rows = Path(path), open_matrix(path)
         names_file = file.with_suffix(".ids") if ids is None else Path(ids)
         names = _names(names_file, of=file)
         if len(names) != len(rows):
@@ -106,6 +97,26 @@ class Embeddings:
         if absent is not None:
             raise DataError(f"holds no embedding of '{absent}'", path=self.path)
         return self.rows[[self.at[name] for name in names]].astype(np.float32)
+
+
+def open_matrix(path: str | Path) -> NDArray[np.floating]:
+    """A matrix of floats that `numpy.save` wrote, mapped.
+
+    Raises
+    ------
+    DataError : no such file, or something else.
+    """
+    file = Path(path)
+    try:
+        rows = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError("no such file of embeddings", path=file) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"is no matrix that numpy.save wrote ({error})", path=file) from None
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
+        found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else "an archive of several"
+        raise DataError(f"expected a matrix of floats, one row an embedding, found {found}", path=file)
+    return rows
 
 
 def _names(path: Path, *, of: Path) -> list[str]:

@@ -59,9 +59,15 @@ class Expansions:
     def _store(self) -> TextStore:
         folder = tempfile.TemporaryDirectory(prefix="sparseir-expansions-")
         weakref.finalize(self, folder.cleanup)
-        return write_store(folder.name, self._rows(), what="expansions")
+        return write_store(folder.name, self.rows(), what="expansions")
 
-    def _rows(self) -> Iterator[NamedText]:
+    def rows(self) -> Iterator[NamedText]:
+        """The expansions in the order of the file.
+
+        Raises
+        ------
+        DataError : a fault of the file, with its line; none at all.
+        """
         lines = self.source.lines()
         first = next(lines, None)
         if first is None:

@@ -15,12 +15,14 @@ from indexer.format.manifest import EncoderEntry
 from indexer.index import Index
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
-from sparseir.data.passages import windows_of
+from sparseir.data.passages import Windows, windows_of
 from sparseir.data.records import Document
+from sparseir.data.stores.write_tokens import remove as remove_tokens
 from sparseir.encode.activity import Activity
 from sparseir.encode.kept_parts import KeptEmbedder, KeptParts
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.stream import EncodedStream, IdfCount
+from sparseir.encode.token_vectors import StoredTokens, stored_tokens
 from sparseir.encode.windows import outdated_passages, passages
 from sparseir.encode.words.projected import embedder
 from sparseir.encode.words.stream import (
@@ -90,7 +92,34 @@ def index_documents(
     if windows is not None:
         documents = passages(documents, windows, encoder, chosen.lexical)
     parts, chosen = _kept_parts(target, encoder, chosen)
-    stream = EncodedStream(encoder, documents, chosen, progress, parts)
+    tokens = stored_tokens(target, encoder, chosen, None if parts is None else parts.folder)
+    stream = EncodedStream(encoder, documents, chosen, progress, parts, tokens)
+    try:
+        indexed = _index_stream(path, target, stream, encoder, chosen, windows, tokens, progress)
+    finally:
+        if tokens is not None:
+            tokens.close()
+    if parts is not None:
+        parts.remove()
+        if parts.taken:
+            indexed.index.notes = (
+                *indexed.index.notes,
+                f"{parts.taken:,} documents were encoded before the interruption",
+            )
+    return indexed
+
+
+def _index_stream(
+    path: str | Path,
+    target: Path,
+    stream: EncodedStream,
+    encoder: SparseEncoder | None,
+    chosen: IndexingOptions,
+    windows: Windows | None,
+    tokens: StoredTokens | None,
+    progress: Progress,
+) -> Indexed:
+    """Write the index of a stream of documents; what is said of that which was kept comes later."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
         table = None if encoder is None else encoder.query_table
@@ -115,10 +144,10 @@ def index_documents(
             windows.save(query_side)
         growing = lexical is not None and chosen.mode != "build"
         index = write_index(path, batches(), chosen, query_side=side, growing=growing, encoder=entry, progress=progress)
-    if parts is not None:
-        parts.remove()
-        if parts.taken:
-            index.notes = (*index.notes, f"{parts.taken:,} documents were encoded before the interruption")
+    if tokens is not None:
+        tokens.publish(index)
+    elif chosen.mode == "build":
+        remove_tokens(target)
     if lexical is not None and lexical.projection is not None and index.num_docs < _FEW:
         index.notes = (*index.notes, FEW_DOCUMENTS.format(index.num_docs))
     if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:
@@ -143,6 +172,8 @@ def _kept_parts(
             "dtype": chosen.dtype,
             "max_active_dims": chosen.max_active_dims,
         }
+    if chosen.token_vectors:
+        settings["token_vectors"] = True
     if chosen.embed is not None and chosen.lexical is not None:
         settings["expansion_length"] = chosen.lexical.expansion_length
     parts = KeptParts(target, settings, resume=chosen.resume)

@@ -38,7 +38,8 @@ class KeptParts:
     """
 
     def __init__(self, index: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-        self._folder, self._numbers = parts_folder(index), {"part": 0, "embedded": 0}
+        self.folder = self._folder = parts_folder(index)
+        self._numbers = {"part": 0, "embedded": 0}
         self._settings, self._resume = settings, resume
         self._taken = {"part": 0, "embedded": 0}
         self._opened = False

@@ -15,6 +15,7 @@ from indexer.progress import Progress
 from sparseir.data.records import Document
 from sparseir.encode.kept_parts import KeptParts
 from sparseir.encode.lengths import CutCount
+from sparseir.encode.token_vectors import StoredTokens
 from sparseir.models.query_table import QueryTable, idf_weights
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class EncodedStream:
         options: IndexingOptions,
         progress: Progress,
         parts: KeptParts | None = None,
+        tokens: StoredTokens | None = None,
     ) -> None:
         self.seconds = 0.0
         self._rows = 0
@@ -68,7 +70,7 @@ class EncodedStream:
         self._documents = iter(documents)
         self._options = options
         self._progress = progress
-        self._parts = parts
+        self._parts, self._tokens = parts, tokens
 
     def __iter__(self) -> Iterator[Documents]:
         while batch := list(islice(self._documents, self._options.batch)):
@@ -83,6 +85,8 @@ class EncodedStream:
             yield Documents(vectors, [d.docno for d in batch], [stored_fields(d) for d in batch])
         if self.idf is not None:
             self.idf.write()
+        if self._tokens is not None:
+            self._tokens.join()
 
     def _encode(self, docnos: list[str], texts: list[str]) -> SparseVectors:
         encoder, options = self._encoder, self._options
@@ -92,6 +96,10 @@ class EncodedStream:
         self.cut.add(texts)
 
         def encode() -> SparseVectors:
+            if self._tokens is not None:
+                return self._tokens.encode(texts, options.dtype)
             return encoder.encode_documents(texts, max_active_dims=options.max_active_dims, dtype=options.dtype)
 
+        if self._tokens is not None:
+            self._tokens.next(docnos, texts)
         return encode() if self._parts is None else self._parts.vectors(docnos, texts, encoder.num_terms, encode)

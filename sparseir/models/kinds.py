@@ -90,15 +90,15 @@ def _own_tokens(config: ModelConfig, folder: Path) -> EncoderParts:
     tokenizer = TextTokenizer.load(folder, context.num_terms)
     specials = tokenizer.special_ids if config.zero_specials else ()
     document: Tower
-    if config.kind == "coil_tok":
-        document = CoilTower(context, specials, config.token_dim)
+    if config.kind in ("coil_tok", "coil_full"):
+        whole = config.cls_dim if config.kind == "coil_full" else 0
+        document = CoilTower(context, specials, config.token_dim, cls_dim=whole)
     else:
         document = OwnTokenTower(context, specials, top_k=config.top_k_document)
         if config.kind == "bge_m3" and (folder / LEXICAL_HEAD_FILE).is_file():
             _read_lexical_head(document.importance, folder / LEXICAL_HEAD_FILE)
     query: Tower = document if config.shared_towers else copy.deepcopy(document)
-    if config.kind == "coil_tok":
-        assert isinstance(query, CoilTower)
+    if isinstance(query, CoilTower):
         query = query.summing()
     if config.kind == "unicoil":
         assert isinstance(query, OwnTokenTower)
@@ -154,6 +154,7 @@ BUILDERS: dict[EncoderKind, Callable[[ModelConfig, Path], EncoderParts]] = {
     "bge_m3": _own_tokens,
     "deepct": _of_words,
     "coil_tok": _own_tokens,
+    "coil_full": _own_tokens,
     "deepimpact": _of_words,
     "csr": _csr,
 }

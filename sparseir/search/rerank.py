@@ -1,15 +1,16 @@
-"""The second step of COIL-tok: exact scores of token vectors for the hits of a sparse index."""
+"""The second step of COIL: exact scores of token vectors for the hits of a sparse index."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer import SparseVectors
+from indexer import Index, SparseVectors
 from sparseir.data.records import Document
+from sparseir.data.stores.tokens import DESCRIPTION, TokenStore, TokenVectors, check_belongs, tokens_folder
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.search.query_encoder import ModelQueryEncoder
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sparseir.models.encoder import SparseEncoder
-    from sparseir.models.towers.coil import TokenBatch
     from sparseir.search.filters.filters import Filter
-    from sparseir.search.query_encoder import QueryEncoder
     from sparseir.search.results import Hits
     from sparseir.search.searcher import Searcher
 
@@ -30,66 +29,73 @@ DEPTH = 100
 _KEPT = 20_000
 """Documents whose token vectors are kept: about 25 kB each at 200 tokens of 32 dimensions."""
 
+Tokens = tuple["NDArray[np.uint32]", "NDArray[np.float32]", "NDArray[np.float32]"]
+"""Of one text: terms (T,), their vectors (T, D), and the vector of the text itself (C,), where C may be 0."""
+
 
 class CoilReranker:
-    """Scores texts exactly with a coil_tok encoder; token vectors of documents are kept for later queries.
+    """Scores documents exactly with a coil encoder, by vectors that are stored beside the index, or by its texts.
+
+    Token vectors of texts are kept for later queries.
+
+    Parameters
+    ----------
+    encoder : of the kind coil_tok or coil_full. store : token vectors of the documents by ordinal; None: texts are encoded.
 
     Raises
     ------
     ConfigError : an encoder of another kind.
     """
 
-    def __init__(self, encoder: SparseEncoder) -> None:
+    def __init__(self, encoder: SparseEncoder, store: TokenStore | None = None) -> None:
         from sparseir.models.towers.coil import CoilTower
 
         towers = encoder.document_tower, encoder.query_tower
         if not all(isinstance(tower, CoilTower) for tower in towers):
-            raise ConfigError(f"reranking compares the token vectors of a coil_tok encoder; this one is {encoder.kind}")
-        self._encoder = encoder
-        self._kept: OrderedDict[str, TokenBatch] = OrderedDict()
+            raise ConfigError(
+                f"reranking compares the token vectors of a coil_tok or coil_full encoder; this one is {encoder.kind}"
+            )
+        self.encoder, self.store = encoder, store
+        self._kept: OrderedDict[str, Tokens] = OrderedDict()
 
     @classmethod
-    def of(cls, query_encoder: QueryEncoder) -> CoilReranker:
-        """With the model that encodes a searcher's queries, beside a lexical channel or alone.
+    def of(cls, searcher: Searcher) -> CoilReranker:
+        """With the model that encodes a searcher's queries, beside a lexical channel or alone, and with stored vectors.
 
         Raises
         ------
         ConfigError : queries are looked up in a table, or encoded by a model of another kind.
+        DataError : token vectors beside the index that are damaged, or another index's.
         """
-        if isinstance(query_encoder, LexicalQueryEncoder):
-            if query_encoder.learned is None:
+        encoder = searcher.queries.encoder
+        if isinstance(encoder, LexicalQueryEncoder):
+            if encoder.learned is None:
                 raise ConfigError("reranking compares the token vectors of a model; this index holds BM25 alone")
-            return cls.of(query_encoder.learned)  # type: ignore[arg-type]
-        if not isinstance(query_encoder, ModelQueryEncoder):
-            raise ConfigError("reranking needs the coil_tok model the index was built with: name it with --model")
-        return cls(query_encoder.encoder)
+            encoder = encoder.learned  # type: ignore[assignment]
+        if not isinstance(encoder, ModelQueryEncoder):
+            raise ConfigError("reranking needs the coil model the index was built with: name it with --model")
+        return cls(encoder.encoder, stored_vectors(searcher))
+
+    def query(self, text: str) -> TokenVectors:
+        """The token vectors of one query."""
+        from sparseir.models.token_vectors import token_vectors
+
+        return token_vectors(self.encoder, [text], query=True, stored_as="float32")
 
     def scores(self, query: str, documents: Sequence[str]) -> list[float]:
-        """Exact score of each document, in order; 0 for one that shares no token with the query."""
-        import torch
+        """Exact score of each text, in order; 0 for one that shares no token with the query and has no vector of its own."""
+        from sparseir.models.token_vectors import token_vectors
 
-        from sparseir.models.towers.coil import TokenBatch, coil_scores
-
-        asked = self._tokens([query], query=True)[0]
         missing = [text for text in dict.fromkeys(documents) if text not in self._kept]
-        self._kept.update(zip(missing, self._tokens(missing, query=False), strict=True))
+        for text in missing:  # one at a time: the vectors do not depend on what else is asked for
+            self._kept[text] = token_vectors(self.encoder, [text], stored_as="float32").text(0)
         parts = []
         for text in documents:
             self._kept.move_to_end(text)
             parts.append(self._kept[text])
-        if not parts:
-            return []
-        numbers = [torch.full_like(part.text, number) for number, part in enumerate(parts)]
-        together = TokenBatch(
-            torch.cat(numbers),
-            torch.cat([part.term_ids for part in parts]),
-            torch.cat([part.vectors for part in parts]),
-            len(parts),
-        )
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        row: list[float] = coil_scores(asked, together)[0].tolist()
-        return row
+        return exact_scores(self.query(query), parts).tolist()
 
     def search(
         self, searcher: Searcher, text: str, k: int = 10, *, depth: int = DEPTH, filter: Filter | None = None
@@ -103,13 +109,18 @@ class CoilReranker:
 
         Raises
         ------
-        DataError : the index stores no texts (it was built from vectors).
+        DataError : the index stores no texts (it was built from vectors), and no token vectors are beside it.
         """
         hits = searcher.search(text, max(k, depth), filter=filter)
         count = min(depth, len(hits.docnos))
-        stored = searcher.fields(hits.ordinals[:count])
-        texts = [_content(fields, docno) for fields, docno in zip(stored, hits.docnos, strict=False)]
-        exact = np.array(self.scores(text, texts), np.float32) + _lexical_scores(searcher, text, hits.ordinals[:count])
+        ordinals = hits.ordinals[:count]
+        if self.store is not None:
+            given = exact_scores(self.query(text), (self.store.of(ordinal) for ordinal in ordinals.tolist()))
+        else:
+            stored = searcher.fields(ordinals)
+            texts = [_content(fields, docno) for fields, docno in zip(stored, hits.docnos, strict=False)]
+            given = np.array(self.scores(text, texts), np.float32)
+        exact = given + lexical_scores(searcher, text, ordinals)
         order = np.argsort(-exact, kind="stable")
         rest = hits.scores[count:]
         if len(rest):
@@ -117,25 +128,50 @@ class CoilReranker:
         places = [*order.tolist(), *range(count, len(hits.docnos))][:k]
         return hits.reordered(places, np.concatenate([exact[order], rest]).astype(np.float32)[:k])
 
-    def _tokens(self, texts: Sequence[str], *, query: bool) -> list[TokenBatch]:
-        import torch
 
-        from sparseir.models.inference import evaluating
-        from sparseir.models.towers.coil import CoilTower
+def stored_vectors(searcher: Searcher) -> TokenStore | None:
+    """The token vectors beside the index of a searcher; None where there are none.
 
-        encoder = self._encoder
-        tower = encoder.query_tower if query else encoder.document_tower
-        assert isinstance(tower, CoilTower)
-        tokenize = encoder.tokenize_queries if query else encoder.tokenize_documents
-        out = []
-        with torch.inference_mode(), evaluating(tower):
-            for text in texts:  # one at a time: the vectors do not depend on what else is asked for
-                features = {name: value.to(encoder.device) for name, value in tokenize([text]).items()}
-                out.append(tower.counted(tower.vectors(features), features))
-        return out
+    Raises
+    ------
+    DataError : damaged ones, or those of another index.
+    """
+    index = searcher.index
+    if not isinstance(index, Index) or not (tokens_folder(index.path) / DESCRIPTION).is_file():
+        return None
+    store = TokenStore(tokens_folder(index.path))
+    check_belongs(store, index)
+    return store
 
 
-def _lexical_scores(searcher: Searcher, text: str, ordinals: NDArray[np.int64]) -> NDArray[np.float32]:
+def exact_scores(query: TokenVectors, documents: Iterable[Tokens]) -> NDArray[np.float32]:
+    """`coil_scores` of one query and some documents, float32 (N,); the same, to the bit, whatever other documents there are."""
+    import torch
+
+    from sparseir.models.towers.coil import TokenBatch, coil_scores
+
+    parts = list(documents)
+    if not parts:
+        return np.zeros(0, np.float32)
+    counts = torch.tensor([len(terms) for terms, _, _ in parts])
+    together = TokenBatch(
+        torch.repeat_interleave(torch.arange(len(parts)), counts),
+        torch.from_numpy(np.concatenate([terms for terms, _, _ in parts]).astype(np.int64)),
+        torch.from_numpy(np.concatenate([vectors for _, vectors, _ in parts])),
+        len(parts),
+    )
+    asked = TokenBatch(
+        torch.zeros(len(query.terms), dtype=torch.int64),
+        torch.from_numpy(query.terms.astype(np.int64)),
+        torch.from_numpy(query.vectors),
+        1,
+    )
+    whole = np.stack([own for _, _, own in parts])
+    # Row by row, not one product of matrices, whose last bits follow from its shape.
+    return coil_scores(asked, together)[0].numpy() + (whole * query.whole).sum(1, dtype=np.float32)
+
+
+def lexical_scores(searcher: Searcher, text: str, ordinals: NDArray[np.int64]) -> NDArray[np.float32]:
     """What the stems of a query score in each document, 0 where the index has no lexical channel; float32 (N,)."""
     out = np.zeros(len(ordinals), np.float32)
     encoder = searcher.queries.encoder

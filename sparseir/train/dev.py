@@ -12,7 +12,7 @@ from sparseir.models.encoder import SparseEncoder
 from sparseir.train.material.collection import open_collection
 
 _RERANKED = 100
-"""Hits of COIL's norms that are scored exactly."""
+"""Documents that are scored exactly, those of the largest bounds, where an encoder is COIL."""
 
 
 class DevSet:
@@ -38,12 +38,13 @@ class DevSet:
     def evaluate(self, encoder: SparseEncoder) -> dict[str, float]:
         """nDCG@10, mean terms of documents and queries, and FLOPS."""
         texts = [encoder.text_of(d) for d in self._documents]
-        documents = encoder.encode_documents(texts, dtype="native")
-        queries = encoder.encode_queries([q.text for q in self.queries], dtype="native")
-        depth = _RERANKED if encoder.document_tower.needs_rerank else 10
-        hits = [_best(documents, queries.row(row), depth) for row in range(len(self.queries))]
+        asked_texts = [q.text for q in self.queries]
         if encoder.document_tower.needs_rerank:
-            hits = self._reranked(encoder, hits)
+            documents, queries, hits = _by_tokens(encoder, texts, asked_texts)
+        else:
+            documents = encoder.encode_documents(texts, dtype="native")
+            queries = encoder.encode_queries(asked_texts, dtype="native")
+            hits = [_best(_scores(documents, queries.row(row)), 10) for row in range(len(queries))]
         run = {
             query.qid: {self.docnos[i]: score for i, score in found[:10]}
             for query, found in zip(self.queries, hits, strict=True)
@@ -58,24 +59,44 @@ class DevSet:
             "flops": asked.flops(given),
         }
 
-    def _reranked(self, encoder: SparseEncoder, hits: list[list[tuple[int, float]]]) -> list[list[tuple[int, float]]]:
-        """Hits of each query by their exact scores, as they are served."""
-        from sparseir.search.rerank import CoilReranker
 
-        exact = CoilReranker(encoder)
-        out = []
-        for query, found in zip(self.queries, hits, strict=True):
-            scores = exact.scores(query.text, [self._documents[i].content for i, _ in found])
-            pairs = [(i, score) for (i, _), score in zip(found, scores, strict=True)]
-            out.append(sorted(pairs, key=lambda pair: -pair[1]))
-        return out
+_Hits = list[tuple[int, float]]
+"""(row, score) of documents, the best first."""
 
 
-def _best(documents: SparseVectors, query: tuple[np.ndarray, np.ndarray], k: int) -> list[tuple[int, float]]:
-    """(row, score) of the k best documents with a score above 0, ties by smaller row."""
+def _by_tokens(
+    encoder: SparseEncoder, texts: list[str], asked: list[str]
+) -> tuple[SparseVectors, SparseVectors, list[_Hits]]:
+    """Norms of documents and queries, and the hits of each query by exact scores, as they are served."""
+    from sparseir.models.token_vectors import token_vectors
+    from sparseir.search.rerank import exact_scores
+
+    held = token_vectors(encoder, texts, dtype="native")
+    documents = held.norms(encoder.num_terms)
+    norms, hits = [SparseVectors.empty(0, encoder.num_terms)], list[_Hits]()
+    for text in asked:
+        query = token_vectors(encoder, [text], query=True, dtype="native", stored_as="float32")
+        norms.append(query.norms(encoder.num_terms, summed=True))
+        bounds = _scores(documents, norms[-1].row(0))
+        rows = np.lexsort((np.arange(len(bounds)), -bounds))[: min(_RERANKED, np.count_nonzero(bounds))]
+        if held.whole.shape[1]:  # then a document need not share a term
+            bounds = bounds + held.whole.astype(np.float32) @ query.whole[0]
+            rows = np.lexsort((np.arange(len(bounds)), -bounds))[:_RERANKED]
+        exact = exact_scores(query, (held.text(row) for row in rows.tolist()))
+        pairs = zip(rows.tolist(), exact.tolist(), strict=True)
+        hits.append(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+    return documents, SparseVectors.concatenate(norms), hits
+
+
+def _scores(documents: SparseVectors, query: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The product of a query with every document, float64 (N,)."""
     table = np.zeros(documents.num_terms, np.float64)
     table[query[0]] = query[1]
     total = np.concatenate([[0.0], np.cumsum(table[documents.term_ids] * documents.weights)])
-    scores = total[documents.indptr[1:]] - total[documents.indptr[:-1]]
+    return total[documents.indptr[1:]] - total[documents.indptr[:-1]]
+
+
+def _best(scores: np.ndarray, k: int) -> _Hits:
+    """(row, score) of the k best documents with a score above 0, ties by smaller row."""
     order = np.lexsort((np.arange(len(scores)), -scores))[:k]
     return [(int(i), float(scores[i])) for i in order if scores[i] > 1e-9]

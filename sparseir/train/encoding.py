@@ -54,21 +54,26 @@ class BatchEncoder:
 
     def token_vectors(
         self, tower: CoilTower | DeepCtTower, texts: Sequence[str], max_length: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Token vectors float32 (B, L, D) of every process's texts, in order, with the features (B, L) of all of them."""
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Of every process's texts, in order: token vectors float32 (B, L, D), those of the texts themselves (B, C), where C may
+        be 0, and the features (B, L)."""
         rows = self._tokenizer.rows(texts, max_length)
         device = next(tower.parameters()).device
         features = self._features(rows, device)
         longest = features["input_ids"].shape[1]
 
         def whole(features: Mapping[str, Tensor]) -> Tensor:
-            vectors = tower.vectors(features)
-            return torch.nn.functional.pad(vectors, (0, 0, 0, longest - vectors.shape[1]))
+            given = tower.vectors(features)
+            vectors, text = given if isinstance(given, tuple) else (given, given.new_zeros(len(given), 0))
+            padded = torch.nn.functional.pad(vectors, (0, 0, 0, longest - vectors.shape[1]))
+            return torch.cat([padded.flatten(1), text], 1)  # one tensor: one pass gives both, and chunks join by rows
 
         def chunked(features: Mapping[str, Tensor], chunks: list[tuple[int, int]]) -> Tensor:
             return torch.cat(in_chunks(whole, features, chunks))
 
-        return gather_rows(self._run(whole, chunked, rows[own_share(len(texts))], device), len(texts)), features
+        rows_of_all = gather_rows(self._run(whole, chunked, rows[own_share(len(texts))], device), len(texts))
+        size = longest * tower.token_dim
+        return rows_of_all[:, :size].reshape(len(texts), longest, -1), rows_of_all[:, size:], features
 
     def states(self, tower: MaskedLMTower, rows: Sequence[Sequence[Any]]) -> Tensor:
         """Vectors in front of the vocabulary, float32 (B, L, H), of this process's texts, given as the tokenizer's rows."""

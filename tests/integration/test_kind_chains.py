@@ -27,6 +27,7 @@ CHAINS = {
     "deepct": {"kind": "deepct"},
     "deepimpact": {"kind": "deepimpact"},
     "coil_tok": {"kind": "coil_tok", "token_dim": 8},
+    "coil_full": {"kind": "coil_full", "token_dim": 8, "cls_dim": 6},
     "csr": {"kind": "csr", "csr_k": 6},
 }
 LOOKED_UP = {"splade_doc", "inference_free", "l0", "deepct", "deepimpact"}
@@ -85,16 +86,16 @@ def test_the_chain_of_a_kind(name: str, base: Path, collection: Path, tmp_path: 
 
 
 def test_hits_of_coil_are_reranked(base: Path, collection: Path, tmp_path: Path) -> None:  # noqa: F811
-    """The run that `evaluate` measures is the one `search --rerank` writes; other kinds and vector queries are refused."""
+    """The run that `evaluate` measures is the one `search --rerank exact` writes; other kinds and vector queries are refused."""
     from sparseir.config.model import ModelConfig
     from sparseir.models import SparseEncoder
 
     for kind in ("coil_tok", "unicoil"):
         SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind, max_document_length=32)).save(tmp_path / kind)
     model, index, queries = tmp_path / "coil_tok", tmp_path / "index", collection / "queries.jsonl"
-    sparseir("index", "build", index, "--model", model, "--corpus", collection)
+    sparseir("index", "build", index, "--model", model, "--corpus", collection, "--token-vectors")
     out = tmp_path / "run.trec"
-    sparseir("search", index, "--queries", queries, "--output", out, "--model", model, "--rerank", 100)
+    sparseir("search", index, "--queries", queries, "--output", out, "--model", model, "--rerank", "exact")
     sparseir("evaluate", model, collection, "--runs", tmp_path / "runs", "--baselines", "")
     judged = read_run(tmp_path / "runs" / "tiny.coil_tok.trec")
     written = read_run(out)

@@ -37,7 +37,8 @@ def run(recipe: Path, output: Path, processes: int) -> dict[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "target"), [("inference_free", None), ("inference_free", 12.0), ("coil_tok", None), ("csr", None)]
+    ("kind", "target"),
+    [("inference_free", None), ("inference_free", 12.0), ("coil_tok", None), ("coil_full", None), ("csr", None)],
 )
 def test_two_processes_see_the_global_batch(
     base: Path,  # noqa: F811
@@ -52,6 +53,7 @@ def test_two_processes_see_the_global_batch(
         collection,
         model__kind=kind,
         model__csr_k=4,
+        model__cls_dim=6,
         model__csr_dead_after=1,
         loss__reconstruction=1.0 if kind == "csr" else 0.0,
         train__dropout=False,

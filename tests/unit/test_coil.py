@@ -50,7 +50,7 @@ def batch(*texts: dict[int, list[list[float]]]) -> TokenBatch:
 def tokens(encoder: SparseEncoder, texts: list[str]) -> TokenBatch:
     features = encoder.tokenize_documents(texts)
     with torch.no_grad():
-        return encoder.document_tower.counted(encoder.document_tower.vectors(features), features)
+        return encoder.document_tower.counted(*encoder.document_tower.vectors(features), features)
 
 
 def test_scores_by_hand() -> None:
@@ -130,7 +130,7 @@ def test_hits_are_reranked_to_the_depth_asked_for(encoder: SparseEncoder, tmp_pa
     documents = [Document(f"d{i}", text, title="the") for i, text in enumerate(TEXTS)]
     index_documents(tmp_path / "index", encoder, documents)
     searcher = Searcher.open(tmp_path / "index", query_encoder=ModelQueryEncoder(encoder))
-    reranker = CoilReranker.of(searcher.queries.encoder)
+    reranker = CoilReranker.of(searcher)
     query = "the cats and dogs of the park"
     whole = reranker.search(searcher, query, k=10)
     exact = dict(zip([d.docno for d in documents], reranker.scores(query, [d.content for d in documents]), strict=True))
@@ -151,7 +151,7 @@ def test_reranking_keeps_what_a_lexical_channel_adds(encoder: SparseEncoder, tmp
     index_documents(tmp_path / "index", encoder, documents, options=IndexingOptions(lexical=LexicalConfig(alpha=2.0)))
     searcher = Searcher.open(tmp_path / "index", model=ModelQueryEncoder(encoder))
     query = "cats and dogs of the park"
-    hits = CoilReranker.of(searcher.queries.encoder).search(searcher, query, k=10)
+    hits = CoilReranker.of(searcher).search(searcher, query, k=10)
     exact = dict(zip([d.docno for d in documents], CoilReranker(encoder).scores(query, TEXTS), strict=True))
     lexical = {}
     for docno in hits.docnos:
@@ -165,14 +165,14 @@ def test_reranking_keeps_what_a_lexical_channel_adds(encoder: SparseEncoder, tmp
     index_documents(tmp_path / "words", None, documents)
     words = Searcher.open(tmp_path / "words")
     with pytest.raises(ConfigError, match="this index holds BM25 alone"):
-        CoilReranker.of(words.queries.encoder)
+        CoilReranker.of(words)
 
 
 def test_what_cannot_be_reranked_is_refused(encoder: SparseEncoder, tmp_path: Path) -> None:
     from sparseir.encode.collection import encode_collection
 
     other = SparseEncoder.from_config(replace(encoder.config, kind="unicoil"))
-    with pytest.raises(ConfigError, match="coil_tok encoder; this one is unicoil"):
+    with pytest.raises(ConfigError, match="coil_full encoder; this one is unicoil"):
         CoilReranker(other)
     encode_collection(encoder, [Document("a", "the cat")], tmp_path / "v.npz")
     index_vectors(tmp_path / "index", tmp_path / "v.npz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,11 @@ PUBLISHED = {
     "df_flops": {"regulariser.kind": "df_flops", "regulariser.df_every": 100},
     "unicoil": TEVATRON | {"model.max_document_length": 192, "data.max_document_length": 192},
     "coil_tok": TEVATRON | {"model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32},
+    "coil_full": TEVATRON
+    | {
+        "model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32, "model.cls_dim": 768,
+        "model.kind": "coil_full",
+    },  # luyug/COIL, README: --cls_dim 768 --token_dim 32
     "deepct": {
         "loss.objective": "recall", "train.batch_size": 16, "train.learning_rate": 2e-5, "train.steps": 65_816,
         "train.warmup_steps": 6582, "model.max_document_length": 128, "data.max_document_length": 128,
@@ -98,6 +104,13 @@ def test_recipes_hold_the_published_values(name: str) -> None:
         section, _, key = path.partition(".")
         found[path] = getattr(getattr(recipe, section), key)
     assert found == PUBLISHED[name]
+
+
+def test_the_list_of_what_ran_names_every_recipe_once() -> None:
+    page = (CONFIGS.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    section = page.partition("## Recipes, and what of them ran")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (full|shortened|two steps)\b.*\|$", section, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted({p.stem for p in CONFIGS.glob("*.yaml")} - {"reference"})
 
 
 def test_general_learns_from_nothing_it_is_judged_on() -> None:

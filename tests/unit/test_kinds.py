@@ -19,7 +19,18 @@ from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.kinds import word_parts  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402
 
-KINDS = ["splade", "splade_doc", "inference_free", "unicoil", "bge_m3", "deepct", "deepimpact", "coil_tok", "csr"]
+KINDS = [
+    "splade",
+    "splade_doc",
+    "inference_free",
+    "unicoil",
+    "bge_m3",
+    "deepct",
+    "deepimpact",
+    "coil_tok",
+    "coil_full",
+    "csr",
+]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +145,7 @@ def test_special_tokens_in_a_text_do_not_shift_its_words(base: Path) -> None:
     assert with_special == without == {"cat", "dogs", "the"}
 
 
-@pytest.mark.parametrize("kind", ["splade", "unicoil", "deepimpact", "coil_tok", "csr"])
+@pytest.mark.parametrize("kind", ["splade", "unicoil", "deepimpact", "coil_tok", "coil_full", "csr"])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "modernbert"])
 def test_texts_longer_than_the_network_are_cut(tmp_path: Path, family: str, kind: str) -> None:
     """66 learnt positions (RoBERTa: 65, it counts from padding_idx + 1); ModernBERT computes its own."""

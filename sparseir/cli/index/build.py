@@ -76,6 +76,13 @@ def build_command(
             help="Index passages of so many word pieces (words with --bm25), e.g. 128/64; a document's best one counts.",
         ),
     ] = None,
+    token_vectors: Annotated[
+        bool,
+        arguments.Option(
+            "--token-vectors",
+            help="Store the token vectors of a coil model beside the index, for search --rerank exact.",
+        ),
+    ] = False,
     shards: Annotated[
         int | None,
         arguments.Option(min=1, help="Build so many shards, to be searched as one index, also from several machines."),
@@ -105,6 +112,7 @@ def build_command(
       sparseir index build my-index --model model --corpus corpus.jsonl --metadata year,lang
       sparseir index build my-index --vectors vectors.jsonl
       sparseir index build milvus://localhost:19530/words --bm25 --corpus corpus.jsonl
+      sparseir index build coil-index --model coil --corpus corpus.jsonl --token-vectors
       sparseir index build my-shards --vectors vectors.jsonl --shards 8
     """
     from sparseir.cli.output.console import emit_json
@@ -144,7 +152,10 @@ def build_command(
         corpus_idf=idf == "corpus",
         shards=shards,
         resume=resume,
+        token_vectors=token_vectors or None,
     )
+    if token_vectors and (vectors is not None or bm25 or index.startswith("milvus:")):
+        raise arguments.BadParameter("--token-vectors encodes texts into an index folder: give --model and --corpus")
     place = target(index)
     _check_target(place, options)  # before minutes of encoding, not after
     built = source.fill(place, options)

@@ -2,6 +2,8 @@
 
 prepared.json    which stages are done, and of which files
 documents/ queries/    stores of texts
+expansions/          texts that a model wrote for documents, where there are some
+embeddings.documents/ embeddings.queries/    dense embeddings, where they were given
 tables/ROLE.NAME/    tables of pairs; ROLE is positives, negatives or scores
 """
 
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.progress import Progress, silent
+from sparseir.data.prepared.embeddings import StoredEmbeddings
 from sparseir.data.stores.files import read_description
 from sparseir.data.stores.pairs import PairTable
 from sparseir.data.stores.texts import TextStore
@@ -26,6 +29,7 @@ from sparseir.errors import DataError
 FORM, VERSION = "sparseir prepared", 1
 DESCRIPTION = "prepared.json"
 TABLES = "tables"
+EXPANSIONS = "expansions"
 Role = Literal["positives", "negatives", "scores"]
 ROLES: tuple[Role, ...] = ("positives", "negatives", "scores")
 
@@ -62,6 +66,26 @@ class Prepared:
         """What tells these stores from others: a checksum of those of their files."""
         files = [self.documents.described["files"], self.queries.described["files"]]
         return f"{zlib.crc32(repr([sorted((k, v['crc32']) for k, v in f.items()) for f in files]).encode()):08x}"
+
+    @cached_property
+    def expansions(self) -> TextStore | None:
+        """Expansions by the names of documents; None where the folder has none."""
+        return TextStore(self.path / EXPANSIONS) if EXPANSIONS in self.described["stages"] else None
+
+    def embeddings(self, side: Literal["documents", "queries"]) -> StoredEmbeddings | None:
+        """Dense embeddings of the documents or of the queries, by row; None where the folder has none.
+
+        Raises
+        ------
+        DataError : damaged ones, or those of other texts.
+        """
+        stage = f"embeddings.{side}"
+        if stage not in self.described["stages"]:
+            return None
+        found, texts = StoredEmbeddings(self.path / stage, self.stores), getattr(self, side)
+        if len(found) != len(texts):
+            raise DataError(f"holds {len(found):,} rows for {len(texts):,} {side}; prepare them again", path=found.path)
+        return found
 
     def names(self, role: Role) -> list[str]:
         """Names of the tables of a role, sorted."""
@@ -108,7 +132,9 @@ class Prepared:
         DataError : the first fault.
         """
         tables = [self.table(role, name) for role in ROLES for name in self.names(role)]
-        parts: list[TextStore | PairTable] = [self.documents, self.queries, *tables]
+        beside = [self.expansions, self.embeddings("documents"), self.embeddings("queries")]
+        parts: list[TextStore | PairTable | StoredEmbeddings] = [self.documents, self.queries, *tables]
+        parts += [part for part in beside if part is not None]
         for done, part in enumerate(parts):
             progress("verifying", done, len(parts))
             part.verify()
@@ -130,6 +156,10 @@ class Prepared:
             "folder": str(self.path),
             "documents": len(self.documents),
             "queries": len(self.queries),
+            "expansions": 0 if self.expansions is None else len(self.expansions),
+            "embeddings": [
+                side for side in ("documents", "queries") if f"embeddings.{side}" in self.described["stages"]
+            ],
             "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
             "tables": tables,
         }

@@ -13,8 +13,10 @@ from indexer.format.lock import write_lock
 from indexer.progress import Progress, silent
 from sparseir.data.corpus.places import Place
 from sparseir.data.dataset import open_dataset
+from sparseir.data.expansions import Expansions
 from sparseir.data.lines import LineSource
-from sparseir.data.prepared.folder import DESCRIPTION, FORM, VERSION, Prepared
+from sparseir.data.prepared.embeddings import store_embeddings
+from sparseir.data.prepared.folder import DESCRIPTION, EXPANSIONS, FORM, VERSION, Prepared
 from sparseir.data.prepared.formats import BY_ID, BY_TEXT, PairFile, pair_file, split_given
 from sparseir.data.prepared.rows import PairRow
 from sparseir.data.prepared.spool import PairSpool
@@ -33,7 +35,9 @@ class PrepareOptions:
     documents : a corpus, as `open_dataset` takes it. queries : a file, as `read_queries` takes it.
     pairs : files, each as FILE or [NAME][:FORMAT]=FILE. Without documents and queries, both are the texts of these.
     resume : go on with a folder that is there: what was stopped, and pairs that are new. overwrite : make it anew.
-    skip_unknown : leave out pairs whose ids the stores do not hold.
+    skip_unknown : leave out pairs and expansions whose ids the stores do not hold.
+    expansions : file of text that a model wrote for the documents, as `Expansions` takes it; None for what the corpus has.
+    embeddings, query_embeddings : X.npy, and X.ids with the names of its rows, of the documents and of the queries.
     """
 
     documents: str | None = None
@@ -42,6 +46,9 @@ class PrepareOptions:
     resume: bool = False
     overwrite: bool = False
     skip_unknown: bool = False
+    expansions: str | None = None
+    embeddings: str | None = None
+    query_embeddings: str | None = None
 
     def check(self) -> None:
         """Refuse what is wrong whatever the files hold.
@@ -56,6 +63,8 @@ class PrepareOptions:
             )
         if self.documents is None and not self.pairs:
             raise ConfigError("nothing to prepare: give --documents and --queries, or --pairs with texts")
+        if self.expansions is not None and self.documents is None:
+            raise ConfigError("--expansions names documents by their ids: give --documents and --queries as well")
         for given in self.pairs:
             split_given(given)
 
@@ -86,12 +95,14 @@ def prepare(
         stages = _Stages(target)
         _store(stages, options, progress)
         prepared = Prepared(target)
+        _expansions(stages, prepared, options, progress, note)
+        _embeddings(stages, prepared, options, progress)
         known = None if _of_texts(stages) else _known(prepared.documents)
         files = [pair_file(given, known) for given in options.pairs]
         _check_names(files)
         for file in files:
             _tables(stages, prepared, file, options, progress, note)
-    return prepared
+    return Prepared(target)  # with what its stages are now
 
 
 def _begin(target: Path, options: PrepareOptions) -> None:
@@ -149,14 +160,69 @@ def _store(stages: _Stages, options: PrepareOptions, progress: Progress) -> None
         if "documents" not in stages.done or "queries" not in stages.done:
             _store_texts_of_pairs(stages, options, progress)
         return
-    for stage, given, texts in (
-        ("documents", options.documents, _documents),
-        ("queries", options.queries, _queries),
+    of = [_stated(Path(options.documents))]
+    if not stages.is_done("documents", of):
+        documents = _Documents(options.documents)
+        write_store(stages.folder / "documents", documents, resume=True, what="documents", progress=progress)
+        stages.finish("documents", of, expanded=documents.expanded)
+    of = [_stated(Path(options.queries))]
+    if not stages.is_done("queries", of):
+        queries = _queries(options.queries)
+        write_store(stages.folder / "queries", queries, resume=True, what="queries", progress=progress)
+        stages.finish("queries", of)
+
+
+def _expansions(
+    stages: _Stages,
+    prepared: Prepared,
+    options: PrepareOptions,
+    progress: Progress,
+    note: Callable[[str], None],
+) -> None:
+    """The store of expansions: of the file that is given, of the one beside the corpus, or of the documents themselves."""
+    if options.documents is None:
+        return
+    own = open_dataset(options.documents).expansions
+    source = own if options.expansions is None else LineSource(Path(options.expansions))
+    if source is None and not stages.done["documents"].get("expanded"):
+        return
+    given = options.expansions or (options.documents if source is None else source.label)
+    of = [_stated(Path(given))]
+    if (EXPANSIONS in stages.done and options.expansions is None) or stages.is_done(EXPANSIONS, of):
+        return
+    unknown = 0
+
+    def known() -> Iterator[NamedText]:
+        nonlocal unknown
+        for row in _own_expansions(str(options.documents)) if source is None else Expansions(source).rows():
+            if prepared.documents.rows([row.name])[0] >= 0:
+                yield row
+            elif options.skip_unknown:
+                unknown += 1
+            else:
+                raise row.place.fault(
+                    f"'{row.name}' is none of the documents; --skip-unknown leaves such expansions out"
+                )
+
+    write_store(stages.folder / EXPANSIONS, known(), resume=True, what=EXPANSIONS, progress=progress)
+    stages.finish(EXPANSIONS, of)
+    if unknown:
+        note(f"{given}: {unknown:,} expansions name documents that are not in this folder; they are left out")
+
+
+def _embeddings(stages: _Stages, prepared: Prepared, options: PrepareOptions, progress: Progress) -> None:
+    """The embeddings that are given, in the order of the stores."""
+    for side, given, texts in (
+        ("documents", options.embeddings, prepared.documents),
+        ("queries", options.query_embeddings, prepared.queries),
     ):
-        of = [_stated(Path(given))]
-        if not stages.is_done(stage, of):
-            write_store(stages.folder / stage, texts(given), resume=True, what=stage, progress=progress)
-            stages.finish(stage, of)
+        stage = f"embeddings.{side}"
+        if given is None or stages.is_done(
+            stage, of := [_stated(Path(given)), _stated(Path(given).with_suffix(".ids"))]
+        ):
+            continue
+        store_embeddings(stages.folder / stage, Path(given), texts, prepared.stores, what=side, progress=progress)
+        stages.finish(stage, of)
 
 
 def _store_texts_of_pairs(stages: _Stages, options: PrepareOptions, progress: Progress) -> None:
@@ -207,9 +273,27 @@ def _rows(file: PairFile, after: int) -> Iterator[PairRow]:
     return (pair for row in BY_TEXT[file.form](file.source) if row.line > after for pair in row.pairs)
 
 
-def _documents(given: str) -> Iterator[NamedText]:
+class _Documents:
+    """The texts of a corpus.
+
+    Attributes
+    ----------
+    expanded : whether one of those read so far has an expansion of its own.
+    """
+
+    def __init__(self, given: str) -> None:
+        self._given, self.expanded = given, False
+
+    def __iter__(self) -> Iterator[NamedText]:
+        for at, place, document in open_dataset(self._given).corpus().placed():
+            self.expanded |= bool(document.expansion)
+            yield NamedText(place, at, document.docno, document.content)
+
+
+def _own_expansions(given: str) -> Iterator[NamedText]:
     for at, place, document in open_dataset(given).corpus().placed():
-        yield NamedText(place, at, document.docno, document.content)
+        if document.expansion:
+            yield NamedText(place, at, document.docno, document.expansion)
 
 
 def _queries(given: str) -> Iterator[NamedText]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
 from sparseir.data.records import Query
+from sparseir.data.stores.tokens import tokens_folder
 from sparseir.encode.activity import Activity
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
@@ -19,6 +20,7 @@ from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
 from sparseir.evaluate.systems.embeddings import of_channel, spent
 from sparseir.evaluate.systems.scored import scored
+from sparseir.search.exact_top import search_exactly
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.rerank import CoilReranker
 from sparseir.search.results import Hits
@@ -47,7 +49,7 @@ def evaluate_encoder(
 ) -> SystemResult:
     """Encode the documents, build an index, search every judged query at depth k, measure.
 
-    The hits of a coil_tok encoder are reranked by their exact scores.
+    The hits of a coil encoder are the best of all documents by exact scores, from token vectors stored beside the index.
 
     Parameters
     ----------
@@ -66,8 +68,14 @@ def evaluate_encoder(
     embed = of_channel(collection, channel)
     # Documents that another system had embedded would have had to be embedded for this one.
     known = (0.0, 0.0) if embed is None else spent(embed)
+    exact = encoder is not None and encoder.document_tower.needs_rerank
     indexing = IndexingOptions(
-        overwrite=True, corpus_idf=options.corpus_idf, lexical=channel, windows=options.windows, embed=embed
+        overwrite=True,
+        corpus_idf=options.corpus_idf,
+        lexical=channel,
+        windows=options.windows,
+        embed=embed,
+        token_vectors=exact or None,
     )
     cpu = time.process_time()
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
@@ -75,10 +83,10 @@ def evaluate_encoder(
     learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
     searcher = Searcher.open(index_path, model=learned)
     texts = [q.text for q in collection.queries]
-    reranker = CoilReranker(encoder) if encoder is not None and encoder.document_tower.needs_rerank else None
+    reranker = CoilReranker.of(searcher) if exact else None
 
     def search(text: str, k: int) -> Hits:
-        return searcher.search(text, k) if reranker is None else reranker.search(searcher, text, k)
+        return searcher.search(text, k) if reranker is None else search_exactly(reranker, searcher, text, k).hits
 
     def run(queries: list[Query], k: int) -> Run:
         if reranker is None:
@@ -101,7 +109,12 @@ def evaluate_encoder(
         query_terms=asked.mean_terms,
         document_terms=indexed.activity.mean_terms,
         flops=asked.flops(indexed.activity),
-        index_bytes=sum(f.stat().st_size for f in index_path.rglob("*") if f.is_file()),
+        index_bytes=sum(
+            f.stat().st_size
+            for place in (index_path, *((tokens_folder(index_path),) if exact else ()))
+            for f in place.rglob("*")
+            if f.is_file()
+        ),
         encode_seconds=indexed.encode_seconds,
         build_seconds=indexed.build_seconds + known[0],
         cpu_seconds=cpu,

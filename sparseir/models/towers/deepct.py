@@ -29,6 +29,9 @@ class DeepCtTower(Tower):
     k1, b : of BM25. top_k : keep the k largest weights; None: all.
     """
 
+    token_dim = 1
+    """One number a token."""
+
     counts: Tensor
     average_length: Tensor
 

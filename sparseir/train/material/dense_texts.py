@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sparseir.config.data import DataConfig
 from sparseir.data.embeddings import Embeddings
+from sparseir.data.prepared.embeddings import StoredEmbeddings
+from sparseir.data.prepared.folder import Prepared
+from sparseir.data.stores.texts import TextStore
 from sparseir.errors import DataError
 from sparseir.models.codes import DenseCodes
 from sparseir.models.encoder import SparseEncoder
 from sparseir.train.loop.parallel import gather_rows, own_share
 from sparseir.train.material.collection import Training
+from sparseir.train.material.prepared import PreparedTraining
+from sparseir.train.tasks.ranking_batches import RankingBatch
 
 _MOST = 1 << 18
 """Embeddings that are kept: 400 MB of 384 dimensions. A collection of more texts is embedded in the loop where it is met."""
@@ -38,8 +44,40 @@ class DenseTexts:
         self._encoder = encoder
         self._codes, self._bf16 = DenseCodes(encoder), bf16
         self._kept: dict[bytes, Tensor] = {}
+        self._stored: dict[bool, StoredEmbeddings] = {}
+        self._queries: TextStore | None = None
+        if isinstance(training, PreparedTraining):
+            self._open(training.prepared)
         if config.embeddings is not None or config.query_embeddings is not None:
             self._read(config, training)
+
+    def _open(self, prepared: Prepared) -> None:
+        """Embeddings that the folder of the training data holds, which stay on disk."""
+        self._queries = prepared.queries
+        for query, side in ((False, prepared.embeddings("documents")), (True, prepared.embeddings("queries"))):
+            if side is None:
+                continue
+            if side.dimensions != self._codes.dimensions:
+                raise DataError(
+                    f"its embeddings have {side.dimensions} dimensions, and the model takes {self._codes.dimensions}; "
+                    "give those of the model's own base",
+                    path=side.path,
+                )
+            self._stored[query] = side
+
+    def of_batch(self, batch: RankingBatch, lengths: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The embeddings of a batch's queries and of its documents, of texts that are cut at so many tokens."""
+        queries, documents = self._stored.get(True), self._stored.get(False)
+        out = []
+        for query, side in ((True, queries), (False, documents)):
+            if side is None:
+                texts = batch.queries if query else batch.documents
+                out.append(self(texts, query=query, max_length=lengths[0] if query else lengths[1]))
+                continue
+            assert self._queries is not None
+            rows = self._queries.rows(batch.qids) if query else np.asarray(batch.places, np.int64)
+            out.append(torch.from_numpy(side[rows]).to(self._encoder.device))
+        return out[0], out[1]
 
     def _read(self, config: DataConfig, training: Training) -> None:
         named: list[tuple[str | None, list[tuple[str, str]]]] = [

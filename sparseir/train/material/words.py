@@ -16,6 +16,7 @@ from sparseir.models.kinds import word_parts
 from sparseir.models.sources import resolve_source
 from sparseir.models.towers.own_tokens import WordTokenizer
 from sparseir.train.material.collection import open_collection
+from sparseir.train.material.prepared import documents_of
 
 
 def encoder_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
@@ -44,7 +45,9 @@ def encoder_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEn
 def _texts(data: DataConfig) -> Iterator[str]:
     """The documents that training reads."""
     if data.prepared is not None:
-        yield from (text for _, block in Prepared(data.prepared).documents.blocks() for text in block)
+        yield from (
+            text for _, block in documents_of(Prepared(data.prepared), expanded=True).blocks() for text in block
+        )
     for name in data.datasets:
         for document in itertools.islice(open_collection(name, data).corpus(), data.max_documents):
             yield document.expanded

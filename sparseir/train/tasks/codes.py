@@ -52,8 +52,8 @@ class CodeRanking(Ranking):
     def forward(self, batch: RankingBatch) -> Tensor:
         tower = self.encoder.document_tower
         assert isinstance(tower, CsrTower)
-        queries = tower.dense.scaled(self._dense(batch.queries, query=True, max_length=self.encoder.query_length()))
-        documents = tower.dense.scaled(self._dense(batch.documents, query=False, max_length=self._document_length))
+        lengths = self.encoder.query_length(), self._document_length
+        queries, documents = (tower.dense.scaled(side) for side in self._dense.of_batch(batch, lengths))
         each = len(documents) // len(queries)
         losses, total = [], dict[str, float]()
         for width in self._budgets:

@@ -59,7 +59,7 @@ def read_training(recipe: Recipe, progress: Progress, *, expanded: bool = False)
     """What the recipe learns from, in memory or in a prepared folder; errors as theirs."""
     if recipe.data.prepared is None:
         return TrainingSet.read(recipe.data, expanded=expanded)
-    return PreparedTraining(recipe.data, prepared_teachers(recipe), progress=progress)
+    return PreparedTraining(recipe.data, prepared_teachers(recipe), expanded=expanded, progress=progress)
 
 
 def ranking_batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progress: Progress) -> RankingBatches:
@@ -273,9 +273,9 @@ class TokenRanking(Ranking):
         norms, tokens = [], []
         for tower, texts, length in sides:
             assert isinstance(tower, CoilTower)
-            vectors, features = self._encode.token_vectors(tower, texts, length)
+            vectors, whole, features = self._encode.token_vectors(tower, texts, length)
             norms.append(tower.norms(vectors, features))
-            tokens.append(tower.counted(vectors, features))
+            tokens.append(tower.counted(vectors, whole, features))
         scores = coil_scores(*tokens)
         if not self.recipe.loss.in_batch:
             each = len(batch.documents) // len(batch.queries)

@@ -31,6 +31,7 @@ class RankingBatch:
     known : bool (Q, Q·C), true where a document answers a query, whoever brought it.
     teacher : float32 (Q, Q·C) or (Q, C), as loss.in_batch says; None without teachers.
     lexical : of the same shape, what BM25 adds to the student's scores; None without `loss.lexical_channel`.
+    qids, places : names of the queries, and places of the documents among all.
     """
 
     number: int
@@ -39,6 +40,8 @@ class RankingBatch:
     known: Tensor
     teacher: Tensor | None
     lexical: Tensor | None = None
+    qids: Sequence[str] = ()
+    places: Sequence[int] = ()
 
     def describe(self) -> dict[str, Any]:
         """What a failed run saves of it."""
@@ -108,6 +111,8 @@ class RankingBatches(TorchDataset[RankingBatch]):
             known,
             self._teach(queries, places),
             self._lexical_scores(queries, places),
+            [query.qid for query in queries],
+            places,
         )
 
     def _teach(self, queries: list[TrainingQuery], places: list[int]) -> Tensor | None:

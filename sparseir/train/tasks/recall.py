@@ -104,7 +104,7 @@ class QueryTermRecall(Objective):
         tower, tokenizer = self.encoder.document_tower, self.encoder.tokenizer
         assert isinstance(tower, DeepCtTower)
         assert isinstance(tokenizer, WordTokenizer)
-        predicted, features = self._encode.token_vectors(tower, batch.texts, self._document_length)
+        predicted, _, features = self._encode.token_vectors(tower, batch.texts, self._document_length)
         recall, counted = (torch.zeros(predicted.shape[:2]) for _ in range(2))
         rows = tokenizer.first_words(batch.texts, self._document_length)
         for i, (row, queries) in enumerate(zip(rows, batch.queries, strict=True)):
