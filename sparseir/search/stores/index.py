@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import tempfile
 import weakref
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from indexer import Index, open_index
 from indexer.format.manifest import commit
+from indexer.interchange.npz import load_array
 from sparseir.search.stores.client import StoreClient, StoreError
 
 _DF = "frequencies.npy"
+_LARGEST_STATE = 4 << 30
 
 
 class StoreIndex(Index):
@@ -47,7 +50,7 @@ class StoreIndex(Index):
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         unpack(raw, self.folder)
         base = open_index(self.folder)
-        kept = np.load(self.folder / _DF)
+        kept = self._kept_counts()
         self.df: NDArray[np.int64] = kept[:-1]
         self._stored = int(kept[-1])
         (self.folder / _DF).unlink()
@@ -55,6 +58,19 @@ class StoreIndex(Index):
         # What a load left that was stopped has ordinals that no commit has given away yet.
         end = self.manifest.next_ordinal
         self.visible = f"id < {end}" if client.count(f"id >= {end}") else ""
+
+    def _kept_counts(self) -> NDArray[np.int64]:
+        """Document frequencies, and behind them the number of stored documents."""
+        try:
+            kept = load_array(self.folder / _DF)
+            fits = kept.ndim == 1 and len(kept) > 0 and kept.dtype == np.int64
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{self.client.place}: what its load kept cannot be read ({error}); load it again"
+            ) from error
+        if not fits:
+            raise StoreError(f"{self.client.place}: what its load kept is no list of counts; load it again")
+        return kept
 
     @property
     def num_docs(self) -> int:
@@ -124,6 +140,16 @@ def pack(staged: Index, df: NDArray[np.int64], stored: int, folder: Path) -> byt
 
 
 def unpack(raw: bytes, folder: Path) -> None:
-    """Write what `pack` made into a folder."""
-    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
-        archive.extractall(folder, filter="data")
+    """Write what `pack` made into a folder.
+
+    Raises
+    ------
+    StoreError : it is no such archive, or one larger than any that `pack` makes.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as archive:
+            if sum(member.size for member in archive) > _LARGEST_STATE:
+                raise tarfile.TarError(f"more than {_LARGEST_STATE >> 30} GB")
+            archive.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error) as error:
+        raise StoreError(f"what the load of the collection kept is no archive ({error}); load it again") from error
