@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
+from indexer.errors import DataError
+
 
 class QueryFiles:
     """Files of a folder as they are when it is opened: mapped, so that they stay readable after a writer removes them.
@@ -30,13 +32,20 @@ class QueryFiles:
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int = 1 << 30) -> bytes:
         """The content of a file.
+
+        Parameters
+        ----------
+        name : of the file. most : bytes that a sound one of its kind stays below.
 
         Raises
         ------
         KeyError : no such file.
+        DataError : a longer one, which is not read.
         """
+        if len(self._files[name]) > most:
+            raise DataError(f"more than {most:,} bytes; no such file is that long", path=self.path / name)
         return bytes(self._files[name])
 
 

@@ -8,12 +8,14 @@ import json
 from pathlib import Path
 
 from indexer.errors import DataError, is_panic
+from indexer.interchange.input import read_whole
 from indexer.interchange.jsonl.text import json_value
 from indexer.vectors import MAX_TERM_ID
 
 TERMS_FILE = "terms.jsonl"
 FILES = (TERMS_FILE, "tokenizer.json", "vocab.txt", "vocab.json")
 """Names a folder's vocabulary may have, the first found counts."""
+_LARGEST = 1 << 30
 
 
 def load_terms(path: Path) -> list[str]:
@@ -29,7 +31,7 @@ def load_terms(path: Path) -> list[str]:
                 return load_terms(path / name)
         raise DataError(f"no vocabulary here (looked for {', '.join(FILES)})", path=path)
     try:
-        return parsed_terms(path.read_bytes(), path)
+        return parsed_terms(read_whole(path, _LARGEST), path)
     except OSError as error:
         raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from sparseir.errors import ConfigError
+from indexer.interchange.input import read_whole
+from sparseir.errors import ConfigError, DataError
 
 T = TypeVar("T")
 
@@ -42,11 +43,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, 4 * _LARGEST).decode().replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise ConfigError(f"no config file at {path}; `sparseir config list` names the recipes that ship") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config file {path}: {error}") from error
+    except DataError as error:
+        raise ConfigError(f"{error}: a config file has at most {_LARGEST} characters") from error
     if len(text) > _LARGEST:
         raise ConfigError(f"{path}: {len(text)} characters; a config file has at most {_LARGEST}")
     try:

@@ -67,7 +67,7 @@ def windows_of(index: Index) -> Windows | None:
     if index.query_files is None or WINDOWS_FILE not in index.query_files:
         return None
     try:
-        content = json_value(index.query_files.read(WINDOWS_FILE).decode())
+        content = json_value(index.query_files.read(WINDOWS_FILE, 1 << 20).decode())
         return Windows(int(content["size"]), int(content["step"]))
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise DataError(f"the windows are damaged: {error!r}", path=index.query_files.path / WINDOWS_FILE) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer import SparseVectors
+from indexer.interchange.input import read_whole
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.vocabulary_files import TERMS_FILE
 from sparseir.config.lexical import EXPANSION_SETTINGS, NEIGHBOUR_SETTINGS, LexicalConfig
@@ -85,7 +86,7 @@ class ChannelState:
         DataError : it is missing or damaged.
         """
         try:
-            content = json.loads((folder / CHANNEL_FILE).read_text(encoding="utf-8"))
+            content = json.loads(read_whole(folder / CHANNEL_FILE, 1 << 26))
             if content["format"] != _FORMAT or content["version"] != _VERSION:
                 raise DataError(
                     f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"

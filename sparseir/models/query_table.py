@@ -156,9 +156,9 @@ class QueryTable:
             if name not in files:
                 raise DataError(f"a query table needs {name}, which is missing", path=folder)
         try:
-            description = json_value(files.read(DESCRIPTION_FILE).decode())
-            weights = load(files.read(WEIGHTS_FILE))["weights"]
-            written = files.read(TOKENIZER_FILE)
+            description = json_value(files.read(DESCRIPTION_FILE, 1 << 20).decode())
+            weights = load(files.read(WEIGHTS_FILE, 1 << 29))["weights"]
+            written = files.read(TOKENIZER_FILE, 1 << 28)
             tokenizer = Tokenizer.from_str(written.decode())
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"the query table is damaged: {error}", path=folder) from error

@@ -47,9 +47,9 @@ def resealed_deletes(files: dict[str, bytes], name: str, data: bytes) -> bytes:
     return sealed(manifest)
 
 
-def edit_segment(rng: np.random.Generator, data: bytearray) -> None:
-    """One edit of a header field, a table field or a value inside a section."""
-    where = rng.integers(0, 3)
+def edit_segment(rng: np.random.Generator, data: bytearray, *, inside: bool = False) -> None:
+    """One edit of a header field, a table field or a value inside a section; the last alone with `inside`."""
+    where = 2 if inside else rng.integers(0, 3)
     value = int(rng.choice(EXTREMES)) if rng.random() < 0.7 else int(rng.integers(0, 2**32))
     if where == 0:
         struct.pack_into("<I", data, int(rng.integers(2, 15)) * 4, value)
@@ -84,8 +84,14 @@ def edit_manifest(rng: np.random.Generator, data: bytes) -> bytes:
     return sealed(manifest)
 
 
-def mutate(rng: np.random.Generator, files: dict[str, bytes]) -> tuple[dict[str, bytes], bool]:
-    """(mutated files, whether checksums were repaired)."""
+def mutate(rng: np.random.Generator, files: dict[str, bytes], *, inside: bool = False) -> tuple[dict[str, bytes], bool]:
+    """(mutated files, whether checksums were repaired); with `inside`, values inside sections alone, which get furthest."""
+    if inside:
+        name = str(rng.choice(sorted(name for name in files if name.endswith(".seg"))))
+        data = bytearray(files[name])
+        for _ in range(int(rng.integers(1, 3))):
+            edit_segment(rng, data, inside=True)
+        return repaired(files, name, data), True
     name = str(rng.choice(sorted(files)))
     data = bytearray(files[name])
     kind = rng.integers(0, 8)

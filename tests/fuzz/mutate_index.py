@@ -121,11 +121,13 @@ def documents_in(path: Path) -> int:
     return sum(s.num_docs for s in open_index(path).segments)
 
 
-def try_mutation(number: int, *, seed: int, samples: Sequence[Sample], scratch: Path) -> list[str]:
+def try_mutation(
+    number: int, *, seed: int, samples: Sequence[Sample], scratch: Path, inside: bool = False
+) -> list[str]:
     """The outcomes of one mutation."""
     rng = np.random.default_rng([seed, number])
     sample = samples[int(rng.integers(0, len(samples)))]
-    files, repaired_sums = mutate(rng, sample.files)
+    files, repaired_sums = mutate(rng, sample.files, inside=inside)
     path = scratch / "mutated"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
@@ -135,13 +137,13 @@ def try_mutation(number: int, *, seed: int, samples: Sequence[Sample], scratch: 
         return ["sealed" if repaired_sums else "unsealed", *try_index(path, sample, repaired_sums, rng)]
 
 
-def run(numbers: range, seed: int) -> tuple[Counter[str], dict[int, str]]:
+def run(numbers: range, seed: int, *, inside: bool = False) -> tuple[Counter[str], dict[int, str]]:
     """(how often each outcome came, what was found by number of the mutation)."""
     counts: Counter[str] = Counter()
     faults: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         samples = make_samples(Path(scratch), seed)
-        work = partial(try_mutation, seed=seed, samples=samples, scratch=Path(scratch))
+        work = partial(try_mutation, seed=seed, samples=samples, scratch=Path(scratch), inside=inside)
         for result in forked(work, numbers, Limits()):
             counts.update(["mutations", *result.outcomes])
             if result.fault:
@@ -157,8 +159,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inside", action="store_true", help="edit values of sections alone, under right checksums")
     chosen = parser.parse_args()
-    counts, faults = run(range(chosen.first, chosen.first + chosen.count), chosen.seed)
+    counts, faults = run(range(chosen.first, chosen.first + chosen.count), chosen.seed, inside=chosen.inside)
     print(json.dumps({**dict(counts.most_common()), "faults": sorted(faults)}, indent=1))
     return 1 if faults else 0
 

@@ -1,9 +1,13 @@
 """Requests to a collection of another engine: repeated where that may help, refused in one line where not."""
 
+import io
+import tarfile
+
 import pytest
 
 from sparseir.encode.collection_load import _stage
 from sparseir.search.stores.client import StoreClient, StoreError
+from sparseir.search.stores.index import unpack
 from sparseir.search.stores.places import store_place
 
 PLACE = store_place("milvus://somewhere:19530/texts")
@@ -62,3 +66,23 @@ def test_a_load_is_staged_by_its_collection_in_a_folder_of_the_users(tmp_path, m
     assert len(set(places)) == 4
     assert {place.parent for place in places} == {tmp_path / "cache" / "sparseir" / "loads"}
     assert places[0].parent.stat().st_mode & 0o077 == 0
+
+
+def test_what_a_hostile_server_keeps_is_refused_in_a_line(tmp_path, monkeypatch):
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        member = tarfile.TarInfo("manifest.json")
+        member.size = 5000
+        archive.addfile(member, io.BytesIO(bytes(5000)))
+    outside = io.BytesIO()
+    with tarfile.open(fileobj=outside, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../outside"))
+    good = whole.getvalue()
+    for raw in (b"", b"x" * 99, good[:-20], good[:30] + b"\0" * 20 + good[50:], outside.getvalue()):
+        with pytest.raises(StoreError, match=r"kept is no archive \(.*\); load it again"):
+            unpack(raw, tmp_path)
+    assert not (tmp_path.parent / "outside").exists()
+    unpack(good, tmp_path)
+    monkeypatch.setattr("sparseir.search.stores.index._LARGEST_STATE", 4999)
+    with pytest.raises(StoreError, match="more than"):
+        unpack(good, tmp_path)

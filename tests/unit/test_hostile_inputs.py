@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import shutil
 import signal
 import struct
@@ -98,6 +99,21 @@ def test_a_hostile_file_of_a_model_is_refused_in_a_line(models: list[Sample], tm
         if content is not None
     ]
     assert not [answer for answer in answers if answer]
+
+
+def test_files_of_gigabytes_are_not_read_whole(made: list[Sample], tmp_path: Path) -> None:
+    """In the place of every file that is read at once, and of one that is read by lines."""
+    whole = [s for s in made if s.name.startswith(("query table", "vocabulary", "recipe", "scores"))]
+    assert len(whole) == 7
+    place = tmp_path / "hostile-place"
+    for sample in whole:
+        for name in sample.mutable:
+            sample.write(place, {name: b'"'})
+            os.truncate(place / name, 3 << 30)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            assert outcome(sample.read, place)[0] == "refused", (sample.name, name)
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, (sample.name, name)
+            shutil.rmtree(place)
 
 
 def with_word(data: bytes, word: bytes) -> bytes:

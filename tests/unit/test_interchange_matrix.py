@@ -10,6 +10,7 @@ import pytest
 
 from indexer.errors import DataError
 from indexer.interchange import BatchLimits, Vocabulary, open_vectors
+from indexer.interchange.matrices.npz import load_array
 
 INDPTR = np.array([0, 2, 2, 3], np.int64)
 IDS = np.array([1, 4, 0], np.int32)
@@ -135,6 +136,9 @@ def test_npz_header_that_is_not_plain_is_refused(tmp_path):
         "[" * 3000,
         "1",
         "{'descr': [('a','<i8')], 'shape': ()}",
+        "{'descr': '(,)f4', 'shape': (2,)}",
+        "{'descr': '<i8,<i8', 'shape': (2,)}",
+        "{'descr': '<i99999999999999999999', 'shape': (2,)}",
     ):
         header = descr.encode() + b"\n"
         with zipfile.ZipFile(path, "a") as archive:
@@ -142,6 +146,21 @@ def test_npz_header_that_is_not_plain_is_refused(tmp_path):
         with pytest.raises(DataError, match="member 'shape' is damaged"):
             open_vectors(path)
         np.savez(path, **members(shape=None))
+
+
+@pytest.mark.parametrize("descr", ["(,)f4", "<i99999999999999999999", "|O", "nothing"])
+def test_an_array_file_that_is_none_is_one_kind_of_error(tmp_path, descr):
+    path = tmp_path / "a.npy"
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': (2,)}}".encode() + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    for mode in (None, "r"):
+        with pytest.raises(ValueError):  # noqa: PT011 (numpy's words)
+            load_array(path, mode)
+    np.savez(tmp_path / "a.npz", a=np.ones(2))
+    with pytest.raises(ValueError, match="archive"):
+        load_array(tmp_path / "a.npz")
+    np.save(path, np.arange(3))
+    assert load_array(path).tolist() == [0, 1, 2]
 
 
 def strings(*values):

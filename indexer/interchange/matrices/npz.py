@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,30 @@ DOCNOS_MEMBER = "docnos.jsonl"
 TERMS_MEMBER = "terms.jsonl"
 
 _LARGEST_HEADER = 10_000
+_PLAIN_TYPE = re.compile(r"[<>|=]?[?biufcSUV]\d{0,9}")
+
+
+def load_array(path: str | Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
+    """The array of a .npy file.
+
+    Parameters
+    ----------
+    path : the file. mmap_mode : as of `numpy.load`.
+
+    Raises
+    ------
+    ValueError : it holds none, whatever numpy raises over its header (SyntaxError for some).
+    OSError
+    """
+    try:
+        found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"not a numpy array ({type(error).__name__})") from error
+    if not isinstance(found, np.ndarray):
+        raise ValueError("an archive, not a numpy array")
+    return found
 
 
 class NpzMember:
@@ -89,6 +114,8 @@ class NpzMember:
             raise ValueError(f"type {descr!r} and shape {shape!r}; expected a plain array")
         if "O" in descr:
             raise ValueError("it holds Python objects, which would have to be unpickled; save plain numbers")
+        if not _PLAIN_TYPE.fullmatch(descr):  # of other texts numpy makes records, or raises whatever its parser does
+            raise ValueError(f"type {descr[:100]!r} is unknown; expected numbers or text, '<f4' for example")
         try:
             return np.dtype(descr), shape, 8 + width + size
         except (TypeError, ValueError) as error:

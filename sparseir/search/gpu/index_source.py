@@ -11,6 +11,7 @@ import numpy as np
 
 from indexer.format.term_lists import read_lists
 from indexer.index import Index
+from indexer.interchange.matrices.npz import load_array
 from indexer.segment import Segment
 from sparseir.search.gpu.layout import DeviceLayout, build_layout
 from sparseir.search.gpu.postings import SegmentPostings
@@ -76,9 +77,9 @@ def _write(folder: Path, place: Path, layout: DeviceLayout) -> None:
 def _read(place: Path, num_docs: int, window_shift: int) -> DeviceLayout | None:
     """A kept layout, or None where there is none or its arrays do not fit together."""
     try:
-        arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-        group = int(np.load(place / "group.npy"))
-    except (OSError, ValueError, EOFError):
+        arrays = {name: load_array(place / f"{name}.npy", "r") for name in _ARRAYS}
+        group = int(load_array(place / "group.npy"))
+    except (OSError, ValueError, TypeError):
         return None
     entry, posting, start = arrays["window_entry"], arrays["window_posting"], arrays["entry_start"]
     fits = (

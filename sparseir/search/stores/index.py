@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import tempfile
 import weakref
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,13 @@ from numpy.typing import NDArray
 
 from indexer import Index, open_index
 from indexer.format.manifest import commit
+from indexer.interchange.matrices.npz import load_array
 from sparseir.search.stores.client import StoreClient, StoreError
 from sparseir.search.stores.filters import MetaFields
 
 _DF, _FACTS = "frequencies.npy", "collection.json"
+_DF = "frequencies.npy"
+_LARGEST_STATE = 4 << 30
 
 
 class StoreIndex(Index):
@@ -49,6 +53,10 @@ class StoreIndex(Index):
         unpack(raw, self.folder)
         base = open_index(self.folder)
         self.facts = take_facts(self.folder)
+        kept = self._kept_counts()
+        self.df: NDArray[np.int64] = kept[:-1]
+        self._stored = int(kept[-1])
+        (self.folder / _DF).unlink()
         super().__init__(Path(str(client.place)), base.manifest, (), (), base.query_files)
         # What a load left that was stopped has ordinals that no commit has given away yet.
         end, gone = self.manifest.next_ordinal, self.facts.gone
@@ -65,6 +73,19 @@ class StoreIndex(Index):
     def meta(self) -> MetaFields:
         """What filters can use."""
         return meta_of(self, self.facts.lengths)
+
+    def _kept_counts(self) -> NDArray[np.int64]:
+        """Document frequencies, and behind them the number of stored documents."""
+        try:
+            kept = load_array(self.folder / _DF)
+            fits = kept.ndim == 1 and len(kept) > 0 and kept.dtype == np.int64
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{self.client.place}: what its load kept cannot be read ({error}); load it again"
+            ) from error
+        if not fits:
+            raise StoreError(f"{self.client.place}: what its load kept is no list of counts; load it again")
+        return kept
 
     @property
     def num_docs(self) -> int:
@@ -179,6 +200,16 @@ def pack(staged: Index, facts: StoreFacts, folder: Path, *, query_folder: Path |
 
 
 def unpack(raw: bytes, folder: Path) -> None:
-    """Write what `pack` made into a folder."""
-    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
-        archive.extractall(folder, filter="data")
+    """Write what `pack` made into a folder.
+
+    Raises
+    ------
+    StoreError : it is no such archive, or one larger than any that `pack` makes.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as archive:
+            if sum(member.size for member in archive) > _LARGEST_STATE:
+                raise tarfile.TarError(f"more than {_LARGEST_STATE >> 30} GB")
+            archive.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error) as error:
+        raise StoreError(f"what the load of the collection kept is no archive ({error}); load it again") from error

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from indexer.interchange.matrices.npz import load_array
 from indexer.progress import Progress, silent
 from sparseir.config.recipe import Recipe
 from sparseir.data.stores.files import write_atomically
@@ -73,7 +74,7 @@ def _stored_frequencies(encoder: SparseEncoder, store: TextStore, progress: Prog
 
 def _counts_of(path: Path, num_terms: int, most: int) -> NDArray[np.int64]:
     try:
-        counts: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        counts: NDArray[np.int64] = load_array(path)
         fits = counts.shape == (num_terms,) and counts.dtype == np.int64 and 0 <= counts.min() <= counts.max() <= most
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read ({error}); remove it, and it is counted again", path=path) from error
