@@ -192,6 +192,20 @@ def test_a_collection_is_evaluated_as_a_folder_is(tmp_path, lite, capsys):
     assert 0 < ours["measures"]["nDCG@10"] < 1
 
 
+def test_vectors_of_another_vocabulary_are_refused(tmp_path, lite, capsys):
+    """A collection of words takes no vectors, whatever they are of, and stays as it was."""
+    place = f"milvus://{tmp_path}/m.db/words"
+    sparseir("index", "build", place, "--bm25", "--corpus", corpus(tmp_path / "a.jsonl", range(20), 0), "-q")
+    other = tmp_path / "vectors.jsonl"
+    other.write_text(json.dumps({"id": "x", "contents": "", "vector": {"##unheard": 1.0}}) + "\n")
+    assert run(["index", "add", place, "--vectors", str(other), "-q"]) in (1, 2)
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert said.count("\n") == 0
+    assert run(["search", place, "apple", "--model", str(tmp_path / "no-model")]) == 1
+    assert Searcher.open(place).index.num_docs == 20
+
+
 def test_another_input_is_told_from_this_one(tmp_path):
     (tmp_path / "a").write_text("one")
     (tmp_path / "folder").mkdir()
