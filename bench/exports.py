@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     index, queries = open_index(options.index), load(options.queries)
-    print("| `--format` | documents a CPU second | MB | check, CPU s | overlap@10 | bit-equal |\n|---|---|---|---|---|---|")
+    print(
+        "| `--format` | documents a CPU second | MB | check, CPU s | overlap@10 | bit-equal |\n|---|---|---|---|---|---|"
+    )
     for form in options.formats.split(","):
         store, spent = open_store(form), []
         with tempfile.TemporaryDirectory() as folder:

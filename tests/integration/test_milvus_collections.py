@@ -144,6 +144,15 @@ def test_a_load_that_stops_goes_on(tmp_path, monkeypatch, lite):
     assert StoreClient(place, server).read_load() is None
 
 
+def test_a_staged_index_that_was_not_said_to_be_ready_is_made_again(tmp_path, lite):
+    source, folder = corpus(tmp_path / "a.jsonl", range(30), 0), tmp_path / "words"
+    place = f"milvus://{tmp_path}/m.db/words"
+    sparseir("index", "build", folder, "--bm25", "--corpus", source, "-q")
+    shutil.copytree(folder, load._stage(store_place(place)) / "index")
+    sparseir("index", "build", place, "--bm25", "--corpus", source, "--resume", "-q")
+    same(place, folder)
+
+
 @pytest.mark.parametrize("stop", ["rows", "commit", "removal"])
 def test_a_replacement_that_stops_loses_nothing(tmp_path, lite, stop):
     first, second = corpus(tmp_path / "a.jsonl", range(60), 0), corpus(tmp_path / "b.jsonl", range(40, 80), 1)
