@@ -215,6 +215,25 @@ def test_vectors_of_another_vocabulary_are_refused(tmp_path, lite, capsys):
     assert Searcher.open(place).index.num_docs == 20
 
 
+def test_a_collection_of_another_model_is_refused(tmp_path, lite, capsys):
+    pytest.importorskip("transformers", reason="the extra 'train' is not installed")
+    from tests.tiny_models import save_masked_lm
+
+    built, other = (str(save_masked_lm(tmp_path / f"model{seed}", seed=seed)) for seed in (0, 1))
+    place, first = f"milvus://{tmp_path}/m.db/texts", corpus(tmp_path / "a.jsonl", range(12), 0)
+    sparseir("index", "build", place, "--model", built, "--corpus", first, "-q")
+    more = corpus(tmp_path / "b.jsonl", range(12, 20), 1)
+    capsys.readouterr()
+    assert run(["search", place, "apple", "--model", other]) == 1
+    assert run(["index", "add", place, "--model", other, "--corpus", more, "-q"]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(said) == 2
+    assert "another encoder" in said[0], said
+    assert "these vectors come from another; encode them with the same model" in said[1]
+    sparseir("search", place, "apple", "--model", built)
+    assert Searcher.open(place).index.num_docs == 12
+
+
 def test_another_input_is_told_from_this_one(tmp_path):
     (tmp_path / "a").write_text("one")
     (tmp_path / "folder").mkdir()
