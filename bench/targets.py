@@ -159,7 +159,7 @@ class Pgvector(Target):
             self._server.psql((export / "schema.sql").read_text())
         for path in sorted(export.glob("documents-*.copy")):
             lines = []
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
                 columns = line.split("\t")
                 if not names or columns[1] in names:
                     lines.append("\t".join([str(self._count), *columns[1:]]))

@@ -118,6 +118,12 @@ class Segment(SegmentFile):
         """External name of a document."""
         return self.names.name(doc_id) if self.names.present else str(int(self.ordinals_of(np.array([doc_id]))[0]))
 
+    def docnos(self, doc_ids: NDArray[Any]) -> list[str]:
+        """External names of documents."""
+        if self.names.present:
+            return [self.names.name(doc_id) for doc_id in doc_ids.tolist()]
+        return list(map(str, self.ordinals_of(doc_ids).tolist()))
+
     def column(self, name: str) -> Column | None:
         """A metadata column by doc_id, or None where this segment lacks it; read at the first use."""
         if name not in self._columns:

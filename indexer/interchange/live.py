@@ -72,8 +72,12 @@ class LiveDocuments:
 
     def docnos(self, first: int, last: int) -> list[str]:
         """Names of rows first..last."""
-        places = zip(self._segment_of[first:last].tolist(), self._doc_of[first:last].tolist(), strict=True)
-        return [self._segments[number].docno(doc_id) for number, doc_id in places]
+        numbers = self._segment_of[first:last]
+        names = np.empty(len(numbers), object)
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            names[here] = self._segments[number].docnos(self._doc_of[first:last][here])
+        return list(names)
 
     def docno_bytes(self) -> NDArray[np.int64]:
         """int64 (count,): UTF-8 bytes of each name."""

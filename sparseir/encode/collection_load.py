@@ -93,7 +93,7 @@ def build(
         staged = open_index(stage / "index")
     else:
         (stage / "source").write_text(source)
-        staged = fill(stage / "index", replace(options, overwrite=False))
+        staged = fill(stage / "index", replace(options, overwrite=True))  # of a build that was stopped
         (stage / "ready").touch()
     if options.overwrite and client.exists():
         client.drop()

@@ -28,9 +28,14 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("beir")
     (folder / "qrels").mkdir()
     texts = [" ".join(rng.choice(WORDS, rng.integers(3, 60), p=shares)) for _ in range(300)]
+    texts[240:] = [
+        f"{text} fresh{i % 7} fresh" for i, text in enumerate(texts[240:])
+    ]  # words that are new when they are added
     rows = [{"_id": f"d{i}", "title": "", "text": text} for i, text in enumerate(texts)]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    asked = [{"_id": f"q{i}", "text": " ".join(rng.choice(WORDS, 4, replace=False))} for i in range(20)]
+    asked = [
+        {"_id": f"q{i}", "text": " ".join([*rng.choice(WORDS, 4, replace=False), f"fresh{i % 9}"])} for i in range(20)
+    ]
     (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     judged = "".join(f"q{i}\td{int(d)}\t1\n" for i in range(20) for d in rng.choice(300, 2, replace=False))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)

@@ -144,6 +144,15 @@ def test_a_load_that_stops_goes_on(tmp_path, monkeypatch, lite):
     assert StoreClient(place, server).read_load() is None
 
 
+def test_a_staged_index_that_was_not_said_to_be_ready_is_made_again(tmp_path, lite):
+    source, folder = corpus(tmp_path / "a.jsonl", range(30), 0), tmp_path / "words"
+    place = f"milvus://{tmp_path}/m.db/words"
+    sparseir("index", "build", folder, "--bm25", "--corpus", source, "-q")
+    shutil.copytree(folder, load._stage(store_place(place)) / "index")
+    sparseir("index", "build", place, "--bm25", "--corpus", source, "--resume", "-q")
+    same(place, folder)
+
+
 @pytest.mark.parametrize("stop", ["rows", "commit", "removal"])
 def test_a_replacement_that_stops_loses_nothing(tmp_path, lite, stop):
     first, second = corpus(tmp_path / "a.jsonl", range(60), 0), corpus(tmp_path / "b.jsonl", range(40, 80), 1)
@@ -190,6 +199,39 @@ def test_a_collection_is_evaluated_as_a_folder_is(tmp_path, lite, capsys):
     assert (theirs["system"], ours["system"]) == ("words", "folder")
     assert theirs["measures"] == pytest.approx(ours["measures"], abs=1e-9)
     assert 0 < ours["measures"]["nDCG@10"] < 1
+
+
+def test_vectors_of_another_vocabulary_are_refused(tmp_path, lite, capsys):
+    """A collection of words takes no vectors, whatever they are of, and stays as it was."""
+    place = f"milvus://{tmp_path}/m.db/words"
+    sparseir("index", "build", place, "--bm25", "--corpus", corpus(tmp_path / "a.jsonl", range(20), 0), "-q")
+    other = tmp_path / "vectors.jsonl"
+    other.write_text(json.dumps({"id": "x", "contents": "", "vector": {"##unheard": 1.0}}) + "\n")
+    assert run(["index", "add", place, "--vectors", str(other), "-q"]) in (1, 2)
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert said.count("\n") == 0
+    assert run(["search", place, "apple", "--model", str(tmp_path / "no-model")]) == 1
+    assert Searcher.open(place).index.num_docs == 20
+
+
+def test_a_collection_of_another_model_is_refused(tmp_path, lite, capsys):
+    pytest.importorskip("transformers", reason="the extra 'train' is not installed")
+    from tests.tiny_models import save_masked_lm
+
+    built, other = (str(save_masked_lm(tmp_path / f"model{seed}", seed=seed)) for seed in (0, 1))
+    place, first = f"milvus://{tmp_path}/m.db/texts", corpus(tmp_path / "a.jsonl", range(12), 0)
+    sparseir("index", "build", place, "--model", built, "--corpus", first, "-q")
+    more = corpus(tmp_path / "b.jsonl", range(12, 20), 1)
+    capsys.readouterr()
+    assert run(["search", place, "apple", "--model", other]) == 1
+    assert run(["index", "add", place, "--model", other, "--corpus", more, "-q"]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(said) == 2
+    assert "another encoder" in said[0], said
+    assert "these vectors come from another; encode them with the same model" in said[1]
+    sparseir("search", place, "apple", "--model", built)
+    assert Searcher.open(place).index.num_docs == 12
 
 
 def test_another_input_is_told_from_this_one(tmp_path):

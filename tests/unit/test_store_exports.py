@@ -292,7 +292,7 @@ def test_requests_are_as_the_engines_document_them(form):
     vocabulary = Vocabulary.fixed(WORDS)
     text = query_request(open_store(form), layout, vocabulary, [6, 1, 9], [2.0, 0.9997, 0.0], 3)
     if form == "pgvector":
-        query = "'{2:2047,7:4095}/60'"
+        query = "'{2:2047,7:4095}/1000000000'"
         assert text == (
             f"SELECT docno, -(sparse <#> {query}) AS score FROM docs\n"
             f"WHERE sparse <#> {query} < 0 ORDER BY sparse <#> {query}, id LIMIT 3;\n"

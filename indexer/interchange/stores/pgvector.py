@@ -15,6 +15,8 @@ from indexer.interchange.stores.survey import Facts
 from indexer.interchange.vocabulary import Vocabulary
 
 _HNSW_TERMS = 1_000
+_DIMENSIONS = 1_000_000_000
+"""The most pgvector takes. Vectors of another dimension are refused, so a vocabulary that grows could not be added to."""
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNESCAPE = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
 
@@ -24,7 +26,7 @@ class Pgvector(Store):
 
     name = "pgvector"
     title = "pgvector (sparsevec)"
-    limits = Limits(terms=1_000_000_000, row_terms=16_000)
+    limits = Limits(terms=_DIMENSIONS, row_terms=16_000)
     file = "documents-{:05d}.copy"
     unwritable = re.compile("\0")
     query_file = "query.sql"
@@ -59,7 +61,9 @@ class Pgvector(Store):
         if "\0" in docno:
             raise DataError(f"document {row.number} has the name {docno!r}; PostgreSQL holds no zero bytes: rename it")
         fields = f"{{{row.fields}}}"
-        return f"{row.number}\t{docno.translate(_ESCAPES)}\t{fields.translate(_ESCAPES)}\t{{{row.vector}}}/{layout.num_terms}"
+        return (
+            f"{row.number}\t{docno.translate(_ESCAPES)}\t{fields.translate(_ESCAPES)}\t{{{row.vector}}}/{_DIMENSIONS}"
+        )
 
     def parse(self, line: bytes, layout: Layout) -> Parsed:
         """A line of COPY."""
@@ -73,7 +77,7 @@ class Pgvector(Store):
         return {
             "schema.sql": "CREATE EXTENSION IF NOT EXISTS vector;\n"
             f"CREATE TABLE {layout.name} (id bigint PRIMARY KEY, docno text NOT NULL, fields jsonb NOT NULL, "
-            f"sparse sparsevec({layout.num_terms}) NOT NULL);\n"
+            f"sparse sparsevec({_DIMENSIONS}) NOT NULL);\n"
         }
 
     def commands(self, layout: Layout) -> list[str]:
@@ -88,7 +92,7 @@ class Pgvector(Store):
     def request(self, keys: list[str], weights: list[float], k: int, layout: Layout) -> str:
         """A SELECT; <#> is the negative inner product."""
         pairs = ",".join(f"{key}:{number(weight)}" for key, weight in zip(keys, weights, strict=True))
-        query = f"'{{{pairs}}}/{layout.num_terms}'"
+        query = f"'{{{pairs}}}/{_DIMENSIONS}'"
         return (
             f"SELECT docno, -(sparse <#> {query}) AS score FROM {layout.name}\n"
             f"WHERE sparse <#> {query} < 0 ORDER BY sparse <#> {query}, id LIMIT {k};\n"

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from indexer.interchange.jsonl.writer import weight_texts
 from indexer.interchange.stores.numbers import Floats, same
+from indexer.interchange.stores.pairs import PairTexts
 from indexer.interchange.stores.store import Layout, Limits, Parsed, Row, Store, number
 from indexer.interchange.stores.survey import Facts
 from indexer.vectors import SparseVectors
@@ -38,6 +39,8 @@ class Qdrant(Store):
 
     def vectors(self, rows: SparseVectors, keys: Mapping[int, str]) -> list[str]:
         """Ids and weights as two arrays."""
+        if isinstance(keys, PairTexts) and (columns := keys.columns(rows)) is not None:
+            return [f'"indices":[{a}],"values":[{b}]' if a else "" for a, b in zip(*columns, strict=True)]
         ids, weights = list(map(keys.__getitem__, rows.term_ids.tolist())), list(weight_texts(rows.weights))
         return [
             f'"indices":[{"".join(ids[lo:hi])[1:]}],"values":[{",".join(weights[lo:hi])}]' if hi > lo else ""

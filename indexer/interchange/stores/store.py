@@ -17,6 +17,7 @@ from indexer.errors import ConfigError
 from indexer.interchange.jsonl.writer import weight_texts
 from indexer.interchange.live import Weights
 from indexer.interchange.stores.numbers import Floats
+from indexer.interchange.stores.pairs import PairTexts
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.native.queries import quantize_queries
 from indexer.vectors import SparseVectors
@@ -211,6 +212,8 @@ class Store(ABC):
         ----------
         keys : a comma and what `pair` gave, by term id.
         """
+        if isinstance(keys, PairTexts) and (texts := keys.rows(rows)) is not None:
+            return texts
         pieces = [""] * (2 * rows.nnz)  # joined as they are: strings of pairs would be made only to be copied
         pieces[::2] = map(keys.__getitem__, rows.term_ids.tolist())
         pieces[1::2] = weight_texts(rows.weights)

@@ -20,6 +20,7 @@ from indexer.interchange.live import LiveDocuments, check_weights
 from indexer.interchange.output import replacing_folder
 from indexer.interchange.stores.fields import StoredFields
 from indexer.interchange.stores.lint import Finding, by_severity, lint
+from indexer.interchange.stores.pairs import PairTexts
 from indexer.interchange.stores.parts import Parts
 from indexer.interchange.stores.readme import readme
 from indexer.interchange.stores.store import Layout, Row, Store, check_layout, identifier
@@ -29,7 +30,7 @@ from indexer.progress import Progress, silent
 from indexer.version import __version__
 
 DESCRIPTION = "export.json"
-_ROWS = 64
+_ROWS = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +191,8 @@ class _Job:
         return written
 
     def _lines(self, progress: Progress) -> Iterator[list[str]]:
-        keys, first = _Keys(self.store, self.vocabulary), 0
+        store, first = self.store, 0
+        keys = PairTexts(lambda term_id: "," + store.pair(store.key(term_id, self.vocabulary)))
         batches = index_batches(
             self.index, weights=self.layout.weights, folder=self.spool, documents=self.documents, progress=progress
         )
@@ -251,18 +253,6 @@ def query_request(store: Store, layout: Layout, vocabulary: Vocabulary, term_ids
     numbers = store.query_weights(terms, values, layout)
     keys = [store.key(term_id, vocabulary) for term_id in terms.tolist()]
     return store.request(keys, numbers.tolist(), k, layout)
-
-
-class _Keys(dict[int, str]):
-    """What stands before the weight of a term, made once."""
-
-    def __init__(self, store: Store, vocabulary: Vocabulary) -> None:
-        super().__init__()
-        self._store, self._vocabulary = store, vocabulary
-
-    def __missing__(self, term_id: int) -> str:
-        text = self[term_id] = "," + self._store.pair(self._store.key(term_id, self._vocabulary))
-        return text
 
 
 def _write(path: Path, text: str) -> None:
