@@ -95,32 +95,24 @@ def index_documents(
     tokens = stored_tokens(target, encoder, chosen, None if parts is None else parts.folder)
     stream = EncodedStream(encoder, documents, chosen, progress, parts, tokens)
     try:
-        indexed = _index_stream(path, target, stream, encoder, chosen, windows, tokens, progress)
+        return _index_stream(path, stream, encoder, chosen, windows, parts, tokens, progress)
     finally:
         if tokens is not None:
             tokens.close()
-    if parts is not None:
-        parts.remove()
-        if parts.taken:
-            indexed.index.notes = (
-                *indexed.index.notes,
-                f"{parts.taken:,} documents were encoded before the interruption",
-            )
-    return indexed
 
 
 def _index_stream(
     path: str | Path,
-    target: Path,
     stream: EncodedStream,
     encoder: SparseEncoder | None,
     chosen: IndexingOptions,
     windows: Windows | None,
+    parts: KeptParts | None,
     tokens: StoredTokens | None,
     progress: Progress,
 ) -> Indexed:
-    """Write the index of a stream of documents; what is said of that which was kept comes later."""
-    start = time.perf_counter()
+    """Write the index of a stream of documents, and what stands beside it."""
+    start, target = time.perf_counter(), Path(path)
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as query_side:
         table = None if encoder is None else encoder.query_table
         if table is not None:
@@ -148,6 +140,10 @@ def _index_stream(
         tokens.publish(index)
     elif chosen.mode == "build":
         remove_tokens(target)
+    if parts is not None:
+        parts.remove()
+        if parts.taken:
+            index.notes = (*index.notes, f"{parts.taken:,} documents were encoded before the interruption")
     if lexical is not None and lexical.projection is not None and index.num_docs < _FEW:
         index.notes = (*index.notes, FEW_DOCUMENTS.format(index.num_docs))
     if stream.cut is not None and (said := stream.cut.note(_ADVICE[windows is None])) is not None:

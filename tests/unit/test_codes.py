@@ -293,12 +293,14 @@ def test_flops_alone_makes_embeddings_sparse(base: Path, tmp_path: Path) -> None
         data=str(collection), embeddings=None, query_embeddings=None, work=tmp_path, steps=12, lambdas="0,30",
         set=[*tiny, "train.device=cpu", "train.bf16=false", "train.learning_rate=0.02"],
     )  # fmt: skip
-    rows = measure(options)
+    dense, *rows = measure(options)
+    assert (dense["lambda"], dense["speedup"], dense["flops"]) == (None, 1, dense["document_terms"])
     assert [row["lambda"] for row in rows] == [0, 30]
+    assert all(row["speedup"] == pytest.approx(dense["flops"] / row["flops"]) for row in rows if row["flops"])
     assert rows[1]["document_terms"] < 0.7 * rows[0]["document_terms"]
     assert rows[1]["flops"] < rows[0]["flops"]
     assert all(row["r_sub"] >= 1 and 0 <= row["dense_hits"] <= 1 for row in rows)
-    assert table(rows).count("\n") == 3
+    assert table([dense, *rows]).count("\n") == 4
 
 
 def test_one_index_and_its_queries_at_a_width(

@@ -304,3 +304,41 @@ def test_documents_without_stored_vectors_are_not_passed_over(encoder: SparseEnc
     searcher = Searcher.open(tmp_path / "index", model=ModelQueryEncoder(encoder))
     with pytest.raises(DataError, match=r"token vectors of \d+ of the index's \d+ documents"):
         search_exactly(CoilReranker.of(searcher), searcher, "heat of a wing")
+
+
+def test_changed_bytes_of_a_store_end_in_an_error_or_in_hits(encoder: SparseEncoder, tmp_path: Path) -> None:
+    """Wherever they are: sizes and offsets are checked before anything is read through them; `index verify` finds the rest."""
+    path, folder = tmp_path / "index", tokens_folder(tmp_path / "index")
+    index_documents(path, encoder, documents(), options=STORED)
+    searcher = Searcher.open(path, model=ModelQueryEncoder(encoder))
+    query = CoilReranker(encoder).query(QUERIES[0])
+    rng, refused = np.random.default_rng(5), 0
+    for file in [folder / "store.json", *sorted((folder / "000001").iterdir())] * 8:
+        kept = file.read_bytes()
+        changed = bytearray(kept)
+        for place in rng.integers(0, len(kept), 3):
+            changed[place] = rng.integers(0, 256)
+        file.write_bytes(changed)
+        try:
+            reranker = CoilReranker(encoder, TokenStore(folder))
+            reranker.query = lambda text: query  # type: ignore[method-assign]
+            assert len(search_exactly(reranker, searcher, QUERIES[0], 3).hits) <= 3
+        except DataError:
+            refused += 1
+        if bytes(changed) != kept:
+            with pytest.raises(DataError):
+                TokenStore(folder).verify()
+        file.write_bytes(kept)
+    assert refused >= 8
+    TokenStore(folder).verify()
+
+
+def test_a_norm_that_is_no_number_is_refused(encoder: SparseEncoder, tmp_path: Path) -> None:
+    index_documents(tmp_path / "index", encoder, documents(), options=STORED)
+    file = tokens_folder(tmp_path / "index") / "000001" / "largest.bin"
+    norms = np.fromfile(file, np.float32)
+    for wrong in (np.nan, np.inf, -1):
+        norms[3] = wrong
+        norms.tofile(file)
+        with pytest.raises(DataError, match="a norm that is no number from 0 on"):
+            TokenStore(tokens_folder(tmp_path / "index"))

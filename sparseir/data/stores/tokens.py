@@ -140,7 +140,10 @@ class TokenStore:
         starts = mapped(place / STARTS, np.int64, documents + 1)
         if int(starts[0]) != 0 or int(starts[-1]) != tokens:
             raise DataError(f"does not begin at 0 and end at {tokens:,}; {_REMEDY}", path=place / STARTS)
-        np.maximum(self.largest, mapped(place / LARGEST, np.float32, self.num_terms), out=self.largest)
+        largest = mapped(place / LARGEST, np.float32, self.num_terms)
+        if not ((largest >= 0) & (largest < np.inf)).all():  # a bound that is no number would stop every search at once
+            raise DataError(f"a norm that is no number from 0 on; {_REMEDY}", path=place / LARGEST)
+        np.maximum(self.largest, largest, out=self.largest)
         self.longest = max(self.longest, float(longest))
         vectors = mapped(place / VECTORS, np.float16, tokens * self.token_dim).reshape(tokens, self.token_dim)
         whole = mapped(place / WHOLE, np.float16, documents * self.cls_dim).reshape(documents, self.cls_dim)
