@@ -24,7 +24,6 @@ from sparseir.search.stores.client import StoreClient, StoreError
 from sparseir.search.stores.filters import MetaFields
 
 _DF, _FACTS = "frequencies.npy", "collection.json"
-_DF = "frequencies.npy"
 _LARGEST_STATE = 4 << 30
 
 
@@ -53,10 +52,6 @@ class StoreIndex(Index):
         unpack(raw, self.folder)
         base = open_index(self.folder)
         self.facts = take_facts(self.folder)
-        kept = self._kept_counts()
-        self.df: NDArray[np.int64] = kept[:-1]
-        self._stored = int(kept[-1])
-        (self.folder / _DF).unlink()
         super().__init__(Path(str(client.place)), base.manifest, (), (), base.query_files)
         # What a load left that was stopped has ordinals that no commit has given away yet.
         end, gone = self.manifest.next_ordinal, self.facts.gone
@@ -73,19 +68,6 @@ class StoreIndex(Index):
     def meta(self) -> MetaFields:
         """What filters can use."""
         return meta_of(self, self.facts.lengths)
-
-    def _kept_counts(self) -> NDArray[np.int64]:
-        """Document frequencies, and behind them the number of stored documents."""
-        try:
-            kept = load_array(self.folder / _DF)
-            fits = kept.ndim == 1 and len(kept) > 0 and kept.dtype == np.int64
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self.client.place}: what its load kept cannot be read ({error}); load it again"
-            ) from error
-        if not fits:
-            raise StoreError(f"{self.client.place}: what its load kept is no list of counts; load it again")
-        return kept
 
     @property
     def num_docs(self) -> int:
@@ -167,13 +149,19 @@ def take_facts(folder: Path) -> StoreFacts:
 
     Raises
     ------
-    StoreError : there are none.
+    StoreError : there are none, or they are not what a load writes.
     """
+    if not (folder / _FACTS).is_file():
+        raise StoreError("the collection was built by an earlier version; build it again with --overwrite")
     try:
-        said = json.loads((folder / _FACTS).read_text())
-    except OSError:
-        raise StoreError("the collection was built by an earlier version; build it again with --overwrite") from None
-    facts = StoreFacts(np.load(folder / _DF), **said)
+        said = json.loads((folder / _FACTS).read_bytes())
+        facts = StoreFacts(load_array(folder / _DF), **said)
+        fits = facts.df.ndim == 1 and facts.df.dtype == np.int64 and isinstance(facts.stored, int)
+        fits = fits and isinstance(facts.lengths, dict) and isinstance(facts.gone, list)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"what the load of the collection kept cannot be read ({error}); load it again") from error
+    if not fits or not all(isinstance(value, int) for value in (*facts.lengths.values(), *facts.gone)):
+        raise StoreError("what the load of the collection kept is not of the kind it wrote; load it again")
     (folder / _DF).unlink()
     (folder / _FACTS).unlink()
     return facts
