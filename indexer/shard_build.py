@@ -36,6 +36,7 @@ from indexer.format.shard_list import (
 )
 from indexer.index import Index
 from indexer.inversion.prune import prune_rows
+from indexer.inversion.reorder import wanted_order
 from indexer.inversion.weights import WeightTally
 from indexer.opening import open_sharded, open_shards
 from indexer.shards import shard_end
@@ -80,11 +81,13 @@ def build_shards(
         tally, total, num_terms = _spooled(read_documents(vectors, docnos, fields), file, config)
         if total < shards:
             raise DataError(f"{total} documents for {shards} shards; every shard needs one: ask for fewer (--shards)")
-        agreed = replace(config, doc_scale=config.doc_scale or tally.scale or 0.0)
+        # As one index of all documents would be: a shard may be too small to order by itself, all together are not.
+        order, order_notes = wanted_order(config.order, total)
+        agreed = replace(config, doc_scale=config.doc_scale or tally.scale or 0.0, order=order)
         entry = ShardEntry(number=0, of=shards, collection=os.urandom(8).hex(), documents=total)
         build = next_build(folder)
         names = [name_of(number, build) for number in range(shards)]
-        notes: dict[str, None] = {}
+        notes: dict[str, None] = dict.fromkeys(order_notes)
         rest = _Rest(file, num_terms)
         try:
             for number, name in enumerate(names):

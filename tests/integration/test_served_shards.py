@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import urllib.request
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from sparseir.data.passages import Windows
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError, DataError
-from sparseir.search.remote.client import KEY_VARIABLE, ShardError, StaleShardError
+from sparseir.search.remote.client import KEY_VARIABLE, SECONDS_VARIABLE, ShardError, StaleShardError
 from sparseir.search.searcher import Searcher
 from sparseir.serve.settings import ServeSettings
 from tests.lexical_cases import TableEncoder
@@ -129,6 +132,67 @@ def test_a_shard_that_goes_is_an_error_or_its_share_is_said(tmp_path):
         with pytest.raises(ShardError, match="does not answer"):
             Searcher.open(addresses)
         assert Searcher.open(addresses, partial=True).share == pytest.approx(2 / 3)
+
+
+class _Slow(BaseHTTPRequestHandler):
+    """Says at once what the shard behind it is, and takes its time with searches: silent, or a byte at a time."""
+
+    behind = ""
+    manner = "silent"
+    gone = threading.Event()
+
+    def do_GET(self) -> None:
+        with urllib.request.urlopen(self.behind + self.path) as answer:
+            content = answer.read()
+        self._head(len(content))
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.manner == "drips":
+            self._head(1000)
+        while not self.gone.wait(0.02):
+            if self.manner == "drips":
+                self.wfile.write(b"\0")
+
+    def _head(self, length: int) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(length))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on standard error."""
+
+
+@pytest.mark.parametrize("manner", ["silent", "drips"])
+def test_a_slow_shard_has_a_deadline(tmp_path, monkeypatch, manner):
+    whole, shards = build(tmp_path)
+    monkeypatch.setenv(SECONDS_VARIABLE, "0.5")
+    with ExitStack() as stack:
+        leaves = [serving(stack, shard) for shard in shards]
+        gone = threading.Event()
+        handler = type("Slow", (_Slow,), {"behind": leaves[1].url, "manner": manner, "gone": gone})
+        slow = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        slow.daemon_threads = True
+        thread = threading.Thread(target=slow.serve_forever)
+        thread.start()
+        try:
+            addresses = [leaves[0].url, f"http://127.0.0.1:{slow.server_port}", leaves[2].url]
+            with pytest.raises(ShardError, match=rf"shard {addresses[1]} .*no answer within 0\.5 s"):
+                Searcher.open(addresses).search("dogs", 60)
+            partial = Searcher.open(addresses, partial=True)
+            everywhere = Searcher.open(whole).search("dogs", 60).docnos
+            found = partial.search("dogs", 60).docnos
+            assert found == [name for name in everywhere if not 20 <= int(name[1:]) < 40]
+            assert partial.share == pytest.approx(2 / 3)
+        finally:
+            gone.set()
+            slow.shutdown()
+            thread.join()
+            slow.server_close()
+    monkeypatch.setenv(SECONDS_VARIABLE, "soon")
+    with pytest.raises(ConfigError, match="SPARSEIR_SHARD_SECONDS is 'soon'; expected seconds"):
+        Searcher.open(addresses)
 
 
 def test_a_shard_that_changed_is_noticed(tmp_path):

@@ -67,7 +67,15 @@ typedef struct sir_context {
     double bound_factor;  /* 1: exact */
     double bound_mass;    /* of approximate search */
     uint32_t blocks_left; /* blocks that may still be scored here; UINT32_MAX: exact */
+    const struct sir_context *next; /* the segment that is searched after this one; NULL: none */
 } sir_context;
+
+/* Terms of a query whose ladders are read where there are several segments: lighter ones seldom know a higher threshold. */
+enum { SIR_PRIMED_TERMS = 8 };
+
+/* Raises the threshold to what k documents are known to score. The lists are found, by falling weight, and not opened: `start` is
+ * the number of the term in the query. */
+void sir_prime(const sir_context *segments, uint32_t num_segments, uint32_t k);
 
 /* Engines that search all segments together. Each engine counts itself in stats->queries. */
 void sir_engine_auto(sir_context *segments, uint32_t num_segments);

@@ -10,6 +10,17 @@
 
 #include "engine/engine.h"
 
+/* Prefetches the beginning of a list of the segment that is searched next, and its directory. */
+static inline void prefetch_first(const sir_context *next, uint32_t i) {
+    if (next == NULL || i >= next->num_lists) return;
+    const sir_list *list = &next->lists[i];
+    if (list->term->cell_shift != SIR_SPARSE) __builtin_prefetch(next->segment->cells + list->term->directory_start);
+    __builtin_prefetch(list->impacts);
+    __builtin_prefetch(list->docs != NULL ? (const void *)list->docs : list->doc_bits);
+    if (list->docs != NULL) __builtin_prefetch(list->docs + 32);
+    if (list->doc_lows != NULL) __builtin_prefetch(list->doc_lows);
+}
+
 /* Prefetches the beginning of the list's next window; the processor follows the stream from there. */
 static inline void prefetch_next(const sir_list *list) {
     __builtin_prefetch(list->impacts + list->end);
@@ -98,7 +109,10 @@ void sir_engine_exhaustive(sir_context *c) {
             memset(w->accumulator, 0, sizeof *w->accumulator * ((count + 63) / 64 * 64));
         for (uint32_t i = num_bitmaps; i < c->num_lists; i++) {
             sir_list *list = &c->lists[i];
-            prefetch_next(list);
+            if (left > SIR_WINDOW_DOCS)
+                prefetch_next(list);
+            else
+                prefetch_first(c->next, i);
             const uint16_t *docs = sir_window_docs(c, list, (uint32_t)(first >> 16));
             c->kernels->scatter(w->accumulator, docs, list->impacts + list->start, list->end - list->start, list->weight);
         }

@@ -33,14 +33,16 @@ static void prefetch_lookups(const sir_index *index, const sir_workspace *w, uin
     }
 }
 
-/* Second: the records of the query's terms that the segment holds; returns how many these are. */
+/* Second: the records of the query's terms that the segment holds, and the ladders of the heaviest; returns how many these are.
+ * Until lists are opened, `start` is the number of the term in the query. */
 static uint32_t find_terms(const sir_segment *s, const sir_workspace *w, uint32_t num_terms, sir_list *lists) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < num_terms; i++) {
         const uint32_t at = sir_segment_find(s, w->terms[i]);
         if (at == SIR_NO_ROW) continue;
         __builtin_prefetch(&s->terms[at]);
-        lists[count++] = (sir_list){.index = at, .weight = w->weights[i]};
+        if (count < SIR_PRIMED_TERMS) __builtin_prefetch(&s->ladder[16 * (uint64_t)at]);
+        lists[count++] = (sir_list){.index = at, .weight = w->weights[i], .start = i};
     }
     return count;
 }
@@ -58,22 +60,6 @@ static void open_lists(const sir_segment *s, sir_list *lists, uint32_t count) {
             if (t->cell_shift != SIR_SPARSE) __builtin_prefetch(&s->cells[t->directory_start]);
         }
     }
-}
-
-/* Initial threshold from the ladders of largest impacts. In a list, k + deleted documents have at least the impact of that rank, so
- * that k live ones score at least that impact times the query weight. Under a filter nothing is known about which documents a ladder
- * counts. Only the largest segment is asked: others seldom know a higher threshold, and each would cost a read a term. */
-static void prefetch_ladders(const sir_context *c) {
-    for (uint32_t i = 0; i < c->num_lists; i++) __builtin_prefetch(&c->segment->ladder[16 * (uint64_t)c->lists[i].index]);
-}
-
-static void prime(const sir_context *c, uint32_t k) {
-    uint64_t rank = (uint64_t)k + c->segment->num_deleted;
-    uint32_t step = 0;
-    while (((uint64_t)1 << step) < rank) step++;
-    if (step >= SIR_LADDER_STEPS) return;
-    for (uint32_t i = 0; i < c->num_lists; i++)
-        sir_topk_prime(c->top, c->lists[i].weight * c->segment->ladder[16 * (uint64_t)c->lists[i].index + step]);
 }
 
 void sir_search_each(sir_context *segments, uint32_t num_segments, void (*engine)(sir_context *)) {
@@ -111,19 +97,30 @@ static uint32_t make_contexts(const sir_index *index, const sir_request *r, sir_
                            .blocks_left = approximate && r->max_blocks > 0 ? r->max_blocks : UINT32_MAX};
         count += c->num_lists > 0;
     }
-    const sir_context *largest = w->contexts;
-    for (uint32_t i = 1; i < count; i++)
-        if (w->contexts[i].segment->num_docs > largest->segment->num_docs) largest = &w->contexts[i];
-    if (count > 0 && largest->mask == largest->segment->live) prefetch_ladders(largest);
-    for (uint32_t i = 0; i < count; i++) open_lists(w->contexts[i].segment, w->contexts[i].lists, w->contexts[i].num_lists);
-    if (count > 0 && largest->mask == largest->segment->live) prime(largest, r->k);
+    sir_prime(w->contexts, count, r->k);
+    for (uint32_t i = 0; i < count; i++) {
+        open_lists(w->contexts[i].segment, w->contexts[i].lists, w->contexts[i].num_lists);
+        if (i + 1 < count) w->contexts[i].next = &w->contexts[i + 1];
+    }
     return count;
+}
+
+/* Heaviest terms first. Every segment's lists are then nearly in the order that engines sort them to, and the ladders that are worth
+ * reading are those of the first. */
+static void sort_terms(sir_workspace *w, uint32_t num_terms) {
+    for (uint32_t i = 0; i < num_terms; i++) w->term_order[i] = (uint64_t)w->weights[i] << 32 | w->terms[i];
+    sir_sort_descending(w->term_order, num_terms);
+    for (uint32_t i = 0; i < num_terms; i++) {
+        w->terms[i] = (uint32_t)w->term_order[i];
+        w->weights[i] = (uint32_t)(w->term_order[i] >> 32);
+    }
 }
 
 static void search_segments(const sir_index *index, const sir_request *r, sir_workspace *w, uint32_t num_terms, sir_topk *top) {
     sir_stats discarded = {0}, *stats = r->stats != NULL ? r->stats : &discarded;
     /* What approximate search loses is measured without a filter: with one, the answer is exact. */
     const uint32_t engine = r->engine == SIR_ENGINE_APPROXIMATE && r->allowed != NULL ? SIR_ENGINE_AUTO : r->engine;
+    sort_terms(w, num_terms);
     const uint32_t count = make_contexts(index, r, w, num_terms, top, stats);
     if (count == 0) return;
     if (ENGINES[engine].all != NULL)

@@ -202,12 +202,33 @@ static double collect_candidates(sir_context *segments, uint32_t num_segments, u
     return cost;
 }
 
+/* Loads where the first batch finds its postings: in the lists of its first phase, or in all where there are so few candidates that
+ * most of them will be hits. Of many segments each has few: too few tasks at a time to hide the waits for memory among themselves. */
+static void prefetch_candidates(const sir_context *c, const sir_block_filter *f) {
+    enum { FEW = 4 };
+    const sir_segment *s = c->segment;
+    const uint32_t blocks = sir_min(f->num_candidates, FIRST_BATCH), lists = blocks <= FEW ? c->num_lists : phase_end(c, f, 0);
+    for (uint32_t i = 0; blocks > 0 && i < lists; i++) {
+        const sir_term *t = c->lists[i].term;
+        if (t->cell_shift == SIR_SPARSE) continue;
+        const uint32_t *cells = s->cells + t->directory_start;
+        const uint64_t *bits = s->bits != NULL && t->bits_row != SIR_NO_ROW ? s->bits + t->bits_row * s->bits_stride : NULL;
+        for (uint32_t j = 0; j < blocks; j++) {
+            __builtin_prefetch(cells + (f->ordered[j] >> (t->cell_shift - SIR_BLOCK_SHIFT)));
+            if (bits != NULL) __builtin_prefetch(bits + f->ordered[j] / 2);
+        }
+    }
+}
+
 static void score_candidates(sir_context *segments, uint32_t num_segments) {
+    for (uint32_t i = 0; i < num_segments; i++) {
+        order_by_bound(segments[i].filter);
+        if (num_segments > 1) prefetch_candidates(&segments[i], segments[i].filter);
+    }
     for (uint32_t i = 0; i < num_segments; i++) {
         sir_context *c = &segments[i];
         const uint32_t count = sir_min(c->filter->num_candidates, c->blocks_left);
         if (count == 0) continue;
-        order_by_bound(c->filter);
         score_all(c, c->filter, c->filter->ordered, count);
         c->blocks_left -= count;
     }

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import threading
+import time
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -13,8 +14,10 @@ from sparseir.errors import ConfigError, DataError, SparseIRError
 
 KEY_VARIABLE = "SPARSEIR_SHARD_KEY"
 """Environment variable with the API key that services of shards ask for."""
+SECONDS_VARIABLE = "SPARSEIR_SHARD_SECONDS"
+"""Environment variable with the seconds that a shard may take to answer."""
 SECONDS = 30.0
-"""A shard may take to answer."""
+"""Without it."""
 PROTOCOL = 1
 """Version of what services of shards are asked; both sides must have the same."""
 
@@ -33,13 +36,14 @@ class ShardClient:
     Parameters
     ----------
     address : http://HOST:PORT, or http://HOST:PORT/NAME for an index that is not the first of its service.
+    seconds : from a question to the whole answer; left out, what the environment says.
 
     Raises
     ------
-    ConfigError : no such address.
+    ConfigError : no such address; an environment that says no number of seconds.
     """
 
-    def __init__(self, address: str, *, seconds: float = SECONDS) -> None:
+    def __init__(self, address: str, *, seconds: float | None = None) -> None:
         parts = urlsplit(address)
         try:
             self._host, self._port = parts.hostname, parts.port
@@ -49,7 +53,7 @@ class ShardClient:
             raise ConfigError(
                 f"{address!r} is no address of a shard; expected http://HOST:PORT or http://HOST:PORT/NAME"
             )
-        self.address, self._seconds = address, seconds
+        self.address, self._seconds = address, _seconds() if seconds is None else seconds
         self._name = parts.path.strip("/") or None
         self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._idle: list[http.client.HTTPConnection] = []
@@ -82,14 +86,13 @@ class ShardClient:
         headers = {} if body is None else {"content-type": "application/json"}
         if key := os.environ.get(KEY_VARIABLE):
             headers["x-api-key"] = key
+        end = time.monotonic() + self._seconds
         for attempt in (True, False):
             with self._lock:
                 kept = self._idle.pop() if self._idle and attempt else None
             connection = kept or self._connection(str(self._host), self._port, timeout=self._seconds)
             try:
-                connection.request(method, path, body, headers)
-                answer = connection.getresponse()
-                content = answer.read()
+                status, content = _exchange(connection, end, method, path, body, headers)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if kept is not None and not isinstance(error, TimeoutError):
@@ -98,9 +101,9 @@ class ShardClient:
                 raise self._silent(str(said)) from None
             with self._lock:
                 self._idle.append(connection)
-            if answer.status == 200:
+            if status == 200:
                 return content
-            raise self._refusal(answer.status, content)
+            raise self._refusal(status, content)
         raise AssertionError("the second attempt returns or raises")
 
     def _silent(self, said: str) -> ShardError:
@@ -136,3 +139,59 @@ class ShardClient:
     def __del__(self) -> None:
         if hasattr(self, "_idle"):
             self.close()
+
+
+def _seconds() -> float:
+    said = os.environ.get(SECONDS_VARIABLE, str(SECONDS))
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise ConfigError(f"{SECONDS_VARIABLE} is {said!r}; expected seconds above 0, at most a day: {SECONDS:g}, say")
+    return seconds
+
+
+def _left(end: float) -> float:
+    """Seconds until then.
+
+    Raises
+    ------
+    TimeoutError : none is left.
+    """
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _exchange(
+    connection: http.client.HTTPConnection,
+    end: float,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: dict[str, str],
+) -> tuple[int, bytes]:
+    """Status and content of the answer. One that comes byte by byte has no more time than one that does not come.
+
+    Raises
+    ------
+    TimeoutError : the time is over. OSError, HTTPException : no answer.
+    """
+    connection.timeout = _left(end)
+    if connection.sock is None:
+        connection.connect()
+    socket = connection.sock  # a service that closes takes it from the connection, but it is still read from
+    socket.settimeout(_left(end))
+    connection.request(method, path, body, headers)
+    socket.settimeout(_left(end))
+    answer, content = connection.getresponse(), b""
+    expected = answer.length  # None: until it ends
+    while (expected is None or len(content) < expected) and (part := answer.read1(1 << 20)):
+        content += part
+        socket.settimeout(_left(end))
+    answer.close()  # the connection may be asked again
+    if expected is not None and len(content) < expected:
+        raise http.client.IncompleteRead(content, expected - len(content))
+    return answer.status, content
