@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from indexer.interchange.input import read_whole
+from indexer.interchange.whole import read_whole
 from sparseir.errors import ConfigError, DataError
 
 T = TypeVar("T")

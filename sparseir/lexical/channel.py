@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from indexer import SparseVectors
-from indexer.interchange.input import read_whole
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.vocabulary_files import TERMS_FILE
+from indexer.interchange.whole import read_whole
 from sparseir.config.lexical import EXPANSION_SETTINGS, NEIGHBOUR_SETTINGS, LexicalConfig
 from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.analysis import Analyzer
