@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from itertools import cycle
+from functools import cache, partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from sparseir.encode.collection import (
     finished_before,
     shard_digest,
 )
-from sparseir.errors import ConfigError, DataError, MissingExtraError
+from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError
 
 if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
@@ -132,14 +133,14 @@ def encode_with_ray(
     @ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")  # type: ignore[untyped-decorator, unused-ignore]
     def encode(shard: int) -> None:
         options = CollectionOptions(config=chosen, shard=(shard, shards), resume=True)
-        _encode_shard(_loaded(str(model)), read, files[shard - 1], options)
+        _unlocked(partial(_encode_shard, _loaded(str(model)), read, files[shard - 1], options))
 
     if not ray.is_initialized():
         ray.init()
     most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting, running = iter(range(1, shards + 1)), set[Any]()
     for done in range(shards):
-        running |= {encode.remote(shard) for shard, _ in zip(waiting, range(most - len(running)), strict=False)}
+        running |= {encode.remote(shard) for shard in islice(waiting, most - len(running))}
         (first,), rest = ray.wait(list(running))
         running = set(rest)
         try:
@@ -148,6 +149,18 @@ def encode_with_ray(
             raise error.cause from None
         progress("encoding shards", done + 1, shards)
     return files
+
+
+def _unlocked(work: Callable[[], None], seconds: float = 120) -> None:
+    """Do it once the lock is free: a process that lost its machine's daemon may hold it a little longer."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except LockedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def _ray() -> Any:
