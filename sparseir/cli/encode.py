@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.options.corpus import CORPUS, Expansions, Fields, Format, check_expansions, checked_corpus
+from sparseir.cli.options.corpus import (
+    CORPUS,
+    Expansions,
+    Fields,
+    Format,
+    check_expansions,
+    checked_corpus,
+    checked_fields,
+)
 from sparseir.cli.options.flags import Device, Quiet, Untrained
 
 if TYPE_CHECKING:
@@ -41,6 +50,11 @@ def encode_command(
     data_dir: Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")] = None,
     device: Device = "auto",
     untrained: Untrained = False,
+    part: Annotated[int | None, arguments.Option(min=1, help="Texts that are kept as one when finished.")] = None,
+    ray: Annotated[
+        str | None, arguments.Option(metavar="ADDRESS", help="On a Ray cluster: HOST:PORT, auto, or local.")
+    ] = None,
+    workers: Annotated[int | None, arguments.Option(min=1, help="With --ray: processes; else all CPUs.")] = None,
     resume: Annotated[bool, arguments.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     overwrite: Annotated[bool, arguments.Option("--overwrite", help="Replace existing vectors.")] = False,
     quiet: Quiet = False,
@@ -51,13 +65,16 @@ def encode_command(
       sparseir encode model corpus.jsonl --output vectors.jsonl
       sparseir encode model queries.tsv --queries --output queries.npz
       sparseir encode model embeddings.npy --ids names.txt --output vectors.npz
+      sparseir encode model corpus.jsonl --output vectors.npz --ray 10.0.0.1:6379 --resume
     """
     from indexer.interchange.sources import format_of
     from sparseir.cli.options.encoders import load_encoder
     from sparseir.cli.output.console import note, progress_bars
     from sparseir.cli.output.places import refuse_existing
     from sparseir.config.encode import EncodeConfig
+    from sparseir.data import read_corpus
     from sparseir.encode.collection import CollectionOptions, encode_collection
+    from sparseir.encode.ray_collection import encode_on_cluster
 
     if format_of(output) is None:
         raise arguments.BadParameter(f"--output {output}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
@@ -69,6 +86,8 @@ def encode_command(
             "--fields": fields,
             "--expansions": expansions,
             "--shard": shard,
+            "--part": part,
+            "--ray": ray,
             "--resume": resume or None,
         }
         for name in (name for name, value in given.items() if value is not None):
@@ -78,7 +97,9 @@ def encode_command(
     if ids is not None:
         raise arguments.BadParameter("--ids names the rows of embeddings: give INPUT as X.npy")
     options = CollectionOptions(
-        config=EncodeConfig(batch_size=batch_size, max_active_dims=max_active_dims),
+        config=EncodeConfig(
+            batch_size=batch_size, max_active_dims=max_active_dims, part_size=part or EncodeConfig().part_size
+        ),
         queries=queries,
         shard=parse_shard(shard),
         resume=resume,
@@ -88,17 +109,49 @@ def encode_command(
         raise arguments.BadParameter(
             "--format, --fields and --expansions are of corpora; queries are JSON lines or qid<TAB>text"
         )
+    _check_cluster(ray, workers, source, queries=queries, shard=shard, device=device)
     texts: Iterable[Document | Query] = (
         _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields, expansions=expansions)
     )
     encoder = load_encoder(model, device, untrained=untrained)
     check_expansions(encoder, expansions)
+    encode = partial(encode_collection, encoder, texts, note=note)
+    if ray is not None:
+        opening = partial(read_corpus, _anywhere(source), data_dir, form=form, fields=checked_fields(form, fields))
+        encode = partial(
+            encode_on_cluster, _anywhere(model), partial(opening, expansions=expansions), address=ray, workers=workers
+        )
     with progress_bars(quiet=quiet) as progress:
-        written = encode_collection(encoder, texts, output, options=options, progress=progress, note=note)
+        written = encode(output, options=options, progress=progress)
     if written.before:
         note(f"{output} is complete: {written.num_rows:,} rows of this collection by this model; nothing to do")
         return
     note(f"{written.num_rows:,} rows, {written.nnz / max(1, written.num_rows):.1f} terms each → {output}")
+
+
+def _check_cluster(
+    ray: str | None, workers: int | None, source: str, *, queries: bool, shard: str | None, device: str
+) -> None:
+    """Refuse what a cluster cannot be asked.
+
+    Raises
+    ------
+    arguments.BadParameter
+    """
+    if ray is None:
+        if workers is not None:
+            raise arguments.BadParameter("--workers are a cluster's: give its address (--ray)")
+        return
+    refused = {"--queries": queries, "--shard": shard is not None, "--device": device != "auto"}
+    for name in (name for name, given in refused.items() if given):
+        raise arguments.BadParameter(f"{name} is not for a cluster, which deals out shards of documents itself")
+    if source == "-":
+        raise arguments.BadParameter("a cluster reads the texts on every machine: give a file instead of -")
+
+
+def _anywhere(given: str) -> str:
+    """A path as workers find it, whatever folder they run in; another name as it is."""
+    return str(Path(given).absolute()) if Path(given).exists() else given
 
 
 def _encode_embeddings(

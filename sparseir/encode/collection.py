@@ -98,20 +98,41 @@ def encode_collection(
         Another run encodes into the same output.
     """
     chosen, path = options or CollectionOptions(), Path(output)
-    if format_of(path) is None:
-        raise ConfigError(f"{path}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
     folder = path.with_name(path.name + ".parts")
-    if path.exists() and not chosen.overwrite:
-        if not chosen.resume:
-            raise ConfigError(
-                f"{path} exists; give another output, or say --overwrite (overwrite=True), which replaces it"
-            )
-        if not folder.is_dir():  # else it was stopped between the two
-            return _finished(path, encoder, documents, chosen)
+    before = finished_before(path, encoder, lambda: documents, chosen, stopped=folder.is_dir())
+    if before is not None:
+        return before
     with _held(folder, path) as there:
         return _encode_parts(
             path, folder, encoder, documents, chosen, resume=chosen.resume and there, progress=progress, note=note
         )
+
+
+def finished_before(
+    path: Path,
+    encoder: SparseEncoder,
+    read: Callable[[], Iterable[Document | Query]],
+    options: CollectionOptions,
+    *,
+    stopped: bool,
+) -> Encoded | None:
+    """What stands at the output, where a run that is resumed had finished; None where there is something to do.
+
+    Parameters
+    ----------
+    read : gives the texts. stopped : a run was stopped between writing the output and removing its parts.
+
+    Raises
+    ------
+    ConfigError : the output's ending is unknown; it exists and may not be replaced, or is of another run.
+    """
+    if format_of(path) is None:
+        raise ConfigError(f"{path}: unknown ending; expected .jsonl, .jsonl.gz, .npz or .csr")
+    if not path.exists() or options.overwrite:
+        return None
+    if not options.resume:
+        raise ConfigError(f"{path} exists; give another output, or say --overwrite (overwrite=True), which replaces it")
+    return None if stopped else _finished(path, encoder, read(), options)
 
 
 @contextmanager
@@ -157,8 +178,7 @@ def _encode_parts(
     note: Callable[[str], None],
 ) -> Encoded:
     """Make the parts that are not there, and join them."""
-    record = _record(path)
-    record.unlink(missing_ok=True)
+    _record(path).unlink(missing_ok=True)
     _prepare(folder, encoder, chosen, resume=resume)
     cut = CutCount(encoder, queries=chosen.queries)
     files = list(_make_parts(folder, encoder, documents, chosen, cut, progress))
@@ -171,15 +191,25 @@ def _encode_parts(
             else f"shard {index}/{count} holds no text: shards take turns at parts of {chosen.config.part_size:,} texts, and "
             f"there are fewer than {index} parts; give fewer shards"
         )
-    vocabulary = Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
-    written = write_vectors(path, _rows(files, encoder.num_terms), vocabulary=vocabulary)
     texts = _shard_digest(file.stem.rpartition("-")[2] for file in files)
-    state = {"rows": written.num_rows, "nnz": written.nnz, "bytes": path.stat().st_size}
-    record.write_text(json.dumps(describe_run(encoder, chosen) | {"texts": texts} | state) + "\n", encoding="utf-8")
+    written = finish(path, _rows(files, encoder.num_terms), encoder, chosen, texts)
     shutil.rmtree(folder)
     said = cut.note("index windows of them (index build --windows), or raise model.max_document_length")
     if said is not None:
         note(said)
+    return written
+
+
+def finish(
+    path: Path, rows: Iterable[Documents], encoder: SparseEncoder, options: CollectionOptions, texts: str
+) -> Encoded:
+    """Write the vectors, and beside them what they are of: `texts` is the digest of names and texts."""
+    record = _record(path)
+    record.unlink(missing_ok=True)
+    vocabulary = Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
+    written = write_vectors(path, rows, vocabulary=vocabulary)
+    state = {"texts": texts, "rows": written.num_rows, "nnz": written.nnz, "bytes": path.stat().st_size}
+    record.write_text(json.dumps(describe_run(encoder, options) | state) + "\n", encoding="utf-8")
     return Encoded(written.num_rows, written.nnz)
 
 

@@ -20,7 +20,7 @@ from sparseir.config.encode import EncodeConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document, Query  # noqa: E402
 from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
-from sparseir.encode.ray_collection import _encode_shard, encode_with_ray  # noqa: E402
+from sparseir.encode.ray_collection import _encode_shard, _unlocked, encode_with_ray  # noqa: E402
 from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.tiny_models import TEXTS, WORDS, save_masked_lm  # noqa: E402
@@ -221,6 +221,21 @@ def test_a_resumed_run_knows_its_texts(encoder: SparseEncoder, tmp_path: Path, c
         (tmp_path / "v.npz.parts" / "encoding.json").write_text(content)
         with pytest.raises(ConfigError, match="cannot tell what its parts are"):
             encode_collection(encoder, DOCUMENTS, output, options=options)
+
+
+def test_a_task_waits_for_a_lock_but_not_for_ever() -> None:
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        if len(tries) < 2:
+            raise LockedError("held")
+
+    _unlocked(work)
+    assert len(tries) == 2
+    tries.clear()
+    with pytest.raises(LockedError, match="held"):
+        _unlocked(work, seconds=-1)
 
 
 @pytest.mark.slow
