@@ -164,7 +164,9 @@ def execute(run: Run, collection: Path, chosen: argparse.Namespace) -> dict[str,
     idf = (
         "corpus" if settings["model.kind"] == "inference_free" and not settings.get("model.trainable_idf") else "model"
     )
-    judged = _command(["evaluate", str(model), str(collection), "--idf", idf, "--baselines", "", "--json"])
+    judged = _command(
+        ["evaluate", str(model), str(collection), "--idf", idf, "--baselines", "", "--no-lexical", "--json"]
+    )
     row = {
         "group": run.group,
         "name": run.name,
