@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 from indexer.errors import DataError, is_panic
-from indexer.interchange.input import read_whole
 from indexer.interchange.jsonl.text import json_value
 from indexer.interchange.whole import read_whole
 from indexer.vectors import MAX_TERM_ID
