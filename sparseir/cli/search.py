@@ -119,6 +119,9 @@ def search_command(
         alpha=alpha,
         partial=partial,
     )
+    if condition is not None and index.startswith("milvus:"):
+        with arguments.usage():  # more than Milvus is asked for is refused before the search
+            searcher.prepare_filter(condition)
     k = min(k or (1000 if asked.text is None else 10), max(1, searcher.index.num_docs))  # more are never found
     if calibrate is not None:
         calibrate_on(searcher, calibrate, k, vectors=query_vectors is not None)

@@ -84,6 +84,7 @@ def test_hits_are_those_of_a_folder(tmp_path, lite, capsys):
     place, folder = f"milvus://{tmp_path}/m.db/words", tmp_path / "words"
     for target in (place, folder):
         sparseir("index", "build", target, "--bm25", "--corpus", first, "--metadata", "year", "-q")
+    assert f"{place}: 150 documents" in capsys.readouterr().out
     same(place, folder)
     for condition in (
         "year>=2000",
@@ -93,6 +94,10 @@ def test_hits_are_those_of_a_folder(tmp_path, lite, capsys):
     ):
         same(place, folder, filter=condition)
     same(place, folder, filter=["d3", "d17", "absent"])
+    many = f"year in ({', '.join(map(str, range(5000)))})"
+    for words in (["search", place, "jam"], ["index", "delete", place]):
+        assert run([*words, "--filter", many]) == 2
+        assert "Milvus would compare 5,000 values of each document" in capsys.readouterr().err
     assert run(["index", "add", place, "--corpus", second, "-q"]) == 1  # names that are there
     same(place, folder)
     for target in (place, folder):
@@ -102,7 +107,6 @@ def test_hits_are_those_of_a_folder(tmp_path, lite, capsys):
     theirs, ours = Searcher.open(place), Searcher.open(folder)
     said = capsys.readouterr().out
     assert f"{place}: 150 → 190 documents in the collection" in said
-    assert f"{place}: 150 documents" in said
     docno = ours.search("new dates", 1)[0].docno
     assert theirs.explain("new dates", docno) == ours.explain("new dates", docno)
     assert run(["index", "build", place, "--bm25", "--corpus", first, "-q"]) == 1  # it exists

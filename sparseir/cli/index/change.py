@@ -121,7 +121,8 @@ def delete_command(
     listed = [] if ids is None else [name for _, name in LineSource(ids).lines()]
     place = target(index)
     if not isinstance(place, Path):
-        report = load.delete(place, [*(names or []), *listed], condition)
+        with arguments.usage():
+            report = load.delete(place, [*(names or []), *listed], condition)
     elif condition is not None:
         opened = open_index(place)
         ordinals = matching(opened, condition)
