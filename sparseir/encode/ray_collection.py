@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
 
 Read = Callable[[], Iterable[Document]]
-MOST_SHARDS = 1024
+MOST_SHARDS = 256
+"""Each reads the whole collection twice, which at 256 takes a third of what encoding takes, at 100,000 and 60 texts a second."""
 
 
 def encode_on_cluster(
