@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from sparseir.models.encoder import SparseEncoder
 
 Read = Callable[[], Iterable[Document]]
-MOST_SHARDS = 1024
+MOST_SHARDS = 256
+"""Each reads the whole collection twice, which at 256 takes a third of what encoding takes, at 100,000 and 60 texts a second."""
 
 
 def encode_on_cluster(
@@ -178,9 +180,12 @@ def _connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if host and port.isdigit():
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would try for minutes
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         said = str(error).partition("\n")[0]
         raise ConfigError(
             f"no Ray cluster at {address!r} ({said}); start one with 'ray start --head', or give 'local'"
