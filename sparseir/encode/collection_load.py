@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Fill = Callable[[Path, "IndexingOptions"], Index]
 """Writes the documents of a command into an index folder."""
-ROWS = 2000
+ROWS = 5000
 """Documents of a request, fewer where they are long."""
 _BYTES = 16 << 20
 
