@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from bench.targets import TARGETS, chain
+from bench.stores.targets import TARGETS, chain
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 PACKAGES = {

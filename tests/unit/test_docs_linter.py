@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.linter import table
+from bench.stores.linter import table
 
 PAGE = Path(__file__).parents[2] / "docs" / "exports.md"
 

@@ -1,6 +1,6 @@
 """What the linter of exports answers to four awkward indexes, as the table in docs/exports.md.
 
-    python -m bench.linter
+    python -m bench.stores.linter
 
 Each index has four documents. `ids`: a vocabulary of 40,000 terms, two ids above 32,768, one of which folds onto another.
 `dots`: two terms of three with dots. `ceiling`: float weights up to 3.5 under --ceiling 3. `empty`: two documents without terms.

