@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 SIZES = {"10M": 10e6, "100M": 100e6, "1B": 1e9, "10B": 10e9}
 DRAWS, SEED, Z99 = 20_000, 7, 2.326
 """Simulated queries; of the generator; standard deviations from the median of a normal distribution to its 99th percentile."""

@@ -204,7 +204,7 @@ class Lucene(Target):
             pairs = zip(batch.ids[here].tolist(), batch.weights[here].tolist(), strict=True)
             asked.append({terms.term(term): weight for term, weight in pairs if weight})
         (self.folder / "queries.json").write_text(json.dumps(asked), encoding="utf-8")
-        script = Path(__file__).parents[1] / "tests" / "integration" / "lucene_impacts.py"
+        script = Path(__file__).parents[2] / "tests" / "integration" / "lucene_impacts.py"
         python = os.environ.get("LUCENE_PYTHON", sys.executable)
         words = [script, self.folder / "vectors", self.folder / "lucene", self.folder / "queries.json", DEPTH]
         done = subprocess.run([python, *map(str, words)], capture_output=True, text=True, check=False)
