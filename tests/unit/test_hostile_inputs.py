@@ -26,6 +26,7 @@ from sparseir.data.dataset import open_dataset
 from sparseir.data.judgements import read_qrels
 from sparseir.data.pairs import read_scores
 from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.models.sentence.layout import read_json, read_modules
 from sparseir.search.searcher import Searcher
 from tests.fuzz.input_samples import Sample, model_samples, samples
 from tests.fuzz.mutate_inputs import DEEP, WORDS, outcome
@@ -114,6 +115,17 @@ def test_files_of_gigabytes_are_not_read_whole(made: list[Sample], tmp_path: Pat
             assert outcome(sample.read, place)[0] == "refused", (sample.name, name)
             assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, (sample.name, name)
             shutil.rmtree(place)
+
+
+def test_descriptions_of_model_folders_of_gigabytes_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "modules.json"
+    path.write_bytes(b'["')
+    os.truncate(path, 3 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (lambda: read_modules(tmp_path), lambda: read_json(path)):
+        with pytest.raises(ConfigError, match=r"modules\.json: .*more than 67,108,864 bytes"):
+            read()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 18
 
 
 def with_word(data: bytes, word: bytes) -> bytes:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparseir.errors import ConfigError
+from indexer.interchange.whole import read_whole
+from sparseir.errors import ConfigError, DataError
 
 _SPARSE = "sentence_transformers.sparse_encoder.models"
 MLM = f"{_SPARSE}.MLMTransformer"
@@ -34,6 +35,7 @@ ACTIVATIONS = {"log1p": "relu", "double_log1p": "log1p_relu"}
 
 TOWER_WEIGHTS = "tower.safetensors"
 """In a TowerModule's folder, the weights beside the network's own file."""
+_LARGEST = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,9 @@ def read_modules(folder: Path) -> list[Module]:
     if not path.is_file():
         return []
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
+        listed = json.loads(read_whole(path, _LARGEST))
         return [Module(str(m["type"]).rpartition(".")[2], folder / m["path"]) for m in listed]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, DataError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a list of modules: {error}") from error
 
 
@@ -93,8 +95,8 @@ def read_json(path: Path) -> dict[str, Any]:
         Missing, unreadable, or not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        value = json.loads(read_whole(path, _LARGEST))
+    except (OSError, DataError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a JSON object, found {type(value).__name__}")
