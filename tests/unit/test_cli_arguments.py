@@ -290,3 +290,11 @@ def test_verify_names_what_is_not_of_the_index_and_what_removes_it(index, capsys
     assert cli.run(["index", "verify", str(index), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["leftovers"], report["foreign"]) == ([], ["notes.txt"])
+
+
+@pytest.mark.parametrize(
+    "command", [["index", "inspect"], ["index", "verify"], ["index", "compact"], ["index", "export"]]
+)
+def test_an_address_is_no_folder(run, command):
+    said = run(*command, "milvus://somewhere:19530/words", code=2)
+    assert "INDEX is 'milvus://somewhere:19530/words', an address; expected a file or folder of this machine" in said

@@ -113,6 +113,10 @@ class Declared(NamedTuple):
         name = self.opts[0] if not self.is_argument else self.name.upper()
         if self.how.pattern is not None and re.fullmatch(self.how.pattern, text) is None:
             raise argparse.ArgumentTypeError(f"{name} is {text!r}; expected {self.how.expected}")
+        if self.kind is Path and re.match(r"[a-z][a-z0-9+.-]*://", text):
+            raise argparse.ArgumentTypeError(
+                f"{name} is {text!r}, an address; expected a file or folder of this machine"
+            )
         if self.kind in (str, Path):
             return self.kind(text)
         try:
