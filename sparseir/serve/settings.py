@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sparseir.errors import ConfigError
 from sparseir.search.remote.addresses import is_address
+from sparseir.search.stores.places import is_store
 
 KEY_VARIABLE = "SPARSEIR_API_KEY"
 MIN_KEY_LENGTH = 16
@@ -129,13 +130,17 @@ def named_folders(arguments: Sequence[str]) -> dict[str, Places]:
 
     Raises
     ------
-    ConfigError : two indexes of one name, or a name that has no place in an address.
+    ConfigError : two indexes of one name, or a name that has no place in an address; a collection of another store.
     """
     found: dict[str, Places] = {}
     for argument in arguments:
         name, sign, folder = argument.partition("=")
         if is_address(argument):
             raise ConfigError(f"{argument!r} gives shards no name; give it: NAME={argument}")
+        if is_store(argument) or is_store(folder):
+            raise ConfigError(
+                f"{argument!r}: a collection is not served; ask it by 'sparseir search', or serve a folder"
+            )
         if not sign or "/" in name:
             name, folder = Path(argument).resolve().name, argument
         if not name or any(c in name for c in "/?#%") or not name.isprintable():

@@ -73,3 +73,9 @@ def test_keys_that_keep_nobody_out_are_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_keys(path, None)
+
+
+@pytest.mark.parametrize("given", ["milvus://somewhere:19530/words", "words=milvus://words.db/words"])
+def test_a_collection_of_another_store_is_not_served(given: str) -> None:
+    with pytest.raises(ConfigError, match="a collection is not served; ask it by 'sparseir search', or serve a folder"):
+        named_folders([given])
