@@ -15,12 +15,13 @@ import weakref
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.data.stores.files import check_size, mapped, read_description, stated_files, verify_files
+from sparseir.data.stores.rows import Rows
 from sparseir.errors import DataError
 
 FORM, VERSION = "sparseir texts", 1
@@ -28,7 +29,7 @@ DESCRIPTION = "store.json"
 MOST_ROWS = 2**32 - 2
 
 
-class TextStore(Sequence[str]):
+class TextStore(Rows[str]):
     """Texts by row and by name. Opening one maps its offsets and reads a page of JSON, whatever its size.
 
     Rows are those of the corpus it was made from. Many threads and processes may read one store; what they read is
@@ -68,16 +69,8 @@ class TextStore(Sequence[str]):
     def __len__(self) -> int:
         return self._rows
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self[i] for i in range(*row.indices(self._rows))]
-        return self._decoded(self._texts, self._offsets, self._checked(row))
+    def row_at(self, number: int) -> str:
+        return self._decoded(self._texts, self._offsets, self._checked(number))
 
     def name(self, row: int) -> str:
         """The name of a row.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from sparseir.config.recipe import Recipe
 from sparseir.data.prepared.folder import Prepared, Union
 from sparseir.data.records import Document
 from sparseir.data.stores.pairs import PairTable
+from sparseir.data.stores.rows import Rows
 from sparseir.data.stores.texts import TextStore
 from sparseir.errors import ConfigError, DataError
 from sparseir.mining.parts import positives_of, spans
@@ -65,7 +65,7 @@ class PreparedTraining:
         )
 
 
-class PreparedQueries(Sequence[TrainingQuery]):
+class PreparedQueries(Rows[TrainingQuery]):
     """Queries by number, put together when they are asked for."""
 
     def __init__(
@@ -82,15 +82,7 @@ class PreparedQueries(Sequence[TrainingQuery]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, number: int) -> TrainingQuery: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[TrainingQuery]: ...
-
-    def __getitem__(self, number: int | slice) -> TrainingQuery | list[TrainingQuery]:
-        if isinstance(number, slice):
-            return [self[i] for i in range(*number.indices(len(self)))]
+    def row_at(self, number: int) -> TrainingQuery:
         row = int(self._rows[number])
         answers = self._answers.documents(row)
         negatives = np.setdiff1d(self._negatives.documents(row), answers, assume_unique=True)
@@ -139,7 +131,7 @@ def documents_of(prepared: Prepared, *, expanded: bool) -> TextStore | ExpandedT
     return prepared.documents
 
 
-class ExpandedTexts(Sequence[str]):
+class ExpandedTexts(Rows[str]):
     """The documents of a store with the words of their expansions, as `Document.expanded` puts them."""
 
     def __init__(self, documents: TextStore, expansions: TextStore) -> None:
@@ -148,17 +140,9 @@ class ExpandedTexts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._documents)
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self[i] for i in range(*row.indices(len(self)))]
-        at = int(self._expansions.rows([self._documents.name(row)])[0])
-        text = self._documents[row]
+    def row_at(self, number: int) -> str:
+        at = int(self._expansions.rows([self._documents.name(number)])[0])
+        text = self._documents[number]
         return text if at < 0 else Document("", text, expansion=self._expansions[at]).expanded
 
     def blocks(self, size: int = 8192) -> Iterator[tuple[int, list[str]]]:
@@ -167,7 +151,7 @@ class ExpandedTexts(Sequence[str]):
             yield first, self[first : first + size]
 
 
-class Names(Sequence[str]):
+class Names(Rows[str]):
     """The names of a store's rows."""
 
     def __init__(self, store: TextStore) -> None:
@@ -176,16 +160,8 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._store)
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self._store.name(i) for i in range(*row.indices(len(self)))]
-        return self._store.name(row)
+    def row_at(self, number: int) -> str:
+        return self._store.name(number)
 
 
 def prepared_teachers(recipe: Recipe) -> list[str]:
