@@ -6,8 +6,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from sparseir.models.head import fused as head  # noqa: E402
 from sparseir.models.head.fused import dense_gradient, max_logits  # noqa: E402
 from sparseir.models.head.screen import VocabularyScreen  # noqa: E402
+
+
+BACKWARD = pytest.mark.parametrize("cells", [0, 1 << 40], ids=["pairs gathered", "one product"])
+"""Both forms of the backward pass, whatever the number of active terms."""
 
 
 def plain(hidden, mask, weight, bias):
@@ -29,9 +34,11 @@ def inputs(seed: int, *, grid: bool = False):
     return hidden, mask, weight, bias
 
 
+@BACKWARD
 @pytest.mark.parametrize("grid", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_fused_equals_plain(seed: int, grid: bool) -> None:
+def test_fused_equals_plain(seed: int, grid: bool, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_CELLS", cells)
     results = []
     for function in (max_logits, plain):
         hidden, mask, weight, bias = inputs(seed, grid=grid)
@@ -42,9 +49,13 @@ def test_fused_equals_plain(seed: int, grid: bool) -> None:
         torch.testing.assert_close(fused, reference, rtol=1e-5, atol=1e-5)
 
 
+@BACKWARD
 @pytest.mark.parametrize("shift", [-3.0, 3.0])
-def test_sparse_gradient_of_tied_embeddings_equals_the_dense_one(shift: float) -> None:
+def test_sparse_gradient_of_tied_embeddings_equals_the_dense_one(
+    shift: float, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Few and most terms active; the embedding's share and the head's meet in one dense gradient."""
+    monkeypatch.setattr(head, "_CELLS", cells)
     found = []
     for sparse in (True, False):
         hidden, mask, weight, bias = inputs(8)
@@ -58,8 +69,10 @@ def test_sparse_gradient_of_tied_embeddings_equals_the_dense_one(shift: float) -
         torch.testing.assert_close(ours, dense, rtol=1e-5, atol=1e-5)
 
 
-def test_first_maximum_gets_the_gradient() -> None:
+@BACKWARD
+def test_first_maximum_gets_the_gradient(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two equal tokens: only the first learns."""
+    monkeypatch.setattr(head, "_CELLS", cells)
     hidden = torch.ones(1, 2, 1, requires_grad=True)
     max_logits(hidden, torch.ones(1, 2), torch.ones(3, 1), torch.zeros(3)).sum().backward()
     assert hidden.grad.flatten().tolist() == [3.0, 0.0]
