@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from indexer import SparseVectors
+from sparseir.models.networks.lengths import padded_length
 from sparseir.models.towers.csr import CsrTower
 from sparseir.models.towers.masked_lm import MaskedLMTower
 from sparseir.models.towers.tower import Tower
@@ -171,16 +172,6 @@ def feature_batches(
     for start, end in token_batches(lengths, most_texts=options.batch_size, most_tokens=limit):
         batch = pad([rows[i] for i in order[start:end]], lengths[end - 1])
         yield order[start:end], {name: x.to(device) for name, x in batch.items()}
-
-
-def padded_length(tokens: int) -> int:
-    """The next of a few lengths: a multiple of 8 up to 64 tokens, of 16 up to 256, of 32 beyond.
-
-    oneDNN generates code for every shape of a bfloat16 product and keeps it: 0.7 MB and some milliseconds each, measured on
-    one core, for 512 lengths, as many batch sizes and half a dozen layers. Lengths in steps make both few.
-    """
-    step = 8 if tokens <= 64 else 16 if tokens <= 256 else 32
-    return -(-tokens // step) * step
 
 
 def token_batches(

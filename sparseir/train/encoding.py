@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from sparseir.models.inference import multiplies_bfloat16, token_batches
+from sparseir.models.networks.backbone import max_tokens
+from sparseir.models.networks.lengths import padded_length
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.coil import CoilTower
 from sparseir.models.towers.deepct import DeepCtTower
@@ -50,7 +52,7 @@ class BatchEncoder:
         def chunked(features: Mapping[str, Tensor], chunks: list[tuple[int, int]]) -> Tensor:
             return tower.forward_in_chunks(features, chunks, terms)
 
-        return self._run(whole, chunked, rows, next(tower.parameters()).device)
+        return self._run(tower, whole, chunked, rows)
 
     def token_vectors(
         self, tower: CoilTower | DeepCtTower, texts: Sequence[str], max_length: int
@@ -71,7 +73,7 @@ class BatchEncoder:
         def chunked(features: Mapping[str, Tensor], chunks: list[tuple[int, int]]) -> Tensor:
             return torch.cat(in_chunks(whole, features, chunks))
 
-        rows_of_all = gather_rows(self._run(whole, chunked, rows[own_share(len(texts))], device), len(texts))
+        rows_of_all = gather_rows(self._run(tower, whole, chunked, rows[own_share(len(texts))]), len(texts))
         size = longest * tower.token_dim
         return rows_of_all[:, :size].reshape(len(texts), longest, -1), rows_of_all[:, size:], features
 
@@ -86,35 +88,40 @@ class BatchEncoder:
         def chunked(features: Mapping[str, Tensor], chunks: list[tuple[int, int]]) -> Tensor:
             return tower.states_in_chunks(features, chunks)[0]
 
-        return self._run(whole, chunked, rows, next(tower.parameters()).device)
+        return self._run(tower, whole, chunked, rows)
 
     def _run(
         self,
+        tower: Tower,
         whole: Callable[[Mapping[str, Tensor]], Tensor],
         chunked: Callable[[Mapping[str, Tensor], list[tuple[int, int]]], Tensor],
         rows: Sequence[Sequence[Any]],
-        device: torch.device,
     ) -> Tensor:
         """What a tower gives for each row of tokens, in order, float32."""
+        device = next(tower.parameters()).device
+        low = self._bf16 and multiplies_bfloat16(device)
         # Like lengths together: what padding would waste is most of the work where texts differ much.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         lengths, by_tokens = [len(rows[i]) for i in order], self._chunk_size is None and device.type == "cpu"
+        if low and device.type == "cpu":  # few lengths: oneDNN makes code for every shape it meets
+            most = max_tokens(tower)
+            lengths = [padded_length(n) if most is None else min(padded_length(n), most) for n in lengths]
         if by_tokens:
             groups = list(token_batches(lengths, most_texts=len(rows), most_tokens=_CPU_TOKENS))
         else:
             groups = length_groups(lengths, self._chunk_size or 0)
         back = torch.empty(len(order), dtype=torch.int64, device=device)
         back[torch.tensor(order, device=device)] = torch.arange(len(order), device=device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16 and multiplies_bfloat16(device)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
             if by_tokens or self._chunk_size:
-                output = chunked(self._features([rows[i] for i in order], device), groups)
+                output = chunked(self._features([rows[i] for i in order], device, lengths[-1]), groups)
             else:
-                batches = [self._features([rows[i] for i in order[a:b]], device) for a, b in groups]
+                batches = [self._features([rows[i] for i in order[a:b]], device, lengths[b - 1]) for a, b in groups]
                 output = torch.cat([whole(features) for features in batches])
         return output.float()[back]
 
-    def _features(self, rows: Sequence[Sequence[Any]], device: torch.device) -> dict[str, Tensor]:
-        return {name: value.to(device) for name, value in self._tokenizer.pad(rows).items()}
+    def _features(self, rows: Sequence[Sequence[Any]], device: torch.device, length: int = 0) -> dict[str, Tensor]:
+        return {name: value.to(device) for name, value in self._tokenizer.pad(rows, length).items()}
 
 
 def length_groups(lengths: Sequence[int], largest: int = 0) -> list[tuple[int, int]]:

@@ -163,7 +163,7 @@ def test_a_forward_pass_on_a_cpu_sees_limited_tokens(base: Path, monkeypatch: py
 
 def test_batches_come_in_few_lengths(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiples of 8, 16 and 32, but never beyond what the network reads."""
-    from sparseir.models.inference import padded_length
+    from sparseir.models.networks.lengths import padded_length
 
     assert [padded_length(n) for n in (1, 8, 64, 65, 256, 257, 500)] == [8, 8, 64, 80, 256, 288, 512]
     encoder = SparseEncoder.from_config(replace(config_for(base), max_document_length=13))

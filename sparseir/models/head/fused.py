@@ -130,7 +130,7 @@ class _MaxLogits(torch.autograd.Function):
         batch, num_terms = hidden.shape[0], weight.shape[0]
         top = torch.zeros(batch, num_terms, dtype=torch.float32, device=hidden.device)
         bias32, states = bias.detach().float(), hidden.flatten(0, 1)
-        groups = [(group, states[group.places].to(dtype)) for group in token_groups(mask, _TOKENS)]
+        groups = [(group, _filled(states[group.places].to(dtype))) for group in token_groups(mask, _TOKENS)]
         terms: list[list[Tensor]] = [[] for _ in range(batch)]
         tokens: list[list[Tensor]] = [[] for _ in range(batch)]
         # A piece of the vocabulary is converted and read once, while the states, which are smaller, pass by.
@@ -183,7 +183,7 @@ class _MaxLogits(torch.autograd.Function):
                     grad_bias[active] += g
                     onto[begin + tokens[b].long(), active] = g.to(packed.dtype)
                 table = weight.to(packed.dtype) if table is None else table
-                flat[group.places] = (onto @ table).to(hidden_dtype)
+                flat[group.places] = (onto @ table)[: len(group.places)].to(hidden_dtype)
                 grad_weight.add_all((onto.t() @ packed).float())
                 continue
             for b, (begin, end) in enumerate(group.spans, start=group.first_text):
@@ -198,6 +198,13 @@ class _MaxLogits(torch.autograd.Function):
                 onto[own, torch.arange(len(active), device=weight.device)] = g.to(packed.dtype)
                 flat[group.places[begin:end]] = (onto @ weight[active].to(packed.dtype)).to(hidden_dtype)
         return grad_hidden, None, grad_weight.total().to(weight.dtype), grad_bias.to(bias_dtype), None
+
+
+def _filled(packed: Tensor) -> Tensor:
+    """Rows of zeros up to a multiple of 64 where oneDNN makes code for every shape of a product, some milliseconds each."""
+    if packed.device.type != "cpu" or packed.dtype != torch.bfloat16:
+        return packed
+    return torch.nn.functional.pad(packed, (0, 0, 0, -len(packed) % 64))
 
 
 class _RowSums:

@@ -61,7 +61,7 @@ class VocabularyScreen:
         """max over a text's tokens of h · w[terms], float32 (len(terms),).
 
         Products of few shapes, whatever the text: tokens and terms are filled up with the last of them, which changes no
-        maximum. `inference.padded_length` says what a shape costs.
+        maximum. `lengths.padded_length` says what a shape costs.
         """
         short = -len(own) % _ROWS
         if short:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sparseir.models.networks.lengths import padded_length
+
 
 class Tower(nn.Module):
     """What all towers share: `forward(features) -> (B, V)`, float32 weights ≥ 0, differentiable.
@@ -57,9 +59,9 @@ def in_chunks(
 ) -> list[Tensor]:
     """What `run` gives for each chunk of texts; its activations are computed again in the backward pass.
 
-    A chunk is cut to its own longest text.
+    A chunk is cut to its own longest text, or little more: see `padded_length`.
     """
-    lengths = features["attention_mask"].sum(1).tolist()
+    lengths = [padded_length(n) for n in features["attention_mask"].sum(1).tolist()]
     parts = ({n: x[start:end, : max(lengths[start:end])] for n, x in features.items()} for start, end in chunks)
     return [checkpoint(run, part, use_reentrant=False) for part in parts]
 
