@@ -17,6 +17,9 @@ from sparseir.train.loop.parallel import world
 from sparseir.train.material.columns import Columns
 from sparseir.train.sparsity import Sparsity
 
+_TERMS = 64
+"""Many sampled terms are cut to a multiple of it with the wanted ones: oneDNN makes code for every shape of a product."""
+
 
 class Objective(nn.Module):
     """An encoder with its loss.
@@ -72,7 +75,9 @@ class Objective(nn.Module):
         exact = np.setdiff1d(wanted, specials)
         rng = np.random.default_rng([self.recipe.train.seed, 1, number])
         drawn = rng.choice(num_terms, min(count, num_terms), replace=False)
-        rest = np.setdiff1d(drawn, np.concatenate([exact, specials]))
+        rest = np.setdiff1d(drawn, np.concatenate([exact, specials]), assume_unique=True)  # in the order drawn
+        if len(rest) > 10 * _TERMS:
+            rest = rest[: len(rest) - (len(exact) + len(rest)) % _TERMS]
         terms = torch.from_numpy(np.concatenate([exact, rest])).to(self.encoder.device)
         return Columns(terms, len(exact), num_terms)
 
