@@ -10,7 +10,7 @@ import ctypes
 from itertools import chain
 from typing import Any
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 FORMAT_VERSION = 1
 NUM_ENGINES = 7
 
@@ -154,11 +154,20 @@ class DeviceBatch(ctypes.Structure):
     )
 
 
+class TokenTiles(ctypes.Structure):
+    _fields_ = (*_all(P, "tokens text first"), ("num_tiles", U64))
+
+
+class TermTiles(ctypes.Structure):
+    _fields_ = (("tiled", P), *_all(U32, "num_terms width"), *_all(U64, "first last"))
+
+
 STRUCTS: tuple[type[ctypes.Structure], ...] = (
     *(Error, SegmentSource, IndexOptions, Stats, Request, Batch),
     *(FloatRequest, DocumentSample, Subset),
     *(Rows, Slot, Inverted, TermTables, KeyLists),
     *(PostingRuns, DeviceLayout, QueryRows, DeviceCalls, DeviceLaunch, DeviceBatch),
+    *(TokenTiles, TermTiles),
 )
 
 FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -191,6 +200,10 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sir_resolve_queries": (U64, (P, P, U64, P)),
     "sir_initial_thresholds": (None, (P, P, U32, P)),
     "sir_device_submit": (I32, (P, P)),
+    "sir_tiles_usable": (I32, ()),
+    "sir_tiled_terms_size": (U64, (U32, U32)),
+    "sir_tile_terms": (None, (P, U32, U32, P)),
+    "sir_max_products": (None, (P, P, P, P)),
 }
 """Result and parameters of each function."""
 

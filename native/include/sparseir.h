@@ -39,7 +39,7 @@ typedef struct sir_error {
 /* Version of the index format this library writes and reads. */
 SIR_API uint32_t sir_format_version(void);
 
-enum { SIR_ABI_VERSION = 1 }; /* raised with every change of a function's name, parameters or meaning */
+enum { SIR_ABI_VERSION = 2 }; /* raised with every change of a function's name, parameters or meaning */
 
 /* What a binding must agree with the library about before it calls anything else: SIR_ABI_VERSION, sir_format_version(), then of
  * every struct of this header, in its order, the size and the offset of each field. *count receives how many numbers these are. */
@@ -398,6 +398,37 @@ typedef struct sir_device_batch {
 
 /* Steps with 0 bytes are left out. Returns the first CUDA status that is not 0; nothing follows it. */
 SIR_API int32_t sir_device_submit(const sir_device_calls *calls, const sir_device_batch *batch);
+
+/* ---- The vocabulary head of an encoder (native/src/head/max_products.c) ---- */
+
+/* 1 where the processor multiplies tiles of bfloat16 and the system lets this process use them, else 0. It asks the system. */
+SIR_API int32_t sir_tiles_usable(void);
+
+/* How many numbers sir_tile_terms writes for a vocabulary of num_terms rows of width numbers. */
+SIR_API uint64_t sir_tiled_terms_size(uint32_t num_terms, uint32_t width);
+
+/* Brings the rows of a vocabulary, bfloat16, into the order in which sir_max_products reads them. */
+SIR_API void sir_tile_terms(const uint16_t *weight, uint32_t num_terms, uint32_t width, uint16_t *tiled);
+
+/* Tokens of some texts, 16 to a tile, rows of bfloat16 that zeros fill up to a multiple of 32 numbers. A tile has tokens of one
+ * text; its last rows repeat a token where the text has no more. */
+typedef struct sir_token_tiles {
+    const uint16_t *tokens;
+    const uint32_t *text;  /* of each tile: the text its tokens are of */
+    const uint32_t *first; /* of each tile: its first token's number in the text */
+    uint64_t num_tiles;
+} sir_token_tiles;
+
+typedef struct sir_term_tiles {
+    const uint16_t *tiled; /* from sir_tile_terms */
+    uint32_t num_terms, width;
+    uint64_t first, last; /* terms to multiply with, both multiples of 32; last at most num_terms rounded up to one */
+} sir_term_tiles;
+
+/* best[text][term] = max(best[text][term], the largest product of a token of the text with the term), summed in float32; a row has
+ * num_terms rounded up to a multiple of 32. token, which may be NULL, receives the number of the first token that attains a new
+ * maximum. Only where sir_tiles_usable() gave 1; may run on several threads over distinct terms. */
+SIR_API void sir_max_products(const sir_token_tiles *tokens, const sir_term_tiles *terms, float *best, int32_t *token);
 
 #ifdef __cplusplus
 }

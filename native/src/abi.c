@@ -63,6 +63,10 @@ static const uint32_t ABI[] = {
     offsetof(sir_device_batch, task), offsetof(sir_device_batch, first_window), offsetof(sir_device_batch, num_windows),
     offsetof(sir_device_batch, clear), offsetof(sir_device_batch, launches), offsetof(sir_device_batch, num_launches),
     offsetof(sir_device_batch, answer), offsetof(sir_device_batch, answer_at), offsetof(sir_device_batch, answer_bytes),
+    sizeof(sir_token_tiles), offsetof(sir_token_tiles, tokens), offsetof(sir_token_tiles, text), offsetof(sir_token_tiles, first),
+    offsetof(sir_token_tiles, num_tiles),
+    sizeof(sir_term_tiles), offsetof(sir_term_tiles, tiled), offsetof(sir_term_tiles, num_terms), offsetof(sir_term_tiles, width),
+    offsetof(sir_term_tiles, first), offsetof(sir_term_tiles, last),
 };
 /* clang-format on */
 

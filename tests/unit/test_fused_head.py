@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+
+from indexer.native.tiles import tiles_usable
 
 torch = pytest.importorskip("torch")
 
 from sparseir.models.head import fused as head  # noqa: E402
 from sparseir.models.head.fused import dense_gradient, max_logits  # noqa: E402
 from sparseir.models.head.screen import VocabularyScreen  # noqa: E402
-
+from sparseir.models.head.tiles import VocabularyTiles, largest_products, tiled_terms  # noqa: E402
 
 BACKWARD = pytest.mark.parametrize("cells", [0, 1 << 40], ids=["pairs gathered", "one product"])
 """Both forms of the backward pass, whatever the number of active terms."""
@@ -103,8 +106,9 @@ def test_text_without_tokens_is_all_zero() -> None:
 
 
 @pytest.mark.parametrize("shift", [-6.0, -1.0, 4.0])
-def test_screened_head_leaves_out_no_active_term(shift: float) -> None:
+def test_screened_head_leaves_out_no_active_term(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few, many and all terms active; an outlier that makes the 8-bit step coarse; padding and an empty text."""
+    monkeypatch.setattr(head, "multiplies_tiles", lambda *_: False)  # the screen is for processors without them
     generator = torch.Generator().manual_seed(11)
     hidden = torch.randn(4, 9, 16, generator=generator)
     hidden[1, 2, 3] = 40.0
@@ -119,3 +123,64 @@ def test_screened_head_leaves_out_no_active_term(shift: float) -> None:
             want = max_logits(low, mask, table, bias)
         torch.testing.assert_close(got, want, rtol=1e-2, atol=1e-5)
         assert torch.equal(got > 0, want > 0)
+
+
+tiles = pytest.mark.skipif(not tiles_usable(), reason="this processor multiplies no tiles of bfloat16")
+
+
+@tiles
+@pytest.mark.parametrize("width", [5, 32, 100])
+@pytest.mark.parametrize("lengths", [[1], [16, 0, 17], [3, 40, 200, 1]])
+@pytest.mark.parametrize("num_terms", [1, 32, 333])
+def test_tiles_give_the_largest_products_and_their_first_tokens(
+    width: int, lengths: list[int], num_terms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers of a grid, so that sums are exact and ties many; texts of one token, of none, longer than a tile and a group."""
+    generator = torch.Generator().manual_seed(3)
+    grid = (torch.randint(-4, 5, (sum(lengths) + num_terms, width), generator=generator) / 4).bfloat16()
+    packed, weight = grid[: sum(lengths)], grid[sum(lengths) :]
+    ends = np.cumsum(lengths).tolist()
+    spans = [(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        best, first = largest_products(packed, spans, tiled_terms(weight), places=True)
+        alone, none = largest_products(packed, spans, tiled_terms(weight), places=False)
+        assert none is None
+        assert torch.equal(alone, best)
+        for i, (begin, end) in enumerate(spans):
+            if begin == end:
+                assert torch.isneginf(best[i]).all()
+                continue
+            logits = packed[begin:end].float() @ weight.float().t()
+            assert torch.equal(best[i], logits.amax(0))
+            assert torch.equal(first[i], logits.argmax(0).int())
+
+
+@tiles
+@pytest.mark.parametrize("shift", [-6.0, -1.0, 4.0])
+def test_head_of_tiles_is_near_the_formula_and_leaves_other_products_alone(shift: float) -> None:
+    """torch's own products by tiles run before, between and after."""
+    hidden, mask, weight, bias = (t.detach() for t in inputs(12))
+    low, table = hidden.bfloat16(), weight.bfloat16()
+    before = low.flatten(0, 1) @ table.t()
+    frozen = VocabularyTiles(table, bias + shift)
+    for _ in range(3):
+        want = plain(low.float(), mask, table.float(), bias + shift)
+        torch.testing.assert_close(frozen.max_logits(low, mask), want, rtol=1e-5, atol=1e-5)
+        assert torch.equal(low.flatten(0, 1) @ table.t(), before)
+
+
+@tiles
+@BACKWARD
+def test_training_by_tiles_is_near_training_by_pieces(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_CELLS", cells)
+    found = []
+    for usable in (True, False):
+        monkeypatch.setattr(head, "multiplies_tiles", lambda *_, usable=usable: usable)
+        hidden, mask, weight, bias = inputs(13, grid=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            top = max_logits(hidden, mask, weight, bias)
+        top.square().sum().backward()
+        found.append((top, hidden.grad, weight.grad, bias.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)

@@ -26,7 +26,7 @@ SCALARS = {
     **{"int": ctypes.c_int, "char": ctypes.c_char, "float": ctypes.c_float, "double": ctypes.c_double},
     **{f"{u}int{b}_t": getattr(ctypes, f"c_{u}int{b}") for u in ("", "u") for b in (8, 16, 32, 64)},
 }
-PROTOTYPES = (1, "bf995a89544adb0c")
+PROTOTYPES = (2, "fb1d77051ddf1d85")
 """SIR_ABI_VERSION and the digest of all prototypes under it."""
 
 
@@ -135,7 +135,7 @@ def with_changed(place, value):
     [
         ("int nothing;", "has no function sir_format_version"),
         (STUBS, "has no function sir_abi"),
-        (STUBS + numbers(with_changed(0, 9)), "ABI version 9, expected 1"),
+        (STUBS + numbers(with_changed(0, 9)), "ABI version 9, expected 2"),
         (STUBS + numbers(with_changed(1, 7)), "index format version 7, expected 1"),
         (STUBS + numbers(with_changed(2, 300)), "size of Error 300, expected 252"),
         (STUBS + numbers(with_changed(9, 12)), "offset of SegmentSource.deleted 12, expected 16"),

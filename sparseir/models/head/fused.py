@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from sparseir.models.head.groups import TokenGroup, token_groups
+from sparseir.models.head.tiles import largest_products, multiplies_tiles, tiled_terms
 
 _TOKENS = 512
 """Tokens of a group of texts whose logits are computed together: a piece of the vocabulary is read once for them."""
@@ -68,35 +71,6 @@ def _has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenGroup:
-    """The counted tokens of some consecutive texts, packed without padding.
-
-    places : int64 (T,), rows of the flattened (B·L, H) hidden states.
-    spans : per text, its first and last + 1 place in `places`.
-    """
-
-    first_text: int
-    places: Tensor
-    spans: list[tuple[int, int]]
-
-
-def token_groups(mask: Tensor, size_limit: int) -> Iterator[TokenGroup]:
-    """Texts in groups of at most `size_limit` tokens, or one longer text; texts without tokens have an empty span."""
-    counts = (mask != 0).sum(1).tolist()
-    flat = (mask != 0).flatten().nonzero().squeeze(1)
-    start = text = 0
-    while text < len(counts):
-        spans: list[tuple[int, int]] = []
-        size, first = 0, text
-        while text < len(counts) and (not spans or size + counts[text] <= size_limit):
-            spans.append((size, size + counts[text]))
-            size += counts[text]
-            text += 1
-        yield TokenGroup(first, flat[start : start + size], spans)
-        start += size
-
-
 def dense_gradient(weight: Tensor) -> Tensor:
     """The same values; their gradient, sums of dense and sparse ones, arrives at `weight` dense.
 
@@ -123,39 +97,75 @@ class _Options:
     sparse_gradient: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the forward pass finds, of every text of a batch.
+
+    top : float32 (B, V), the largest logit. terms, tokens : int32, in pieces: terms whose logit is above 0 and the tokens, counted
+    from the text's first, that attain it.
+    """
+
+    top: Tensor
+    terms: list[list[Tensor]]
+    tokens: list[list[Tensor]]
+
+    @classmethod
+    def none(cls, batch: int, num_terms: int, device: torch.device) -> _Found:
+        top = torch.zeros(batch, num_terms, dtype=torch.float32, device=device)
+        return cls(top, [[] for _ in range(batch)], [[] for _ in range(batch)])
+
+
+_Groups = Sequence[tuple[TokenGroup, Tensor]]
+
+
+def _by_pieces(groups: _Groups, weight: Tensor, bias: Tensor, found: _Found, needs_grad: bool) -> None:
+    """A piece of the vocabulary is converted and read once, while the states, which are smaller, pass by."""
+    for low in range(0, len(weight), _TERMS) if groups else ():
+        high = min(low + _TERMS, len(weight))
+        piece = weight[low:high].to(groups[0][1].dtype).t()
+        for group, packed in groups:
+            logits = packed @ piece
+            for b, (begin, end) in enumerate(group.spans, start=group.first_text):
+                if begin == end:
+                    continue
+                own = logits[begin:end]
+                torch.add(own.amax(0).float(), bias[low:high], out=found.top[b, low:high])
+                if needs_grad:
+                    active = (found.top[b, low:high] > 0).nonzero().squeeze(1)
+                    found.terms[b].append((active + low).int())
+                    found.tokens[b].append(own[:, active].argmax(0).int())
+
+
+def _by_tiles(groups: _Groups, weight: Tensor, bias: Tensor, found: _Found, needs_grad: bool) -> None:
+    table = tiled_terms(weight.to(torch.bfloat16))
+    for group, packed in groups:
+        best, first = largest_products(packed, group.spans, table, places=needs_grad)
+        top = found.top[group.first_text : group.first_text + len(group.spans)]
+        torch.add(best, bias, out=top)
+        if first is not None:
+            for b, own in enumerate(top):
+                active = (own > 0).nonzero().squeeze(1)
+                found.terms[group.first_text + b].append(active.int())
+                found.tokens[group.first_text + b].append(first[b, active])
+
+
 class _MaxLogits(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, options: _Options) -> Tensor:
         dtype, needs_grad = options.dtype, options.needs_grad
         batch, num_terms = hidden.shape[0], weight.shape[0]
-        top = torch.zeros(batch, num_terms, dtype=torch.float32, device=hidden.device)
-        bias32, states = bias.detach().float(), hidden.flatten(0, 1)
-        groups = [(group, _filled(states[group.places].to(dtype))) for group in token_groups(mask, _TOKENS)]
-        terms: list[list[Tensor]] = [[] for _ in range(batch)]
-        tokens: list[list[Tensor]] = [[] for _ in range(batch)]
-        # A piece of the vocabulary is converted and read once, while the states, which are smaller, pass by.
-        for low in range(0, num_terms, _TERMS):
-            high = min(low + _TERMS, num_terms)
-            piece = weight[low:high].to(dtype).t()
-            for group, packed in groups:
-                logits = packed @ piece
-                for b, (begin, end) in enumerate(group.spans, start=group.first_text):
-                    if begin == end:
-                        continue
-                    own = logits[begin:end]
-                    torch.add(own.amax(0).float(), bias32[low:high], out=top[b, low:high])
-                    if needs_grad:
-                        active = (top[b, low:high] > 0).nonzero().squeeze(1)
-                        terms[b].append((active + low).int())
-                        tokens[b].append(own[:, active].argmax(0).int())
-        top.relu_()
+        groups = [(g, _filled(hidden.flatten(0, 1)[g.places].to(dtype))) for g in token_groups(mask, _TOKENS)]
+        largest = _by_tiles if multiplies_tiles(dtype, hidden.device) else _by_pieces
+        found = _Found.none(batch, num_terms, hidden.device)
+        largest(groups, weight, bias.detach().float(), found, needs_grad)
+        top = found.top.relu_()
         if needs_grad:
             none = torch.zeros(0, dtype=torch.int32, device=hidden.device)
             ctx.save_for_backward(
                 weight,
                 *(packed for _, packed in groups),
-                *(torch.cat(t or [none]) for t in terms),
-                *(torch.cat(t or [none]) for t in tokens),
+                *(torch.cat(t or [none]) for t in found.terms),
+                *(torch.cat(t or [none]) for t in found.tokens),
             )
             ctx.groups, ctx.like = [group for group, _ in groups], (hidden.shape, hidden.dtype, bias.dtype)
             ctx.sparse_gradient = options.sparse_gradient

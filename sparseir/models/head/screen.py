@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparseir.models.head.fused import max_logits, token_groups
+from sparseir.models.head.fused import max_logits
+from sparseir.models.head.groups import token_groups
 
 _TOKENS = 256
 _TERMS = 4096  # 256 × 4096 sums of 32 bits are 4 MiB: half of them stay in the second-level cache. Measured best of 6.

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from sparseir.models.head.fused import max_logits
 from sparseir.models.head.revival import lowest_logits, reviving_relu
 from sparseir.models.head.screen import VocabularyScreen
+from sparseir.models.head.tiles import VocabularyTiles, multiplies_tiles
 from sparseir.models.networks.attention import attend_text_by_text
 from sparseir.models.networks.backbone import Backbone
 from sparseir.models.towers.residual import LexicalResidual
@@ -59,7 +60,7 @@ class MaskedLMTower(Tower):
         self.activation = activation
         self.top_k = top_k
         self.lexical = lexical
-        self.screen: VocabularyScreen | None = None
+        self.frozen_head: VocabularyScreen | VocabularyTiles | None = None
         self.revive = False
         self.silence_specials()
 
@@ -67,7 +68,9 @@ class MaskedLMTower(Tower):
         """Prepare a copy that will never learn for encoding on a CPU that multiplies bfloat16 and 8-bit numbers."""
         attend_text_by_text(self)
         if self.pooling == "max":
-            self.screen = VocabularyScreen(self.backbone.decoder.weight, self.backbone.decoder.bias)
+            decoder = self.backbone.decoder
+            tiles = multiplies_tiles(decoder.weight.dtype, decoder.weight.device)
+            self.frozen_head = (VocabularyTiles if tiles else VocabularyScreen)(decoder.weight, decoder.bias)
 
     @torch.no_grad()
     def silence_specials(self) -> None:
@@ -79,8 +82,8 @@ class MaskedLMTower(Tower):
         """Weights (B, V); with `terms`, int64 (K,), only those columns, (B, K)."""
         hidden = self.backbone(features)
         mask = features["attention_mask"]
-        if self.screen is not None and terms is None and not torch.is_grad_enabled():
-            return self._finish(self._activate(self.screen.max_logits(hidden, mask)), hidden, features, None)
+        if self.frozen_head is not None and terms is None and not torch.is_grad_enabled():
+            return self._finish(self._activate(self.frozen_head.max_logits(hidden, mask)), hidden, features, None)
         return self._head(hidden, features, terms)
 
     def forward_in_chunks(
