@@ -33,6 +33,7 @@ class PreparedTraining:
     ----------
     config : names the folder and its tables of negatives. teachers : names of its tables of scores.
     expanded : documents have the words of their expansions after their text, where the folder has expansions.
+    separator : as for `TrainingSet.read`.
 
     Raises
     ------
@@ -46,11 +47,18 @@ class PreparedTraining:
     bare: int | None = None
 
     def __init__(
-        self, config: DataConfig, teachers: Sequence[str], *, expanded: bool = False, progress: Progress = silent
+        self,
+        config: DataConfig,
+        teachers: Sequence[str],
+        *,
+        expanded: bool = False,
+        separator: str = " ",
+        progress: Progress = silent,
     ) -> None:
         assert config.prepared is not None
         self.prepared = prepared = Prepared(config.prepared)
         self.texts: Sequence[str] = documents_of(prepared, expanded=expanded)
+        self.encoded: Sequence[str] = documents_of(prepared, expanded=expanded, separator=separator)
         self.docnos: Sequence[str] = Names(prepared.documents)
         self.ranges = [(0, len(prepared.documents))]
         answers = positives_of(prepared, config.min_relevance)
@@ -124,18 +132,18 @@ class PreparedScores:
         return out
 
 
-def documents_of(prepared: Prepared, *, expanded: bool) -> TextStore | ExpandedTexts:
-    """The documents of a folder, with the words of their expansions where these are asked for and there."""
+def documents_of(prepared: Prepared, *, expanded: bool, separator: str = " ") -> TextStore | ExpandedTexts:
+    """The documents of a folder, with the words of their expansions, after the separator, where these are asked for and there."""
     if expanded and prepared.expansions is not None:
-        return ExpandedTexts(prepared.documents, prepared.expansions)
+        return ExpandedTexts(prepared.documents, prepared.expansions, separator)
     return prepared.documents
 
 
 class ExpandedTexts(Rows[str]):
-    """The documents of a store with the words of their expansions, as `Document.expanded` puts them."""
+    """The documents of a store with the words of their expansions, as `Document.expanded_after` puts them."""
 
-    def __init__(self, documents: TextStore, expansions: TextStore) -> None:
-        self._documents, self._expansions = documents, expansions
+    def __init__(self, documents: TextStore, expansions: TextStore, separator: str) -> None:
+        self._documents, self._expansions, self._separator = documents, expansions, separator
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -143,7 +151,7 @@ class ExpandedTexts(Rows[str]):
     def row_at(self, number: int) -> str:
         at = int(self._expansions.rows([self._documents.name(number)])[0])
         text = self._documents[number]
-        return text if at < 0 else Document("", text, expansion=self._expansions[at]).expanded
+        return text if at < 0 else Document("", text, expansion=self._expansions[at]).expanded_after(self._separator)
 
     def blocks(self, size: int = 8192) -> Iterator[tuple[int, list[str]]]:
         """As `TextStore.blocks`."""
