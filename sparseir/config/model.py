@@ -100,14 +100,18 @@ class ModelConfig:
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
     word_vocabulary: int = 0
-    """deepimpact, deepct: how many words of the training texts are the vocabulary, those of most documents; 0: the whole words that
-    the base's tokenizer has."""
+    """deepimpact, deepct: how many words (or stems) of the training texts are the vocabulary, those of most documents; 0: of the
+    whole words that the base's tokenizer has."""
 
     deepct_k1: float = 10.0
     """deepct: BM25's k1 over frequencies that go up to 100."""
 
     deepct_b: float = 0.9
     """deepct: BM25's b, how much a document's length counts."""
+
+    deepct_stemmer: str = "none"
+    """deepct: whose stems the index's words are, of documents and queries; the frequencies of a stem's words are summed, and stop
+    words weigh nothing. porter as in the authors' index; any of Snowball's languages; none: words as they are."""
 
     csr_normalise: bool = False
     """csr: codes have length 1 and scores are cosines, in training as in use: the paper's contrastive term."""
