@@ -16,13 +16,13 @@ pytest.importorskip("accelerate")
 from indexer.progress import silent  # noqa: E402
 from sparseir.cli.app import run_command  # noqa: E402
 from sparseir.data.prepared import embeddings as stored  # noqa: E402
+from sparseir.data.prepared.expanded import documents_of  # noqa: E402
 from sparseir.data.prepared.folder import Prepared  # noqa: E402
 from sparseir.data.prepared.prepare import PrepareOptions, prepare  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.codes import DenseCodes  # noqa: E402
 from sparseir.train import train  # noqa: E402
-from sparseir.train.material.prepared import documents_of  # noqa: E402
 from sparseir.train.material.words import encoder_of_words  # noqa: E402
 from sparseir.train.tasks import codes, ranking  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection, write_jsonl  # noqa: E402

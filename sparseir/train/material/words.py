@@ -9,6 +9,7 @@ from indexer.progress import Progress, silent
 from sparseir.config.data import DataConfig
 from sparseir.config.recipe import Recipe
 from sparseir.data.pairs import read_triples
+from sparseir.data.prepared.expanded import documents_of
 from sparseir.data.prepared.folder import Prepared
 from sparseir.data.stores.counts import StringCounts
 from sparseir.models.encoder import SparseEncoder
@@ -16,7 +17,6 @@ from sparseir.models.kinds import word_parts
 from sparseir.models.sources import resolve_source
 from sparseir.models.towers.own_tokens import WordTokenizer
 from sparseir.train.material.collection import open_collection
-from sparseir.train.material.prepared import documents_of
 
 
 def encoder_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
