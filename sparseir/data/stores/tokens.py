@@ -183,7 +183,8 @@ class TokenStore:
         first, documents, tokens = (int(count) for count in counts if count is not None)
         place = self.path / str(folder)
         self._stated.append((place, stated_files(stated, FILES, described)))
-        starts = mapped(place / STARTS, np.int64, documents + 1)
+        # Plain arrays over the maps: np.memmap makes every slice of a document's rows several times dearer.
+        starts = np.asarray(mapped(place / STARTS, np.int64, documents + 1))
         if int(starts[0]) != 0 or int(starts[-1]) != tokens:
             raise DataError(f"does not begin at 0 and end at {tokens:,}; {_REMEDY}", path=place / STARTS)
         largest = mapped(place / LARGEST, np.float32, self.num_terms)
@@ -191,9 +192,18 @@ class TokenStore:
             raise DataError(f"a norm that is no number from 0 on; {_REMEDY}", path=place / LARGEST)
         np.maximum(self.largest, largest, out=self.largest)
         self.longest = max(self.longest, float(longest))
-        vectors = mapped(place / VECTORS, np.float16, tokens * self.token_dim).reshape(tokens, self.token_dim)
-        whole = mapped(place / WHOLE, np.float16, documents * self.cls_dim).reshape(documents, self.cls_dim)
-        return _Part(first, TokenVectors(starts, mapped(place / TERMS, np.uint32, tokens), vectors, whole))
+        terms, vectors, whole = (
+            np.asarray(mapped(place / name, kind, rows * columns))
+            for name, kind, rows, columns in (
+                (TERMS, np.uint32, tokens, 1),
+                (VECTORS, np.float16, tokens, self.token_dim),
+                (WHOLE, np.float16, documents, self.cls_dim),
+            )
+        )
+        held = TokenVectors(
+            starts, terms, vectors.reshape(tokens, self.token_dim), whole.reshape(documents, self.cls_dim)
+        )
+        return _Part(first, held)
 
     def of(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
         """Terms (T,), their vectors (T, D) and the vector of the text itself (C,) of one document.
