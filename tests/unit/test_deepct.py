@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from indexer import open_index  # noqa: E402
 from sparseir.cli.app import run_command  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import load_recipe  # noqa: E402
+from sparseir.data.records import Document  # noqa: E402
+from sparseir.encode.indexing import index_documents  # noqa: E402
+from sparseir.encode.options import IndexingOptions  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.losses.recall import query_term_recall  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
@@ -106,6 +110,31 @@ def test_words_of_a_stem_are_added_by_hand(base: Path) -> None:
     plain = make(base, ["cats", "cat", "run", "running"])  # without stems each word is a term
     given = plain.tokenize_documents(["the cats, cats cat run running"])
     assert plain.document_tower.frequencies(given, predicted).tolist() == [[50.0, 7.0, 0.0, 3.0, 0.0]]
+
+
+@pytest.mark.parametrize("stemmer", ["none", "porter"])
+def test_idf_is_of_words_that_got_a_frequency(stemmer: str, base: Path, tmp_path: Path) -> None:
+    """'park' stands in four documents and gets a frequency in two; the last document gets none at all and is not counted, as
+    the authors leave it out of what they index: N = 3, df = 2 for each of three words. idf = ln(1 + (N − df + ½) / (df + ½))."""
+    encoder = make(base, ["cat", "park", "heat"], deepct_stemmer=stemmer)
+    texts = ["park cat", "cat park heat", "heat park", "park"]
+    frequencies = {"park cat": [5, 50], "cat park heat": [50, 5, 7], "heat park": [9, 0], "park": [0]}
+
+    def predicted(features: dict[str, torch.Tensor]) -> torch.Tensor:
+        names = [" ".join(encoder.terms()[i] for i in row if i < 3) for row in features["word_ids"].tolist()]
+        out = torch.zeros(*features["word_ids"].shape, 1)
+        for i, name in enumerate(names):
+            out[i, 1 : 1 + len(frequencies[name]), 0] = torch.tensor(frequencies[name]) / 100
+        return out
+
+    encoder.document_tower.vectors = predicted  # type: ignore[method-assign]
+    documents = [Document(f"d{i}", text) for i, text in enumerate(texts)]
+    options = IndexingOptions(corpus_idf=True, dtype="float32")
+    index_documents(tmp_path / "i", encoder, documents, options=options)
+    table = QueryTable.load(open_index(tmp_path / "i").query_files)
+    expected = [math.log(1 + (3 - df + 0.5) / (df + 0.5)) for df in (2, 2, 2)]
+    assert table.weights[:3].tolist() == pytest.approx(expected)
+    assert encoder.document_frequency(texts).tolist() == [2, 4, 2, 0]
 
 
 def test_queries_are_stemmed_as_documents_are(base: Path, tmp_path: Path) -> None:
