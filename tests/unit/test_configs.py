@@ -88,7 +88,8 @@ PUBLISHED = {
         "model.kind": "coil_full",
     },  # luyug/COIL, README: --cls_dim 768 --token_dim 32
     "deepct": {
-        "loss.objective": "recall", "model.deepct_stemmer": "porter", "train.batch_size": 16, "train.learning_rate": 2e-5, "train.steps": 65_816,
+        "loss.objective": "recall", "model.deepct_stemmer": "porter", "model.deepct_k1": 10.0, "model.deepct_b": 0.9,
+        "train.batch_size": 16, "train.learning_rate": 2e-5, "train.steps": 65_816,
         "train.warmup_steps": 6582, "model.max_document_length": 128, "data.max_document_length": 128,
         "train.weight_decay": 0.01, "train.adam_epsilon": 1e-6, "train.max_grad_norm": 1.0,
         "model.base": "google-bert/bert-base-uncased",
