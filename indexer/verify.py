@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import IndexFormatError
-from indexer.format.folder import SNAPSHOT_FILE, orphans
+from indexer.format.folder import BESIDE, SNAPSHOT_FILE, orphans
 from indexer.format.kinds import common_kind
 from indexer.format.layout import NO_ROW, SPARSE
 from indexer.format.lock import LOCK_FILE
@@ -94,6 +94,7 @@ def _strangers(index: Index) -> tuple[list[str], list[str]]:
     if not isinstance(index, ShardedIndex):
         return orphans(index.path, index.manifest)
     known = {*(shard.path.name for shard in index.shards), SHARDS_FILE, LOCK_FILE, SNAPSHOT_FILE}
+    known |= {BESIDE} if (index.path / SNAPSHOT_FILE).exists() else set()
     found = sorted(p.name for p in index.path.iterdir() if p.name not in known)
     leftovers = [name for name in found if is_shard_name(name) or name == f"{SHARDS_FILE}.new"]
     foreign = [name for name in found if name not in leftovers]

@@ -19,6 +19,8 @@ from indexer.format.shard_list import is_sharded
 from indexer.format.stored import column_kinds
 
 SNAPSHOT_FILE = "snapshot.json"
+BESIDE = "beside"
+"""Folder inside a snapshot of what stands beside the index: the caller's files, of which this half knows no more."""
 """What a snapshot's folder holds beside the index that it is."""
 _COPIED_AT_ONCE = 8 << 20
 _DAMAGED = re.compile(r"damaged-(\d{6,})")
@@ -85,6 +87,7 @@ def orphans(folder: Path, manifest: Manifest) -> tuple[list[str], list[str]]:
     """Names in an index folder that its manifest does not name: those of stopped writers (or of one at work), which the
     next writer removes, and those of others, which nobody does."""
     known = {*named_files(manifest), MANIFEST_FILE, LOCK_FILE, SNAPSHOT_FILE}
+    known |= {BESIDE} if (folder / SNAPSHOT_FILE).exists() else set()
     found = sorted(p.name for p in folder.iterdir() if p.name not in known)
     return [n for n in found if _OWN_FILE.fullmatch(n)], [n for n in found if not _OWN_FILE.fullmatch(n)]
 

@@ -55,7 +55,7 @@ def open_vectors(
         come while it is read.
     """
     path = Path(path)
-    files = _files(path)
+    files = vector_files(path)
     chosen = {format_of(file) for file in files}
     if len(chosen) > 1:
         raise DataError(f"files of several formats ({', '.join(sorted(map(str, chosen)))}); expected one", path=path)
@@ -93,7 +93,7 @@ def open_vectors_of(
     DataError : as `open_vectors`; a term id that means one thing in the file and another in the vocabulary.
     """
     path = Path(path)
-    numbers = format_of(_files(path)[0]) in _NUMBER_FORMATS
+    numbers = format_of(vector_files(path)[0]) in _NUMBER_FORMATS
     source = open_vectors(path, num_terms=num_terms, vocabulary=None if numbers else vocabulary(), limits=limits)
     if numbers and source.vocabulary is not None:
         expected = vocabulary()
@@ -102,9 +102,15 @@ def open_vectors_of(
     return source
 
 
-def _files(path: Path) -> list[Path]:
+def vector_files(path: Path) -> list[Path]:
+    """The files of vectors at a path, in the order in which they are read; folders NAME.tokens hold none.
+
+    Raises
+    ------
+    DataError : none, or a file that is none.
+    """
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.is_file() and format_of(p) and not p.name.startswith("."))
+        found = sorted(p for p in path.rglob("*") if p.is_file() and _holds_vectors(p, path))
         if not found:
             raise DataError(f"no vectors in this folder (looked for {', '.join(SUFFIXES)})", path=path)
         return found
@@ -113,6 +119,13 @@ def _files(path: Path) -> list[Path]:
     if format_of(path) is None:
         raise DataError(f"unknown ending; expected one of {', '.join(SUFFIXES)}", path=path)
     return [path]
+
+
+def _holds_vectors(path: Path, folder: Path) -> bool:
+    """Whether a file in a folder is one of vectors: neither hidden nor part of what stands beside such a file."""
+    above = path.relative_to(folder).parts[:-1]
+    beside = any(name.endswith(".tokens") for name in above)
+    return format_of(path) is not None and not path.name.startswith(".") and not beside
 
 
 class Shards(VectorSource):

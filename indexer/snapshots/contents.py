@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.format.folder import BESIDE
 from indexer.format.manifest import MANIFEST_FILE, SegmentEntry
 from indexer.format.shard_list import SHARDS_FILE, shard_list
 from indexer.index import Index
@@ -28,12 +29,14 @@ class Item:
     data : its bytes; mapped, so that they stay readable after a writer removed the file.
     source : where they are read.
     segment : what the manifest says of it, where it is a segment.
+    linked : nobody writes into its file, so that a hard link is as good as a copy.
     """
 
     entry: FileEntry
     data: Any
     source: Path
     segment: SegmentEntry | None = None
+    linked: bool = False
 
     def pieces(self) -> Iterator[memoryview]:
         """The bytes, checked on the way.
@@ -52,14 +55,32 @@ class Item:
         return checked(cut(data), BytesCheck(self.source, self.entry.bytes, self.entry.crc32))
 
 
-def contents(index: Index) -> tuple[Description, list[Item]]:
-    """The description of a snapshot and its files, in order."""
+@dataclass(frozen=True, slots=True)
+class BesideFile:
+    """A file that stands beside an index and belongs to it.
+
+    Parameters
+    ----------
+    name : in the snapshot, without '/'. data : its bytes. crc32 : of them.
+    source : the file that holds them and nobody writes into; None where there is none.
+    """
+
+    name: str
+    data: Any
+    crc32: int
+    source: Path | None = None
+
+
+def contents(index: Index, beside: Iterable[BesideFile] = ()) -> tuple[Description, list[Item]]:
+    """The description of a snapshot and its files, in order; beside : what stands beside the index."""
     if isinstance(index, ShardedIndex):
         items = [item for shard in index.shards for item in _items(shard, f"{shard.path.name}/")]
         shards = tuple(shard.path.name for shard in index.shards)
-        items.append(_plain(SHARDS_FILE, shard_list(shards), index.path / SHARDS_FILE))
     else:
         items, shards = list(_items(index, "")), ()
+    items += [_beside(file) for file in beside]
+    if shards:
+        items.append(_plain(SHARDS_FILE, shard_list(shards), index.path / SHARDS_FILE))
     description = Description(
         index=index.path.resolve().name,
         generation=index.generation,
@@ -77,7 +98,7 @@ def _items(index: Index, prefix: str) -> Iterator[Item]:
     for segment in index.segments:
         entry = segment.entry
         yield Item(
-            FileEntry(path=prefix + entry.file, bytes=entry.bytes, crc32=None), segment.data, segment.path, entry
+            FileEntry(path=prefix + entry.file, bytes=entry.bytes, crc32=None), segment.data, segment.path, entry, True
         )
         if entry.deletes is not None:
             assert segment.deleted is not None
@@ -86,6 +107,11 @@ def _items(index: Index, prefix: str) -> Iterator[Item]:
     if side is not None and index.query_files is not None:
         for name in index.query_files.names:
             yield _plain(f"{prefix}{side}/{name}", index.query_files.read(name), index.query_files.path / name)
+
+
+def _beside(file: BesideFile) -> Item:
+    entry = FileEntry(path=f"{BESIDE}/{file.name}", bytes=len(file.data), crc32=file.crc32)
+    return Item(entry, file.data, file.source or Path(entry.path), linked=file.source is not None)
 
 
 def _plain(path: str, data: bytes, source: Path) -> Item:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import IndexFormatError
-from indexer.format.folder import SNAPSHOT_FILE
+from indexer.format.folder import BESIDE, SNAPSHOT_FILE
 from indexer.format.manifest import json_crc
 
 LARGEST_DESCRIPTION = 64 << 20
@@ -68,6 +68,11 @@ class Description:
     sparseir_version: str
     shards: tuple[str, ...]
     files: tuple[FileEntry, ...]
+
+    @property
+    def beside(self) -> tuple[FileEntry, ...]:
+        """The files of what stands beside the index."""
+        return tuple(entry for entry in self.files if entry.path.startswith(f"{BESIDE}/"))
 
     @property
     def size(self) -> int:

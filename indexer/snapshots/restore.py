@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -58,7 +59,14 @@ class SnapshotSource:
 
     def of(self, shard: str) -> list[FileEntry]:
         """The files of one index."""
-        return [entry for entry in self.description.files if entry.shard == shard and entry.path != SHARDS_FILE]
+        others = {SHARDS_FILE, *(entry.path for entry in self.description.beside)}
+        return [entry for entry in self.description.files if entry.shard == shard and entry.path not in others]
+
+    def copy_beside(self, folder: Path | None) -> None:
+        """The files of what stood beside the index into a folder, checked; they follow those of the index."""
+        for entry in self.description.beside if folder is not None else ():
+            assert folder is not None
+            written(folder / entry.name.rpartition("/")[2], self.read(entry))
 
     def read(self, entry: FileEntry, segment: SegmentEntry | None = None) -> Iterator[Any]:
         """The bytes of the next file, checked."""
@@ -74,7 +82,12 @@ class SnapshotSource:
 
 
 def restore_index(
-    snapshot: str | Path, path: str | Path, *, overwrite: bool = False, progress: Progress = silent
+    snapshot: str | Path,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    beside: Callable[[Path, Index], None] | None = None,
+    progress: Progress = silent,
 ) -> Index:
     """Make an index of a snapshot and open it. Every file is compared with its checksums as it is read.
 
@@ -86,6 +99,8 @@ def restore_index(
     snapshot : a folder or an archive that `take_snapshot` made.
     path : the folder of the index to make.
     overwrite : replace an index that stands there; its generation goes on counting. progress : told of bytes.
+    beside : takes the folder of the files that stood beside the index, and the index made of the snapshot, once that stands; not
+        called where there were none. None leaves them out.
 
     Raises
     ------
@@ -102,12 +117,24 @@ def restore_index(
         (check_sharded_target if sharded else check_target)(folder, overwrite)
         _check_room(source.description, folder)
         missing = [above for above in (folder, *folder.absolute().parents) if not above.exists()]
+        scratch = None
+        if beside is not None and source.description.beside:
+            folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+            place = tempfile.mkdtemp(prefix=f".{folder.name}.beside-", dir=folder.absolute().parent)
+            stack.callback(shutil.rmtree, place, ignore_errors=True)
+            scratch = Path(place)
         try:
-            (_restore_shards if sharded else _restore)(source, folder)
+            if sharded:
+                _restore_shards(source, folder, scratch)
+            else:
+                _restore(source, folder, beside=scratch)
         except BaseException:
             _remove_empty(missing)
             raise
-    return open_index(folder)
+        restored = open_index(folder)
+        if beside is not None and scratch is not None:
+            beside(scratch, restored)
+    return restored
 
 
 @contextmanager
@@ -168,8 +195,11 @@ def _remove_empty(made: list[Path]) -> None:
                 folder.rmdir()
 
 
-def _restore(source: SnapshotSource, folder: Path, shard: str = "") -> None:
-    """One index, in order: its manifest, its segments with their deletions, its query side, the commit."""
+def _restore(source: SnapshotSource, folder: Path, shard: str = "", *, beside: Path | None = None) -> None:
+    """One index, in order: its manifest, its segments with their deletions, its query side, the commit.
+
+    beside : takes the files of what stood beside it, before the commit.
+    """
     make_index_folder(folder)
     with writing(folder):
         entries = {entry.name: entry for entry in source.of(shard)}
@@ -187,6 +217,7 @@ def _restore(source: SnapshotSource, folder: Path, shard: str = "") -> None:
             target = folder / names[name] if name in names else _query_file(folder, renamed, name)
             written(target, source.read(entry, segments.get(name)))
         _check_opens(folder, renamed)
+        source.copy_beside(beside)
         publish(folder, renamed)
 
 
@@ -258,8 +289,8 @@ def _check_opens(folder: Path, manifest: Manifest) -> None:
         files.fsync_folder(side)
 
 
-def _restore_shards(source: SnapshotSource, folder: Path) -> None:
-    """Shards one after another, visible together by their list."""
+def _restore_shards(source: SnapshotSource, folder: Path, beside: Path | None) -> None:
+    """Shards one after another, visible together by their list; beside as for `_restore`."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(write_lock(folder))
@@ -275,6 +306,7 @@ def _restore_shards(source: SnapshotSource, folder: Path) -> None:
                 _restore(source, folder / name, shard)
             files.fsync_folder(folder)
             open_shards([folder / name for name in names])
+            source.copy_beside(beside)
             write_shard_list(folder, names)
         finally:
             remove_unlisted(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from indexer.opening import open_index
 from indexer.progress import Progress, silent
 from indexer.snapshots.archive import ArchiveWriter, is_archive
 from indexer.snapshots.check import cut, written
-from indexer.snapshots.contents import Item, contents
+from indexer.snapshots.contents import BesideFile, Item, contents
 from indexer.snapshots.description import Description
 
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOENT, errno.EOPNOTSUPP, errno.EACCES, errno.ENOSYS)
@@ -51,7 +51,13 @@ class SnapshotReport:
     linked: int
 
 
-def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = silent) -> SnapshotReport:
+def take_snapshot(
+    path: str | Path,
+    target: str | Path,
+    *,
+    beside: Callable[[Index], Iterable[BesideFile]] | None = None,
+    progress: Progress = silent,
+) -> SnapshotReport:
     """Copy the last commit of an index, or of shards, into a folder or an archive that appears whole.
 
     Takes no lock of an index: the files of a commit are opened together, and no writer edits them. Every section of every
@@ -63,6 +69,7 @@ def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = 
     ----------
     path : the index.
     target : a folder to make, or a file whose name ends in .tar or .tar.zst. progress : told of bytes.
+    beside : gives the files beside an opened index that belong to it; `restore_index` hands them back.
 
     Raises
     ------
@@ -77,7 +84,8 @@ def take_snapshot(path: str | Path, target: str | Path, *, progress: Progress = 
         raise ConfigError(f"'{place}' exists; name a snapshot that is not there yet, or remove it first")
     if Path(path).resolve() in place.resolve().parents:
         raise ConfigError(f"'{place}' is inside the index; put snapshots elsewhere")
-    description, items = contents(_opened(Path(path)))
+    index = _opened(Path(path))
+    description, items = contents(index, () if beside is None else beside(index))
     taking = _Taking(description, items, progress)
     if packs:
         with replacing(place) as file:
@@ -141,7 +149,7 @@ class _Taking:
                 if folder / above not in folders:
                     files.make_folder(folder / above)
                     folders.add(folder / above)
-            if item.segment is not None and _link(item.source, target):
+            if item.linked and _link(item.source, target):
                 self.linked += 1
                 for _ in self._counted(item.checked(_mapped(target))):
                     pass
@@ -171,9 +179,11 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def _mapped(path: Path) -> mmap.mmap | bytes:
     descriptor = files.open_regular(path)
     try:
+        if os.fstat(descriptor).st_size == 0:
+            return b""
         return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)

@@ -50,6 +50,12 @@ def encode_command(
     data_dir: Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")] = None,
     device: Device = "auto",
     untrained: Untrained = False,
+    token_vectors: Annotated[
+        bool,
+        arguments.Option(
+            "--token-vectors", help="Write the token vectors of a coil model too, into OUTPUT.tokens, for index build."
+        ),
+    ] = False,
     part: Annotated[int | None, arguments.Option(min=1, help="Texts that are kept as one when finished.")] = None,
     ray: Annotated[
         str | None, arguments.Option(metavar="ADDRESS", help="On a Ray cluster: HOST:PORT, auto, or local.")
@@ -66,6 +72,7 @@ def encode_command(
       sparseir encode model queries.tsv --queries --output queries.npz
       sparseir encode model embeddings.npy --ids names.txt --output vectors.npz
       sparseir encode model corpus.jsonl --output vectors.npz --ray 10.0.0.1:6379 --resume
+      sparseir encode coil corpus.jsonl --output vectors.npz --token-vectors
     """
     from indexer.interchange.sources import format_of
     from sparseir.cli.options.encoders import load_encoder
@@ -89,6 +96,7 @@ def encode_command(
             "--part": part,
             "--ray": ray,
             "--resume": resume or None,
+            "--token-vectors": token_vectors or None,
         }
         for name in (name for name, value in given.items() if value is not None):
             raise arguments.BadParameter(f"{name} is for texts; {source} holds embeddings")
@@ -96,6 +104,10 @@ def encode_command(
         return
     if ids is not None:
         raise arguments.BadParameter("--ids names the rows of embeddings: give INPUT as X.npy")
+    if token_vectors and (queries or max_active_dims is not None):
+        raise arguments.BadParameter(
+            "--token-vectors are of documents, with every term: no --queries, no --max-active-dims"
+        )
     options = CollectionOptions(
         config=EncodeConfig(
             batch_size=batch_size, max_active_dims=max_active_dims, part_size=part or EncodeConfig().part_size
@@ -104,12 +116,17 @@ def encode_command(
         shard=parse_shard(shard),
         resume=resume,
         overwrite=overwrite,
+        token_vectors=token_vectors,
     )
     if queries and (form is not None or fields is not None or expansions is not None):
         raise arguments.BadParameter(
             "--format, --fields and --expansions are of corpora; queries are JSON lines or qid<TAB>text"
         )
     _check_cluster(ray, workers, source, queries=queries, shard=shard, device=device)
+    if ray is not None and token_vectors:
+        raise arguments.BadParameter(
+            "--token-vectors are not written by a cluster: encode with --shard I/N, and build of the folder of all shards"
+        )
     texts: Iterable[Document | Query] = (
         _queries(source, data_dir) if queries else checked_corpus(source, data_dir, form, fields, expansions=expansions)
     )

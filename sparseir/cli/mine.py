@@ -20,6 +20,12 @@ Shard = Annotated[str | None, arguments.Option(metavar="I/N", help="Only the I-t
 MaxQueries = Annotated[int | None, arguments.Option(min=1, help="Only the first so many judged queries.")]
 Resume = Annotated[bool, arguments.Option("--resume", help="Keep the parts of a run that was stopped.")]
 Overwrite = Annotated[bool, arguments.Option("--overwrite", help="Replace tables of this name.")]
+Expanded = Annotated[
+    bool,
+    arguments.Option(
+        "--expanded", help="Read documents with the words of their expansions (data prepare --expansions)."
+    ),
+]
 Json = Annotated[bool, arguments.Option("--json", help="Print the summary as one JSON object.")]
 
 
@@ -40,6 +46,7 @@ def mine_command(
     most: Annotated[int | None, arguments.Option(min=1, help="Negatives kept of a query.")] = None,
     language: Annotated[str, arguments.Option(help="Language of the stemmer of --bm25.")] = "english",
     max_length: Annotated[int, arguments.Option(min=8, help="Tokens of a text that --dense reads.")] = 256,
+    expanded: Expanded = False,
     name: Name = None,
     part: Part = 2000,
     shard: Shard = None,
@@ -57,9 +64,11 @@ def mine_command(
       sparseir mine marco --bm25 --depth 200 --margin 0.95
       sparseir mine marco --index splade-index --model splade --name splade
       sparseir mine marco --dense sentence-transformers/all-MiniLM-L6-v2 --shard 1/4
+      sparseir mine marco --bm25 --expanded
     """
     from sparseir.cli.encode import parse_shard
     from sparseir.cli.output.console import progress_bars
+    from sparseir.data.prepared.expanded import expansions_mark
     from sparseir.data.prepared.folder import Prepared
     from sparseir.mining.mine import MiningFilters, mine
     from sparseir.mining.parts import PartOptions
@@ -68,6 +77,10 @@ def mine_command(
         raise arguments.BadParameter("say one of --bm25, --index INDEX and --dense MODEL")
     if model is not None and index is None:
         raise arguments.BadParameter("--model encodes queries for --index INDEX")
+    if expanded and index is not None:
+        raise arguments.BadParameter(
+            "--expanded is for --bm25 and --dense, which read the documents of the folder; an index has what it was built of"
+        )
     with arguments.usage():
         filters = MiningFilters(depth=depth, skip=skip, margin=margin, most=most)
     options = PartOptions(
@@ -78,7 +91,9 @@ def mine_command(
         if bm25:
             from sparseir.mining.searches import bm25_search
 
-            search: Search = bm25_search(prepared, num_threads=threads, language=language, progress=progress)
+            search: Search = bm25_search(
+                prepared, num_threads=threads, language=language, expanded=expanded, progress=progress
+            )
             what = f"bm25 {language}"
         elif index is not None:
             from sparseir.mining.searches import index_search
@@ -86,20 +101,31 @@ def mine_command(
             search, what = index_search(prepared, index, model=model, num_threads=threads), f"index {index}"
         else:
             assert dense is not None
-            search, what = _dense(prepared, dense, max_length, device, progress), f"dense {dense} {max_length}"
-        chosen = name or ("bm25" if bm25 else plain_name(str(index if dense is None else dense)))
+            search = _dense(prepared, dense, max_length, device, progress, expanded=expanded)
+            what = f"dense {dense} {max_length}"
+        what += expansions_mark(prepared) if expanded else ""
+        chosen = name or table_name("bm25" if bm25 else str(index if dense is None else dense), expanded=expanded)
         pairs = mine(prepared, search, chosen, what=what, filters=filters, parts=options, progress=progress)
     show_tables(folder, chosen, pairs, as_json=json)
 
 
-def _dense(prepared: Prepared, model: str, max_length: int, device: str, progress: Progress) -> Search:
+def _dense(
+    prepared: Prepared, model: str, max_length: int, device: str, progress: Progress, *, expanded: bool
+) -> Search:
+    from sparseir.data.prepared.expanded import documents_of, expansions_mark
     from sparseir.mining.searches import DenseSearch
     from sparseir.models.encoder import pick_device
     from sparseir.models.networks.dense import DenseEmbedder
 
     embedder = DenseEmbedder(model, max_length=max_length, device=str(pick_device(device)), bf16=True)
-    place = prepared.path / "indexes" / f"dense-{plain_name(model)}-{max_length}"
-    return DenseSearch(prepared.documents, embedder, place, progress=progress)
+    mark = f"-expanded-{expansions_mark(prepared).rpartition(' ')[2]}" if expanded else ""
+    place = prepared.path / "indexes" / f"dense-{plain_name(model)}-{max_length}{mark}"
+    return DenseSearch(documents_of(prepared, expanded=expanded), embedder, place, progress=progress)
+
+
+def table_name(source: str, *, expanded: bool) -> str:
+    """Of the tables of a search or a model, where none is given."""
+    return plain_name(source) + ("-expanded" if expanded else "")
 
 
 def plain_name(name: str) -> str:

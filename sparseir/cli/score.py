@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Annotated
 
 from sparseir.cli import arguments
-from sparseir.cli.mine import Folder, Json, MaxQueries, Name, Overwrite, Part, Resume, Shard, plain_name, show_tables
+from sparseir.cli.mine import (
+    Expanded,
+    Folder,
+    Json,
+    MaxQueries,
+    Name,
+    Overwrite,
+    Part,
+    Resume,
+    Shard,
+    show_tables,
+    table_name,
+)
 from sparseir.cli.options.flags import Device, Quiet
 
 
@@ -21,6 +33,7 @@ def score_command(
     ] = None,
     max_length: Annotated[int, arguments.Option(min=8, help="Tokens of a text, or of a pair, that are read.")] = 256,
     batch_size: Annotated[int, arguments.Option(min=1, help="Texts or pairs the model sees at a time.")] = 32,
+    expanded: Expanded = False,
     name: Name = None,
     part: Part = 200,
     shard: Shard = None,
@@ -36,6 +49,7 @@ def score_command(
     examples:
       sparseir score marco --cross-encoder cross-encoder/ms-marco-MiniLM-L-6-v2 --name ce
       sparseir score marco --dense sentence-transformers/all-MiniLM-L6-v2 --negatives bm25 --shard 2/4
+      sparseir score marco --cross-encoder cross-encoder/ms-marco-MiniLM-L-6-v2 --expanded
     """
     from sparseir.cli.encode import parse_shard
     from sparseir.cli.output.console import progress_bars
@@ -56,9 +70,19 @@ def score_command(
 
     kind, model = teachers[0]
     scorer = open_scorer(kind, model, max_length=max_length, batch_size=batch_size, device=str(pick_device(device)))
-    chosen, what = name or plain_name(model), f"{kind} {model}" + ("" if kind == "sparse" else f" {max_length}")
+    chosen, what = (
+        name or table_name(model, expanded=expanded),
+        f"{kind} {model}" + ("" if kind == "sparse" else f" {max_length}"),
+    )
     with progress_bars(quiet=quiet) as progress:
         pairs = score(
-            prepared, scorer, chosen, what=what, parts=options, negatives=tuple(negatives or ()), progress=progress
+            prepared,
+            scorer,
+            chosen,
+            what=what,
+            parts=options,
+            negatives=tuple(negatives or ()),
+            expanded=expanded,
+            progress=progress,
         )
     show_tables(folder, chosen, pairs, as_json=json)

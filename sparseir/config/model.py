@@ -21,6 +21,9 @@ EncoderKind = Literal[
     "csr",
 ]
 
+EXPANDED_KINDS = ("unicoil", "deepimpact")
+"""Kinds that read a document's expansion after its text."""
+
 _FIRST_KEYS = frozenset({
     "kind", "base", "shared_towers", "pooling", "activation", "top_k_query", "top_k_document", "max_query_length",
     "max_document_length", "fresh_head_bias", "head_scale", "zero_specials", "lexical_residual", "lexical_residual_start",
@@ -97,8 +100,8 @@ class ModelConfig:
     """csr: optimiser steps without a text that activates it after which a latent is dead and joins the auxiliary loss."""
 
     word_vocabulary: int = 0
-    """deepimpact, deepct: how many words of the training texts are the vocabulary, those of most documents; 0: the whole words that
-    the base's tokenizer has."""
+    """deepimpact, deepct: how many words (or stems) of the training texts are the vocabulary, those of most documents; 0: of the
+    whole words that the base's tokenizer has."""
 
     deepct_k1: float = 10.0
     """deepct: BM25's k1 over frequencies that go up to 100."""
@@ -106,8 +109,16 @@ class ModelConfig:
     deepct_b: float = 0.9
     """deepct: BM25's b, how much a document's length counts."""
 
+    deepct_stemmer: str = "none"
+    """deepct: whose stems the index's words are, of documents and queries; the frequencies of a stem's words are summed, and stop
+    words weigh nothing. porter as in the authors' index; any of Snowball's languages; none: words as they are."""
+
     csr_normalise: bool = False
     """csr: codes have length 1 and scores are cosines, in training as in use: the paper's contrastive term."""
+
+    expansion_separator: bool = False
+    """unicoil, deepimpact: the tokenizer's separator token stands between a document's text and the words of its expansion,
+    in training as in use, as in the authors' code."""
 
     def identity(self) -> dict[str, Any]:
         """What fingerprints of encoders are taken of: all keys but `base`.
@@ -152,6 +163,8 @@ class ModelConfig:
             faults.append(f"word_vocabulary: expected at least 0, found {self.word_vocabulary}")
         if self.word_vocabulary and self.kind not in ("deepimpact", "deepct"):
             faults.append(f"word_vocabulary: belongs to deepimpact and deepct, not to {self.kind}")
+        if self.expansion_separator and self.kind not in EXPANDED_KINDS:
+            faults.append(f"expansion_separator: belongs to {' and '.join(EXPANDED_KINDS)}, not to {self.kind}")
         if not self.deepct_k1 > 0:
             faults.append(f"deepct_k1: expected a positive number, found {self.deepct_k1}")
         if not 0 <= self.deepct_b <= 1:

@@ -36,13 +36,22 @@ class Document:
 
     @property
     def expanded(self) -> str:
-        """The title, the text, then the words of the expansion that neither has, each once, as DeepImpact takes them
-        (arXiv:2104.12016, section 3)."""
+        """`expanded_after` a space."""
+        return self.expanded_after(" ")
+
+    def expanded_after(self, separator: str) -> str:
+        """The title, the text, the separator, then the words of the expansion that neither has, each once, as DeepImpact takes
+        them (arXiv:2104.12016, section 3); the title and the text alone where there is no such word.
+
+        Parameters
+        ----------
+        separator : spaces around it included.
+        """
         if not self.expansion:
             return self.content
         known = set(_WORD.findall(self.content.casefold()))
         new = {folded: word for word in _WORD.findall(self.expansion) if (folded := word.casefold()) not in known}
-        return " ".join([self.content, *new.values()]) if new else self.content
+        return f"{self.content}{separator}{' '.join(new.values())}" if new else self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ from indexer.interchange.sources import format_of
 from indexer.progress import Progress, silent
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document, Query
+from sparseir.data.stores.tokens import DESCRIPTION, NamesDigest, TokenVectors, tokens_folder
+from sparseir.data.stores.write_tokens import TokenWriter
+from sparseir.data.stores.write_tokens import publish as publish_tokens
+from sparseir.data.stores.write_tokens import remove as remove_tokens
 from sparseir.encode.lengths import CutCount
 from sparseir.errors import ConfigError, DataError, LockedError
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DESCRIPTION = "encoding.json"
+_PARTS = "encoding.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class CollectionOptions:
     queries : the texts are queries.
     resume : keep the finished parts of a run that was stopped; else they are made again. A finished run is left as it is.
     overwrite : replace vectors that stand at the output.
+    token_vectors : of documents by a coil encoder: write the vectors of their tokens too, into the folder OUTPUT.tokens.
     """
 
     config: EncodeConfig = field(default_factory=EncodeConfig)
@@ -62,11 +67,17 @@ class CollectionOptions:
     queries: bool = False
     resume: bool = False
     overwrite: bool = False
+    token_vectors: bool = False
 
     def __post_init__(self) -> None:
         index, count = self.shard
         if not 1 <= index <= count:
             raise ConfigError(f"shard {index}/{count}: expected I/N with I from 1 to N")
+        if self.token_vectors and (self.queries or self.config.max_active_dims is not None):
+            raise ConfigError(
+                "token vectors are of documents, with every term: leave out "
+                + ("queries" if self.queries else "max_active_dims (--max-active-dims)")
+            )
 
 
 def encode_collection(
@@ -91,13 +102,18 @@ def encode_collection(
     Raises
     ------
     ConfigError
-        The output exists, its ending is unknown, or `resume` finds vectors or parts of another model or other settings.
+        The output exists, its ending is unknown, or `resume` finds vectors or parts of another model or other settings;
+        token vectors of an encoder that gives none.
     DataError
         Documents that cannot be read, or differ from those of the run that is resumed; no document at all.
     LockedError
         Another run encodes into the same output.
     """
     chosen, path = options or CollectionOptions(), Path(output)
+    if chosen.token_vectors:
+        from sparseir.models.token_vectors import check_has_tokens
+
+        check_has_tokens(encoder)
     folder = path.with_name(path.name + ".parts")
     before = finished_before(path, encoder, lambda: documents, chosen, stopped=folder.is_dir())
     if before is not None:
@@ -181,7 +197,8 @@ def _encode_parts(
     _record(path).unlink(missing_ok=True)
     _prepare(folder, encoder, chosen, resume=resume)
     cut = CutCount(encoder, queries=chosen.queries)
-    files = list(_make_parts(folder, encoder, documents, chosen, cut, progress))
+    tokens = token_writer(folder, encoder) if chosen.token_vectors else None
+    files = list(_make_parts(folder, encoder, documents, chosen, cut, progress, tokens))
     if not files:
         shutil.rmtree(folder)
         index, count = chosen.shard
@@ -192,7 +209,7 @@ def _encode_parts(
             f"there are fewer than {index} parts; give fewer shards"
         )
     texts = _shard_digest(file.stem.rpartition("-")[2] for file in files)
-    written = finish(path, _rows(files, encoder.num_terms), encoder, chosen, texts)
+    written = finish(path, _rows(files, encoder.num_terms), encoder, chosen, texts, tokens, folder)
     shutil.rmtree(folder)
     said = cut.note("index windows of them (index build --windows), or raise model.max_document_length")
     if said is not None:
@@ -201,16 +218,38 @@ def _encode_parts(
 
 
 def finish(
-    path: Path, rows: Iterable[Documents], encoder: SparseEncoder, options: CollectionOptions, texts: str
+    path: Path,
+    rows: Iterable[Documents],
+    encoder: SparseEncoder,
+    options: CollectionOptions,
+    texts: str,
+    tokens: TokenWriter | None = None,
+    folder: Path | None = None,
 ) -> Encoded:
-    """Write the vectors, and beside them what they are of: `texts` is the digest of names and texts."""
-    record = _record(path)
+    """Write the vectors, and beside them what they are of.
+
+    Parameters
+    ----------
+    texts : digest of names and texts. tokens : token vectors that were kept. folder : where they are joined.
+    """
+    record, names = _record(path), NamesDigest()
     record.unlink(missing_ok=True)
+    remove_tokens(path)  # of vectors that stood here
     vocabulary = Vocabulary.fixed(encoder.terms(), num_terms=encoder.num_terms)
-    written = write_vectors(path, rows, vocabulary=vocabulary)
+    written = write_vectors(path, _named(rows, names), vocabulary=vocabulary)
+    if tokens is not None and folder is not None:
+        part = tokens.join(folder / "joined")
+        about = {"encoder": encoder.fingerprint, "created": texts, "names": names.hexdigest(), **tokens.sizes}
+        publish_tokens(path, folder / "joined", part, first=0, state=about, added=False)
     state = {"texts": texts, "rows": written.num_rows, "nnz": written.nnz, "bytes": path.stat().st_size}
     record.write_text(json.dumps(describe_run(encoder, options) | state) + "\n", encoding="utf-8")
     return Encoded(written.num_rows, written.nnz)
+
+
+def _named(rows: Iterable[Documents], names: NamesDigest) -> Iterator[Documents]:
+    for batch in rows:
+        names.add(batch.docnos or ())
+        yield batch
 
 
 def _record(path: Path) -> Path:
@@ -240,6 +279,8 @@ def _finished(
         "bytes": path.stat().st_size,
     }
     differing = [key for key, value in wanted.items() if found.get(key) != value]
+    if options.token_vectors and not differing and not (tokens_folder(path) / DESCRIPTION).is_file():
+        differing = [f"folder beside it ({tokens_folder(path).name} is gone)"]
     if differing:
         raise ConfigError(
             f"{path} is finished, with another {', '.join(differing)}; give another output, or say --overwrite (overwrite=True)"
@@ -249,12 +290,13 @@ def _finished(
 
 def describe_run(encoder: SparseEncoder, options: CollectionOptions) -> dict[str, Any]:
     """What the vectors of a run depend on besides the texts; equal for runs that may share parts."""
-    return {
+    described = {
         "encoder": encoder.fingerprint,
         "config": asdict(options.config),
         "shard": list(options.shard),
         "queries": options.queries,
     }
+    return described | ({"token_vectors": True} if options.token_vectors else {})
 
 
 def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions, *, resume: bool) -> None:
@@ -262,9 +304,9 @@ def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions, *
     description = describe_run(encoder, options)
     if resume:
         try:
-            found = json_value((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+            found = json_value((folder / _PARTS).read_text(encoding="utf-8"))
             if not isinstance(found, dict):
-                raise ValueError(f"{_DESCRIPTION} holds no object")
+                raise ValueError(f"{_PARTS} holds no object")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{folder}: cannot tell what its parts are ({error}); start again without resume"
@@ -278,7 +320,7 @@ def _prepare(folder: Path, encoder: SparseEncoder, options: CollectionOptions, *
         return
     for left in folder.iterdir():  # the folder itself stays: it is locked
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-    (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    (folder / _PARTS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
 def _make_parts(
@@ -288,13 +330,16 @@ def _make_parts(
     options: CollectionOptions,
     cut: CutCount,
     progress: Progress,
+    tokens: TokenWriter | None = None,
 ) -> Iterator[Path]:
-    """The shard's part files in order, each encoded unless it is there."""
+    """The shard's part files in order, each encoded unless it is there; token vectors are kept before the vectors."""
     done = 0
     for number, part in _parts(documents, options):
         docnos, texts = _names_and_texts(part, encoder)
         cut.add(texts)
-        file = folder / f"part-{number:06d}-{texts_digest(docnos, texts)}.npz"
+        name = f"{number:06d}-{texts_digest(docnos, texts)}"
+        file = folder / f"part-{name}.npz"
+        beside = None if tokens is None else tokens.file(name)
         if not file.is_file():
             if any(folder.glob(f"part-{number:06d}-*.npz")):
                 raise DataError(
@@ -306,7 +351,12 @@ def _make_parts(
             def report(finished: int, before: int = done) -> None:
                 progress("encoding", before + finished, None)
 
-            vectors = _encode(encoder, texts, options, report)
+            if tokens is not None and beside is not None:
+                found = _token_vectors(encoder, texts, options, report)
+                tokens.keep(beside, found)
+                vectors = found.norms(encoder.num_terms)
+            else:
+                vectors = _encode(encoder, texts, options, report)
             write_vectors(file, Documents(vectors, docnos))
         done += len(part)
         progress("encoding", done, None)
@@ -369,6 +419,29 @@ def _encode(
         for start in range(0, len(texts), config.bucket_size)
     ]
     return SparseVectors.concatenate(buckets)
+
+
+def _token_vectors(
+    encoder: SparseEncoder, texts: list[str], options: CollectionOptions, report: Callable[[int], None]
+) -> TokenVectors:
+    """Those of one part, a bucket of texts at a time."""
+    from sparseir.models.token_vectors import token_vectors
+
+    config, parts = options.config, []
+    for start in range(0, len(texts), config.bucket_size):
+        bucket = texts[start : start + config.bucket_size]
+        parts.append(token_vectors(encoder, bucket, dtype=config.dtype, batch_size=config.batch_size))
+        report(start + len(bucket))
+    return TokenVectors.concatenate(parts)
+
+
+def token_writer(folder: Path, encoder: SparseEncoder) -> TokenWriter:
+    """What keeps the token vectors of a coil encoder in a folder."""
+    from sparseir.models.towers.coil import CoilTower
+
+    tower = encoder.document_tower
+    assert isinstance(tower, CoilTower)
+    return TokenWriter(folder, num_terms=encoder.num_terms, token_dim=tower.token_dim, cls_dim=tower.cls_dim)
 
 
 def _rows(files: Iterable[Path], num_terms: int) -> Iterator[Documents]:

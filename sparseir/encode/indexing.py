@@ -118,7 +118,7 @@ def _index_stream(
         if table is not None:
             table.save(query_side)
             if chosen.corpus_idf:
-                stream.idf = IdfCount(table, Path(query_side))
+                stream.idf = IdfCount(table, Path(query_side), weighed=encoder is not None and encoder.kind == "deepct")
         lexical = _lexical_stream(target, stream, encoder, chosen, progress)
         activity = Activity()
 

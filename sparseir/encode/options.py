@@ -27,8 +27,8 @@ class IndexingOptions:
     windows : index passages of the texts, so long and so far apart; documents that are added to an index get its own.
     lexical : build the index with a lexical channel of these settings. Documents that are added to an index get its own.
     merge : of small segments when documents are added, "tiered" or "none"; see `indexer.config.AddOptions`.
-    token_vectors : store the token vectors of a coil encoder beside the index, for exact search; of documents that are added,
-    None stores them where those of the others are.
+    token_vectors : store the token vectors of a coil encoder beside the index, for exact search: of texts, or those beside vectors
+    that were encoded with them; of documents that are added, None stores them where those of the others are.
     embed : the channel's dense model, where somebody has it loaded; None loads it where the channel names one.
     """
 

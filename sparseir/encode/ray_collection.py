@@ -60,7 +60,7 @@ def encode_on_cluster(
         function that opens the corpus, with absolute paths, as the model's.
     address : HOST:PORT of the cluster's head, "auto" on a machine of it, "local" for this machine alone. A connection
         that is open already is used, whatever this says.
-    options : `shard` and `queries` are not for clusters. resume : keep finished shards and parts of a run that stopped.
+    options : `shard`, `queries` and `token_vectors` are not for clusters. resume : keep finished shards and parts of a run that stopped.
     workers : processes at a time, of one CPU each; all CPUs of the cluster if left out.
 
     Raises
@@ -71,8 +71,8 @@ def encode_on_cluster(
     from sparseir.models.encoder import SparseEncoder
 
     chosen, path = options or CollectionOptions(), Path(output).absolute()
-    if chosen.shard != (1, 1) or chosen.queries:
-        raise ConfigError("a cluster deals out shards itself, of documents: leave out shard and queries")
+    if chosen.shard != (1, 1) or chosen.queries or chosen.token_vectors:
+        raise ConfigError("a cluster deals out shards itself, of documents: leave out shard, queries and token_vectors")
     encoder = SparseEncoder.load(model)
     folder = path.with_name(path.name + ".shards")
     before = finished_before(path, encoder, read, chosen, stopped=folder.is_dir())

@@ -33,20 +33,32 @@ def stored_fields(document: Document) -> dict[str, Any]:
 
 
 class IdfCount:
-    """Document frequencies by presence of a query table's tokens."""
+    """Document frequencies by presence of a query table's tokens in the texts, or of terms in the vectors.
 
-    def __init__(self, table: QueryTable, folder: Path) -> None:
-        self._table = table
-        self._folder = folder
+    Parameters
+    ----------
+    table : what texts are tokenised by. folder : where the table is written, with idf in the place of its weights.
+    weighed : count the terms that documents got a weight for, and the documents that got any: DeepCT's authors index nothing
+        but the words that got a frequency.
+    """
+
+    def __init__(self, table: QueryTable, folder: Path, *, weighed: bool = False) -> None:
+        self._table, self._folder, self._weighed = table, folder, weighed
         self._counts = np.zeros(table.num_terms, np.int64)
         self._num_docs = 0
 
-    def add(self, texts: list[str]) -> None:
+    def add(self, texts: list[str], vectors: SparseVectors) -> None:
+        """The next documents, and what they were encoded to."""
+        if self._weighed:
+            self._counts += np.bincount(vectors.term_ids, minlength=len(self._counts))
+            self._num_docs += int(np.count_nonzero(np.diff(vectors.indptr)))
+            return
         for ids in self._table.tokenize(texts):
             self._counts[np.unique(np.asarray(ids, np.int64))] += 1
         self._num_docs += len(texts)
 
     def write(self) -> None:
+        """Save the table."""
         QueryTable(self._table.tokenizer, idf_weights(self._counts, self._num_docs)).save(self._folder)
 
 
@@ -79,7 +91,7 @@ class EncodedStream:
             vectors = self._encode([d.docno for d in batch], texts)
             self.seconds += time.perf_counter() - start
             if self.idf is not None:
-                self.idf.add(texts)
+                self.idf.add(texts, vectors)
             self._rows += len(batch)
             self._progress("encoding documents", self._rows, None)
             yield Documents(vectors, [d.docno for d in batch], [stored_fields(d) for d in batch])

@@ -18,10 +18,12 @@ from indexer.interchange.sources import open_vectors, open_vectors_of
 from indexer.progress import Progress, silent
 from sparseir.data.corpus.reader import absent_field
 from sparseir.data.records import Document
+from sparseir.data.stores.write_tokens import remove as remove_tokens
 from sparseir.encode.corpus_fields import CorpusFields
 from sparseir.encode.indexing import encoder_entry, write_index
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.stream import stored_fields
+from sparseir.encode.token_vectors import encoded_tokens
 from sparseir.encode.words.stream import check_no_channel
 from sparseir.errors import ConfigError, DataError
 
@@ -59,7 +61,8 @@ def index_vectors(
     ------
     DataError : vectors that cannot be read or indexed, or none; most of them without a document in the corpus; a field to
         filter by that neither side has.
-    ConfigError : the path is taken; vectors of unknown origin for an index that a model made, or the reverse.
+    ConfigError : the path is taken; vectors of unknown origin for an index that a model made, or the reverse; token vectors
+        that are to be taken along and are not there (`IndexingOptions.token_vectors`).
     """
     chosen, target = options or IndexingOptions(), Path(path)
     adds = chosen.mode != "build"
@@ -76,6 +79,9 @@ def index_vectors(
             open_files.callback(joined.close)
         if not adds:
             _check_metadata(chosen.config.metadata, opened, () if joined is None else joined.names)
+        tokens = encoded_tokens(target, encoder, chosen, Path(source))
+        if tokens is not None:
+            open_files.callback(tokens.close)
         query_side = Path(open_files.enter_context(tempfile.TemporaryDirectory(prefix="sparseir-query-")))
         notes: list[str] = []
 
@@ -85,9 +91,12 @@ def index_vectors(
             for batch in vectors:
                 rows += len(batch)
                 progress("reading vectors", rows, None)
+                batch = batch if tokens is None else tokens.take(batch)
                 yield batch if joined is None else _with_texts(batch, joined)
             if rows == 0:
                 raise DataError("holds no documents; expected one or more vectors", path=source)
+            if tokens is not None:
+                tokens.join()
             if joined is not None:
                 notes.extend(joined.finish())
             # Terms that take ids as they are first seen are all known only now.
@@ -111,6 +120,10 @@ def index_vectors(
             source=None if encoder is not None else Path(source).name,
             progress=progress,
         )
+        if tokens is not None:
+            tokens.publish(index)
+        elif not adds:
+            remove_tokens(target)
     index.notes = (*index.notes, *notes)
     return index
 

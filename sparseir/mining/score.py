@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.progress import Progress, silent
+from sparseir.data.prepared.expanded import Texts, documents_of, expansions_mark
 from sparseir.data.prepared.folder import Prepared, Role, Union
 from sparseir.data.stores.write_pairs import Pairs
 from sparseir.errors import DataError
@@ -31,6 +32,7 @@ def score(
     what: str,
     parts: PartOptions,
     negatives: Sequence[str] = (),
+    expanded: bool = False,
     progress: Progress = silent,
 ) -> dict[str, int] | None:
     """Table `scores.NAME`: the scores of all positives and of the negatives.
@@ -39,6 +41,7 @@ def score(
     ----------
     what : describes the teacher; parts of another are not taken up.
     negatives : tables whose pairs are scored; empty for all of them.
+    expanded : documents are read with the words of their expansions, as teachers in the training loop read them.
 
     Returns
     -------
@@ -46,22 +49,25 @@ def score(
 
     Raises
     ------
-    ConfigError, DataError : as `Work`; tables there are not. SparseIRError : a full disk; a score that is no number.
+    ConfigError, DataError : as `Work`; tables or expansions there are not. SparseIRError : a full disk; a score that is no number.
     """
+    what += expansions_mark(prepared) if expanded else ""
     chosen = tuple(negatives) or tuple(prepared.names("negatives"))
     tables = [prepared.table("negatives", table) for table in chosen]
     # The number of pairs tells a table that was mined again from the one that parts of a stopped run were of.
     settings = {"teacher": what, "negatives": [[n, t.num_pairs] for n, t in zip(chosen, tables, strict=True)]}
     work = Work(prepared, name, settings, ("scores",), parts)
-    part = _Part(prepared, scorer, positives_of(prepared), Union(tables))
+    part = _Part(prepared, scorer, positives_of(prepared), Union(tables), documents_of(prepared, expanded=expanded))
     if work.run(part.scored, f"scoring {name}", progress):
         return None
     return work.join(what, progress)
 
 
 class _Part:
-    def __init__(self, prepared: Prepared, scorer: PairScorer, positives: Union, negatives: Union) -> None:
-        self._prepared, self._scorer, self._sides = prepared, scorer, (positives, negatives)
+    def __init__(
+        self, prepared: Prepared, scorer: PairScorer, positives: Union, negatives: Union, texts: Texts
+    ) -> None:
+        self._prepared, self._scorer, self._sides, self._texts = prepared, scorer, (positives, negatives), texts
 
     def scored(self, queries: NDArray[np.int64]) -> dict[Role, Pairs]:
         """Scores of the pairs of some queries."""
@@ -71,7 +77,7 @@ class _Part:
         pairs = np.stack([np.repeat(np.arange(len(queries)), counts), places], axis=1)
         values = self._scorer.scores(
             [self._prepared.queries[int(row)] for row in queries],
-            [self._prepared.documents[int(row)] for row in rows],
+            [self._texts[int(row)] for row in rows],
             pairs,
         )
         wrong = np.flatnonzero(~np.isfinite(values))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexer import Documents, SparseVectors, open_index
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.prepared.expanded import Texts, documents_of, expansions_mark
 from sparseir.data.prepared.folder import Prepared
 from sparseir.data.stores.texts import TextStore
 from sparseir.encode.indexing import IndexingOptions
@@ -85,39 +86,45 @@ class IndexSearch:
         return np.asarray(self._searcher.index.ordinals([self._store.name(int(row)) for row in rows]), np.int64)
 
 
-def bm25_search(prepared: Prepared, *, num_threads: int, language: str, progress: Progress = silent) -> IndexSearch:
+def bm25_search(
+    prepared: Prepared, *, num_threads: int, language: str, expanded: bool = False, progress: Progress = silent
+) -> IndexSearch:
     """BM25 over our own index of the documents, which is built in `FOLDER/indexes` the first time.
 
     The index holds no texts: the store has them.
 
+    Parameters
+    ----------
+    expanded : of the documents with the words of their expansions, in an index of its own.
+
     Raises
     ------
-    ConfigError : a language there is no stemmer for.
+    ConfigError : a language there is no stemmer for. DataError : expansions that the folder does not have.
     """
-    path = prepared.path / "indexes" / f"bm25-{language}"
-    if not _is_whole(path, prepared):
+    path = prepared.path / "indexes" / f"bm25-{language}{'-expanded' if expanded else ''}"
+    source = prepared.stores + (expansions_mark(prepared) if expanded else "")
+    if not _is_whole(path, prepared, source):
         path.parent.mkdir(parents=True, exist_ok=True)
         options = IndexingOptions(
             lexical=LexicalConfig(language=language), overwrite=True, num_threads=num_threads, memory_budget=1 << 30
         )
-        write_bm25_index(
-            path, _batches(prepared.documents, progress), options, source=prepared.stores, progress=progress
-        )
+        texts = documents_of(prepared, expanded=expanded)
+        write_bm25_index(path, _batches(texts, progress), options, source=source, progress=progress)
     return IndexSearch(Searcher.open(path, num_threads=num_threads), None)
 
 
-def _is_whole(path: Path, prepared: Prepared) -> bool:
-    """Whether an index of these documents stands there; a build that was stopped left none."""
+def _is_whole(path: Path, prepared: Prepared, source: str) -> bool:
+    """Whether an index of these very texts stands there; a build that was stopped left none."""
     if not path.is_dir():
         return False
     try:
         index = open_index(path)
     except SparseIRError:
         return False
-    return index.num_docs == len(prepared.documents) and index.manifest.source == prepared.stores
+    return index.num_docs == len(prepared.documents) and index.manifest.source == source
 
 
-def _batches(store: TextStore, progress: Progress) -> Iterator[Documents]:
+def _batches(store: Texts, progress: Progress) -> Iterator[Documents]:
     """The documents with their texts and without vectors, as the lexical channel takes them."""
     for first, texts in store.blocks():
         yield Documents(SparseVectors.empty(len(texts), 1), None, [{"text": text} for text in texts])
@@ -160,7 +167,7 @@ class DenseSearch:
     """
 
     def __init__(
-        self, store: TextStore, embedder: Embedder, folder: Path, *, block: int = 65_536, progress: Progress = silent
+        self, store: Texts, embedder: Embedder, folder: Path, *, block: int = 65_536, progress: Progress = silent
     ) -> None:
         self._store, self._embedder, self._folder, self._block = store, embedder, folder, block
         folder.mkdir(parents=True, exist_ok=True)

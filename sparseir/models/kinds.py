@@ -121,7 +121,8 @@ def _of_words(config: ModelConfig, folder: Path) -> EncoderParts:
 def word_parts(config: ModelConfig, folder: Path, words: Sequence[str] | None) -> EncoderParts:
     """DeepImpact or DeepCT over a word vocabulary; None: the whole words of the tokenizer's."""
     context = load_context_encoder(folder)
-    tokenizer = WordTokenizer(TextTokenizer.load(folder, context.num_terms), words)
+    stemmer = config.deepct_stemmer if config.kind == "deepct" else "none"
+    tokenizer = WordTokenizer(TextTokenizer.load(folder, context.num_terms), words, stemmer=stemmer)
     size = len(tokenizer.words)
     document: Tower
     if config.kind == "deepct":

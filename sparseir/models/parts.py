@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparseir.config.model import ModelConfig
+from sparseir.config.model import EXPANDED_KINDS, ModelConfig
 from sparseir.data.records import Document
+from sparseir.errors import ConfigError
 from sparseir.models.networks.backbone import max_tokens
 from sparseir.models.query_table import QueryTable
 from sparseir.models.tokenize import TextTokenizer
@@ -37,6 +38,12 @@ class EncoderParts:
     untrained: bool = False
     plain: bool = False
 
+    def __post_init__(self) -> None:
+        if self.config.expansion_separator and not self.tokenizer.tokenizer.sep_token:
+            raise ConfigError(
+                f"model.expansion_separator: the tokenizer of {self.config.base} has no separator token; set it to false"
+            )
+
     @property
     def kind(self) -> str:
         """Of encoder, as recipes name it (`model.kind`)."""
@@ -45,11 +52,16 @@ class EncoderParts:
     @property
     def reads_expansions(self) -> bool:
         """Whether a document's expansion (doc2query) is read after its text: by kinds that give no terms but those they read."""
-        return self.config.kind in ("unicoil", "deepimpact")
+        return self.config.kind in EXPANDED_KINDS
+
+    @property
+    def separator(self) -> str:
+        """What stands between a document's text and the words of its expansion, spaces around it included."""
+        return f" {self.tokenizer.tokenizer.sep_token} " if self.config.expansion_separator else " "
 
     def text_of(self, document: Document) -> str:
         """What is encoded of a document."""
-        return document.expanded if self.reads_expansions else document.content
+        return document.expanded_after(self.separator) if self.reads_expansions else document.content
 
     @property
     def num_terms(self) -> int:

@@ -16,11 +16,13 @@ from indexer import SparseVectors
 from indexer.errors import is_panic
 from indexer.format.query_side import QueryFiles
 from indexer.interchange.jsonl.text import json_value
-from sparseir.errors import DataError
+from sparseir.errors import ConfigError, DataError
 from sparseir.models.panics import Tokenizing
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from sparseir.models.stemmed import StemmedTokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "query_weights.safetensors"
@@ -34,11 +36,11 @@ class QueryTable:
 
     Parameters
     ----------
-    tokenizer : a `tokenizers.Tokenizer`; its padding and truncation are switched off.
+    tokenizer : a `tokenizers.Tokenizer`, or one of stems; its padding and truncation are switched off.
     weights : float32 (V,), finite and ≥ 0; entries of special tokens are set to 0.
     """
 
-    def __init__(self, tokenizer: Tokenizer, weights: NDArray[np.float32]) -> None:
+    def __init__(self, tokenizer: Tokenizer | StemmedTokenizer, weights: NDArray[np.float32]) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         table = np.array(weights, dtype=np.float32)
@@ -132,6 +134,9 @@ class QueryTable:
         self.tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
         save_file({"weights": np.ascontiguousarray(self.weights)}, str(folder / WEIGHTS_FILE))
         description = {"format": "sparseir-query-table", "version": 1, "fingerprint": self.fingerprint}
+        stems = getattr(self.tokenizer, "stems", None)
+        if stems is not None:
+            description["stemmer"] = stems.language
         (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -169,7 +174,7 @@ class QueryTable:
         if not isinstance(description, dict) or description.get("format") != "sparseir-query-table":
             raise DataError("not the description of a query table", path=folder / DESCRIPTION_FILE)
         try:
-            table = cls(tokenizer, weights)
+            table = cls(_stemmed(tokenizer, description.get("stemmer")), weights)
         except (DataError, IndexError) as error:
             raise DataError(f"tokenizer and weights do not go together: {error}", path=folder) from error
         recorded = description.get("fingerprint")
@@ -180,6 +185,23 @@ class QueryTable:
                 path=folder,
             )
         return table
+
+
+def _stemmed(tokenizer: Tokenizer, language: Any) -> Tokenizer | StemmedTokenizer:
+    """The tokenizer, or one of stems over it.
+
+    Raises
+    ------
+    DataError : no name of a stemmer.
+    """
+    if language is None:
+        return tokenizer
+    from sparseir.models.stemmed import StemmedTokenizer, WordStems  # few tables have stems
+
+    try:
+        return StemmedTokenizer(tokenizer, WordStems(str(language)))
+    except ConfigError as error:
+        raise DataError(str(error)) from error
 
 
 def _not_text(texts: Sequence[Any]) -> DataError:

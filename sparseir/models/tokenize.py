@@ -14,6 +14,7 @@ from torch import Tensor
 from sparseir.errors import ConfigError
 from sparseir.models.loading import loading
 from sparseir.models.panics import Tokenizing
+from sparseir.models.stemmed import StemmedTokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class TextTokenizer:
             mask[i, : len(row)] = 1
         return {"input_ids": input_ids, "attention_mask": mask}
 
-    def uncut(self) -> Tokenizer:
+    def uncut(self) -> Tokenizer | StemmedTokenizer:
         """From whole texts to the ids of terms."""
         return self.word_pieces()
 

@@ -159,7 +159,13 @@ class _Whole:
         """
         own = query.whole[0].astype(np.float32)
         error = (store.cls_dim + 16) * _EPSILON * float(np.linalg.norm(own)) * store.longest
-        products = [(block.astype(np.float32) @ own).astype(np.float64) for _, block in store.whole()]
+        import torch
+
+        # Widening 16 bits by numpy was half of a search over 5,000 documents; torch takes less than half as long.
+        asked = torch.from_numpy(own)
+        products = [
+            (torch.from_numpy(np.array(block)).float() @ asked).numpy().astype(np.float64) for _, block in store.whole()
+        ]
         scores = np.concatenate([np.zeros(0), *products]) + 4 * error
         every, segments, rows = _located(searcher.index, store)
         allowed = segments >= 0

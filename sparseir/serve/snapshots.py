@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from indexer import take_snapshot
 from indexer.format import files
 from indexer.format.partial import remove_abandoned_in
 from indexer.snapshots.archive import is_archive
 from indexer.snapshots.restore import opened_snapshot
+from sparseir.data.snapshots import take_snapshot
 from sparseir.errors import ConfigError, SparseIRError
 from sparseir.serve.faults import ApiError, bad_request
 from sparseir.serve.indexes import ServedIndex

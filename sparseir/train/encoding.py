@@ -86,7 +86,7 @@ class BatchEncoder:
             return torch.nn.functional.pad(states, (0, 0, 0, longest - states.shape[1]))
 
         def chunked(features: Mapping[str, Tensor], chunks: list[tuple[int, int]]) -> Tensor:
-            return tower.states_in_chunks(features, chunks)[0]
+            return tower.states_in_chunks(features, chunks)[0][:, :longest]
 
         return self._run(tower, whole, chunked, rows)
 

@@ -40,8 +40,8 @@ def test_corpus_idf_counts_presence_and_empty_texts(tmp_path):
     """'the' in 2 of 3 documents: ln(1 + 1.5/2.5); 'what' in 1: ln(1 + 2.5/1.5); unseen terms 1."""
     table = QueryTable(make_tokenizer(), np.ones(8, np.float32))
     count = IdfCount(table, tmp_path)
-    count.add(["the the what", ""])
-    count.add(["the"])
+    count.add(["the the what", ""], SparseVectors.empty(2, 8))
+    count.add(["the"], SparseVectors.empty(1, 8))
     count.write()
     weights = QueryTable.load(tmp_path).weights
     assert weights[5] == pytest.approx(math.log(1 + 1.5 / 2.5))

@@ -78,7 +78,9 @@ PUBLISHED = {
         "train.max_grad_norm": None,
     },  # CSR_Adaptive_Rep, main.py and Text/Text_Retrieval/train_CSR_models.py
     "df_flops": {"regulariser.kind": "df_flops", "regulariser.df_every": 100},
-    "unicoil": TEVATRON | {"model.max_document_length": 192, "data.max_document_length": 192},
+    "unicoil": TEVATRON | {
+        "model.max_document_length": 192, "data.max_document_length": 192, "model.expansion_separator": True,
+    },  # luyug/COIL, uniCOIL/README.md; castorini/pyserini, encode/_unicoil.py
     "coil_tok": TEVATRON | {"model.max_document_length": 128, "data.max_document_length": 128, "model.token_dim": 32},
     "coil_full": TEVATRON
     | {
@@ -86,12 +88,16 @@ PUBLISHED = {
         "model.kind": "coil_full",
     },  # luyug/COIL, README: --cls_dim 768 --token_dim 32
     "deepct": {
-        "loss.objective": "recall", "train.batch_size": 16, "train.learning_rate": 2e-5, "train.steps": 65_816,
+        "loss.objective": "recall", "model.deepct_stemmer": "porter", "model.deepct_k1": 10.0, "model.deepct_b": 0.9,
+        "train.batch_size": 16, "train.learning_rate": 2e-5, "train.steps": 65_816,
         "train.warmup_steps": 6582, "model.max_document_length": 128, "data.max_document_length": 128,
         "train.weight_decay": 0.01, "train.adam_epsilon": 1e-6, "train.max_grad_norm": 1.0,
         "model.base": "google-bert/bert-base-uncased",
     },  # AdeDZY/DeepCT: README (model.ckpt-65816), run_deepct.py, optimization.py of BERT
-    "deepimpact": {"model.word_vocabulary": 65536, "data.num_negatives": 1, "loss.in_batch": False, "loss.info_nce": 1.0},  # arXiv:2104.12016: pairs
+    "deepimpact": {
+        "model.word_vocabulary": 65536, "data.num_negatives": 1, "loss.in_batch": False, "loss.info_nce": 1.0,
+        "model.expansion_separator": True,
+    },  # arXiv:2104.12016: pairs
 }  # fmt: skip
 """What the papers, model cards and toolkits state of each recipe, with where it is stated."""
 

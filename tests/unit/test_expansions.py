@@ -16,6 +16,7 @@ pytest.importorskip("accelerate")
 
 from indexer import open_index  # noqa: E402
 from indexer.interchange.sources import open_vectors  # noqa: E402
+from indexer.progress import silent  # noqa: E402
 from sparseir.cli.app import run_command  # noqa: E402
 from sparseir.config.data import DataConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
@@ -26,9 +27,11 @@ from sparseir.data.lines import LineSource  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
+from sparseir.models.parts import EncoderParts  # noqa: E402
 from sparseir.train import train  # noqa: E402
 from sparseir.train.material.collection import TrainingSet  # noqa: E402
 from sparseir.train.material.words import encoder_of_words  # noqa: E402
+from sparseir.train.tasks.ranking import build as build_ranking  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, write_collection, write_jsonl  # noqa: E402
 from tests.tiny_models import save_masked_lm  # noqa: E402
 
@@ -47,6 +50,41 @@ def test_only_new_words_are_read_each_once() -> None:
     assert document.expanded == "Flow heat of a Wing what is causes"
     assert replace(document, expansion="the wing heat").expanded == "Flow heat of a Wing the"
     assert replace(document, expansion="wing").expanded == replace(document, expansion="").expanded == document.content
+    assert document.expanded_after(" [SEP] ") == "Flow heat of a Wing [SEP] what is causes"
+    assert replace(document, expansion="wing").expanded_after(" [SEP] ") == document.content
+
+
+def test_the_separator_is_the_authors(base: Path) -> None:
+    """[CLS] text [SEP] new words [SEP], as UniCoilDocumentEncoder of pyserini puts them together; neither [SEP] weighs anything.
+    Models made before the setting was there read a space, and keep their fingerprints."""
+    document = Document("d", "cats running", expansion="park cats dose")
+    for kind in ("unicoil", "deepimpact"):
+        plain, separated = (encoder_of(base, kind, expansion_separator=on) for on in (False, True))
+        assert plain.text_of(document) == "cats running park dose"
+        assert separated.text_of(document) == "cats running [SEP] park dose"
+        tokens = separated.tokenizer.tokenizer.convert_ids_to_tokens(
+            separated.tokenize_documents([separated.text_of(document)])["input_ids"][0].tolist()
+        )
+        assert tokens == ["[CLS]", "cats", "running", "[SEP]", "park", "dose", "[SEP]"]
+        names = separated.terms()
+        terms, weights = separated.encode_documents([separated.text_of(document)]).row(0)
+        assert {names[term] for term in terms} == {"cats", "running", "park", "dose"}
+        assert not np.allclose(
+            weights, plain.encode_documents([plain.text_of(document)]).row(0)[1]
+        )  # seen by the network
+        assert "expansion_separator" not in plain.config.identity()
+        assert separated.fingerprint != plain.fingerprint
+    with pytest.raises(ConfigError, match="expansion_separator: belongs to unicoil and deepimpact, not to splade"):
+        ModelConfig(kind="splade", expansion_separator=True)
+    without = encoder_of(base, "unicoil")
+    without.tokenizer.tokenizer.sep_token = None
+    with pytest.raises(ConfigError, match="has no separator token; set it to false"):
+        EncoderParts(
+            replace(without.config, expansion_separator=True),
+            without.tokenizer,
+            without.document_tower,
+            without.query_tower,
+        )
 
 
 @pytest.mark.parametrize("form", ["json", "packed", "columns", "docid"])
@@ -107,9 +145,9 @@ def test_a_corpus_brings_its_own(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def encoder_of(base: Path, kind: str) -> SparseEncoder:
+def encoder_of(base: Path, kind: str, **settings: bool) -> SparseEncoder:
     torch.manual_seed(0)
-    return SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind, max_document_length=32))
+    return SparseEncoder.from_config(ModelConfig(base=str(base), kind=kind, max_document_length=32, **settings))
 
 
 def test_expansions_are_indexed_and_not_shown(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +186,10 @@ def test_expansions_are_learnt_from(base: Path, tmp_path: Path) -> None:
     plain, expanded = (TrainingSet.read(data, expanded=expanded).texts for expanded in (False, True))
     assert expanded[:2] == [f"{plain[0]} zeppelin", f"{plain[1]} quokka"]
     assert expanded[2:] == plain[2:]
+    separated = TrainingSet.read(data, expanded=True, separator=" [SEP] ")
+    assert list(separated.texts) == expanded  # what BM25 and teachers read
+    assert separated.encoded[:2] == [f"{plain[0]} [SEP] zeppelin", f"{plain[1]} [SEP] quokka"]
+    assert separated.encoded[2:] == plain[2:]
     asked = TrainingSet.read(replace(data, title_queries=1.0), expanded=True)
     assert asked.title_queries[0].text == "the"
     assert asked.texts[0] == f"{DOCUMENTS[0]} zeppelin"
@@ -159,5 +201,11 @@ def test_expansions_are_learnt_from(base: Path, tmp_path: Path) -> None:
     overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
     words = encoder_of_words(load_recipe(CONFIGS / "deepimpact.yaml", overrides)).terms()
     assert {"zeppelin", "quokka"} < set(words)
+    recipe = load_recipe(
+        CONFIGS / "unicoil.yaml", [*overrides, "data.num_negatives=1", "data.negatives=[]", "train.steps=20"]
+    )
+    _, batches = build_ranking(recipe, SparseEncoder.from_config(recipe.model), silent)
+    read = {text for number in range(len(batches)) for text in batches[number].documents}
+    assert read == {*separated.encoded}
     with pytest.raises(ConfigError, match=r"data\.expansions: read by unicoil and deepimpact, not by splade"):
         train(load_recipe(CONFIGS / "splade_max.yaml", overrides), tmp_path / "splade")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ pytest.importorskip("transformers")
 from sparseir.config.data import DataConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.config.recipe import Recipe  # noqa: E402
+from sparseir.data.stores.counts import StringCounts  # noqa: E402
 from sparseir.errors import ConfigError  # noqa: E402
 from sparseir.losses.csr import reconstruction  # noqa: E402
 from sparseir.losses.ranking import info_nce, kl_divergence  # noqa: E402
@@ -27,6 +29,7 @@ from sparseir.models.towers.csr import SparseAutoencoder  # noqa: E402
 from sparseir.models.towers.own_tokens import _first_occurrences  # noqa: E402
 from sparseir.train.loop.objective import Objective  # noqa: E402
 from sparseir.train.loop.trainer import parameter_groups, training_arguments  # noqa: E402
+from sparseir.train.material import words  # noqa: E402
 from sparseir.train.material.words import encoder_of_words  # noqa: E402
 from sparseir.train.tasks.ranking import _candidates  # noqa: E402
 from sparseir.train.tasks.ranking_batches import RankingBatch  # noqa: E402
@@ -180,7 +183,9 @@ def test_unicoil_sums_the_occurrences_of_a_query_term(base: Path, tmp_path: Path
     assert (tmp_path / "m" / "query_0_TowerModule" / "model.safetensors").exists() != shared
 
 
-def test_words_of_deep_impact_are_those_of_the_collection(base: Path, tmp_path: Path) -> None:
+def test_words_of_deep_impact_are_those_of_the_collection(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whole words of the texts, whatever pieces the base has of them, most frequent first; all of them weigh something."""
     rows = ["zeppelin and cats", "zeppelin cats cats quokka", "zeppelin wing"]
     write_jsonl(tmp_path / "corpus.jsonl", [{"_id": str(i), "text": text} for i, text in enumerate(rows)])
@@ -192,6 +197,8 @@ def test_words_of_deep_impact_are_those_of_the_collection(base: Path, tmp_path: 
     )
     encoder = encoder_of_words(recipe)
     assert encoder.terms() == ["cats", "zeppelin", "quokka", "wing", "[UNK]"]
+    monkeypatch.setattr(words, "StringCounts", partial(StringCounts, 2))  # counted on disk
+    assert encoder_of_words(recipe).terms() == encoder.terms()
     weights = encoder.encode_documents(["zeppelin quokka wing cats"]).to_scipy().toarray()[0]
     assert (weights > 0).tolist() == [True, True, True, True, False]
     assert encoder.encode_queries(["quokka of a question"]).to_scipy().toarray()[0].tolist() == [0, 0, 1, 0, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sparseir import cli
+from sparseir.data.prepared.expanded import documents_of, expansions_mark
 from sparseir.data.prepared.folder import Prepared
 from sparseir.data.prepared.prepare import PrepareOptions, prepare
 from sparseir.errors import ConfigError, DataError
@@ -305,3 +307,142 @@ def test_teachers_score_pairs_as_they_score_batches(prepared: Prepared, tmp_path
         scorer = open_scorer(kind, str(model), max_length=256, batch_size=4, device="cpu")
         got = scorer.scores([q.text for q in training.queries], training.texts, pairs)
         np.testing.assert_allclose(got.reshape(want.shape), want, rtol=0.05, atol=0.05)  # bfloat16
+
+
+@pytest.fixture
+def expanded(prepared: Prepared, tmp_path: Path) -> Prepared:
+    """The same folder with expansions of two documents: "zeppelin" is in no text, "cats" in the first already."""
+    rows = [
+        {"id": "d6", "predicted_queries": ["zeppelin cats"]},
+        {"id": "d0", "predicted_queries": ["what cats zeppelin"]},
+    ]
+    file = write_jsonl(tmp_path / "x.jsonl", rows)
+    collection = tmp_path / "c"
+    options = PrepareOptions(
+        documents=str(collection), queries=str(collection / "queries.jsonl"), expansions=str(file), resume=True
+    )
+    return prepare(tmp_path / "p", options)
+
+
+def test_bm25_over_expansions_is_that_of_the_training_loop(expanded: Prepared, tmp_path: Path) -> None:
+    """In an index of its own, which stands beside that of the texts and is made again for other expansions."""
+    from sparseir.config.data import DataConfig
+    from sparseir.train.material.collection import TrainingSet
+
+    texts = TrainingSet.read(
+        DataConfig(dataset=str(tmp_path / "c"), expansions=str(tmp_path / "x.jsonl")), expanded=True
+    ).texts
+    assert list(documents_of(expanded, expanded=True)) == texts
+    plain, search = (bm25_search(expanded, num_threads=1, language="english", expanded=on) for on in (False, True))
+    assert plain.best(["zeppelin"], 4)[0].tolist() == [[-1, -1, -1, -1]]
+    for text in ("zeppelin", "cats", QUERIES[0][1]):
+        rows, scores = search.best([text], 8)
+        want, values = BM25(texts).search(text, 8)
+        kept = rows[0][rows[0] >= 0]
+        known = dict(zip(want.tolist(), values.tolist(), strict=True))
+        assert set(kept.tolist()) == set(want.tolist())
+        np.testing.assert_allclose([known[row] for row in kept.tolist()], scores[0][: len(kept)], rtol=0.02)
+    folder = expanded.path / "indexes"
+    assert sorted(p.name for p in folder.iterdir()) == ["bm25-english", "bm25-english-expanded"]
+    before = (folder / "bm25-english-expanded" / "manifest.json").read_bytes()
+    bm25_search(expanded, num_threads=1, language="english", expanded=True)
+    assert (folder / "bm25-english-expanded" / "manifest.json").read_bytes() == before
+    assert Searcher.open(folder / "bm25-english-expanded").index.manifest.source == (
+        expanded.stores + expansions_mark(expanded)
+    )
+
+
+@pytest.mark.parametrize("kind", ["cross_encoder", "dense", "sparse"])
+def test_teachers_read_expansions_as_those_of_the_training_loop(kind: str, expanded: Prepared, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from sparseir.config.data import DataConfig
+    from sparseir.config.loss import LossConfig
+    from sparseir.config.model import ModelConfig
+    from sparseir.mining.scorers import open_scorer
+    from sparseir.models import SparseEncoder
+    from sparseir.train.material.collection import TrainingSet
+    from sparseir.train.material.teachers import load_teacher
+    from tests.tiny_models import save_cross_encoder, save_masked_lm
+
+    base = save_masked_lm(tmp_path / "base")
+    SparseEncoder.from_config(ModelConfig(base=str(base), kind="splade"), device="cpu").save(tmp_path / "sparse")
+    model = {"cross_encoder": save_cross_encoder(tmp_path / "cross"), "dense": base, "sparse": tmp_path / "sparse"}[
+        kind
+    ]
+    data = DataConfig(dataset=str(tmp_path / "c"), expansions=str(tmp_path / "x.jsonl"))
+    training = TrainingSet.read(data, expanded=True, separator=" [SEP] ")
+    scorer = open_scorer(kind, str(model), max_length=64, batch_size=4, device="cpu")
+    for on in (False, True):
+        score(expanded, scorer, f"t{on}", what=kind, parts=PartOptions(), expanded=on)
+    loss = LossConfig(teachers=(f"{kind}:{model}",), teacher_length=64, info_nce=1.0, kl=1.0)
+    teacher = load_teacher(f"{kind}:{model}", training, loss, device="cpu")
+    live = teacher.scores(training.queries, list(range(len(DOCUMENTS))))
+    table, without = (expanded.table("scores", name) for name in ("tTrue", "tFalse"))
+    for row, (_, _, positive) in enumerate(QUERIES):
+        documents = np.array([positive, 6, 7])
+        np.testing.assert_allclose(table.find(row, documents), live[row, documents], rtol=3e-2, atol=3e-2)
+        assert table.find(row, np.array([7])) == pytest.approx(without.find(row, np.array([7])), rel=3e-2, abs=3e-2)
+    assert not np.allclose(table.find(0, np.array([0, 6])), without.find(0, np.array([0, 6])), rtol=1e-3)
+
+
+def test_results_with_expansions_are_told_from_others(
+    expanded: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By their names, by what the tables say they are made of, and by parts that others do not take up."""
+    folder, mark = str(expanded.path), expansions_mark(expanded)
+    mine_it = ["mine", folder, "--bm25", "--depth", "5", "--threads", "1", "-q"]
+    assert cli.run(mine_it) == 0
+    assert cli.run([*mine_it, "--expanded"]) == 0
+    made_of = {name: table["made_of"] for name, table in Prepared(folder).summary()["tables"].items()}
+    assert made_of["negatives.bm25"] == made_of["scores.bm25"] == "bm25 english"
+    assert made_of["negatives.bm25-expanded"] == made_of["scores.bm25-expanded"] == f"bm25 english{mark}"
+    assert re.fullmatch(r" with expansions [0-9a-f]{8}", mark)
+    assert cli.run(["data", "inspect", folder]) == 0
+    assert f"bm25 english{mark}" in capsys.readouterr().out
+    half = [*mine_it, "--name", "half", "--part", "1", "--shard"]
+    assert cli.run([*half, "1/2"]) == 0
+    assert cli.run([*half, "2/2", "--resume", "--expanded"]) == 1
+    assert "its parts were made with another search; give the same" in capsys.readouterr().err
+    score(expanded, Lengths(), "s", what="lengths", parts=PartOptions(size=1, shard=(1, 2)), negatives=("given",))
+    parts = PartOptions(size=1, shard=(2, 2), resume=True)
+    with pytest.raises(ConfigError, match="its parts were made with another teacher"):
+        score(expanded, Lengths(), "s", what="lengths", parts=parts, negatives=("given",), expanded=True)
+    score(expanded, Lengths(), "e", what="lengths", parts=PartOptions(), negatives=("given",), expanded=True)
+    table, text = Prepared(folder).table("scores", "e"), "d6"
+    assert table.described["made_of"] == f"lengths{mark}"
+    row = int(expanded.documents.rows([text])[0])
+    longer = len(documents_of(expanded, expanded=True)[row]) - len(expanded.documents[row])
+    assert longer == len(" zeppelin")  # it says cats itself
+    assert table.find(0, np.array([row])).tolist() == [100 * len(QUERIES[0][1]) + len(expanded.documents[row]) + longer]
+    assert cli.run(["mine", folder, "--index", str(tmp_path), "--expanded"]) == 2
+    assert "an index has what it was built of" in capsys.readouterr().err
+
+
+def test_dense_vectors_with_expansions_are_kept_apart(
+    expanded: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from sparseir.models.networks.dense import DenseEmbedder
+    from tests.tiny_models import save_masked_lm
+
+    base = save_masked_lm(tmp_path / "base")
+    command = ["mine", str(expanded.path), "--dense", str(base), "--depth", "4", "--device", "cpu", "-q"]
+    assert cli.run(command) == 0
+    assert cli.run([*command, "--expanded"]) == 0
+    mark = expansions_mark(expanded).rpartition(" ")[2]
+    folder = expanded.path / "indexes"
+    assert sorted(p.name for p in folder.iterdir()) == ["dense-base-256", f"dense-base-256-expanded-{mark}"]
+    assert Prepared(expanded.path).names("negatives") == ["base", "base-expanded", "given"]
+    kept = np.load(folder / f"dense-base-256-expanded-{mark}" / "vectors-000000.npy")
+    embedder = DenseEmbedder(str(base), max_length=256, device="cpu", bf16=True)
+    np.testing.assert_allclose(kept, embedder.embed(list(documents_of(expanded, expanded=True))), rtol=2e-2, atol=2e-2)
+    capsys.readouterr()
+
+
+def test_a_folder_without_expansions_says_so(prepared: Prepared, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["mine", str(prepared.path), "--bm25", "--expanded", "-q"]) == 1
+    assert "has no expansions to read with its documents" in capsys.readouterr().err
+    with pytest.raises(DataError, match="has no expansions"):
+        score(prepared, Lengths(), "l", what="lengths", parts=PartOptions(), expanded=True)

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -305,6 +306,53 @@ def test_a_pickle_runs_nothing_and_its_scores_are_those_of_pickle(tmp_path: Path
     given = {"q": {same: 1.5, "e": -2}, 7: {same: 3.0, 2**40: 1}, "empty": {}}
     file = write(tmp_path / "s.pkl", pickle.dumps(given, protocol))
     assert {query: scores for _, query, scores in pickled_scores(LineSource(file))} == given
+
+
+def opcodes(*rows: tuple[int, list[tuple[int, float]]]) -> bytes:
+    """A pickle of {query: {document: score}} whose keys may repeat, which no dictionary of Python's can."""
+    out = b"\x80\x02}("
+    for query, scores in rows:
+        items = b"".join(b"K" + bytes([document]) + b"G" + struct.pack(">d", score) for document, score in scores)
+        out += b"K" + bytes([query]) + b"}(" + items + b"u"
+    return out + b"u."
+
+
+TWO = "a query and a document have"
+PICKLES: dict[str, tuple[bytes, str]] = {
+    "no number": (pickle.dumps({10: {0: 1.0}, 11: {1: float("nan")}}), r"byte \d+: entry 2: the score of '1' is nan; a score"),
+    "infinite": (pickle.dumps({10: {0: float("-inf")}}), r"byte \d+: entry 1: the score of '0' is -inf; a score is a number"),
+    "not in 32 bits": (pickle.dumps({10: {0: 1e300}}), r"byte \d+: entry 1: the score of '0' is 1e\+300; a score .* 3e\+38"),
+    "a whole number": (pickle.dumps({10: {0: 10**400}}), r"byte \d+: entry 1: the score of '0' is 1000+; a score"),
+    "unknown query": (pickle.dumps({10: {0: 1.0}, 12: {0: 1.0}}), "2: query '12' is not among the queries of this folder"),
+    "unknown document": (pickle.dumps({10: {0: 1.0, 9: 1.0}}), "1: document '9' is not among the documents of this folder"),
+    "a query twice": (opcodes((10, [(0, 1.0)]), (10, [(0, 2.0)])), f"2: {TWO} 2 here and 1 on line 1"),
+    "a query in two spellings": (pickle.dumps({10: {0: 1.0}, "10": {0: 2.0}}), f"2: {TWO} 2 here and 1 on line 1"),
+    "a document twice": (opcodes((11, []), (10, [(0, 1.0), (0, 2.0)])), r"byte \d+: entry 2: '0' has the score 1.0 and the score 2.0"),
+    "a document in two spellings": (pickle.dumps({10: {0: 1.0, "0": 2.0}}), f"1: {TWO} 2 here and 1 on the same line"),
+    "names that are no names": (pickle.dumps({10: {0.5: 1.0}}), r"byte \d+: entry 1: a document is called 0.5"),
+    "a dictionary as a name": (b"\x80\x02}(}}K\x01su.", "not a pickle of"),
+    "nothing": (pickle.dumps({10: {}, 11: {}}), "holds no pairs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICKLES)
+def test_a_fault_of_a_pickle_names_the_file_and_what_is_wrong(texts: dict[str, str], tmp_path: Path, name: str) -> None:
+    content, message = PICKLES[name]
+    file = write(tmp_path / "ce.pkl", content)
+    with pytest.raises(DataError, match=rf"ce\.pkl:? ?{message}") as caught:
+        prepare(tmp_path / "p", PrepareOptions(**texts, pairs=(str(file),)))
+    assert "\n" not in str(caught.value)
+    assert not Prepared(tmp_path / "p").names("scores")
+
+
+def test_a_pair_that_a_pickle_scores_twice_alike_is_one(texts: dict[str, str], tmp_path: Path) -> None:
+    for number, content in enumerate((
+        opcodes((10, [(0, 1.5), (0, 1.5)]), (10, [(0, 1.5), (3, 2.0)])),
+        pickle.dumps({10: {0: 1.5, "0": 1.5}, "10": {3: 2}}),
+    )):  # fmt: skip
+        file = write(tmp_path / "ce.pkl", content)
+        prepared = prepare(tmp_path / f"p{number}", PrepareOptions(**texts, pairs=(f"f={file}",)))
+        assert table(prepared, "scores", "f") == {"10": {"0": 1.5, "3": 2.0}}
 
 
 def test_unknown_ids_are_left_out_with_their_number_where_that_is_asked_for(

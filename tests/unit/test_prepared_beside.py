@@ -16,13 +16,13 @@ pytest.importorskip("accelerate")
 from indexer.progress import silent  # noqa: E402
 from sparseir.cli.app import run_command  # noqa: E402
 from sparseir.data.prepared import embeddings as stored  # noqa: E402
+from sparseir.data.prepared.expanded import documents_of  # noqa: E402
 from sparseir.data.prepared.folder import Prepared  # noqa: E402
 from sparseir.data.prepared.prepare import PrepareOptions, prepare  # noqa: E402
 from sparseir.errors import ConfigError, DataError, SparseIRError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from sparseir.models.codes import DenseCodes  # noqa: E402
 from sparseir.train import train  # noqa: E402
-from sparseir.train.material.prepared import documents_of  # noqa: E402
 from sparseir.train.material.words import encoder_of_words  # noqa: E402
 from sparseir.train.tasks import codes, ranking  # noqa: E402
 from tests.tiny_collections import DOCUMENTS, QUERIES, write_collection, write_jsonl  # noqa: E402
@@ -69,6 +69,7 @@ def test_expansions_are_read_after_their_documents(base: Path, tmp_path: Path) -
     whole = documents_of(prepared, expanded=True)
     assert whole[1] == f"weather {DOCUMENTS[1]} rainy"
     assert whole[0] == prepared.documents[0] == documents_of(prepared, expanded=False)[0]
+    assert documents_of(prepared, expanded=True, separator=" [SEP] ")[1] == f"weather {DOCUMENTS[1]} [SEP] rainy"
     assert whole[0:2] == [whole[0], whole[1]]
     assert [text for _, block in whole.blocks(3) for text in block] == list(whole)
     changes = {
@@ -77,10 +78,16 @@ def test_expansions_are_read_after_their_documents(base: Path, tmp_path: Path) -
         "data__negatives": (),
         "data__num_negatives": 2,
     }
-    for kind, held in (("unicoil", True), ("splade", False)):
-        recipe = recipe_of(base, tmp_path, **changes, model__kind=kind, train__batch_size=4)
+    for kind, separated, held in (
+        ("unicoil", False, " rainy"),
+        ("unicoil", True, " [SEP] rainy"),
+        ("splade", False, ""),
+    ):
+        recipe = recipe_of(
+            base, tmp_path, **changes, model__kind=kind, model__expansion_separator=separated, train__batch_size=4
+        )
         batch = ranking.build(recipe, SparseEncoder.from_config(recipe.model, device="cpu"), silent)[1][0]
-        assert any("rainy" in text for text in batch.documents) == held
+        assert f"weather {DOCUMENTS[1]}{held}" in batch.documents
         assert all(len(batch.places) == 12 and prepared.queries.rows([qid])[0] >= 0 for qid in batch.qids)
     recipe = recipe_of(base, tmp_path, **changes, model__kind="deepimpact", model__word_vocabulary=50)
     assert "rainy" in encoder_of_words(recipe).tokenizer.words

@@ -80,7 +80,7 @@ def build_command(
         bool,
         arguments.Option(
             "--token-vectors",
-            help="Store the token vectors of a coil model beside the index, for search --rerank exact.",
+            help="Store the token vectors of a coil model beside the index, for search --rerank exact; with --vectors, theirs.",
         ),
     ] = False,
     shards: Annotated[
@@ -113,6 +113,7 @@ def build_command(
       sparseir index build my-index --vectors vectors.jsonl
       sparseir index build milvus://localhost:19530/words --bm25 --corpus corpus.jsonl
       sparseir index build coil-index --model coil --corpus corpus.jsonl --token-vectors
+      sparseir index build coil-index --model coil --vectors vectors.npz --token-vectors
       sparseir index build my-shards --vectors vectors.jsonl --shards 8
     """
     from sparseir.cli.output.console import emit_json
@@ -154,8 +155,10 @@ def build_command(
         resume=resume,
         token_vectors=token_vectors or None,
     )
-    if token_vectors and (vectors is not None or bm25 or index.startswith("milvus:")):
-        raise arguments.BadParameter("--token-vectors encodes texts into an index folder: give --model and --corpus")
+    if token_vectors and (model is None or bm25 or index.startswith("milvus:")):
+        raise arguments.BadParameter(
+            "--token-vectors stores what a coil model gives tokens beside an index folder: give --model, and --corpus or --vectors"
+        )
     place = target(index)
     _check_target(place, options)  # before minutes of encoding, not after
     built = source.fill(place, options)

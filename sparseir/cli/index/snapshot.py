@@ -27,8 +27,8 @@ def snapshot_command(
     """
     from dataclasses import asdict
 
-    from indexer import take_snapshot
     from sparseir.cli.output.console import counted, emit_json, progress_bars
+    from sparseir.data.snapshots import take_snapshot
 
     with progress_bars(quiet=quiet) as progress:
         report = take_snapshot(index, snapshot, progress=progress)
@@ -57,9 +57,9 @@ def restore_command(
       sparseir index restore backups/my-index-monday my-index --overwrite
       sparseir index restore my-index.tar.zst other-index
     """
-    from indexer import restore_index
     from sparseir.cli.index.source import summary
     from sparseir.cli.output.console import counted, emit_json, progress_bars
+    from sparseir.data.snapshots import restore_index
 
     with progress_bars(quiet=quiet) as progress:
         restored = restore_index(snapshot, index, overwrite=overwrite, progress=progress)

@@ -9,7 +9,6 @@ Source: the opcodes as the standard library's pickletools describes them.
 
 from __future__ import annotations
 
-import math
 import pickletools
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +25,9 @@ _MARK = object()
 _MOST = 1 << 20
 """Documents of one query; a dictionary of more is no query's scores."""
 
+LARGEST_SCORE = 3e38
+"""Of either sign, as 32 bits hold them."""
+
 Entry = tuple[int, Any, dict[Any, Any]]
 
 
@@ -41,7 +43,7 @@ def pickled_scores(source: LineSource) -> Iterator[Entry]:
         try:
             for opcode, argument, position in pickletools.genops(stream):
                 yield from machine.step(opcode.name, argument, position or 0)
-        except (ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeDecodeError) as error:
             raise DataError(
                 f"not a pickle of {{query: {{document: score}}}}, or one that was cut ({str(error)[:120]})",
                 path=source.label,
@@ -58,7 +60,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._outer: dict[Any, Any] | None = None
         self._memo: dict[int, Any] = {}
-        self._count = 0
+        self._count = self._begun = 0
         self.ended = False
 
     def step(self, name: str, argument: Any, position: int) -> Iterator[Entry]:
@@ -86,9 +88,10 @@ class _Machine:
 
     def _begin(self, name: str, position: int) -> None:
         made: dict[Any, Any] = {}
+        self._begun += self._outer is not None
         if name == "DICT":  # protocol 0: a mark, then items, then the dictionary
             items = self._above_mark()
-            made.update(zip(items[::2], items[1::2], strict=True))
+            self._fill(made, items, position)
             if made and self._outer is None:
                 raise self._fault("a pickle of protocol 0 in one piece; write it with protocol 2 or later", position)
         self._stack.append(made)
@@ -110,9 +113,20 @@ class _Machine:
                 self._count += 1
                 yield self._checked(query, scores, position)
         else:
-            target.update(zip(items[::2], items[1::2], strict=True))
-            if len(target) > _MOST:
-                raise self._fault(f"a query with more than {_MOST:,} documents", position)
+            self._fill(target, items, position)
+
+    def _fill(self, target: dict[Any, Any], items: list[Any], position: int) -> None:
+        """Put items into a dictionary under construction; a key that comes again with another value is not passed over."""
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if key not in target:
+                target[key] = value
+            elif target[key] != value:
+                raise self._fault(
+                    f"entry {self._begun}: '{key}' has the score {target[key]!r:.60} and the score {value!r:.60}; a pair has one",
+                    position,
+                )
+        if len(target) > _MOST:
+            raise self._fault(f"a query with more than {_MOST:,} documents", position)
 
     def _checked(self, query: Any, scores: Any, position: int) -> Entry:
         if type(query) not in (int, str) or type(scores) is not dict:
@@ -120,8 +134,11 @@ class _Machine:
         for document, score in scores.items():
             if type(document) not in (int, str):
                 raise self._fault(f"entry {self._count}: a document is called {document!r:.60}", position)
-            if type(score) not in (int, float) or not math.isfinite(score):
-                raise self._fault(f"entry {self._count}: the score of '{document}' is {score!r:.60}", position)
+            if type(score) not in (int, float) or not abs(score) <= LARGEST_SCORE:
+                raise self._fault(
+                    f"entry {self._count}: the score of '{document}' is {score!r:.60}; a score is a number of up to {LARGEST_SCORE:g}",
+                    position,
+                )
         return self._count, query, scores
 
     def _above_mark(self) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sparseir.data.judgements import qrels_rows
 from sparseir.data.lines import LineSource
-from sparseir.data.prepared.pickled import pickled_scores
+from sparseir.data.prepared.pickled import LARGEST_SCORE, pickled_scores
 from sparseir.errors import DataError
 
 POSITIVES, NEGATIVES, SCORES = "positives", "negatives", "scores"
@@ -212,6 +212,6 @@ def _score(value: Any, source: LineSource, line: int) -> float:
         score = math.nan if isinstance(value, bool) or value is None else float(value)
     except (TypeError, ValueError, OverflowError):
         score = math.nan
-    if not math.isfinite(score) or abs(score) > 3e38:
+    if not math.isfinite(score) or abs(score) > LARGEST_SCORE:
         raise DataError(f"score {value!r:.60} is no finite number of 32 bits", path=source.label, line=line)
     return score

@@ -8,11 +8,14 @@
     NNNNNN/largest.bin     float32 (V,): the largest norm of a term's vectors
 
 The folder is NAME.tokens beside the index NAME. Ordinals of an index are never given twice, so that deletions, merges and
-compactions change nothing here, and a replaced document cannot be met with the vectors of its former text.
+compactions change nothing here, and a replaced document cannot be met with the vectors of its former text. Beside a file of
+encoded vectors it is the same, with rows in the place of ordinals, and a digest of the names of the rows.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,23 @@ def tokens_folder(index: str | Path) -> Path:
     return path.with_name(f"{path.name}.tokens")
 
 
+class NamesDigest:
+    """Of names in order, however they come in batches."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.blake2b(digest_size=8)
+
+    def add(self, names: Iterable[str]) -> None:
+        """The next names."""
+        for name in names:
+            encoded = name.encode("utf-8", "surrogatepass")
+            self._digest.update(len(encoded).to_bytes(8, "little") + encoded)
+
+    def hexdigest(self) -> str:
+        """Of all names so far."""
+        return self._digest.hexdigest()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenVectors:
     """A vector for each counted token of some texts, and for each text where the encoder gives it one.
@@ -55,6 +75,31 @@ class TokenVectors:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
+        """The texts of all parts, at least one, in order."""
+        counts = np.concatenate([np.diff(part.starts) for part in parts])
+        return cls(
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.concatenate([part.terms for part in parts]),
+            np.concatenate([part.vectors for part in parts]),
+            np.concatenate([part.whole for part in parts]),
+        )
+
+    def slice(self, begin: int, end: int) -> TokenVectors:
+        """Some of the texts.
+
+        Raises
+        ------
+        DataError : offsets that do not rise, or lead beyond the tokens.
+        """
+        starts = np.asarray(self.starts[begin : end + 1])
+        first, last = int(starts[0]), int(starts[-1])
+        if not 0 <= first <= last <= len(self.terms) or (np.diff(starts) < 0).any():
+            raise DataError(f"offsets of token vectors {begin:,} to {end:,} do not rise; encode the texts again")
+        span = slice(first, last)
+        return TokenVectors(starts - first, self.terms[span], self.vectors[span], self.whole[begin:end])
 
     def text(self, row: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
         """Terms (T,), vectors (T, D) and the own vector (C,) of one text."""
@@ -98,7 +143,7 @@ class TokenStore:
     ----------
     encoder, created : fingerprint of the encoder, and when the index they belong to was made.
     num_terms, token_dim, cls_dim : sizes V, D and C. largest : float32 (V,), the largest norm of each term's vectors.
-    longest : the largest norm of a document's own vector.
+    longest : the largest norm of a document's own vector. names : digest of the names of rows, of encoded documents alone.
 
     Raises
     ------
@@ -116,6 +161,7 @@ class TokenStore:
             raise DataError(f"states {sizes} as {', '.join(_SIZES)}, or no parts; {_REMEDY}", path=described)
         self.num_terms, self.token_dim, self.cls_dim = (int(size) for size in sizes if size is not None)
         self.encoder, self.created = str(body.get("encoder")), str(body.get("created"))
+        self.names = str(body.get("names"))
         self.largest = np.zeros(self.num_terms, np.float32)
         self.longest = 0.0
         self._stated: list[tuple[Path, dict[str, dict[str, int]]]] = []
@@ -137,7 +183,8 @@ class TokenStore:
         first, documents, tokens = (int(count) for count in counts if count is not None)
         place = self.path / str(folder)
         self._stated.append((place, stated_files(stated, FILES, described)))
-        starts = mapped(place / STARTS, np.int64, documents + 1)
+        # Plain arrays over the maps: np.memmap makes every slice of a document's rows several times dearer.
+        starts = np.asarray(mapped(place / STARTS, np.int64, documents + 1))
         if int(starts[0]) != 0 or int(starts[-1]) != tokens:
             raise DataError(f"does not begin at 0 and end at {tokens:,}; {_REMEDY}", path=place / STARTS)
         largest = mapped(place / LARGEST, np.float32, self.num_terms)
@@ -145,9 +192,18 @@ class TokenStore:
             raise DataError(f"a norm that is no number from 0 on; {_REMEDY}", path=place / LARGEST)
         np.maximum(self.largest, largest, out=self.largest)
         self.longest = max(self.longest, float(longest))
-        vectors = mapped(place / VECTORS, np.float16, tokens * self.token_dim).reshape(tokens, self.token_dim)
-        whole = mapped(place / WHOLE, np.float16, documents * self.cls_dim).reshape(documents, self.cls_dim)
-        return _Part(first, TokenVectors(starts, mapped(place / TERMS, np.uint32, tokens), vectors, whole))
+        terms, vectors, whole = (
+            np.asarray(mapped(place / name, kind, rows * columns))
+            for name, kind, rows, columns in (
+                (TERMS, np.uint32, tokens, 1),
+                (VECTORS, np.float16, tokens, self.token_dim),
+                (WHOLE, np.float16, documents, self.cls_dim),
+            )
+        )
+        held = TokenVectors(
+            starts, terms, vectors.reshape(tokens, self.token_dim), whole.reshape(documents, self.cls_dim)
+        )
+        return _Part(first, held)
 
     def of(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
         """Terms (T,), their vectors (T, D) and the vector of the text itself (C,) of one document.
@@ -167,6 +223,11 @@ class TokenStore:
         if not 0 <= start <= end <= len(part.texts.terms):
             raise DataError(f"tokens of document {ordinal} are said to be {start}..{end}; {_REMEDY}", path=self.path)
         return part.texts.text(row)
+
+    @property
+    def parts(self) -> list[TokenVectors]:
+        """The documents of every commit, mapped, in order."""
+        return [part.texts for part in self._parts]
 
     def whole(self, block: int = 1 << 14) -> list[tuple[int, NDArray[np.float16]]]:
         """The vectors of documents themselves, in blocks of at most so many rows, each with the ordinal of its first row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,8 +54,12 @@ class TokenWriter:
                 )
             part.replace(file)
 
-    def join(self, target: Path) -> dict[str, Any]:
+    def join(self, target: Path, batches: Iterable[form.TokenVectors] | None = None) -> dict[str, Any]:
         """The part of all batches in their order, in the folder `target`; what store.json says of it, but for its place.
+
+        Parameters
+        ----------
+        batches : in the place of those that were kept.
 
         Raises
         ------
@@ -69,7 +73,7 @@ class TokenWriter:
             files: dict[str, BinaryIO] = {name: (target / name).open("wb") for name in form.FILES}
             try:
                 files[form.STARTS].write(np.zeros(1, "<i8").tobytes())
-                for batch in self._batches():
+                for batch in self._batches() if batches is None else batches:
                     files[form.STARTS].write((batch.starts[1:] + tokens).astype("<i8").tobytes())
                     files[form.TERMS].write(batch.terms.astype("<u4").tobytes())
                     files[form.VECTORS].write(batch.vectors.astype("<f2").tobytes())

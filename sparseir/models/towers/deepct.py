@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparseir.models.networks.context import ContextEncoder
-from sparseir.models.towers.tower import Tower, keep_largest, scatter_max
+from sparseir.models.towers.tower import Tower, keep_largest, scatter_sum
 
 SCALE = 100
 """What predictions are multiplied by before they are rounded to frequencies, as the authors' script does."""
@@ -19,8 +19,10 @@ class DeepCtTower(Tower):
 
     tf[word] = round(100 ŷ), the largest over the word's occurrences and 0 below 1, where ŷ = u · h[first piece] + c is the
     predicted share of the document's queries that hold the word; |d| = Σ tf, and avgdl its mean over training documents.
+    With stems, tf[stem] is the sum over its words: the authors write each word tf times, and an index that stems counts those.
 
-    Source: Dai & Callan 2019 (arXiv:1910.10687), eq. 1 and section 3.2; rounding as in the authors' code.
+    Source: Dai & Callan 2019 (arXiv:1910.10687), eq. 1 and section 3.2; rounding as in the authors' code, whose output an
+    index with Porter's stems reads (Anserini).
 
     Parameters
     ----------
@@ -56,11 +58,14 @@ class DeepCtTower(Tower):
         return predicted
 
     def frequencies(self, features: Mapping[str, Tensor], predicted: Tensor) -> Tensor:
-        """tf, whole numbers (B, V), of predictions (B, L, 1)."""
+        """tf of words or stems, whole numbers (B, V), of predictions (B, L, 1)."""
         scaled = SCALE * predicted.squeeze(-1)
         rounded = torch.where(scaled < 1, 0.0, scaled.round())
+        rounded = rounded * features["attention_mask"]
+        # The largest occurrence of each word, where it stands first; then words of one term together.
+        largest = torch.zeros_like(rounded).scatter_reduce(1, features["same_word"], rounded, reduce="amax")
         words = {"input_ids": features["word_ids"], "attention_mask": features["attention_mask"]}
-        return scatter_max(rounded, words, self.num_terms, self.counts)
+        return scatter_sum(largest, words, self.num_terms, self.counts)
 
     def see(self, frequencies: Tensor, *, keep: float = 0.99) -> None:
         """Move avgdl towards the mean length of these documents; that of the first is taken as it is."""

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from sparseir.errors import ConfigError
 from sparseir.models.networks.context import ContextEncoder
 from sparseir.models.panics import Tokenizing
+from sparseir.models.stemmed import UNKNOWN, StemmedTokenizer, WordStems
 from sparseir.models.tokenize import TextTokenizer
 from sparseir.models.towers.lookup import StaticQueryTower
 from sparseir.models.towers.tower import Tower, keep_largest, scatter_max, scatter_sum
-
-UNKNOWN = "[UNK]"
 
 
 class OwnTokenTower(Tower):
@@ -70,30 +69,40 @@ class OwnTokenTower(Tower):
 class WordTokenizer(TextTokenizer):
     """A tokenizer whose features also say which whole word each token starts.
 
-    The vocabulary of the vectors is a list of words, not of word pieces; its last entry, [UNK], never weighs anything.
-    Features hold `word_ids`, int64 (B, L): the word's number at its first piece, [UNK]'s at every other token and for
-    words outside the list.
+    The vocabulary of the vectors is a list of words, or of their stems, not of word pieces; its last entry, [UNK], never
+    weighs anything. Features hold, int64 (B, L) each,
+
+    - `word_ids`: the number of the word, or of its stem, at its first piece; [UNK]'s at every other token and for words outside
+      the list;
+    - `same_word`: at a word's first piece the place where the word stands first, elsewhere the token's own place.
 
     Parameters
     ----------
     base : the tokenizer of the network.
-    words : the vocabulary, without duplicates; None: the whole words of the base vocabulary.
+    words : the vocabulary, without duplicates; None: the whole words of the base vocabulary, or their stems.
+    stemmer : of `WordStems`; "none": words are counted as they are.
     """
 
-    def __init__(self, base: TextTokenizer, words: Sequence[str] | None = None) -> None:
+    def __init__(self, base: TextTokenizer, words: Sequence[str] | None = None, *, stemmer: str = "none") -> None:
         super().__init__(base.tokenizer, base.num_terms)
+        self._stems = None if stemmer == "none" else WordStems(stemmer)
         listed = [w for w in (words if words is not None else self._whole_words()) if w != UNKNOWN]
         if len(set(listed)) != len(listed) or not listed:
             raise ConfigError("the word vocabulary must hold at least one word, and none twice")
         self.words = [*listed, UNKNOWN]
-        self.word_number = {word: i for i, word in enumerate(listed)}
+        self._numbers = {word: i for i, word in enumerate(listed)}
         added = sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True)
         self._added = re.compile("(" + "|".join(map(re.escape, added)) + ")") if added else None
 
     def _whole_words(self) -> list[str]:
         special = set(self.tokenizer.all_special_tokens)
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
-        return [t for t, _ in vocabulary if t not in special and not t.startswith(("##", "[unused"))]
+        words = [t for t, _ in vocabulary if t not in special and not t.startswith(("##", "[unused"))]
+        return list(dict.fromkeys(term for word in words if (term := self.term_of(word)) is not None))
+
+    def term_of(self, word: str) -> str | None:
+        """What a word is counted as; None for one that never weighs anything."""
+        return word if self._stems is None else self._stems(word)
 
     @property
     def silent_terms(self) -> tuple[int, ...]:
@@ -116,16 +125,19 @@ class WordTokenizer(TextTokenizer):
         return words
 
     def rows(self, texts: Sequence[str], max_length: int) -> list[list[Any]]:
-        """Per text, pairs (token id, word number)."""
+        """Per text, for each token its id, the number of `word_ids` and the place of `same_word`."""
         if not texts:
             return []
         tokens, unknown = super().rows(texts, max_length), len(self.words) - 1
         out: list[list[Any]] = []
         for row, firsts in zip(tokens, self.first_words(texts, max_length), strict=True):
-            numbers = [unknown] * len(row)
+            numbers, same = [unknown] * len(row), list(range(len(row)))
+            seen: dict[str, int] = {}
             for place, word in firsts:
-                numbers[place] = self.word_number.get(word, unknown)
-            out.append(list(zip(row, numbers, strict=True)))
+                term = self.term_of(word)
+                numbers[place] = unknown if term is None else self._numbers.get(term, unknown)
+                same[place] = seen.setdefault(word, place)
+            out.append(list(zip(row, numbers, same, strict=True)))
         return out
 
     def first_words(self, texts: Sequence[str], max_length: int) -> list[list[tuple[int, str]]]:
@@ -143,14 +155,16 @@ class WordTokenizer(TextTokenizer):
         return out
 
     def pad(self, rows: Sequence[Sequence[Any]], length: int = 0) -> dict[str, Tensor]:
-        features = super().pad([[token for token, _ in row] for row in rows], length)
+        features = super().pad([[token for token, *_ in row] for row in rows], length)
         word_ids = torch.full_like(features["input_ids"], len(self.words) - 1)
+        same_word = torch.arange(word_ids.shape[1]).repeat(len(rows), 1)
         for i, row in enumerate(rows):
-            word_ids[i, : len(row)] = torch.tensor([word for _, word in row], dtype=torch.int64)
-        return features | {"word_ids": word_ids}
+            word_ids[i, : len(row)] = torch.tensor([word for _, word, _ in row], dtype=torch.int64)
+            same_word[i, : len(row)] = torch.tensor([place for *_, place in row], dtype=torch.int64)
+        return features | {"word_ids": word_ids, "same_word": same_word}
 
-    def uncut(self) -> Tokenizer:
-        """A tokenizer from text to word numbers, with the normalisation of the network's."""
+    def uncut(self) -> Tokenizer | StemmedTokenizer:
+        """A tokenizer from text to the numbers of words or stems, with the normalisation of the network's."""
         numbers = {word: i for i, word in enumerate(self.words)}
         whole = Tokenizer(WordLevel(numbers, unk_token=UNKNOWN))
         below = self.word_pieces()
@@ -158,7 +172,7 @@ class WordTokenizer(TextTokenizer):
             whole.normalizer = below.normalizer
         whole.pre_tokenizer = below.pre_tokenizer
         whole.add_special_tokens([UNKNOWN])
-        return whole
+        return whole if self._stems is None else StemmedTokenizer(whole, self._stems)
 
 
 class DeepImpactTower(Tower):

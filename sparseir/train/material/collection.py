@@ -48,12 +48,15 @@ class TrainingQuery:
 class Training(Protocol):
     """What ranking learns from, in memory (`TrainingSet`) or on disk (`PreparedTraining`).
 
-    texts, docnos : of every document. ranges : (first, end) of each collection. queries : with what answers them.
+    texts, docnos : of every document. encoded : the texts as the encoder reads them. ranges : (first, end) of each
+    collection. queries : with what answers them.
     title_queries : titles, whose document is the positive. triples, scored, bare : see `TrainingSet`.
     """
 
     @property
     def texts(self) -> Sequence[str]: ...
+    @property
+    def encoded(self) -> Sequence[str]: ...
     @property
     def docnos(self) -> Sequence[str]: ...
     @property
@@ -77,6 +80,7 @@ class TrainingSet:
     Parameters
     ----------
     texts, docnos : of every document.
+    separated : the texts with the encoder's separator before the words of their expansions; None where they have none.
     ranges : (first, end) of each collection.
     queries : judged queries, or those of a triples file.
     title_queries : titles, whose document is the positive.
@@ -91,14 +95,21 @@ class TrainingSet:
     triples: str | None = None
     scored: int | None = None
     bare: int | None = None
+    separated: list[str] | None = None
+
+    @property
+    def encoded(self) -> Sequence[str]:
+        """The texts as the encoder reads them."""
+        return self.texts if self.separated is None else self.separated
 
     @classmethod
-    def read(cls, config: DataConfig, *, expanded: bool = False) -> TrainingSet:
+    def read(cls, config: DataConfig, *, expanded: bool = False, separator: str = " ") -> TrainingSet:
         """Everything the section names.
 
         Parameters
         ----------
         expanded : documents have the words of their expansions after their text.
+        separator : what stands between the two for the encoder (`EncoderParts.separator`); all else reads a space there.
 
         Raises
         ------
@@ -109,9 +120,9 @@ class TrainingSet:
             raise ConfigError(
                 "data.prepared: is read by the objective ranking alone; name data.dataset or data.triples"
             )
-        out = cls()
+        out = cls(separated=[] if expanded and separator != " " else None)
         for name in config.datasets:
-            out._add(open_collection(name, config), config, expanded=expanded)
+            out._add(open_collection(name, config), config, expanded=expanded, separator=separator)
         if config.triples is not None:
             out._add_triples(config.triples)
         if not out.texts:
@@ -120,7 +131,7 @@ class TrainingSet:
             raise DataError("data.title_queries: no document has a title; set it to 0")
         return out
 
-    def _add(self, dataset: Dataset, config: DataConfig, *, expanded: bool) -> None:
+    def _add(self, dataset: Dataset, config: DataConfig, *, expanded: bool, separator: str) -> None:
         first = len(self.texts)
         number = len(self.ranges)
         positions: dict[str, int] = {}
@@ -131,6 +142,8 @@ class TrainingSet:
             title = document.title
             document = replace(document, title="") if config.title_queries >= 1 else document
             self.texts.append(document.expanded if expanded else document.content)
+            if self.separated is not None:
+                self.separated.append(document.expanded_after(separator) if document.expansion else self.texts[-1])
             if config.title_queries > 0 and title.strip() and document.text.strip():
                 self.title_queries.append(TrainingQuery(f"title:{document.docno}", title, (here,), number))
         self.ranges.append((first, len(self.texts)))
@@ -156,6 +169,8 @@ class TrainingSet:
                 positions[text] = len(self.texts)
                 self.texts.append(text)
                 self.docnos.append(f"{path}:{len(positions)}")
+                if self.separated is not None:
+                    self.separated.append(text)
             return positions[text]
 
         rows: list[TrainingQuery] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from indexer.progress import Progress, silent
 from sparseir.config.data import DataConfig
 from sparseir.config.recipe import Recipe
+from sparseir.data.prepared.expanded import documents_of
 from sparseir.data.prepared.folder import Prepared, Union
-from sparseir.data.records import Document
 from sparseir.data.stores.pairs import PairTable
 from sparseir.data.stores.rows import Rows
 from sparseir.data.stores.texts import TextStore
@@ -33,6 +33,7 @@ class PreparedTraining:
     ----------
     config : names the folder and its tables of negatives. teachers : names of its tables of scores.
     expanded : documents have the words of their expansions after their text, where the folder has expansions.
+    separator : as for `TrainingSet.read`.
 
     Raises
     ------
@@ -46,11 +47,18 @@ class PreparedTraining:
     bare: int | None = None
 
     def __init__(
-        self, config: DataConfig, teachers: Sequence[str], *, expanded: bool = False, progress: Progress = silent
+        self,
+        config: DataConfig,
+        teachers: Sequence[str],
+        *,
+        expanded: bool = False,
+        separator: str = " ",
+        progress: Progress = silent,
     ) -> None:
         assert config.prepared is not None
         self.prepared = prepared = Prepared(config.prepared)
         self.texts: Sequence[str] = documents_of(prepared, expanded=expanded)
+        self.encoded: Sequence[str] = documents_of(prepared, expanded=expanded, separator=separator)
         self.docnos: Sequence[str] = Names(prepared.documents)
         self.ranges = [(0, len(prepared.documents))]
         answers = positives_of(prepared, config.min_relevance)
@@ -122,33 +130,6 @@ class PreparedScores:
             query, document = queries[missing[0][0]].qid, self._documents.name(int(wanted[missing[0][1]]))
             raise DataError(f"no teacher score for query '{query}' and document '{document}'", path=self._table.path)
         return out
-
-
-def documents_of(prepared: Prepared, *, expanded: bool) -> TextStore | ExpandedTexts:
-    """The documents of a folder, with the words of their expansions where these are asked for and there."""
-    if expanded and prepared.expansions is not None:
-        return ExpandedTexts(prepared.documents, prepared.expansions)
-    return prepared.documents
-
-
-class ExpandedTexts(Rows[str]):
-    """The documents of a store with the words of their expansions, as `Document.expanded` puts them."""
-
-    def __init__(self, documents: TextStore, expansions: TextStore) -> None:
-        self._documents, self._expansions = documents, expansions
-
-    def __len__(self) -> int:
-        return len(self._documents)
-
-    def row_at(self, number: int) -> str:
-        at = int(self._expansions.rows([self._documents.name(number)])[0])
-        text = self._documents[number]
-        return text if at < 0 else Document("", text, expansion=self._expansions[at]).expanded
-
-    def blocks(self, size: int = 8192) -> Iterator[tuple[int, list[str]]]:
-        """As `TextStore.blocks`."""
-        for first in range(0, len(self), size):
-            yield first, self[first : first + size]
 
 
 class Names(Rows[str]):

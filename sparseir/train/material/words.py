@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 
 from indexer.progress import Progress, silent
 from sparseir.config.data import DataConfig
 from sparseir.config.recipe import Recipe
 from sparseir.data.pairs import read_triples
+from sparseir.data.prepared.expanded import documents_of
 from sparseir.data.prepared.folder import Prepared
+from sparseir.data.stores.counts import StringCounts
 from sparseir.models.encoder import SparseEncoder
 from sparseir.models.kinds import word_parts
 from sparseir.models.sources import resolve_source
 from sparseir.models.towers.own_tokens import WordTokenizer
 from sparseir.train.material.collection import open_collection
-from sparseir.train.material.prepared import documents_of
 
 
 def encoder_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEncoder:
-    """A fresh encoder whose terms are the `model.word_vocabulary` words that most documents hold, ties by the word.
+    """A fresh encoder whose terms are the `model.word_vocabulary` words, or stems, that most documents hold, ties by the word.
 
-    Source: Mallia et al. 2021 (arXiv:2104.12016), where the vocabulary is the collection's.
+    They are counted in bounded memory, whatever the number of documents. Source: Mallia et al. 2021 (arXiv:2104.12016), where
+    the vocabulary is the collection's.
 
     Raises
     ------
@@ -31,15 +32,17 @@ def encoder_of_words(recipe: Recipe, *, progress: Progress = silent) -> SparseEn
     """
     folder = resolve_source(recipe.model.base)
     plain = word_parts(recipe.model, folder, None)
-    assert isinstance(plain.tokenizer, WordTokenizer)
-    frequency: Counter[str] = Counter()
-    for done, text in enumerate(_texts(recipe.data), 1):
-        frequency.update(set(plain.tokenizer.words_of(text)))
-        if done % 1000 == 0:
-            progress("collecting words", done, None)
-    silent_words = set(plain.tokenizer.tokenizer.all_special_tokens)
-    ranked = sorted((word for word in frequency if word not in silent_words), key=lambda word: (-frequency[word], word))
-    return SparseEncoder(word_parts(recipe.model, folder, ranked[: recipe.model.word_vocabulary]))
+    tokenizer = plain.tokenizer
+    assert isinstance(tokenizer, WordTokenizer)
+    specials = set(tokenizer.tokenizer.all_special_tokens)
+    with StringCounts() as frequency:
+        for done, text in enumerate(_texts(recipe.data), 1):
+            words = set(tokenizer.words_of(text)) - specials
+            frequency.add({term for word in words if (term := tokenizer.term_of(word)) is not None})
+            if done % 1000 == 0:
+                progress("collecting words", done, None)
+        chosen = frequency.most_frequent(recipe.model.word_vocabulary)
+    return SparseEncoder(word_parts(recipe.model, folder, chosen))
 
 
 def _texts(data: DataConfig) -> Iterator[str]:

@@ -42,7 +42,7 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
         raise ConfigError("loss.objective: deepct rounds what it predicts, which ranking cannot train; take recall")
     if recipe.data.expansions is not None and not encoder.reads_expansions:
         raise ConfigError(f"data.expansions: read by unicoil and deepimpact, not by {encoder.kind}")
-    training = read_training(recipe, progress, expanded=encoder.reads_expansions)
+    training = read_training(recipe, progress, expanded=encoder.reads_expansions, separator=encoder.separator)
     idf = corpus_idf(recipe, encoder, training.texts, progress)
     chosen = encoder.query_tower.looked_up and encoder.document_tower.takes_terms
     if recipe.train.sampled_terms is not None and not chosen:
@@ -55,11 +55,13 @@ def build(recipe: Recipe, encoder: SparseEncoder, progress: Progress) -> tuple[O
     return objective(encoder, recipe, idf), ranking_batches(recipe, training, encoder, progress)
 
 
-def read_training(recipe: Recipe, progress: Progress, *, expanded: bool = False) -> Training:
-    """What the recipe learns from, in memory or in a prepared folder; errors as theirs."""
+def read_training(recipe: Recipe, progress: Progress, *, expanded: bool = False, separator: str = " ") -> Training:
+    """What the recipe learns from, in memory or in a prepared folder; expanded, separator and errors as theirs."""
     if recipe.data.prepared is None:
-        return TrainingSet.read(recipe.data, expanded=expanded)
-    return PreparedTraining(recipe.data, prepared_teachers(recipe), expanded=expanded, progress=progress)
+        return TrainingSet.read(recipe.data, expanded=expanded, separator=separator)
+    return PreparedTraining(
+        recipe.data, prepared_teachers(recipe), expanded=expanded, separator=separator, progress=progress
+    )
 
 
 def ranking_batches(recipe: Recipe, training: Training, encoder: SparseEncoder, progress: Progress) -> RankingBatches:

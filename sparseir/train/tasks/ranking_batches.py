@@ -89,8 +89,8 @@ class RankingBatches(TorchDataset[RankingBatch]):
 
     @property
     def texts(self) -> Sequence[str]:
-        """Every document of the training set."""
-        return self._training.texts
+        """Every document of the training set, as the encoder reads it."""
+        return self._training.encoded
 
     def __len__(self) -> int:
         return self._num_batches
@@ -107,7 +107,7 @@ class RankingBatches(TorchDataset[RankingBatch]):
         return RankingBatch(
             number,
             [query.text for query in queries],
-            [self._training.texts[place] for place in places],
+            [self._training.encoded[place] for place in places],
             known,
             self._teach(queries, places),
             self._lexical_scores(queries, places),
