@@ -58,22 +58,29 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-/* Adds 16 rows of sums to 16 running maxima; with at, also the token of each, counted from first. */
+/* Adds 16 rows of sums to 16 running maxima; with at, also the token of each, counted from first. A sum that is not a number stays
+ * for good, as it does in torch's maximum: a network that has diverged must not look like one without active terms. Comparisons
+ * leave it out, so zero times each row is added up beside them, 0 or not a number. */
 AMX static inline void take_largest(const float *sums, float *best, int32_t *at, int32_t first) {
-    __m512 largest = _mm512_loadu_ps(best);
+    __m512 largest = _mm512_loadu_ps(best), zero = _mm512_setzero_ps(), fault = zero;
     if (at == NULL) {
-        for (int i = 0; i < ROWS; i++) largest = _mm512_max_ps(largest, _mm512_load_ps(sums + ROWS * i));
+        for (int i = 0; i < ROWS; i++) {
+            __m512 row = _mm512_load_ps(sums + ROWS * i);
+            fault = _mm512_fmadd_ps(row, zero, fault);
+            largest = _mm512_max_ps(row, largest); /* in this order: the second, where one is not a number */
+        }
     } else {
         __m512i place = _mm512_loadu_si512(at);
         for (int i = 0; i < ROWS; i++) {
             __m512 row = _mm512_load_ps(sums + ROWS * i);
             __mmask16 larger = _mm512_cmp_ps_mask(row, largest, _CMP_GT_OQ);
+            fault = _mm512_fmadd_ps(row, zero, fault);
             largest = _mm512_mask_mov_ps(largest, larger, row);
             place = _mm512_mask_mov_epi32(place, larger, _mm512_set1_epi32(first + i));
         }
         _mm512_storeu_si512(at, place);
     }
-    _mm512_storeu_ps(best, largest);
+    _mm512_storeu_ps(best, _mm512_add_ps(largest, fault));
 }
 
 /* Sums of 2 x 16 tokens with 2 x 16 terms; the tiles of a row follow each other in the depth. */
