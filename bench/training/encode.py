@@ -1,8 +1,9 @@
 """Documents a second, ours beside sentence-transformers, same texts, same model, interleaved rounds, one thread.
 
-    python -m bench.training.encode [--rounds 5] [--documents 64] [--tokens 128] [--threads 1] [--output encode.json]
+    python -m bench.training.encode [--rounds 5] [--documents 64] [--tokens 128] [--threads 1] [--model FOLDER] [--output encode.json]
 
-The model is MiniLM-L6 with a fresh identity head whose bias leaves about 200 active terms, as trained models have.
+The model is MiniLM-L6 with a fresh identity head whose bias leaves about 200 active terms, as trained models have, or one that
+was saved. "screened head" is ours with the head of processors that multiply no tiles of bfloat16.
 Times are CPU seconds of the process divided by the threads, since other work on the machine disturbs the clock.
 """
 
@@ -21,6 +22,7 @@ import torch
 
 from sparseir.config.model import ModelConfig
 from sparseir.models import SparseEncoder
+from sparseir.models.head.screen import VocabularyScreen
 
 
 def main() -> None:
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bias", type=float, default=-7.5)
+    parser.add_argument("--model", help="a saved model instead")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -45,8 +48,11 @@ def measure(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
     from sentence_transformers import SparseEncoder as Reference
 
     config = ModelConfig(kind="splade", fresh_head_bias=chosen.bias, max_document_length=chosen.tokens)
-    ours = SparseEncoder.from_config(config)
+    ours = SparseEncoder.load(chosen.model) if chosen.model else SparseEncoder.from_config(config)
     ours.save(folder)
+    screened = SparseEncoder.load(folder)
+    tower = screened._copies.of(screened.document_tower, torch.bfloat16)
+    tower.frozen_head = VocabularyScreen(tower.backbone.decoder.weight, tower.backbone.decoder.bias)
     reference = {
         "sentence-transformers float32": Reference(folder, device="cpu"),
         "sentence-transformers bfloat16": Reference(folder, device="cpu", model_kwargs={"dtype": torch.bfloat16}),
@@ -54,6 +60,7 @@ def measure(chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
     texts = make_texts(ours, chosen.documents, chosen.tokens)
     runs: dict[str, Callable[[], Any]] = {
         "sparseir native": lambda: ours.encode_documents(texts, dtype="native"),
+        "sparseir native, screened head": lambda: screened.encode_documents(texts, dtype="native"),
         "sparseir float32": lambda: ours.encode_documents(texts, dtype="float32"),
     }
     for name, model in reference.items():

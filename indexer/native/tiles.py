@@ -62,7 +62,8 @@ class TiledTerms:
 
         Returns
         -------
-        float32 (num_texts, V), −inf for a text without tokens, and int32 of the same shape or None.
+        float32 (num_texts, V), −inf for a text without tokens, NaN where a product is infinite or NaN; and int32 of the same
+        shape or None.
         """
         columns = -(-self.num_terms // _TERMS) * _TERMS
         best = np.full((num_texts, columns), -np.inf, np.float32)

@@ -426,8 +426,9 @@ typedef struct sir_term_tiles {
 } sir_term_tiles;
 
 /* best[text][term] = max(best[text][term], the largest product of a token of the text with the term), summed in float32; a row has
- * num_terms rounded up to a multiple of 32. token, which may be NULL, receives the number of the first token that attains a new
- * maximum. Only where sir_tiles_usable() gave 1; may run on several threads over distinct terms. */
+ * num_terms rounded up to a multiple of 32. A product that is infinite or not a number makes it not a number. token, which may be
+ * NULL, receives the number of the first token that attains a new maximum. Only where sir_tiles_usable() gave 1; may run on several
+ * threads over distinct terms. */
 SIR_API void sir_max_products(const sir_token_tiles *tokens, const sir_term_tiles *terms, float *best, int32_t *token);
 
 #ifdef __cplusplus

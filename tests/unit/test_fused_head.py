@@ -171,6 +171,23 @@ def test_head_of_tiles_is_near_the_formula_and_leaves_other_products_alone(shift
 
 
 @tiles
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize("fault", [float("nan"), float("inf")])
+@pytest.mark.parametrize("token", [0, 20, 39])
+def test_tiles_do_not_hide_what_is_not_a_number(token: int, fault: float, places: bool) -> None:
+    """Else a diverged network would look like one without active terms; other texts and terms are left alone."""
+    packed, weight = torch.ones(80, 40).bfloat16(), torch.ones(35, 40).bfloat16()
+    packed[token, 3] = fault
+    best, _ = largest_products(packed, [(0, 40), (40, 80)], tiled_terms(weight), places=places)
+    assert best[0].isnan().all()
+    assert torch.equal(best[1], torch.full((35,), 40.0))
+    weight[34, 5] = fault
+    best, _ = largest_products(packed, [(40, 80)], tiled_terms(weight), places=places)
+    assert best[0, 34].isnan()
+    assert torch.equal(best[0, :34], torch.full((34,), 40.0))
+
+
+@tiles
 @BACKWARD
 def test_training_by_tiles_is_near_training_by_pieces(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head, "_CELLS", cells)

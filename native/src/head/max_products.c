@@ -5,6 +5,7 @@
  * pass by: 2 x 2 tiles of sums use each loaded tile twice. */
 #include "sparseir.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { ROWS = 16, DEPTH = 32, TILE = ROWS * DEPTH, TERMS = 2 * ROWS }; /* of a tile: tokens or terms, numbers of each */
@@ -17,17 +18,21 @@ uint64_t sir_tiled_terms_size(uint32_t num_terms, uint32_t width) {
     return term_blocks(num_terms) * TERMS * depth_steps(width) * DEPTH;
 }
 
+/* Row p of a tile holds numbers 2p and 2p + 1 of all its terms. */
 void sir_tile_terms(const uint16_t *weight, uint32_t num_terms, uint32_t width, uint16_t *tiled) {
-    uint64_t steps = depth_steps(width);
-    memset(tiled, 0, sir_tiled_terms_size(num_terms, width) * sizeof *tiled);
-    for (uint64_t term = 0; term < num_terms; term++) {
-        uint16_t *tile = tiled + term / ROWS * steps * TILE + term % ROWS * 2;
-        const uint16_t *row = weight + term * width;
-        /* Row p of a tile holds numbers 2p and 2p + 1 of all its terms. */
-        uint32_t pair = 0;
-        for (; pair < width / 2; pair++) memcpy(tile + pair * 2 * ROWS, row + 2 * pair, 2 * sizeof *row);
-        if (width % 2) tile[pair * 2 * ROWS] = row[2 * pair];
-    }
+    static const uint16_t none[DEPTH];
+    uint16_t ends[ROWS][DEPTH] = {{0}}; /* the last numbers of the rows, filled up with zeros */
+    uint64_t steps = depth_steps(width), whole = width / DEPTH;
+    for (uint64_t first = 0; first < term_blocks(num_terms) * TERMS; first += ROWS)
+        for (uint64_t k = 0; k < steps; k++) {
+            const uint16_t *rows[ROWS];
+            for (uint64_t i = 0; i < ROWS; i++) {
+                rows[i] = first + i < num_terms ? weight + (first + i) * width + k * DEPTH : none;
+                if (k == whole && rows[i] != none) rows[i] = memcpy(ends[i], rows[i], width % DEPTH * sizeof *weight);
+            }
+            for (int pair = 0; pair < DEPTH / 2; pair++)
+                for (int i = 0; i < ROWS; i++, tiled += 2) memcpy(tiled, rows[i] + (ptrdiff_t)2 * pair, 2 * sizeof *tiled);
+        }
 }
 
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
@@ -53,22 +58,29 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-/* Adds 16 rows of sums to 16 running maxima; with at, also the token of each, counted from first. */
+/* Adds 16 rows of sums to 16 running maxima; with at, also the token of each, counted from first. A sum that is not a number stays
+ * for good, as it does in torch's maximum: a network that has diverged must not look like one without active terms. Comparisons
+ * leave it out, so zero times each row is added up beside them, 0 or not a number. */
 AMX static inline void take_largest(const float *sums, float *best, int32_t *at, int32_t first) {
-    __m512 largest = _mm512_loadu_ps(best);
+    __m512 largest = _mm512_loadu_ps(best), zero = _mm512_setzero_ps(), fault = zero;
     if (at == NULL) {
-        for (int i = 0; i < ROWS; i++) largest = _mm512_max_ps(largest, _mm512_load_ps(sums + ROWS * i));
+        for (int i = 0; i < ROWS; i++) {
+            __m512 row = _mm512_load_ps(sums + ROWS * i);
+            fault = _mm512_fmadd_ps(row, zero, fault);
+            largest = _mm512_max_ps(row, largest); /* in this order: the second, where one is not a number */
+        }
     } else {
         __m512i place = _mm512_loadu_si512(at);
         for (int i = 0; i < ROWS; i++) {
             __m512 row = _mm512_load_ps(sums + ROWS * i);
             __mmask16 larger = _mm512_cmp_ps_mask(row, largest, _CMP_GT_OQ);
+            fault = _mm512_fmadd_ps(row, zero, fault);
             largest = _mm512_mask_mov_ps(largest, larger, row);
             place = _mm512_mask_mov_epi32(place, larger, _mm512_set1_epi32(first + i));
         }
         _mm512_storeu_si512(at, place);
     }
-    _mm512_storeu_ps(best, largest);
+    _mm512_storeu_ps(best, _mm512_add_ps(largest, fault));
 }
 
 /* Sums of 2 x 16 tokens with 2 x 16 terms; the tiles of a row follow each other in the depth. */
