@@ -7,12 +7,13 @@ processor multiplies tiles (AMX) the fused one is faster forwards, 0.6 ms agains
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from indexer.native.tiles import tiles_usable
 
 _NAME = "text_by_text"
 
@@ -32,12 +33,6 @@ def attend_text_by_text(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, PreTrainedModel):
             part.set_attn_implementation(_NAME)
-
-
-@functools.cache
-def _fused_wins() -> bool:
-    """Whether torch's fused attention, without gradients, is faster in bfloat16 on this processor."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
@@ -65,7 +60,7 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
         ctx.save_for_backward(query, key, value, mask)
         ctx.scaling = scaling
-        if query.dtype == torch.bfloat16 and _fused_wins():
+        if query.dtype == torch.bfloat16 and tiles_usable():
             fused = nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=scaling)
             return fused.transpose(1, 2)
         batch, heads, length, _ = query.shape
