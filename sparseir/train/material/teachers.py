@@ -132,7 +132,8 @@ class SparseTeacher:
     def scores(self, queries: Sequence[TrainingQuery], documents: Sequence[int]) -> Scores:
         asked = self._vectors([q.text for q in queries], query=True)
         given = self._vectors([self._texts[d] for d in documents], query=False)
-        result: Scores = asked @ given.T
+        # Summed in float64: a float32 product's last bit depends on how many rows are multiplied, and a pair's score must not.
+        result: Scores = (asked.astype(np.float64) @ given.astype(np.float64).T).astype(np.float32)
         return result
 
 
