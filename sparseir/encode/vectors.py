@@ -99,15 +99,10 @@ def index_vectors(
                 tokens.join()
             if joined is not None:
                 notes.extend(joined.finish())
-            # Terms that take ids as they are first seen are all known only now.
-            if adds:
-                _grow(query_side, open_index(target), vectors)
-            elif vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
-                vectors.vocabulary.save(query_side)
+            _save_terms(query_side, open_index(target) if adds else None, vectors)
 
-        table = None if encoder is None else encoder.query_table
-        if table is not None and not adds:
-            table.save(query_side)
+        if encoder is not None and encoder.query_table is not None and not adds:
+            encoder.query_table.save(query_side)
         grows = adds and encoder is None and open_index(target).query_side is not None
         entry = None if encoder is None else encoder_entry(encoder)
         index = write_index(
@@ -186,6 +181,14 @@ def _with_texts(batch: Documents, joined: CorpusFields) -> Documents:
     own = batch.fields or [{}] * len(batch)
     texts = joined.of(batch.docnos)
     return replace(batch, fields=[{**mine, **theirs} for mine, theirs in zip(own, texts, strict=True)])
+
+
+def _save_terms(query_side: Path, index: Index | None, vectors: VectorSource) -> None:
+    """Terms that take ids as they are first seen, all of them known when the vectors have been read."""
+    if index is not None:
+        _grow(query_side, index, vectors)
+    elif vectors.vocabulary is not None and vectors.vocabulary.terms is not None:
+        vectors.vocabulary.save(query_side)
 
 
 def _grow(folder: Path, index: Index, vectors: VectorSource) -> None:
