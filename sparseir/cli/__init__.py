@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 
@@ -14,6 +15,7 @@ def main() -> None:
     """Entry point of `sparseir`. Exit codes: 0 done, 1 the input or the state is at fault, 2 wrong usage."""
     # When the interpreter ends all is done or refused, and an interruption would only replace the exit code.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    sys.unraisablehook = _unraisable
     gc.disable()  # until a command runs: reading what it was given leaves no garbage
     sys.exit(run(sys.argv[1:]))
 
@@ -69,3 +71,16 @@ _interrupts: list[int] = []
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     _interrupts.append(signum)
     raise KeyboardInterrupt
+
+
+def _unraisable(ignored: sys.UnraisableHookArgs) -> None:
+    """Send the signal again where Python drops what is raised: in __del__ and in callbacks of weak references.
+
+    The import system has such a callback for every module. A moment later the program is out of it.
+    """
+    if not (_interrupts and issubclass(ignored.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(ignored)
+        return
+    again = threading.Timer(0.02, os.kill, (os.getpid(), _interrupts[-1]))
+    again.daemon = True
+    again.start()

@@ -287,6 +287,30 @@ def test_an_interruption_while_modules_load_is_one_line(delay: float, tmp_path: 
     assert not [path for path in tmp_path.iterdir() if path.name != "i"]
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_in_a_destructor_is_not_lost(signum: int) -> None:
+    code = f"""
+import os, signal, sys, time
+import sparseir.cli, sparseir.cli.app
+
+class Collected:
+    def __del__(self):
+        os.kill(os.getpid(), {int(signum)})
+        time.sleep(0.001)
+
+def command(arguments):
+    collected = Collected()
+    del collected
+    time.sleep(30)
+    return 0
+
+sparseir.cli.app.run_command = command
+sparseir.cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "interrupted; what was committed before is intact\n")
+
+
 def test_an_interrupted_build_leaves_nothing_in_the_temporary_folder(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
