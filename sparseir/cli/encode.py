@@ -80,7 +80,8 @@ def encode_command(
     from sparseir.cli.output.places import refuse_existing
     from sparseir.config.encode import EncodeConfig
     from sparseir.data import read_corpus
-    from sparseir.encode.collection import CollectionOptions, encode_collection
+    from sparseir.encode.collection import encode_collection
+    from sparseir.encode.collection_parts import CollectionOptions
     from sparseir.encode.ray_collection import encode_on_cluster
 
     if format_of(output) is None:

@@ -9,7 +9,7 @@ from indexer import Documents
 from indexer.interchange import Vocabulary, write_vectors
 from indexer.progress import Progress, silent
 from sparseir.data.embeddings import Embeddings
-from sparseir.encode.collection import Encoded
+from sparseir.encode.collection_record import Encoded
 from sparseir.models.codes import DenseCodes
 
 _PART = 1 << 14

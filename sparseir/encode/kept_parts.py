@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from indexer import Documents, SparseVectors
 from indexer.interchange import open_vectors, write_vectors
 from indexer.interchange.jsonl.text import json_value
-from sparseir.encode.collection import texts_digest
+from sparseir.encode.collection_parts import texts_digest
 from sparseir.encode.words.projected import PROBE, Embedder, is_same_model
 from sparseir.errors import ConfigError, DataError, SparseIRError
 

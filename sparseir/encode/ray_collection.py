@@ -19,15 +19,9 @@ from indexer.interchange.jsonl.text import json_value
 from indexer.progress import Progress, silent
 from sparseir.config.encode import EncodeConfig
 from sparseir.data.records import Document
-from sparseir.encode.collection import (
-    CollectionOptions,
-    Encoded,
-    describe_run,
-    encode_collection,
-    finish,
-    finished_before,
-    shard_digest,
-)
+from sparseir.encode.collection import encode_collection
+from sparseir.encode.collection_parts import CollectionOptions, shard_digest
+from sparseir.encode.collection_record import Encoded, describe_run, finish, finished_before
 from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from sparseir.data.stores.tokens import (
     check_belongs,
     tokens_folder,
 )
-from sparseir.encode.collection import texts_digest, token_writer
+from sparseir.encode.collection_parts import texts_digest, token_writer
 from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError, DataError, SparseIRError
 

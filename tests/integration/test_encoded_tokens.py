@@ -18,7 +18,8 @@ from sparseir.config.encode import EncodeConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
 from sparseir.data.stores.tokens import TokenStore, check_tokens, tokens_folder  # noqa: E402
-from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
+from sparseir.encode.collection import encode_collection  # noqa: E402
+from sparseir.encode.collection_parts import CollectionOptions  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
 from tests.tiny_models import TEXTS, save_masked_lm  # noqa: E402

@@ -21,7 +21,8 @@ from indexer.interchange import open_vectors  # noqa: E402
 from sparseir.config.encode import EncodeConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document  # noqa: E402
-from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
+from sparseir.encode.collection import encode_collection  # noqa: E402
+from sparseir.encode.collection_parts import CollectionOptions  # noqa: E402
 from sparseir.encode.ray_collection import encode_on_cluster  # noqa: E402
 from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402

@@ -19,7 +19,8 @@ from indexer.interchange import Vocabulary, open_vectors  # noqa: E402
 from sparseir.config.encode import EncodeConfig  # noqa: E402
 from sparseir.config.model import ModelConfig  # noqa: E402
 from sparseir.data.records import Document, Query  # noqa: E402
-from sparseir.encode.collection import CollectionOptions, encode_collection  # noqa: E402
+from sparseir.encode.collection import encode_collection  # noqa: E402
+from sparseir.encode.collection_parts import CollectionOptions  # noqa: E402
 from sparseir.encode.ray_collection import _encode_shard, _unlocked, encode_with_ray  # noqa: E402
 from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError  # noqa: E402
 from sparseir.models import SparseEncoder  # noqa: E402
