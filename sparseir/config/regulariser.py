@@ -47,7 +47,8 @@ class RegulariserConfig:
 
     target_active_dims: float | None = None
     """Mean number of terms of a document, as it is encoded, to reach: λ is then found by a controller that leads vectors down
-    to it over the first half of the run, starting at lambda_document."""
+    to it over the first half of the run, starting at lambda_document. The penalty is counted in units of FLOPS: multiplied by
+    FLOPS / penalty of the first vectors, so that one start suits every kind."""
 
     fit_bias: bool = True
     """With target_active_dims: at the end move the head's vocabulary bias by one number for all terms, so that a sample of

@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 class Sparsity:
     """λ(step) · penalty(vectors).
 
+    With a target the penalty is counted in units of FLOPS: it is multiplied by FLOPS / penalty of the first vectors. One
+    start of λ then suits every kind, whose values for the same vectors lie up to a factor of a million apart, more than
+    a controller moves.
+
     Parameters
     ----------
     idf : (V,) for penalties that read it.
@@ -35,6 +39,8 @@ class Sparsity:
         self._controller = None
         if config.target_active_dims is not None:
             self._controller = TargetSparsity(config.target_active_dims, start=config.lambda_document)
+        self._unit = 1.0 if self._controller is None or config.kind == "flops" else None
+        """FLOPS / penalty; None until there are vectors to take both of."""
         self._of_step: list[float] = []
         self._frequency = DocumentFrequency(num_terms)
 
@@ -51,7 +57,12 @@ class Sparsity:
         weights : (Q, C, columns), of all processes.
         """
         flat = weights.flatten(0, 1)
-        penalty = columns.scale(self._penalty(weights, columns, step)) * self.lambda_document(step)
+        kept = self._penalised(weights, columns)
+        penalty = self._penalty(kept, columns, step)
+        if self._unit is None:
+            of_flops, of_penalty = float(flops(kept.detach().flatten(0, 1))), float(penalty.detach())
+            self._unit = of_flops / of_penalty if of_flops > 0 and of_penalty > 0 else None
+        penalty = columns.scale(penalty) * (self._unit or 1.0) * self.lambda_document(step)
         if self.config.anti_zero:
             penalty = penalty + self.config.anti_zero * anti_zero(flat)
         self.active_dims = columns.active_dims(flat.detach())
@@ -73,11 +84,19 @@ class Sparsity:
         if self._controller is not None:
             self._controller.calibrate(served)
 
-    def _penalty(self, weights: Tensor, columns: Columns, step: int) -> Tensor:
-        """The penalty with every column weighted by how many terms it represents, divided by `columns.factor`."""
+    def _penalised(self, weights: Tensor, columns: Columns) -> Tensor:
+        """The weights the penalty is taken over."""
         if self.config.l0_threshold is not None:
             weights = l0_masked(weights, columns.active_dims_each(weights), self.config.l0_threshold)
-        weights = columns.penalised(weights)
+        return columns.penalised(weights)
+
+    def _penalty(self, weights: Tensor, columns: Columns, step: int) -> Tensor:
+        """The penalty with every column weighted by how many terms it represents, divided by `columns.factor`.
+
+        Parameters
+        ----------
+        weights : of `_penalised`.
+        """
 
         def idf() -> Tensor:
             assert self._idf is not None
@@ -99,12 +118,13 @@ class Sparsity:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
         controller = None if self._controller is None else self._controller.state_dict()
-        return {"controller": controller, **self._frequency.state_dict()}
+        return {"controller": controller, "unit": self._unit, **self._frequency.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
         if self._controller is not None and state["controller"] is not None:
             self._controller.load_state_dict(state["controller"])
+            self._unit = state.get("unit", 1.0)  # runs that began before there was one
         self._frequency.load_state_dict(state)
 
 
