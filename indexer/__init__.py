@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from indexer.shard_build import build_shards
     from indexer.snapshots.restore import restore_index
     from indexer.snapshots.take import take_snapshot
-    from indexer.update import add_documents, delete_documents
+    from indexer.update import add_documents, delete_documents, replace_query_side
     from indexer.vectors import SparseVectors
     from indexer.verify import verify_index
 
@@ -34,6 +34,7 @@ _HOMES = {
     "delete_documents": "update",
     "open_index": "opening",
     "open_shards": "opening",
+    "replace_query_side": "update",
     "restore_index": "snapshots.restore",
     "take_snapshot": "snapshots.take",
     "verify_index": "verify",
@@ -51,6 +52,7 @@ __all__ = [
     "delete_documents",
     "open_index",
     "open_shards",
+    "replace_query_side",
     "restore_index",
     "take_snapshot",
     "verify_index",

@@ -35,6 +35,36 @@ from indexer.segment import Segment
 from indexer.soundness import check_to_copy, check_to_extend
 
 
+def replace_query_side(path: str | Path, source: str | Path) -> Index:
+    """Put another query side in the place of the index's own, as one commit; no document changes.
+
+    Parameters
+    ----------
+    path : the index, or the folder of its shards: one commit in each, under the lock of the folder.
+    source : folder with a query side whose terms are those of the index, with the same ids.
+
+    Raises
+    ------
+    ConfigError : the index carries no query side.
+    IndexFormatError : no index there, or a damaged one.
+    LockedError : another writer holds it.
+    """
+    folder = Path(path)
+    if is_sharded(folder):
+        with write_lock(folder):
+            for shard in shard_folders(folder):
+                replace_query_side(shard, source)
+        return open_index(folder)
+    read_manifest(folder)
+    with writing(folder):
+        index = open_index(folder)
+        if index.manifest.query_side is None:
+            raise ConfigError(f"'{folder}' carries no query side that another could take the place of")
+        side = copy_query_side(folder, source, next_number(folder))
+        publish(folder, replace(index.manifest, generation=index.generation + 1, query_side=side))
+    return open_index(folder)
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteReport:
     """What a deletion did.

@@ -26,6 +26,7 @@ from sparseir.lexical.bm25 import saturated
 from sparseir.lexical.frequencies import FREQUENCIES_FILE, WordFrequencies
 from sparseir.lexical.stems import StemFactors, StemTable, WordCounts
 from sparseir.lexical.stored_terms import StoredTerms
+from sparseir.lexical.term_factors import TermFactors
 
 CHANNEL_FILE = "lexical.json"
 _FORMAT = "sparseir-lexical-channel"
@@ -115,6 +116,7 @@ class LexicalChannel:
     full_weight : weight of a factor of 1 in a document.
     lengths : statistics so far.
     frequencies : of documents' own words, where documents get others too; None counts posting lists.
+    fitted : what its weights in queries are multiplied by; None: nothing was fitted.
 
     Raises
     ------
@@ -130,6 +132,7 @@ class LexicalChannel:
         full_weight: float = 1.0,
         lengths: LengthStatistics | None = None,
         frequencies: WordFrequencies | None = None,
+        fitted: TermFactors | None = None,
     ) -> None:
         self._learned = stems if isinstance(stems, StoredTerms) else list(learned_terms)
         self.config = config.chosen(beside_learned=bool(self.first_term))
@@ -138,6 +141,7 @@ class LexicalChannel:
         self.full_weight = full_weight
         self.lengths = lengths or LengthStatistics()
         self.frequencies = frequencies
+        self.fitted = fitted
 
     @property
     def learned_terms(self) -> list[str]:
@@ -195,6 +199,10 @@ class LexicalChannel:
         """Documents that say the stem of a term, by how many have a posting of it."""
         return postings if self.frequencies is None else self.frequencies.own(term_id - self.first_term, postings)
 
+    def fitted_factor(self, term_id: int) -> float:
+        """What the weight of one of the channel's terms in a query is multiplied by; 1 where nothing was fitted."""
+        return 1.0 if self.fitted is None else self.fitted.of(term_id)
+
     def terms_of(self, text: str) -> set[int]:
         """The channel's terms in a text; words that no document had give none."""
         stems = (self.analyzer.stem(word) for word in self.analyzer.words(text))
@@ -245,6 +253,7 @@ class LexicalChannel:
             full_weight=state.full_weight,
             lengths=state.lengths,
             frequencies=_frequencies(folder, state),
+            fitted=TermFactors.load(folder),
         )
 
 

@@ -30,7 +30,7 @@ class LearnedQueries(Protocol):
 
 
 class LexicalQueryEncoder:
-    """weight of a stem in a query = count · alpha · idf / full_weight; learned terms weigh as their encoder says.
+    """weight of a stem in a query = count · alpha · idf · fitted factor / full_weight; learned terms weigh as their encoder says.
 
     Document frequencies and the number of documents are those of the index's own posting lists, so they are right after
     every change; deleted documents count until they are compacted away, as in Lucene. Of a channel whose documents get words
@@ -133,7 +133,7 @@ class LexicalQueryEncoder:
         for word, term in zip(words, terms, strict=True):
             frequency = self.lexical.own_frequency(term, counts.get(term, 0))
             weight = self.alpha * idf(frequency, self._num_docs) / self.lexical.full_weight if frequency else 0.0
-            found[word] = term, weight
+            found[word] = term, weight * self.lexical.fitted_factor(term)
         if len(self._words) + len(found) > _MOST_WORDS:
             self._words.clear()
         self._words.update(found)

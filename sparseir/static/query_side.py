@@ -73,7 +73,8 @@ def query_side_of(index: Index) -> SiteQueries:
             frequency = channel.own_frequency(term, postings)
             terms[term] = stem
             if frequency and encoder.alpha:
-                weights[term] = encoder.alpha * idf(frequency, num_docs) / channel.full_weight
+                weight = encoder.alpha * idf(frequency, num_docs) / channel.full_weight
+                weights[term] = weight * channel.fitted_factor(term)
     return SiteQueries(settings, terms, weights)
 
 

@@ -1,0 +1,113 @@
+"""`sparseir index fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from sparseir.cli import arguments
+from sparseir.cli.index.source import DataDir, IndexPath, Json, Threads
+from sparseir.cli.options.flags import Quiet
+
+if TYPE_CHECKING:
+    from sparseir.data.records import Qrels
+    from sparseir.query_weights import FitReport
+    from sparseir.query_weights.run import HeldOut
+
+
+def fit_command(
+    index: IndexPath,
+    judged: Annotated[
+        str | None,
+        arguments.Argument(
+            metavar="[COLLECTION]", help="Collection with queries and judgements: BEIR folder, zip or name."
+        ),
+    ] = None,
+    split: Annotated[str, arguments.Option(help="Which of its judgements: qrels/<split>.tsv.")] = "train",
+    queries: Annotated[
+        Path | None, arguments.Option(help="Queries instead of a collection's: BEIR JSONL, or qid<TAB>text.")
+    ] = None,
+    qrels: Annotated[Path | None, arguments.Option(help="Judgements of --queries: BEIR's columns, or TREC's.")] = None,
+    depth: Annotated[int, arguments.Option(min=2, help="Documents found for a query, among which it learns.")] = 200,
+    max_queries: Annotated[int, arguments.Option(min=30, help="Most queries that are used.")] = 20_000,
+    seed: Annotated[int, arguments.Option(help="Draws the queries that are held out.")] = 0,
+    undo: Annotated[bool, arguments.Option("--undo", help="Give queries the weights of the build again.")] = False,
+    data_dir: DataDir = None,
+    threads: Threads = 2,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Fit the weights of query terms to judged queries, as one atomic commit; no document is encoded again.
+
+    examples:
+      sparseir index fit my-index scifact --split train
+      sparseir index fit my-index --queries queries.tsv --qrels clicks.tsv
+      sparseir index fit my-index --undo
+    """
+    from dataclasses import asdict
+
+    from indexer import open_index
+    from sparseir.cli.output.console import emit_json, note, progress_bars
+    from sparseir.query_weights import FitOptions, fit_query_weights, undo_fit
+
+    named = queries is not None or qrels is not None
+    if undo:
+        if judged is not None or named:
+            raise arguments.BadParameter("--undo needs no judgements")
+        before = open_index(index).generation
+        after = undo_fit(index).generation
+        if json:
+            emit_json({"index": str(index), "undone": after != before, "generation": after})
+        else:
+            print(f"{index}: {'query weights as built' if after != before else 'nothing was fitted'}")
+        return
+    if (judged is None) != named or (queries is None) != (qrels is None):
+        raise arguments.BadParameter("give a collection with judgements, or --queries FILE and --qrels FILE")
+    open_index(index)  # no index there: said before judgements are read
+    texts, judgements = _judgements(judged, split, data_dir, queries, qrels)
+    options = FitOptions(depth=depth, max_queries=max_queries, num_threads=threads, seed=seed)
+    with progress_bars(quiet=quiet) as progress:
+        report = fit_query_weights(index, texts, judgements, options=options, progress=progress)
+    if json:
+        found = asdict(report)
+        found["strength"] = report.strength if report.committed else None
+        emit_json({"index": str(index), **found})
+        return
+    _print(index, report)
+    if not report.committed:
+        note("held-out queries are no better for other weights: the index is as it was")
+
+
+def _judgements(
+    judged: str | None, split: str, data_dir: Path | None, queries: Path | None, qrels: Path | None
+) -> tuple[dict[str, str], Qrels]:
+    from sparseir.cli.output.console import note
+    from sparseir.data.dataset import open_dataset
+    from sparseir.data.judgements import read_qrels
+    from sparseir.data.readers import read_queries
+
+    if judged is not None:
+        dataset = open_dataset(judged, data_dir)
+        dataset.check_judged(split)
+        return {q.qid: q.text for q in dataset.queries(split, note=note)}, dataset.qrels(split)
+    assert queries is not None
+    assert qrels is not None
+    return {q.qid: q.text for q in read_queries(queries)}, read_qrels(qrels)
+
+
+def _print(index: Path, report: FitReport) -> None:
+    print(f"{index}: {report.queries:,} judged queries" + (f", ridge {report.strength:g}" if report.committed else ""))
+    print(_line("held out", report.held_out))
+    if report.unshared is not None:
+        print(_line("… that ask for documents no other query asks for", report.unshared))
+    if report.committed:
+        for name, terms in (("raised", report.raised), ("lowered", report.lowered)):
+            print(f"{name}: " + ", ".join(f"{token} {factor:.2g}" for token, factor in terms))
+        print(f"committed as generation {report.generation}; sparseir index fit {index} --undo takes it back")
+
+
+def _line(name: str, worth: HeldOut) -> str:
+    return (
+        f"{name} ({worth.queries:,} queries): nDCG@10 {worth.ndcg_before:.4f} → {worth.ndcg_after:.4f}, "
+        f"loss {worth.loss_before:.3f} → {worth.loss_after:.3f}"
+    )

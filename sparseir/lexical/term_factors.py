@@ -1,0 +1,59 @@
+"""What the query weights of an index were multiplied by when they were fitted to judgements: a file of its query side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.errors import DataError
+
+FACTORS_FILE = "query_factors.safetensors"
+
+
+class TermFactors:
+    """A factor of each term, both channels; the table of learned terms is stored with its own multiplied in.
+
+    Parameters
+    ----------
+    factors : float32 (terms,), finite and ≥ 0; terms that came later count 1.
+    table : float32 (V,), the weights of the learned terms before; None for an index of words alone.
+    """
+
+    def __init__(self, factors: NDArray[np.float32], table: NDArray[np.float32] | None = None) -> None:
+        self.factors, self.table = factors, table
+
+    def of(self, term_id: int) -> float:
+        """The factor of a term."""
+        return float(self.factors[term_id]) if term_id < len(self.factors) else 1.0
+
+    def save(self, folder: Path) -> None:
+        """Write the file into a query side."""
+        from safetensors.numpy import save_file
+
+        arrays = {"factors": self.factors} if self.table is None else {"factors": self.factors, "table": self.table}
+        save_file({name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}, folder / FACTORS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> TermFactors | None:
+        """Read what `save` wrote; None where nothing was fitted.
+
+        Raises
+        ------
+        DataError : the file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = folder / FACTORS_FILE
+        if not path.exists():
+            return None
+        try:
+            found = load_file(path)
+            arrays = [found["factors"], *([found["table"]] if "table" in found else [])]
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise DataError(f"the fitted query weights are damaged: {error!r}; fit them again", path=path) from None
+        if any(a.dtype != np.float32 or a.ndim != 1 or not np.isfinite(a).all() or (a < 0).any() for a in arrays):
+            raise DataError("the fitted query weights are no numbers of at least 0; fit them again", path=path)
+        return cls(arrays[0], arrays[1] if len(arrays) == 2 else None)

@@ -1,0 +1,129 @@
+"""Factors of query terms that rank judged documents first, held to 1 by a ridge: a convex problem with one solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.query_weights.lists import CandidateLists
+
+STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+"""Ridges that are tried, strongest first."""
+
+HELD_OUT = 0.2
+"""Share of the queries that the strength is chosen by."""
+
+
+def list_losses(scores: NDArray[np.float64], lists: CandidateLists) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """−Σ_p y_p · log(e^{s_p} / (e^{s_p} + Σ_n e^{s_n})) of each list, and its gradient in the scores.
+
+    p runs over the relevant candidates, y is their share of the list's relevance, and n runs over the others: relevant
+    documents do not compete with each other. (L,) and (C,), float64.
+    """
+    starts, sizes = lists.starts[:-1], np.diff(lists.starts)
+    positive = lists.relevance > 0
+    shifted = scores - np.repeat(np.maximum.reduceat(scores, starts), sizes)
+    exps = np.where(positive, 0.0, np.exp(shifted))
+    with np.errstate(divide="ignore"):  # a list of relevant documents alone has nothing to rank them above
+        negatives = np.log(np.add.reduceat(exps, starts))
+    total = np.logaddexp(np.repeat(negatives, sizes), shifted)
+    losses = np.add.reduceat(lists.relevance * (total - shifted), starts)
+    pulled = np.where(positive, lists.relevance * np.exp(np.repeat(negatives, sizes) - total), 0.0)
+    pushed = np.repeat(np.add.reduceat(np.where(positive, lists.relevance * np.exp(-total), 0.0), starts), sizes)
+    return losses, np.where(positive, -pulled, exps * pushed)
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """Factors that minimise Σ list_losses(scale · parts · factors) + strength · Σ (factors − 1)², factors ≥ 0.
+
+    Parameters
+    ----------
+    factors : float64 (terms,); 1 for terms that no query holds.
+    scale : what scores are multiplied by in the loss: the best for factors of 1.
+    strength : of the ridge.
+    """
+
+    factors: NDArray[np.float64]
+    scale: float
+    strength: float
+
+    def losses(self, lists: CandidateLists) -> NDArray[np.float64]:
+        """Loss of each list."""
+        return list_losses(self.scale * (lists.parts @ self.factors), lists)[0]
+
+
+def unfitted(lists: CandidateLists) -> Ridge:
+    """Factors of 1, with the scale at which the losses are least."""
+    from scipy.optimize import minimize_scalar
+
+    ones = np.ones(lists.parts.shape[1])
+    scores = (lists.parts @ ones).astype(np.float64)
+    spread = float(scores.std()) or 1.0
+    found = minimize_scalar(
+        lambda log_scale: list_losses(np.exp(log_scale) * scores, lists)[0].mean(),
+        bounds=(np.log(1e-3 / spread), np.log(1e3 / spread)),
+        method="bounded",
+    )
+    return Ridge(ones, float(np.exp(found.x)), np.inf)
+
+
+def fit_ridge(lists: CandidateLists, start: Ridge, strength: float) -> Ridge:
+    """The solution at one strength, from the last factors found; terms of no query keep 1."""
+    from scipy.optimize import minimize
+
+    used = np.unique(lists.parts.indices)
+    parts = lists.parts[:, used].astype(np.float64) * start.scale
+    across = parts.T.tocsr()
+
+    def objective(factors: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        losses, gradient = list_losses(parts @ factors, lists)
+        away = factors - 1
+        return float(losses.sum() + strength * (away @ away)), across @ gradient + 2 * strength * away
+
+    found = minimize(
+        objective, start.factors[used], jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(used),
+        options={"maxiter": 200},
+    )  # fmt: skip
+    factors = np.ones(lists.parts.shape[1])
+    factors[used] = found.x
+    return Ridge(factors, start.scale, strength)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A strength, and what it is worth on the queries that chose it.
+
+    before, after : without factors, and fitted to the other queries.
+    fitted_lists, held_out : the lists of both.
+    worth : whether the held-out losses fall by more than one standard error.
+    """
+
+    before: Ridge
+    after: Ridge
+    fitted_lists: CandidateLists
+    held_out: CandidateLists
+    worth: bool
+
+
+def choose(lists: CandidateLists, *, seed: int) -> Chosen:
+    """The strongest ridge whose held-out losses are within one standard error of the least (Breiman et al. 1984)."""
+    order = np.random.default_rng(seed).permutation(len(lists))
+    count = max(1, round(HELD_OUT * len(lists)))
+    fitted_lists, held_out = lists.only(np.sort(order[count:])), lists.only(np.sort(order[:count]))
+    before = unfitted(fitted_lists)
+    tried = [before]
+    for strength in STRENGTHS:
+        tried.append(fit_ridge(fitted_lists, tried[-1], strength))
+    losses = [found.losses(held_out) for found in tried]
+    best = min(range(len(tried)), key=lambda i: float(losses[i].mean()))
+    taken = next(i for i in range(len(tried)) if not _clearly_less(losses[best], losses[i]))
+    return Chosen(before, tried[taken], fitted_lists, held_out, taken > 0)
+
+
+def _clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether losses are less than others of the same lists by more than one standard error of the difference."""
+    differences = others - losses
+    return float(differences.mean()) > float(differences.std(ddof=1) / np.sqrt(len(differences)))

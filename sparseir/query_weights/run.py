@@ -1,0 +1,288 @@
+"""Fitting the query weights of an index to judgements, committing them, and taking them back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import Index, open_index, replace_query_side
+from indexer.progress import Progress, silent
+from sparseir.data.passages import windows_of
+from sparseir.data.records import Qrels
+from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
+from sparseir.lexical.queries import LexicalQueryEncoder
+from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors
+from sparseir.query_weights.lists import CandidateLists, candidate_lists
+from sparseir.query_weights.ridge import Chosen, Ridge, choose, fit_ridge, unfitted
+from sparseir.search.searcher import Searcher
+
+if TYPE_CHECKING:
+    from sparseir.models.query_table import QueryTable
+    from sparseir.search.query_encoder import QueryEncoder
+
+FEWEST = 30
+"""Queries below which there is nothing to choose a strength by."""
+
+_NAMED = 12
+"""Terms that a report names of each kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """How `fit_query_weights` works.
+
+    depth : candidates of a query.
+    max_queries : most queries that are used, drawn by `seed`; a query of 200 candidates takes some 10 kB.
+    num_threads : of the searches. seed : of the draw, and of which queries are held out.
+    """
+
+    depth: int = 200
+    max_queries: int = 20_000
+    num_threads: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: expected at least {least}, found {value}"
+            for name, value, least in (
+                ("depth", self.depth, 2), ("max_queries", self.max_queries, FEWEST), ("num_threads", self.num_threads, 1),
+            )
+            if value < least
+        ]  # fmt: skip
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What the factors fitted to the other queries do for those held out, over their candidates.
+
+    queries : how many. loss_before, loss_after : means of `list_losses`. ndcg_before, ndcg_after : nDCG@10.
+    """
+
+    queries: int
+    loss_before: float
+    loss_after: float
+    ndcg_before: float
+    ndcg_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What was fitted.
+
+    committed : whether the index has new weights; False where held-out queries were no better for them.
+    queries : that were used. strength : of the ridge, infinite where nothing was worth fitting.
+    held_out : by which the strength was chosen. unshared : of these, the queries none of whose relevant documents is
+        relevant to another query used: what is new to the fit; None where there are none.
+    raised, lowered : terms whose factor is furthest above and below 1, with it.
+    generation : of the index.
+    """
+
+    committed: bool
+    queries: int
+    strength: float
+    held_out: HeldOut
+    unshared: HeldOut | None
+    raised: tuple[tuple[str, float], ...]
+    lowered: tuple[tuple[str, float], ...]
+    generation: int
+
+
+def fit_query_weights(
+    path: str | Path,
+    queries: Mapping[str, str],
+    qrels: Qrels,
+    *,
+    options: FitOptions | None = None,
+    progress: Progress = silent,
+) -> FitReport:
+    """Multiply the weight of each query term by a factor that ranks judged documents higher, as one commit.
+
+    The factors are those of `ridge.Ridge`, started from the weights as built, so fitting twice is fitting once. A fifth of
+    the queries is held out and chooses the strength; then all are used. Where these are no better for it, nothing changes.
+    Postings, and with them every bound and engine, stay as they are.
+
+    Parameters
+    ----------
+    path : the index, or the folder of its shards. queries : text by name. qrels : grades by query and document.
+
+    Returns
+    -------
+    FitReport
+
+    Raises
+    ------
+    SparseIRError : the index carries no query side.
+    ConfigError : an index of passages, or one whose queries need a model.
+    DataError : fewer than 30 queries that an indexed document answers.
+    LockedError : another writer holds the index.
+    MissingExtraError : scipy or ir-measures is not installed.
+    """
+    chosen_options, folder = options or FitOptions(), Path(path)
+    index = open_index(folder)
+    table, encoder = _as_built(index)
+    judged = {qid: text for qid, text in queries.items() if any(grade > 0 for grade in qrels.get(qid, {}).values())}
+    used = _drawn(judged, chosen_options)
+    searcher = Searcher.open(folder, query_encoder=encoder, num_threads=chosen_options.num_threads)
+    lists = candidate_lists(searcher, used, qrels, depth=chosen_options.depth, progress=progress)
+    if len(lists) < FEWEST:
+        raise DataError(
+            f"{len(lists)} of {len(queries):,} queries have relevant documents in index {folder.name!r}; "
+            f"fitting needs at least {FEWEST}: give more judgements, or those of this collection"
+        )
+    progress("fitting", 0, None)
+    choice = choose(lists, seed=chosen_options.seed)
+    final = fit_ridge(lists, unfitted(lists), choice.after.strength) if choice.worth else unfitted(lists)
+    factors = final.factors.astype(np.float32)
+    if choice.worth:
+        index = _commit(index, table, factors)
+    held, unshared = choice.held_out, _unshared(choice, qrels)
+    return FitReport(
+        committed=choice.worth,
+        queries=len(lists),
+        strength=choice.after.strength,
+        held_out=_worth(choice, held, qrels),
+        unshared=None if unshared is None else _worth(choice, unshared, qrels),
+        raised=_furthest(encoder, factors, above=True),
+        lowered=_furthest(encoder, factors, above=False),
+        generation=index.generation,
+    )
+
+
+def undo_fit(path: str | Path) -> Index:
+    """Give the queries of an index the weights it was built with, as one commit; without a fit nothing happens.
+
+    Raises
+    ------
+    DataError : the fitted weights are damaged.
+    LockedError : another writer holds the index.
+    """
+    index = open_index(path)
+    side = index.query_side
+    fitted = None if side is None else TermFactors.load(side)
+    if fitted is None:
+        return index
+    return _commit(index, _table_as_built(index, fitted), None)
+
+
+def _drawn(queries: Mapping[str, str], options: FitOptions) -> dict[str, str]:
+    names = list(queries)
+    if len(names) > options.max_queries:
+        drawn = np.random.default_rng(options.seed).permutation(len(names))[: options.max_queries]
+        names = [names[i] for i in sorted(drawn.tolist())]
+    return {name: queries[name] for name in names}
+
+
+def _as_built(index: Index) -> tuple[QueryTable | None, QueryEncoder]:
+    """The table of learned terms and the query encoder of an index, without factors."""
+    from sparseir.models.query_table import DESCRIPTION_FILE
+
+    side = index.query_side
+    if side is None:
+        raise SparseIRError(
+            f"index {index.path.name!r} carries nothing that turns texts into terms; only an index whose queries are looked up "
+            "can be fitted"
+        )
+    if windows_of(index) is not None:
+        raise ConfigError(
+            f"index {index.path.name!r} is one of passages, whose judgements are of whole documents; it cannot be fitted"
+        )
+    words = index.encoder is not None and index.encoder.kind == BM25_KIND
+    if not words and not (side / DESCRIPTION_FILE).is_file():
+        raise ConfigError(
+            f"the queries of index {index.path.name!r} run a model, which has no weights of terms to fit; train it on the "
+            "judgements instead (sparseir train), or use an inference-free model"
+        )
+    table = None if words else _table_as_built(index, TermFactors.load(side))
+    if not has_channel(side):
+        assert table is not None
+        return table, table
+    channel = LexicalChannel.load(side)
+    channel.fitted = None
+    return table, LexicalQueryEncoder(channel, index, learned=table)
+
+
+def _table_as_built(index: Index, fitted: TermFactors | None) -> QueryTable | None:
+    from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
+
+    side = index.query_side
+    if side is None or not (side / DESCRIPTION_FILE).is_file():
+        return None
+    table = QueryTable.load(side)
+    if fitted is None:
+        return table
+    if fitted.table is None or len(fitted.table) != len(table.weights):
+        raise DataError(
+            "the fitted query weights do not belong to the table beside them; build the index again", path=side
+        )
+    return QueryTable(table.tokenizer, fitted.table)
+
+
+def _commit(index: Index, table: QueryTable | None, factors: NDArray[np.float32] | None) -> Index:
+    """Put the query side in place with factors, or as built without any."""
+    from sparseir.models.query_table import QueryTable
+
+    assert index.query_side is not None
+    with tempfile.TemporaryDirectory(prefix="sparseir-query-") as temporary:
+        side = Path(temporary) / "side"
+        shutil.copytree(index.query_side, side)
+        if factors is None:
+            (side / FACTORS_FILE).unlink(missing_ok=True)
+        else:
+            TermFactors(factors, None if table is None else table.weights).save(side)
+        if table is not None:
+            own = 1.0 if factors is None else factors[: len(table.weights)]
+            QueryTable(table.tokenizer, (table.weights * own).astype(np.float32)).save(side)
+        return replace_query_side(index.path, side)
+
+
+def _worth(choice: Chosen, lists: CandidateLists, qrels: Qrels) -> HeldOut:
+    from sparseir.evaluate.measures import measure
+
+    judged = {qid: dict(qrels[qid]) for qid in lists.qids}
+
+    def ndcg(ridge: Ridge) -> float:
+        scores = lists.parts @ ridge.factors
+        run = {
+            qid: dict(zip(lists.docnos[a:b], scores[a:b].tolist(), strict=True))
+            for qid, a, b in zip(lists.qids, lists.starts[:-1].tolist(), lists.starts[1:].tolist(), strict=True)
+        }
+        return measure(judged, run, ["nDCG@10"])["nDCG@10"]
+
+    before, after = choice.before, choice.after
+    return HeldOut(
+        len(lists),
+        float(before.losses(lists).mean()),
+        float(after.losses(lists).mean()),
+        ndcg(before),
+        ndcg(after),
+    )
+
+
+def _unshared(choice: Chosen, qrels: Qrels) -> CandidateLists | None:
+    """The held-out lists none of whose relevant documents is relevant to a query that was fitted."""
+    asked = {docno for qid in choice.fitted_lists.qids for docno, grade in qrels[qid].items() if grade > 0}
+    fresh = [
+        number
+        for number, qid in enumerate(choice.held_out.qids)
+        if not any(docno in asked for docno, grade in qrels[qid].items() if grade > 0)
+    ]
+    return choice.held_out.only(np.array(fresh, np.int64)) if fresh else None
+
+
+def _furthest(encoder: QueryEncoder, factors: NDArray[np.float32], *, above: bool) -> tuple[tuple[str, float], ...]:
+    order = np.argsort(-factors if above else factors, kind="stable")[:_NAMED]
+    return tuple(
+        (encoder.token(int(term)), round(float(factors[term]), 3))
+        for term in order
+        if (factors[term] > 1 if above else factors[term] < 1)
+    )
