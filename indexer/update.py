@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.config import AddOptions, IndexConfig
 from indexer.documents import Documents, read_documents
-from indexer.errors import ConfigError, DataError, SparseIRError
+from indexer.errors import ConfigError, DataError, LockedError, SparseIRError
 from indexer.format import files
 from indexer.format.folder import copy_query_side, field_kinds, next_number, publish, writing
 from indexer.format.layout import LAYOUT_RULES
@@ -35,19 +35,21 @@ from indexer.segment import Segment
 from indexer.soundness import check_to_copy, check_to_extend
 
 
-def replace_query_side(path: str | Path, source: str | Path) -> Index:
+def replace_query_side(path: str | Path, source: str | Path, *, made_from: str | None = None) -> Index:
     """Put another query side in the place of the index's own, as one commit; no document changes.
 
     Parameters
     ----------
     path : the index, or the folder of its shards: one commit in each, under the lock of the folder.
     source : folder with a query side whose terms are those of the index, with the same ids.
+    made_from : name of the query side that the source was made from (`Manifest.query_side`); where another one is in force
+        by now, whose words it lacks, nothing is changed. Shards take no words and are not asked.
 
     Raises
     ------
     ConfigError : the index carries no query side.
     IndexFormatError : no index there, or a damaged one.
-    LockedError : another writer holds it.
+    LockedError : another writer holds it, or has put another query side in place.
     """
     folder = Path(path)
     if is_sharded(folder):
@@ -60,6 +62,10 @@ def replace_query_side(path: str | Path, source: str | Path) -> Index:
         index = open_index(folder)
         if index.manifest.query_side is None:
             raise ConfigError(f"'{folder}' carries no query side that another could take the place of")
+        if made_from not in (None, index.manifest.query_side):
+            raise LockedError(
+                f"another writer has added words to '{folder}' meanwhile, and nothing was changed; do it again"
+            )
         side = copy_query_side(folder, source, next_number(folder))
         publish(folder, replace(index.manifest, generation=index.generation + 1, query_side=side))
     return open_index(folder)

@@ -24,14 +24,18 @@ def list_losses(scores: NDArray[np.float64], lists: CandidateLists) -> tuple[NDA
     """
     starts, sizes = lists.starts[:-1], np.diff(lists.starts)
     positive = lists.relevance > 0
-    shifted = scores - np.repeat(np.maximum.reduceat(scores, starts), sizes)
-    exps = np.where(positive, 0.0, np.exp(shifted))
-    with np.errstate(divide="ignore"):  # a list of relevant documents alone has nothing to rank them above
-        negatives = np.log(np.add.reduceat(exps, starts))
+    highest = np.maximum.reduceat(np.where(positive, -np.inf, scores), starts)  # of those that are not relevant
+    alone = np.isinf(highest)  # nothing to rank them above
+    shifted = scores - np.repeat(np.where(alone, np.maximum.reduceat(scores, starts), highest), sizes)
+    exps = np.exp(np.where(positive, -np.inf, shifted))
+    negatives = np.log(np.where(alone, 1.0, np.add.reduceat(exps, starts)))
+    negatives[alone] = -np.inf
     total = np.logaddexp(np.repeat(negatives, sizes), shifted)
     losses = np.add.reduceat(lists.relevance * (total - shifted), starts)
-    pulled = np.where(positive, lists.relevance * np.exp(np.repeat(negatives, sizes) - total), 0.0)
-    pushed = np.repeat(np.add.reduceat(np.where(positive, lists.relevance * np.exp(-total), 0.0), starts), sizes)
+    pulled = lists.relevance * np.exp(np.repeat(negatives, sizes) - total)
+    pushed = np.repeat(
+        np.add.reduceat(np.where(positive, lists.relevance * np.exp(-np.maximum(total, 0.0)), 0.0), starts), sizes
+    )
     return losses, np.where(positive, -pulled, exps * pushed)
 
 

@@ -124,7 +124,7 @@ def fit_query_weights(
     SparseIRError : the index carries no query side.
     ConfigError : an index of passages, or one whose queries need a model.
     DataError : fewer than 30 queries that an indexed document answers.
-    LockedError : another writer holds the index.
+    LockedError : another writer holds the index, or has added words while this fitted.
     MissingExtraError : scipy or ir-measures is not installed.
     """
     chosen_options, folder = options or FitOptions(), Path(path)
@@ -242,7 +242,7 @@ def _commit(index: Index, table: QueryTable | None, factors: NDArray[np.float32]
         if table is not None:
             own = 1.0 if factors is None else factors[: len(table.weights)]
             QueryTable(table.tokenizer, (table.weights * own).astype(np.float32)).save(side)
-        return replace_query_side(index.path, side)
+        return replace_query_side(index.path, side, made_from=index.manifest.query_side)
 
 
 def _worth(choice: Chosen, lists: CandidateLists, qrels: Qrels) -> HeldOut:
