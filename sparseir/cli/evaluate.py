@@ -57,6 +57,12 @@ def evaluate_command(
     tune: Annotated[
         str | None, arguments.Option(metavar="SPLIT", help="Choose that weight on this development split.")
     ] = None,
+    fit: Annotated[
+        str | None,
+        arguments.Option(
+            metavar="SPLIT", help="Each index once more, with query weights fitted to these judgements, e.g. train."
+        ),
+    ] = None,
     measures: Annotated[
         str, arguments.Option(help="Comma-separated names of ir-measures; the first is what is compared and drawn.")
     ] = "nDCG@10,RR@10,R@100",
@@ -113,6 +119,7 @@ def evaluate_command(
       sparseir evaluate my-index path/to/beir-folder
       sparseir evaluate milvus://localhost:19530/words path/to/beir-folder
       sparseir evaluate model path/to/beir-folder --expand all-MiniLM-L6-v2
+      sparseir evaluate model path/to/beir-folder --fit train
       sparseir evaluate model folder --fields id=key,text=body --baselines bm25
       sparseir evaluate --run run.trec --qrels qrels.tsv
     """
@@ -143,6 +150,7 @@ def evaluate_command(
             fusions=fusions,
             fuse_weight=fuse_weight,
             tune=tune,
+            fit=fit,
             same_id=same_id,  # type: ignore[arg-type]  # checked where it is made
             against=against,
             test=test,  # type: ignore[arg-type]

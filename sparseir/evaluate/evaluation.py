@@ -23,8 +23,9 @@ from sparseir.evaluate.report.plots import check_plots, draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
 from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
+from sparseir.evaluate.systems.fitted import evaluate_fitted, names_with_fitted
 from sparseir.evaluate.systems.indexes import StandingIndex
-from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_bm25, evaluate_encoder
+from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_encoder, evaluate_words
 from sparseir.search.stores.places import StorePlace
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Evaluation:
             opened = [replace(opened[0], expansions=LineSource(options.expansions))]
         self._datasets = [replace(d, name=n) for d, n in zip(opened, _unique([d.name for d in opened]), strict=True)]
         for dataset in self._datasets:
-            for split in filter(None, (options.split, options.tune)):
+            for split in filter(None, (options.split, options.tune, options.fit)):
                 dataset.check_judged(split)
         self._qrels = qrels
         if runs and qrels is None and len(self._datasets) != 1:
@@ -94,14 +95,22 @@ class Evaluation:
         # A single model goes by its kind, several by the names of their folders.
         named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
         self._baselines = _baselines(options) if datasets else ()
-        others = [{"bm25": BM25, "expanded": EXPANDED, "dense": DENSE}[b] for b in self._baselines]
+        words = {"bm25": BM25, "expanded": EXPANDED}
+        others = [
+            name
+            for b in self._baselines
+            for name in (names_with_fitted([words[b]], options) if b in words else [DENSE])
+        ]
         names = _unique([*others, *named])[len(others) :]
         self._encoders = dict(zip(names, encoders, strict=True))
-        mains = [
+        alone = [
             name + end
             for name, encoder in self._encoders.items()
             for end in (("", LEXICAL) if self._has_lexical(encoder) else ("",))
         ]
+        mains = names_with_fitted(alone, options)
+        self._several = len(mains) > 1
+        self._check_fit(bool(others or mains))
         self.systems = _unique([*others, *mains, *(i.name for i in opened_indexes), *(f.name for f in files)])
         given = iter(self.systems[len(others) + len(mains) :])
         self._indexes = [replace(index, name=next(given)) for index in opened_indexes]
@@ -157,7 +166,11 @@ class Evaluation:
         for dataset in self._datasets:
             try:
                 yield JudgedCollection.read(
-                    dataset, self.options.split, same_id=self.options.same_id, tune=self.options.tune
+                    dataset,
+                    self.options.split,
+                    same_id=self.options.same_id,
+                    tune=self.options.tune,
+                    fit=self.options.fit,
                 )
             except SparseIRError as error:
                 if len(self._datasets) == 1:
@@ -184,9 +197,10 @@ class Evaluation:
     def _model(self, name: str, encoder: SparseEncoder, collection: JudgedCollection) -> Iterator[SystemResult]:
         """The model alone and, if asked for, beside a lexical channel, from one encoding of the documents."""
         if not self._has_lexical(encoder):
-            several = len(self._encoders) > 1
-            with index_place(self.options, collection.name, name, several=several) as path:
-                yield evaluate_encoder(encoder, collection, path, self.options, name=name, progress=self._progress)
+            with index_place(self.options, collection.name, name, several=self._several) as path:
+                result = evaluate_encoder(encoder, collection, path, self.options, name=name, progress=self._progress)
+                yield result
+                yield from evaluate_fitted(result, path, collection, self.options, progress=self._progress)
             return
         from sparseir.evaluate.systems.once import EncodedOnce
 
@@ -197,9 +211,24 @@ class Evaluation:
                     result = evaluate_encoder(
                         once, collection, path, self.options, name=name, lexical=lexical, progress=self._progress
                     )
-                # The second index reads the vectors that the first was made of, and both had to be encoded for it.
-                cpu = (result.cpu_seconds or 0.0) + (once.cpu_seconds if lexical else 0.0)
-                yield replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
+                    # The second index reads the vectors that the first was made of, and both had to be encoded for it.
+                    cpu = (result.cpu_seconds or 0.0) + (once.cpu_seconds if lexical else 0.0)
+                    result = replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
+                    yield result
+                    yield from evaluate_fitted(result, path, collection, self.options, progress=self._progress)
+
+    def _check_fit(self, builds: bool) -> None:
+        if self.options.fit is None:
+            return
+        if not builds:
+            raise ConfigError(
+                "--fit fits indexes that are built here, of models and BM25; fit one that stands with 'sparseir index fit'"
+            )
+        run = [name for name, encoder in self._encoders.items() if not has_looked_up_queries(encoder)]
+        if run:
+            raise ConfigError(
+                f"--fit {self.options.fit}: the queries of {', '.join(run)} run a model, whose weights cannot be fitted"
+            )
 
     def _has_lexical(self, encoder: SparseEncoder) -> bool:
         return has_looked_up_queries(encoder) if self.options.lexical is None else self.options.lexical
@@ -246,7 +275,7 @@ def _baseline(
     if name == "dense":
         yield evaluate_dense(collection, options)
     else:
-        yield evaluate_bm25(collection, options, expanded=name == "expanded", progress=progress)
+        yield from evaluate_words(collection, options, expanded=name == "expanded", progress=progress)
 
 
 def _made(

@@ -34,7 +34,8 @@ class JudgedCollection:
     queries, qrels : the same queries in the same order.
     group : the collection this is a part of, "" for none.
     own : queries whose own document, which bears their name, is left out of every run.
-    tuning : the queries and judgements of the split that chooses weights.
+    tuning : the queries and judgements of the split that chooses weights of fusions. fitting : of the split that query
+        weights are fitted to.
     notes : one line on each thing to know.
     embeddings : dense ones of its documents, by model and tokens; see `systems.embeddings`.
     """
@@ -47,20 +48,27 @@ class JudgedCollection:
     group: str = ""
     own: frozenset[str] = frozenset()
     tuning: JudgedCollection | None = None
+    fitting: JudgedCollection | None = None
     notes: list[str] = field(default_factory=list)
     embeddings: dict[tuple[str, int], RememberedEmbeddings] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def read(
-        cls, dataset: Dataset, split: str, *, same_id: SameId = "text", tune: str | None = None
+        cls,
+        dataset: Dataset,
+        split: str,
+        *,
+        same_id: SameId = "text",
+        tune: str | None = None,
+        fit: str | None = None,
     ) -> JudgedCollection:
         """Read a collection.
 
         Raises
         ------
         DataError
-            Malformed lines, an unknown split, judgements most of which name unknown documents or queries; a `tune` that
-            has judged queries in it.
+            Malformed lines, an unknown split, judgements most of which name unknown documents or queries; a `tune` or
+            `fit` that has judged queries in it.
         """
         notes: list[str] = []
 
@@ -74,18 +82,32 @@ class JudgedCollection:
         documents = list(dataset.corpus())
         queries, qrels = _judged(dataset, split, documents, note)
         own = _own(queries, documents, same_id, note=of_this)
-        tuning = None
-        if tune is not None:
-            asked, judged = _judged(dataset, tune, documents, note)
+
+        def other(name: str | None, purpose: str) -> JudgedCollection | None:
+            if name is None:
+                return None
+            asked, judged = _judged(dataset, name, documents, note)
             shared = [qid for qid in judged if qid in qrels]
             if shared:
                 raise DataError(
-                    f"{dataset.name}: {len(shared)} queries of the split '{tune}' that should choose the weight, "
+                    f"{dataset.name}: {len(shared)} queries of the split '{name}' that should {purpose}, "
                     f"'{shared[0]}' first, are judged in '{split}'; name a split of other queries"
                 )
-            own_of_tuning = _own(asked, documents, same_id, note=lambda _: None)
-            tuning = cls(dataset.name, tune, documents, asked, judged, own=own_of_tuning)
-        return cls(dataset.name, split, documents, queries, qrels, dataset.group, own, tuning, notes)
+            own_of_other = _own(asked, documents, same_id, note=lambda _: None)
+            return cls(dataset.name, name, documents, asked, judged, own=own_of_other)
+
+        return cls(
+            dataset.name,
+            split,
+            documents,
+            queries,
+            qrels,
+            dataset.group,
+            own,
+            other(tune, "choose the weight"),
+            other(fit, "fit query weights"),
+            notes,
+        )
 
     @property
     def depth_more(self) -> int:

@@ -32,6 +32,8 @@ class EvaluationOptions:
     fusions : each model (or without one the first system) with each other kind of system, by rrf or convex.
     fuse_weight : of the first of the two in a convex fusion, 0..1.
     tune : split whose queries choose that weight instead; none of them may be judged.
+    fit : split to whose judgements the query weights of the indexes built here are fitted, for a further row of each; none
+        of its queries may be judged.
     same_id : what becomes of a document named as the query: "text" leaves it out where the two are one text, "drop"
         always (as BEIR's code does), "keep" never.
     against : the system that the others are compared with; None for the first.
@@ -58,6 +60,7 @@ class EvaluationOptions:
     fusions: tuple[str, ...] = ()
     fuse_weight: float = 0.5
     tune: str | None = None
+    fit: str | None = None
     same_id: SameId = "text"
     against: str | None = None
     test: Test = "randomisation"
@@ -97,6 +100,12 @@ class EvaluationOptions:
             raise ConfigError("tune chooses the weight of a convex fusion; name one: --fuse convex")
         if self.tune == self.split:
             raise ConfigError(f"tune is {self.tune!r}, the split that is judged; name a development split")
+        if self.fit == self.split:
+            raise ConfigError(
+                f"fit is {self.fit!r}, the split that is judged; name that of other queries, such as train"
+            )
+        if self.fit is not None and self.windows is not None:
+            raise ConfigError("fit is of whole documents, and windows make an index of passages; leave one out")
         if self.ir_metadata and self.runs is None:
             raise ConfigError("ir-metadata heads the run files; name a folder for them: --runs")
 

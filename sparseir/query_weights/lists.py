@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from indexer.progress import Progress, silent
 from sparseir.data.records import Qrels
 from sparseir.search.cpu import CpuEngine
+from sparseir.search.filters.expressions import allowed_documents
 from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def _lists(searcher: Searcher, qids: Sequence[str], texts: Sequence[str], qrels:
         kept = row[(row >= 0) & (row != wanted[-1])]
         judged = wanted[:-1][wanted[:-1] >= 0]
         candidates.append(kept if len(np.intersect1d(kept, judged)) else np.concatenate([kept, judged]))
-    documents = _document_rows(searcher, np.unique(np.concatenate([np.zeros(0, np.int64), *candidates])))
+    documents = _document_rows(
+        searcher, np.unique(np.concatenate([np.zeros(0, np.int64), *candidates])), np.unique(vectors.term_ids)
+    )
     lists = []
     for number, (qid, ordinals, grades) in enumerate(zip(qids, candidates, relevant, strict=True)):
         docnos = [str(name) for name in index.docnos(ordinals)]
@@ -134,19 +137,24 @@ class _Rows:
         return self.weights[np.searchsorted(self.ordinals, ordinals)]
 
 
-def _document_rows(searcher: Searcher, ordinals: NDArray[np.int64]) -> _Rows:
+def _document_rows(searcher: Searcher, ordinals: NDArray[np.int64], term_ids: NDArray[np.uint32]) -> _Rows:
+    """What documents hold of some terms."""
     from scipy.sparse import csr_matrix
 
     index, engine = searcher.index, searcher.engine
     assert isinstance(engine, CpuEngine)
     segments, doc_ids = index.locate(ordinals)
+    allowed = allowed_documents(index, ordinals)
     rows, terms, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-    for segment in np.unique(segments).tolist():
-        here = np.flatnonzero(segments == segment)
+    for number in np.unique(segments).tolist():
+        segment = index.segments[number]
+        here = np.flatnonzero(segments == number)
         here = here[np.argsort(doc_ids[here])]
-        numbers, term_ids, impacts = engine.native.document_vectors(segment, doc_ids[here].astype(np.uint32))
-        rows.append(here[numbers])
-        terms.append(term_ids.astype(np.int64))
-        values.append((impacts * np.float32(index.doc_scale)).astype(np.float32))
+        df, known = segment.section("TREC")["df"], segment.section("TERM")
+        for slot in np.flatnonzero(np.isin(known, term_ids)).tolist():
+            for _, found, impacts in engine.native.subset_postings(number, allowed[number], 0, df, (slot, slot + 1)):
+                rows.append(here[found])
+                terms.append(np.full(len(found), known[slot], np.int64))
+                values.append((impacts * np.float32(index.doc_scale)).astype(np.float32))
     placed = np.concatenate(values), (np.concatenate(rows), np.concatenate(terms))
     return _Rows(ordinals, csr_matrix(placed, shape=(len(ordinals), index.num_terms), dtype=np.float32))

@@ -200,7 +200,7 @@ class ServedIndex:
     def _snapshot(self) -> Snapshot:
         main = self.open("auto")
         index = main.index
-        # A learned query side is the same from the build on; words and their document frequencies change with commits.
+        # A learned query side changes with its folder; words and their document frequencies change with commits.
         commit = index.generation if has_channel(index.query_side) else None
         key = (index.query_side, index.manifest.created, commit, index.num_terms)
         if self._side is None or self._side[0] != key:

@@ -11,7 +11,16 @@ import pytest
 sparse = pytest.importorskip("scipy.sparse", reason="the extra 'index' is not installed")
 pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
 
-from indexer import IndexConfig, build_index, open_index, replace_query_side, verify_index  # noqa: E402
+from indexer import (  # noqa: E402
+    IndexConfig,
+    build_index,
+    compact_index,
+    open_index,
+    replace_query_side,
+    restore_index,
+    take_snapshot,
+    verify_index,
+)
 from indexer.vectors import SparseVectors  # noqa: E402
 from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.encode.indexing import index_documents  # noqa: E402
@@ -211,6 +220,35 @@ def test_texts_that_are_added_keep_the_fit_and_their_new_words_count_as_built(tm
     fit_query_weights(path, *judged())
     undo_fit(path)
     assert Searcher.open(path).search("zebra").docnos == ["d100"]
+
+
+def test_compaction_and_snapshots_carry_the_fit(tmp_path) -> None:
+    path = tmp_path / "i"
+    build(path, encoder=encoder())
+    fit_query_weights(path, *judged())
+    fitted = told(path, "please tell cat food")
+    take_snapshot(path, tmp_path / "snapshot")
+    restore_index(tmp_path / "snapshot", tmp_path / "restored")
+    compact_index(path)
+    assert told(path, "please tell cat food") == told(tmp_path / "restored", "please tell cat food") == fitted
+    undo_fit(tmp_path / "restored")
+    assert told(tmp_path / "restored", "please tell cat food") != fitted
+
+
+@pytest.mark.parametrize("lexical", [LexicalConfig(), None])
+def test_a_service_takes_a_fit_with_its_commit(tmp_path, lexical) -> None:
+    from sparseir.serve.indexes import ServedIndex
+
+    path = tmp_path / "i"
+    index_documents(path, encoder(), documents(TEXTS), options=IndexingOptions(lexical=lexical))
+    served = ServedIndex("i", path, engine="auto", threads=1, model=None)
+    before = served.current.encoder.encode("please tell cat food")
+    fit_query_weights(path, *judged())
+    assert served.refresh()
+    after = served.current.encoder.encode("please tell cat food")
+    own = Searcher.open(path).encode_queries(["please tell cat food"])
+    assert (after[0].tolist(), after[1].tolist()) == (own.term_ids.tolist(), own.weights.tolist())
+    assert after[1].tolist() != before[1].tolist()
 
 
 def test_a_page_weighs_as_the_index_does(tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
 from sparseir.evaluate.systems.embeddings import of_channel, spent
+from sparseir.evaluate.systems.fitted import evaluate_fitted
 from sparseir.evaluate.systems.scored import scored
 from sparseir.search.exact_top import search_exactly
 from sparseir.search.query_encoder import ModelQueryEncoder
@@ -124,19 +126,21 @@ def evaluate_encoder(
 def evaluate_bm25(
     collection: JudgedCollection, options: EvaluationOptions, *, expanded: bool = False, progress: Progress = silent
 ) -> SystemResult:
-    """BM25 over stems of title and text: an index without a learned model, of which nothing is kept.
+    """BM25 over stems of title and text as built: the first of `evaluate_words`."""
+    return next(evaluate_words(collection, options, expanded=expanded, progress=progress))
+
+
+def evaluate_words(
+    collection: JudgedCollection, options: EvaluationOptions, *, expanded: bool = False, progress: Progress = silent
+) -> Iterator[SystemResult]:
+    """BM25 over stems of title and text, as built and fitted: an index without a learned model, of which nothing is kept.
 
     Parameters
     ----------
     expanded : with the words of neighbours or of a dense model that `options.channel` asks for.
     """
     with tempfile.TemporaryDirectory(prefix="sparseir-bm25-") as folder:
-        return evaluate_encoder(
-            None,
-            collection,
-            Path(folder) / "index",
-            options,
-            name=EXPANDED if expanded else BM25,
-            lexical=expanded,
-            progress=progress,
-        )
+        path, name = Path(folder) / "index", EXPANDED if expanded else BM25
+        result = evaluate_encoder(None, collection, path, options, name=name, lexical=expanded, progress=progress)
+        yield result
+        yield from evaluate_fitted(result, path, collection, options, keep=False, progress=progress)

@@ -1,0 +1,73 @@
+"""An index that was built for an evaluation, once more with query weights fitted to judgements of another split."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.progress import Progress, silent
+from sparseir.evaluate.judged import JudgedCollection, logger
+from sparseir.evaluate.options import EvaluationOptions
+from sparseir.evaluate.report.kept import index_place
+from sparseir.evaluate.report.rows import SystemResult
+from sparseir.evaluate.systems.indexes import StandingIndex
+from sparseir.query_weights import fit_query_weights
+from sparseir.search.searcher import Searcher
+
+FITTED = "+fitted"
+"""What follows the name of a system whose query weights were fitted."""
+
+
+def names_with_fitted(names: Sequence[str], options: EvaluationOptions) -> list[str]:
+    """Each name, and the same fitted where that is asked for."""
+    return [n for name in names for n in ((name, name + FITTED) if options.fit else (name,))]
+
+
+def evaluate_fitted(
+    result: SystemResult,
+    index_path: Path,
+    collection: JudgedCollection,
+    options: EvaluationOptions,
+    *,
+    keep: bool = True,
+    progress: Progress = silent,
+) -> Iterator[SystemResult]:
+    """What the index gives with fitted weights, where `options.fit` asks for it; the index itself stays as it was built.
+
+    Parameters
+    ----------
+    result : of the index as it was built; its costs of encoding count for this one too, and those of fitting with the build.
+    keep : put the fitted index where `options.indexes` says.
+
+    Raises
+    ------
+    DataError : too few judged queries.
+    """
+    if collection.fitting is None:
+        return
+    name = result.system + FITTED
+    place = options if keep else replace(options, indexes=None)
+    with index_place(place, collection.name, name, several=True) as copy:
+        if copy.exists():
+            shutil.rmtree(copy)
+        shutil.copytree(index_path, copy)
+        start, cpu = time.perf_counter(), time.process_time()
+        fitting = collection.fitting
+        queries = {query.qid: query.text for query in fitting.queries}
+        report = fit_query_weights(copy, queries, fitting.qrels, progress=progress)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        if not report.committed:
+            line = f"{collection.name}, {name}: held-out queries are no better for other weights, so it is as built"
+            logger.warning("%s", line)
+            collection.notes.append(line)
+        judged = StandingIndex(name, copy, Searcher.open(copy)).evaluate(collection, options)
+        yield replace(
+            judged,
+            encode_seconds=result.encode_seconds,
+            build_seconds=(result.build_seconds or 0.0) + seconds,
+            cpu_seconds=(result.cpu_seconds or 0.0) + cpu,
+            reference=None,
+        )
