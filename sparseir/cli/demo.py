@@ -62,7 +62,7 @@ def demo_command(
         trained = train(recipe, output / "model", progress=progress)
     note(f"   {trained.seconds:.0f} s → {output / 'model'}")
     note("2. encoding, indexing and evaluating beside BM25 and the dense model it learnt from")
-    judged = _evaluate(output, path, recipe, quiet=quiet)
+    judged = _evaluate(output, path, recipe, fit=_to_fit(dataset), quiet=quiet)
     note("3. searching with both channels")
     _show_hits(output / "index", dataset)
     print()
@@ -87,10 +87,18 @@ def _docstrings(folder: Path) -> Dataset:
     return open_dataset(folder)
 
 
-def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> Judged:
-    """BM25 without and with the dense model's words, that model, the encoder alone and beside them, from one encoding.
+def _to_fit(dataset: Dataset) -> str | None:
+    """The split whose judgements query weights are fitted to as well, where there are enough."""
+    from sparseir.query_weights.run import FEWEST
 
-    The index of both channels is kept.
+    return "train" if "train" in dataset.splits and len(dataset.qrels("train")) >= 2 * FEWEST else None
+
+
+def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, fit: str | None, quiet: bool) -> Judged:
+    """BM25 without and with the dense model's words, that model, the encoder alone and beside them, from one encoding;
+    each index also with query weights fitted to the queries that trained the encoder.
+
+    The index of both channels is kept, fitted where that was done.
     """
     from importlib.util import find_spec
 
@@ -98,6 +106,7 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> 
     from sparseir.config.lexical import LexicalConfig
     from sparseir.evaluate.evaluation import Evaluation
     from sparseir.evaluate.options import EvaluationOptions
+    from sparseir.evaluate.systems.fitted import FITTED
     from sparseir.evaluate.systems.sparse import LEXICAL
 
     options = EvaluationOptions(
@@ -108,6 +117,7 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> 
         channel=LexicalConfig(expansion_model=recipe.model.base, expansion_length=recipe.model.max_document_length),
         corpus_idf=True,
         against="BM25",
+        fit=fit,
         runs=output / "runs",
         indexes=output / "indexes",
         plots=output / "plots" if find_spec("matplotlib") else None,
@@ -117,8 +127,8 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, quiet: bool) -> 
         judged = next(iter(evaluation))
     for fault in evaluation.faults:
         note(f"error: {fault}")
-    both = next((output / "indexes").glob(f"*{LEXICAL}*"))
-    both.rename(output / "index")
+    both = {path.name.endswith(FITTED): path for path in (output / "indexes").glob(f"*{LEXICAL}*")}
+    both.get(True, both[False]).rename(output / "index")
     shutil.rmtree(output / "indexes")
     return judged
 

@@ -181,7 +181,7 @@ class Evaluation:
         """What each system did; a fault of one is not that of the others."""
         standing: list[StandingIndex | RunFile] = [*self._indexes, *self._runs]
         works: list[tuple[str, Callable[[], Iterator[SystemResult]]]] = [
-            *((name, partial(_baseline, name, collection, self.options, self._progress)) for name in self._baselines),
+            *((name, partial(self._baseline, name, collection)) for name in self._baselines),
             *((name, partial(self._model, name, encoder, collection)) for name, encoder in self._encoders.items()),
             *((part.name, partial(_made, part, collection, self.options)) for part in standing),
         ]
@@ -194,13 +194,25 @@ class Evaluation:
                 self.faults.append(f"{collection.name}, {name}: {error}")
         return results
 
+    def _baseline(self, name: str, collection: JudgedCollection) -> Iterator[SystemResult]:
+        if name == "dense":
+            yield evaluate_dense(collection, self.options)
+            return
+        expanded, fault = name == "expanded", self.faults.append
+        yield from evaluate_words(collection, self.options, fault=fault, expanded=expanded, progress=self._progress)
+
+    def _fitted(self, result: SystemResult, path: Path, collection: JudgedCollection) -> Iterator[SystemResult]:
+        yield from evaluate_fitted(
+            result, path, collection, self.options, fault=self.faults.append, progress=self._progress
+        )
+
     def _model(self, name: str, encoder: SparseEncoder, collection: JudgedCollection) -> Iterator[SystemResult]:
         """The model alone and, if asked for, beside a lexical channel, from one encoding of the documents."""
         if not self._has_lexical(encoder):
             with index_place(self.options, collection.name, name, several=self._several) as path:
                 result = evaluate_encoder(encoder, collection, path, self.options, name=name, progress=self._progress)
                 yield result
-                yield from evaluate_fitted(result, path, collection, self.options, progress=self._progress)
+                yield from self._fitted(result, path, collection)
             return
         from sparseir.evaluate.systems.once import EncodedOnce
 
@@ -215,7 +227,7 @@ class Evaluation:
                     cpu = (result.cpu_seconds or 0.0) + (once.cpu_seconds if lexical else 0.0)
                     result = replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
                     yield result
-                    yield from evaluate_fitted(result, path, collection, self.options, progress=self._progress)
+                    yield from self._fitted(result, path, collection)
 
     def _check_fit(self, builds: bool) -> None:
         if self.options.fit is None:
@@ -267,15 +279,6 @@ def _baselines(options: EvaluationOptions) -> tuple[str, ...]:
     """Those asked for, and beside BM25 the same with the words that its channel gives to documents, where it gives any."""
     with_words = ("bm25", "expanded") if options.channel.expands else ("bm25",)
     return tuple(name for asked in options.baselines for name in (with_words if asked == "bm25" else (asked,)))
-
-
-def _baseline(
-    name: str, collection: JudgedCollection, options: EvaluationOptions, progress: Progress
-) -> Iterator[SystemResult]:
-    if name == "dense":
-        yield evaluate_dense(collection, options)
-    else:
-        yield from evaluate_words(collection, options, expanded=name == "expanded", progress=progress)
 
 
 def _made(

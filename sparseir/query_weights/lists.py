@@ -114,12 +114,14 @@ def _lists(searcher: Searcher, qids: Sequence[str], texts: Sequence[str], qrels:
         gains = np.array([float(grades.get(name, 0)) for name in docnos])
         if not gains.any():
             continue
-        parts = documents.of(ordinals).multiply(_dense_row(vectors.row(number), index.num_terms)).tocsr()
+        parts = documents.of(ordinals).multiply(_one_row(vectors.row(number), index.num_terms)).tocsr()
+        if not parts.nnz:
+            continue
         lists.append(_List(qid, docnos, parts.astype(np.float32), gains / gains.sum()))
     return lists
 
 
-def _dense_row(row: tuple[NDArray[np.uint32], NDArray[np.float32]], num_terms: int) -> csr_matrix:
+def _one_row(row: tuple[NDArray[np.uint32], NDArray[np.float32]], num_terms: int) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
     terms, weights = row

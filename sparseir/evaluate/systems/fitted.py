@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from indexer.progress import Progress, silent
+from sparseir.errors import DataError
 from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.kept import index_place
@@ -32,6 +33,7 @@ def evaluate_fitted(
     collection: JudgedCollection,
     options: EvaluationOptions,
     *,
+    fault: Callable[[str], None],
     keep: bool = True,
     progress: Progress = silent,
 ) -> Iterator[SystemResult]:
@@ -40,11 +42,8 @@ def evaluate_fitted(
     Parameters
     ----------
     result : of the index as it was built; its costs of encoding count for this one too, and those of fitting with the build.
+    fault : takes one line where nothing could be fitted, which is no reason to go without the systems that follow.
     keep : put the fitted index where `options.indexes` says.
-
-    Raises
-    ------
-    DataError : too few judged queries.
     """
     if collection.fitting is None:
         return
@@ -57,7 +56,12 @@ def evaluate_fitted(
         start, cpu = time.perf_counter(), time.process_time()
         fitting = collection.fitting
         queries = {query.qid: query.text for query in fitting.queries}
-        report = fit_query_weights(copy, queries, fitting.qrels, progress=progress)
+        try:
+            report = fit_query_weights(copy, queries, fitting.qrels, progress=progress)
+        except DataError as error:
+            shutil.rmtree(copy)
+            fault(f"{collection.name}, {name}: {error}")
+            return
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         if not report.committed:
             line = f"{collection.name}, {name}: held-out queries are no better for other weights, so it is as built"

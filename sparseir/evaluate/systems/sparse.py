@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from sparseir.data.stores.tokens import tokens_folder
 from sparseir.encode.activity import Activity
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
-from sparseir.evaluate.judged import JudgedCollection
+from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report.rows import SystemResult
@@ -127,20 +127,27 @@ def evaluate_bm25(
     collection: JudgedCollection, options: EvaluationOptions, *, expanded: bool = False, progress: Progress = silent
 ) -> SystemResult:
     """BM25 over stems of title and text as built: the first of `evaluate_words`."""
-    return next(evaluate_words(collection, options, expanded=expanded, progress=progress))
+    found = evaluate_words(collection, options, fault=logger.warning, expanded=expanded, progress=progress)
+    return next(found)
 
 
 def evaluate_words(
-    collection: JudgedCollection, options: EvaluationOptions, *, expanded: bool = False, progress: Progress = silent
+    collection: JudgedCollection,
+    options: EvaluationOptions,
+    *,
+    fault: Callable[[str], None],
+    expanded: bool = False,
+    progress: Progress = silent,
 ) -> Iterator[SystemResult]:
     """BM25 over stems of title and text, as built and fitted: an index without a learned model, of which nothing is kept.
 
     Parameters
     ----------
+    fault : takes one line where nothing could be fitted.
     expanded : with the words of neighbours or of a dense model that `options.channel` asks for.
     """
     with tempfile.TemporaryDirectory(prefix="sparseir-bm25-") as folder:
         path, name = Path(folder) / "index", EXPANDED if expanded else BM25
         result = evaluate_encoder(None, collection, path, options, name=name, lexical=expanded, progress=progress)
         yield result
-        yield from evaluate_fitted(result, path, collection, options, keep=False, progress=progress)
+        yield from evaluate_fitted(result, path, collection, options, fault=fault, keep=False, progress=progress)
