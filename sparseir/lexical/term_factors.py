@@ -43,12 +43,12 @@ class TermFactors:
         ------
         DataError : the file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = folder / FACTORS_FILE
         if not path.exists():
             return None
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
         try:
             found = load_file(path)
             arrays = [found["factors"], *([found["table"]] if "table" in found else [])]
