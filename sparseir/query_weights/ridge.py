@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseir.data.records import Qrels
 from sparseir.query_weights.lists import CandidateLists
 
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
@@ -14,6 +15,9 @@ STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 
 HELD_OUT = 0.2
 """Share of the queries that the strength is chosen by."""
+
+FEWEST_UNSHARED = 30
+"""Held-out queries for documents that no other query asks for, below which they choose nothing."""
 
 
 def list_losses(scores: NDArray[np.float64], lists: CandidateLists) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -101,30 +105,53 @@ class Chosen:
     """A strength, and what it is worth on the queries that chose it.
 
     before, after : without factors, and fitted to the other queries.
-    fitted_lists, held_out : the lists of both.
+    held_out : the lists that chose. unshared : numbers of those none of whose relevant documents is relevant to a query
+        that was fitted.
     worth : whether the held-out losses fall by more than one standard error.
     """
 
     before: Ridge
     after: Ridge
-    fitted_lists: CandidateLists
     held_out: CandidateLists
+    unshared: NDArray[np.int64]
     worth: bool
 
 
-def choose(lists: CandidateLists, *, seed: int) -> Chosen:
-    """The strongest ridge whose held-out losses are within one standard error of the least (Breiman et al. 1984)."""
+def choose(lists: CandidateLists, qrels: Qrels, *, seed: int) -> Chosen:
+    """The strongest ridge whose held-out losses are within one standard error of the least (Breiman et al. 1984).
+
+    Where collections are asked for the same documents again, a weak ridge learns which these are, and questions nobody
+    asked before pay for it. So strengths at which the unshared queries lose are left out, where there are enough to tell.
+    """
     order = np.random.default_rng(seed).permutation(len(lists))
     count = max(1, round(HELD_OUT * len(lists)))
-    fitted_lists, held_out = lists.only(np.sort(order[count:])), lists.only(np.sort(order[:count]))
-    before = unfitted(fitted_lists)
+    fitted, held_out = lists.only(np.sort(order[count:])), lists.only(np.sort(order[:count]))
+    unshared = _unshared(fitted, held_out, qrels)
+    before = unfitted(fitted)
     tried = [before]
     for strength in STRENGTHS:
-        tried.append(fit_ridge(fitted_lists, tried[-1], strength))
+        tried.append(fit_ridge(fitted, tried[-1], strength))
     losses = [found.losses(held_out) for found in tried]
-    best = min(range(len(tried)), key=lambda i: float(losses[i].mean()))
-    taken = next(i for i in range(len(tried)) if not _clearly_less(losses[best], losses[i]))
-    return Chosen(before, tried[taken], fitted_lists, held_out, taken > 0)
+    fair = [
+        number
+        for number, of_one in enumerate(losses)
+        if len(unshared) < FEWEST_UNSHARED or of_one[unshared].mean() <= losses[0][unshared].mean()
+    ]
+    best = min(fair, key=lambda number: float(losses[number].mean()))
+    taken = next(number for number in fair if not _clearly_less(losses[best], losses[number]))
+    return Chosen(before, tried[taken], held_out, unshared, taken > 0)
+
+
+def _unshared(fitted: CandidateLists, held_out: CandidateLists, qrels: Qrels) -> NDArray[np.int64]:
+    asked = {docno for qid in fitted.qids for docno, grade in qrels[qid].items() if grade > 0}
+    return np.array(
+        [
+            number
+            for number, qid in enumerate(held_out.qids)
+            if not any(docno in asked for docno, grade in qrels[qid].items() if grade > 0)
+        ],
+        np.int64,
+    )
 
 
 def _clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:

@@ -108,7 +108,7 @@ def fit_query_weights(
     """Multiply the weight of each query term by a factor that ranks judged documents higher, as one commit.
 
     The factors are those of `ridge.Ridge`, started from the weights as built, so fitting twice is fitting once. A fifth of
-    the queries is held out and chooses the strength; then all are used. Where these are no better for it, nothing changes.
+    the queries is held out and chooses the strength (`ridge.choose`); then all are used. Where these are no better for it, nothing changes.
     Postings, and with them every bound and engine, stay as they are.
 
     Parameters
@@ -140,18 +140,18 @@ def fit_query_weights(
             f"fitting needs at least {FEWEST}: give more judgements, or those of this collection"
         )
     progress("fitting", 0, None)
-    choice = choose(lists, seed=chosen_options.seed)
+    choice = choose(lists, qrels, seed=chosen_options.seed)
     final = fit_ridge(lists, unfitted(lists), choice.after.strength) if choice.worth else unfitted(lists)
     factors = final.factors.astype(np.float32)
     if choice.worth:
         index = _commit(index, table, factors)
-    held, unshared = choice.held_out, _unshared(choice, qrels)
+    held, unshared = choice.held_out, choice.held_out.only(choice.unshared)
     return FitReport(
         committed=choice.worth,
         queries=len(lists),
         strength=choice.after.strength,
         held_out=_worth(choice, held, qrels),
-        unshared=None if unshared is None else _worth(choice, unshared, qrels),
+        unshared=_worth(choice, unshared, qrels) if len(unshared) else None,
         raised=_furthest(encoder, factors, above=True),
         lowered=_furthest(encoder, factors, above=False),
         generation=index.generation,
@@ -266,17 +266,6 @@ def _worth(choice: Chosen, lists: CandidateLists, qrels: Qrels) -> HeldOut:
         ndcg(before),
         ndcg(after),
     )
-
-
-def _unshared(choice: Chosen, qrels: Qrels) -> CandidateLists | None:
-    """The held-out lists none of whose relevant documents is relevant to a query that was fitted."""
-    asked = {docno for qid in choice.fitted_lists.qids for docno, grade in qrels[qid].items() if grade > 0}
-    fresh = [
-        number
-        for number, qid in enumerate(choice.held_out.qids)
-        if not any(docno in asked for docno, grade in qrels[qid].items() if grade > 0)
-    ]
-    return choice.held_out.only(np.array(fresh, np.int64)) if fresh else None
 
 
 def _furthest(encoder: QueryEncoder, factors: NDArray[np.float32], *, above: bool) -> tuple[tuple[str, float], ...]:

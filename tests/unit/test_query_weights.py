@@ -122,11 +122,21 @@ def test_what_judgements_do_not_say_is_not_fitted() -> None:
     rng = np.random.default_rng(2)
     parts = rng.uniform(size=(1200, 30)) * (rng.uniform(size=(1200, 30)) < 0.3)
     lists = lists_of(parts, np.tile([1.0, 0, 0, 0, 0, 0], 200), list(range(0, 1201, 6)))
-    found = choose(lists, seed=0)
+    found = choose(lists, {qid: {f"x{qid}": 1} for qid in lists.qids}, seed=0)
     assert not found.worth
     assert (found.after.factors == 1).all()
-    assert len(found.held_out) == 40
-    assert not set(found.held_out.qids) & set(found.fitted_lists.qids)
+    assert len(found.held_out) == len(found.unshared) == 40
+
+
+@pytest.mark.parametrize(("shared", "worth"), [(True, False), (False, True)])
+def test_new_questions_do_not_pay_for_old_ones(shared: bool, worth: bool) -> None:
+    """Two of three queries are for documents with the first term, the others for documents with the second one."""
+    first = np.arange(600) % 3 > 0
+    relevance = np.where(np.repeat(first, 2), np.tile([1.0, 0.0], 600), np.tile([0.0, 1.0], 600))
+    hints = np.random.default_rng(3).normal(relevance, 1.0)[:, None].clip(0)  # so that scores have a scale
+    lists = lists_of(np.hstack([[[1.0, 0.5], [0.5, 1.0]] * 600, hints]), relevance, list(range(0, 1201, 2)))
+    many = {qid: {"same" if shared and one else f"x{qid}": 1} for qid, one in zip(lists.qids, first, strict=True)}
+    assert choose(lists, many, seed=0).worth is worth
 
 
 @pytest.mark.parametrize("channels", ["words", "both", "learned"])
@@ -361,9 +371,9 @@ def test_words_that_were_added_while_it_fitted_are_not_lost(tmp_path, monkeypatc
     build(path)
     choose_first = run.choose
 
-    def choose_late(lists, *, seed):
+    def choose_late(lists, qrels, *, seed):
         index_documents(path, None, documents(["zebra"], start=100), options=IndexingOptions(mode="add"))
-        return choose_first(lists, seed=seed)
+        return choose_first(lists, qrels, seed=seed)
 
     monkeypatch.setattr(run, "choose", choose_late)
     with pytest.raises(LockedError, match="another writer has added words"):
