@@ -13,8 +13,11 @@ from sparseir.query_weights.lists import CandidateLists
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """Ridges that are tried, strongest first."""
 
-HELD_OUT = 0.2
-"""Share of the queries that the strength is chosen by."""
+FOLDS = 5
+"""Parts of the queries: each is held out in turn, until `ENOUGH` queries were."""
+
+ENOUGH = 1000
+"""Held-out queries at which the strength is chosen."""
 
 FEWEST_UNSHARED = 30
 """Held-out queries for documents that no other query asks for, below which they choose nothing."""
@@ -102,44 +105,81 @@ def fit_ridge(lists: CandidateLists, start: Ridge, strength: float) -> Ridge:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A strength, and what it is worth on the queries that chose it.
+    """A strength, and what it is worth on the queries that chose it, each by factors fitted to others.
 
-    before, after : without factors, and fitted to the other queries.
-    held_out : the lists that chose. unshared : numbers of those none of whose relevant documents is relevant to a query
-        that was fitted.
-    worth : whether the held-out losses fall by more than one standard error.
+    strength : infinite where held-out losses do not fall by more than one standard error.
+    held_out : the lists that chose. before, after : their scores (C,) without and with factors. loss_before, loss_after :
+        their losses (L,).
+    unshared : numbers of those none of whose relevant documents is relevant to a query that was fitted.
     """
 
-    before: Ridge
-    after: Ridge
+    strength: float
     held_out: CandidateLists
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    loss_before: NDArray[np.float64]
+    loss_after: NDArray[np.float64]
     unshared: NDArray[np.int64]
-    worth: bool
 
 
 def choose(lists: CandidateLists, qrels: Qrels, *, seed: int) -> Chosen:
     """The strongest ridge whose held-out losses are within one standard error of the least (Breiman et al. 1984).
 
     Where collections are asked for the same documents again, a weak ridge learns which these are, and questions nobody
-    asked before pay for it. So strengths at which the unshared queries lose are left out, where there are enough to tell.
+    asked before pay for it. So strengths at which the unshared queries lose by more than one standard error are left out,
+    where there are enough of them to tell.
     """
-    order = np.random.default_rng(seed).permutation(len(lists))
-    count = max(1, round(HELD_OUT * len(lists)))
-    fitted, held_out = lists.only(np.sort(order[count:])), lists.only(np.sort(order[:count]))
-    unshared = _unshared(fitted, held_out, qrels)
-    before = unfitted(fitted)
-    tried = [before]
-    for strength in STRENGTHS:
-        tried.append(fit_ridge(fitted, tried[-1], strength))
-    losses = [found.losses(held_out) for found in tried]
+    parts = np.array_split(np.random.default_rng(seed).permutation(len(lists)), FOLDS)
+    folds = [_Fold.of(lists, parts, number, qrels) for number in range(_folds(len(lists)))]
+    losses = [np.concatenate([fold.losses[i] for fold in folds]) for i in range(1 + len(STRENGTHS))]
+    firsts = np.cumsum([0, *(len(fold.held_out) for fold in folds)])
+    unshared = np.concatenate([first + fold.unshared for first, fold in zip(firsts, folds, strict=False)])
     fair = [
-        number
-        for number, of_one in enumerate(losses)
-        if len(unshared) < FEWEST_UNSHARED or of_one[unshared].mean() <= losses[0][unshared].mean()
+        i
+        for i, of_one in enumerate(losses)
+        if len(unshared) < FEWEST_UNSHARED or not _clearly_less(losses[0][unshared], of_one[unshared])
     ]
-    best = min(fair, key=lambda number: float(losses[number].mean()))
-    taken = next(number for number in fair if not _clearly_less(losses[best], losses[number]))
-    return Chosen(before, tried[taken], held_out, unshared, taken > 0)
+    best = min(fair, key=lambda i: float(losses[i].mean()))
+    taken = next(i for i in fair if not _clearly_less(losses[best], losses[i]))
+    before, after = (np.concatenate([fold.scores[i] for fold in folds]) for i in (0, taken))
+    return Chosen(
+        (np.inf, *STRENGTHS)[taken],
+        lists.only(np.concatenate([np.sort(part) for part in parts[: len(folds)]])),
+        before,
+        after,
+        losses[0],
+        losses[taken],
+        unshared,
+    )
+
+
+def _folds(num_lists: int) -> int:
+    """How many parts are held out."""
+    return min(FOLDS, max(1, -(-ENOUGH * FOLDS // num_lists)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """A part that is held out, with the losses and scores of its lists at no ridge (factors of 1) and at each strength."""
+
+    held_out: CandidateLists
+    losses: list[NDArray[np.float64]]
+    scores: list[NDArray[np.float64]]
+    unshared: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lists: CandidateLists, parts: list[NDArray[np.int64]], number: int, qrels: Qrels) -> _Fold:
+        held_out = lists.only(np.sort(parts[number]))
+        fitted = lists.only(np.sort(np.concatenate([part for i, part in enumerate(parts) if i != number])))
+        tried = [unfitted(fitted)]
+        for strength in STRENGTHS:
+            tried.append(fit_ridge(fitted, tried[-1], strength))
+        return cls(
+            held_out,
+            [ridge.losses(held_out) for ridge in tried],
+            [held_out.parts @ ridge.factors for ridge in tried],
+            _unshared(fitted, held_out, qrels),
+        )
 
 
 def _unshared(fitted: CandidateLists, held_out: CandidateLists, qrels: Qrels) -> NDArray[np.int64]:

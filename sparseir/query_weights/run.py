@@ -20,8 +20,8 @@ from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors
-from sparseir.query_weights.lists import CandidateLists, candidate_lists
-from sparseir.query_weights.ridge import Chosen, Ridge, choose, fit_ridge, unfitted
+from sparseir.query_weights.lists import candidate_lists
+from sparseir.query_weights.ridge import Chosen, choose, fit_ridge, unfitted
 from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class FitOptions:
 
     depth : candidates of a query.
     max_queries : most queries that are used, drawn by `seed`; a query of 200 candidates takes some 10 kB.
-    num_threads : of the searches. seed : of the draw, and of which queries are held out.
+    num_threads : of the searches. seed : of the draw, and of the parts that are held out.
     """
 
     depth: int = 200
@@ -107,8 +107,8 @@ def fit_query_weights(
 ) -> FitReport:
     """Multiply the weight of each query term by a factor that ranks judged documents higher, as one commit.
 
-    The factors are those of `ridge.Ridge`, started from the weights as built, so fitting twice is fitting once. A fifth of
-    the queries is held out and chooses the strength (`ridge.choose`); then all are used. Where these are no better for it, nothing changes.
+    The factors are those of `ridge.Ridge`, started from the weights as built, so fitting twice is fitting once. Fifths of
+    the queries are held out in turn and choose the strength (`ridge.choose`); then all are used. Where these are no better for it, nothing changes.
     Postings, and with them every bound and engine, stay as they are.
 
     Parameters
@@ -141,17 +141,16 @@ def fit_query_weights(
         )
     progress("fitting", 0, None)
     choice = choose(lists, qrels, seed=chosen_options.seed)
-    final = fit_ridge(lists, unfitted(lists), choice.after.strength) if choice.worth else unfitted(lists)
-    factors = final.factors.astype(np.float32)
-    if choice.worth:
+    worth, start = np.isfinite(choice.strength), unfitted(lists)
+    factors = (fit_ridge(lists, start, choice.strength) if worth else start).factors.astype(np.float32)
+    if worth:
         index = _commit(index, table, factors)
-    held, unshared = choice.held_out, choice.held_out.only(choice.unshared)
     return FitReport(
-        committed=choice.worth,
+        committed=bool(worth),
         queries=len(lists),
-        strength=choice.after.strength,
-        held_out=_worth(choice, held, qrels),
-        unshared=_worth(choice, unshared, qrels) if len(unshared) else None,
+        strength=choice.strength,
+        held_out=_worth(choice, np.arange(len(choice.held_out)), qrels),
+        unshared=_worth(choice, choice.unshared, qrels) if len(choice.unshared) else None,
         raised=_furthest(encoder, factors, above=True),
         lowered=_furthest(encoder, factors, above=False),
         generation=index.generation,
@@ -245,26 +244,24 @@ def _commit(index: Index, table: QueryTable | None, factors: NDArray[np.float32]
         return replace_query_side(index.path, side, made_from=index.manifest.query_side)
 
 
-def _worth(choice: Chosen, lists: CandidateLists, qrels: Qrels) -> HeldOut:
+def _worth(choice: Chosen, which: NDArray[np.int64], qrels: Qrels) -> HeldOut:
+    """Of some of the held-out lists."""
     from sparseir.evaluate.measures import measure
 
-    judged = {qid: dict(qrels[qid]) for qid in lists.qids}
+    lists = choice.held_out
+    spans = [(lists.qids[i], lists.starts[i], lists.starts[i + 1]) for i in which.tolist()]
+    judged = {qid: dict(qrels[qid]) for qid, _, _ in spans}
 
-    def ndcg(ridge: Ridge) -> float:
-        scores = lists.parts @ ridge.factors
-        run = {
-            qid: dict(zip(lists.docnos[a:b], scores[a:b].tolist(), strict=True))
-            for qid, a, b in zip(lists.qids, lists.starts[:-1].tolist(), lists.starts[1:].tolist(), strict=True)
-        }
+    def ndcg(scores: NDArray[np.float64]) -> float:
+        run = {qid: dict(zip(lists.docnos[a:b], scores[a:b].tolist(), strict=True)) for qid, a, b in spans}
         return measure(judged, run, ["nDCG@10"])["nDCG@10"]
 
-    before, after = choice.before, choice.after
     return HeldOut(
-        len(lists),
-        float(before.losses(lists).mean()),
-        float(after.losses(lists).mean()),
-        ndcg(before),
-        ndcg(after),
+        len(spans),
+        float(choice.loss_before[which].mean()),
+        float(choice.loss_after[which].mean()),
+        ndcg(choice.before),
+        ndcg(choice.after),
     )
 
 

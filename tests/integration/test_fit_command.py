@@ -38,8 +38,8 @@ def test_from_judgements_to_other_weights_and_back(collection, tmp_path):
     assert first(index) == "d40"
     said = sparseir("index", "fit", index, collection).stdout.splitlines()
     assert said[0].startswith(f"{index}: 40 judged queries, ridge 0.")
-    assert said[1].startswith("held out (8 queries): nDCG@10 ")
-    assert said[2].startswith("… that ask for documents no other query asks for (8 queries)")
+    assert said[1].startswith("held out (40 queries): nDCG@10 ")
+    assert said[2].startswith("… that ask for documents no other query asks for (40 queries)")
     assert said[4].startswith("lowered: ")
     assert "pleas 0" in said[4]
     assert said[5] == f"committed as generation 2; sparseir index fit {index} --undo takes it back"
