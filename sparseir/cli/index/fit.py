@@ -20,7 +20,7 @@ def fit_command(
     judged: Annotated[
         str | None,
         arguments.Argument(
-            metavar="[COLLECTION]", help="Collection with queries and judgements: BEIR folder, zip or name."
+            metavar="COLLECTION", help="Collection with queries and judgements: BEIR folder, zip or name."
         ),
     ] = None,
     split: Annotated[str, arguments.Option(help="Which of its judgements: qrels/<split>.tsv.")] = "train",
