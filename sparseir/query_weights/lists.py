@@ -62,7 +62,8 @@ def candidate_lists(
 ) -> CandidateLists:
     """The best `depth` documents of each query as the index finds them, and its relevant ones where none is among them.
 
-    Left out are queries that no document answers or that match nothing, and a query's own document, where one has its name.
+    Left out are queries that no document answers or that match nothing, and a query's own document, where one has its name and is not judged
+    relevant: queries and documents may be numbered alike.
 
     Parameters
     ----------
@@ -102,7 +103,8 @@ def _lists(searcher: Searcher, qids: Sequence[str], texts: Sequence[str], qrels:
     candidates = []
     for qid, row, grades in zip(qids, found, relevant, strict=True):
         wanted = index.ordinals([*grades, qid])
-        kept = row[(row >= 0) & (row != wanted[-1])]
+        own = -1 if qid in grades else wanted[-1]
+        kept = row[(row >= 0) & (row != own)]
         judged = wanted[:-1][wanted[:-1] >= 0]
         candidates.append(kept if len(np.intersect1d(kept, judged)) else np.concatenate([kept, judged]))
     documents = _document_rows(

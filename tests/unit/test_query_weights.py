@@ -169,6 +169,23 @@ def test_a_relevant_document_that_is_not_found_is_a_candidate_and_an_own_one_is_
     assert lists.relevance.sum() == pytest.approx(2)
 
 
+def test_queries_and_documents_may_be_numbered_alike(tmp_path) -> None:
+    build(tmp_path / "i")
+    queries, qrels = {f"d{i}": text for i, text in enumerate(TEXTS[:-3])}, {f"d{i}": {f"d{i}": 1} for i in range(40)}
+    lists = candidate_lists(Searcher.open(tmp_path / "i"), queries, qrels, depth=5)
+    assert len(lists) == 40
+
+
+@pytest.mark.parametrize("layout", ["standard", "packed", "compact"])
+def test_every_layout_is_read(tmp_path, layout) -> None:
+    queries, qrels = judged()
+    for name in ("standard", layout):
+        config = IndexConfig(layout=name)
+        index_documents(tmp_path / name, None, documents(TEXTS), options=IndexingOptions(config=config, overwrite=True))
+    one, other = (fit_query_weights(tmp_path / name, queries, qrels) for name in ("standard", layout))
+    assert (one.strength, one.held_out, one.lowered) == (other.strength, other.held_out, other.lowered)
+
+
 @pytest.mark.parametrize("channels", ["words", "both"])
 def test_a_fit_lifts_what_judgements_ask_for(tmp_path, channels) -> None:
     path = tmp_path / "i"
