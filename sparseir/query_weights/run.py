@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from indexer import Index, open_index, replace_query_side
 from indexer.progress import Progress, silent
 from sparseir.data.passages import windows_of
 from sparseir.data.records import Qrels
-from sparseir.errors import ConfigError, DataError, SparseIRError
+from sparseir.errors import ConfigError, DataError, MissingExtraError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors
@@ -127,6 +128,7 @@ def fit_query_weights(
     LockedError : another writer holds the index, or has added words while this fitted.
     MissingExtraError : scipy or ir-measures is not installed.
     """
+    _check_packages()
     chosen_options, folder = options or FitOptions(), Path(path)
     index = open_index(folder)
     table, encoder = _as_built(index)
@@ -155,6 +157,13 @@ def fit_query_weights(
         lowered=_furthest(encoder, factors, above=False),
         generation=index.generation,
     )
+
+
+def _check_packages() -> None:
+    """Before the work."""
+    for package, extra in (("scipy", "index"), ("ir_measures", "evaluate")):
+        if find_spec(package) is None:
+            raise MissingExtraError(package.replace("_", "-"), extra, "fitting query weights")
 
 
 def undo_fit(path: str | Path) -> Index:
@@ -246,7 +255,7 @@ def _commit(index: Index, table: QueryTable | None, factors: NDArray[np.float32]
 
 def _worth(choice: Chosen, which: NDArray[np.int64], qrels: Qrels) -> HeldOut:
     """Of some of the held-out lists."""
-    from sparseir.evaluate.measures import measure
+    import ir_measures
 
     lists = choice.held_out
     spans = [(lists.qids[i], lists.starts[i], lists.starts[i + 1]) for i in which.tolist()]
@@ -254,7 +263,7 @@ def _worth(choice: Chosen, which: NDArray[np.int64], qrels: Qrels) -> HeldOut:
 
     def ndcg(scores: NDArray[np.float64]) -> float:
         run = {qid: dict(zip(lists.docnos[a:b], scores[a:b].tolist(), strict=True)) for qid, a, b in spans}
-        return measure(judged, run, ["nDCG@10"])["nDCG@10"]
+        return float(ir_measures.calc_aggregate([ir_measures.nDCG @ 10], judged, run)[ir_measures.nDCG @ 10])
 
     return HeldOut(
         len(spans),

@@ -305,6 +305,7 @@ def command(arguments):
     return 0
 
 sparseir.cli.app.run_command = command
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it runs in the background without
 sparseir.cli.main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -25,7 +25,7 @@ from indexer.vectors import SparseVectors  # noqa: E402
 from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.encode.indexing import index_documents  # noqa: E402
 from sparseir.encode.options import IndexingOptions  # noqa: E402
-from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError  # noqa: E402
+from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError, SparseIRError  # noqa: E402
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors  # noqa: E402
 from sparseir.query_weights import FitOptions, fit_query_weights, undo_fit  # noqa: E402
 from sparseir.query_weights.lists import CandidateLists, candidate_lists  # noqa: E402
@@ -400,3 +400,12 @@ def test_words_that_were_added_while_it_fitted_are_not_lost(tmp_path, monkeypatc
     monkeypatch.undo()
     assert fit_query_weights(path, *judged()).committed
     assert told(path, "zebra")[0] == ["d100"]
+
+
+@pytest.mark.parametrize("absent", ["scipy", "ir_measures"])
+def test_a_package_that_is_missing_is_said_before_the_work(tmp_path, monkeypatch, absent) -> None:
+    from sparseir.query_weights import run
+
+    monkeypatch.setattr(run, "find_spec", lambda name: None if name == absent else object())
+    with pytest.raises(MissingExtraError, match=absent.replace("_", "-")):
+        fit_query_weights(tmp_path / "nothing", {}, {})
