@@ -64,7 +64,7 @@ def replace_query_side(path: str | Path, source: str | Path, *, made_from: str |
             raise ConfigError(f"'{folder}' carries no query side that another could take the place of")
         if made_from not in (None, index.manifest.query_side):
             raise LockedError(
-                f"another writer has added words to '{folder}' meanwhile, and nothing was changed; do it again"
+                f"another writer has changed the query side of '{folder}' meanwhile, and nothing was changed here; do it again"
             )
         side = copy_query_side(folder, source, next_number(folder))
         publish(folder, replace(index.manifest, generation=index.generation + 1, query_side=side))

@@ -91,7 +91,10 @@ def _to_fit(dataset: Dataset) -> str | None:
     """The split whose judgements query weights are fitted to as well, where there are enough."""
     from sparseir.query_weights.run import FEWEST
 
-    return "train" if "train" in dataset.splits and len(dataset.qrels("train")) >= 2 * FEWEST else None
+    if "train" not in dataset.splits:
+        return None
+    fitted = dataset.qrels("train").keys()
+    return "train" if len(fitted) >= 2 * FEWEST and not fitted & dataset.qrels("test").keys() else None
 
 
 def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, fit: str | None, quiet: bool) -> Judged:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.format.query_side import QueryFiles
 from sparseir.errors import DataError
 
 FACTORS_FILE = "query_factors.safetensors"
@@ -36,21 +37,22 @@ class TermFactors:
         save_file({name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}, folder / FACTORS_FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> TermFactors | None:
-        """Read what `save` wrote; None where nothing was fitted.
+    def load(cls, source: Path | QueryFiles) -> TermFactors | None:
+        """Read what `save` wrote, from a folder or from the files of an opened index; None where nothing was fitted.
 
         Raises
         ------
         DataError : the file is damaged.
         """
+        folder = source.path if isinstance(source, QueryFiles) else source
         path = folder / FACTORS_FILE
-        if not path.exists():
+        if not (FACTORS_FILE in source if isinstance(source, QueryFiles) else path.exists()):
             return None
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
         try:
-            found = load_file(path)
+            found = load(source.read(FACTORS_FILE) if isinstance(source, QueryFiles) else path.read_bytes())
             arrays = [found["factors"], *([found["table"]] if "table" in found else [])]
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"the fitted query weights are damaged: {error!r}; fit them again", path=path) from None

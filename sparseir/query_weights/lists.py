@@ -98,7 +98,7 @@ class _List:
 def _lists(searcher: Searcher, qids: Sequence[str], texts: Sequence[str], qrels: Qrels, depth: int) -> list[_List]:
     index = searcher.index
     vectors = searcher.encode_queries(texts)
-    found = searcher.search_vectors(vectors, depth).ordinals
+    found = searcher.search_vectors(vectors, min(depth, max(1, index.num_docs))).ordinals
     relevant = [{docno: grade for docno, grade in qrels.get(qid, {}).items() if grade > 0} for qid in qids]
     candidates = []
     for qid, row, grades in zip(qids, found, relevant, strict=True):

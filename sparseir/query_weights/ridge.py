@@ -20,7 +20,7 @@ ENOUGH = 1000
 """Held-out queries at which the strength is chosen."""
 
 FEWEST_UNSHARED = 30
-"""Held-out queries for documents that no other query asks for, below which they choose nothing."""
+"""Held-out queries for documents that no fitted query asks for, below which they choose nothing."""
 
 
 def list_losses(scores: NDArray[np.float64], lists: CandidateLists) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

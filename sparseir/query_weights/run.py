@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 FEWEST = 30
 """Queries below which there is nothing to choose a strength by."""
 
+LARGEST_GRADE = 100_000
+"""Of a judgement."""
+
 _NAMED = 12
 """Terms that a report names of each kind."""
 
@@ -54,7 +57,10 @@ class FitOptions:
         faults = [
             f"{name}: expected at least {least}, found {value}"
             for name, value, least in (
-                ("depth", self.depth, 2), ("max_queries", self.max_queries, FEWEST), ("num_threads", self.num_threads, 1),
+                ("depth", self.depth, 2),
+                ("max_queries", self.max_queries, FEWEST),
+                ("num_threads", self.num_threads, 1),
+                ("seed", self.seed, 0),
             )
             if value < least
         ]  # fmt: skip
@@ -83,7 +89,7 @@ class FitReport:
     committed : whether the index has new weights; False where held-out queries were no better for them.
     queries : that were used. strength : of the ridge, infinite where nothing was worth fitting.
     held_out : by which the strength was chosen. unshared : of these, the queries none of whose relevant documents is
-        relevant to another query used: what is new to the fit; None where there are none.
+        relevant to a query that was fitted: what is new to the fit; None where there are none.
     raised, lowered : terms whose factor is furthest above and below 1, with it.
     generation : of the index.
     """
@@ -124,7 +130,7 @@ def fit_query_weights(
     ------
     SparseIRError : the index carries no query side.
     ConfigError : an index of passages, or one whose queries need a model.
-    DataError : fewer than 30 queries that an indexed document answers.
+    DataError : fewer than 30 queries that an indexed document answers; a grade that is no whole number, or above 100,000.
     LockedError : another writer holds the index, or has added words while this fitted.
     MissingExtraError : scipy or ir-measures is not installed.
     """
@@ -132,6 +138,7 @@ def fit_query_weights(
     chosen_options, folder = options or FitOptions(), Path(path)
     index = open_index(folder)
     table, encoder = _as_built(index)
+    _check_grades(queries, qrels)
     judged = {qid: text for qid, text in queries.items() if any(grade > 0 for grade in qrels.get(qid, {}).values())}
     used = _drawn(judged, chosen_options)
     searcher = Searcher.open(folder, query_encoder=encoder, num_threads=chosen_options.num_threads)
@@ -145,9 +152,7 @@ def fit_query_weights(
     choice = choose(lists, qrels, seed=chosen_options.seed)
     worth, start = np.isfinite(choice.strength), unfitted(lists)
     factors = (fit_ridge(lists, start, choice.strength) if worth else start).factors.astype(np.float32)
-    if worth:
-        index = _commit(index, table, factors)
-    return FitReport(
+    report = FitReport(
         committed=bool(worth),
         queries=len(lists),
         strength=choice.strength,
@@ -157,6 +162,18 @@ def fit_query_weights(
         lowered=_furthest(encoder, factors, above=False),
         generation=index.generation,
     )
+    return replace(report, generation=_commit(index, table, factors).generation) if worth else report
+
+
+def _check_grades(queries: Mapping[str, str], qrels: Qrels) -> None:
+    """Before the work: nDCG takes time and memory by the largest grade, and whole numbers alone."""
+    for qid in queries:
+        for docno, grade in qrels.get(qid, {}).items():
+            if not isinstance(grade, int) or grade > LARGEST_GRADE:
+                raise DataError(
+                    f"query {qid!r} and document {docno!r} are judged {grade!r}; expected a whole number of at most "
+                    f"{LARGEST_GRADE:,}: scale counts of clicks down, or give 1 for each"
+                )
 
 
 def _check_packages() -> None:

@@ -14,6 +14,7 @@ from indexer import Index, SparseVectors
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder, checked_alpha
+from sparseir.lexical.term_factors import TermFactors
 from sparseir.search.model_queries import ModelQueryEncoder
 
 
@@ -82,7 +83,10 @@ def open_query_encoder(
     learned = None if of_words else _learned(index, model, any_model)
     side = index.query_side
     if side is not None and (learned is None or has_channel(side)):
-        return LexicalQueryEncoder(LexicalChannel.load(side), index, learned=learned, alpha=alpha)
+        channel = LexicalChannel.load(side)
+        if index.query_files is not None:  # a fit in the meantime must not weigh the words of an index opened before
+            channel.fitted = TermFactors.load(index.query_files)
+        return LexicalQueryEncoder(channel, index, learned=learned, alpha=alpha)
     assert learned is not None
     return learned
 

@@ -39,7 +39,7 @@ def test_from_judgements_to_other_weights_and_back(collection, tmp_path):
     said = sparseir("index", "fit", index, collection).stdout.splitlines()
     assert said[0].startswith(f"{index}: 40 judged queries, ridge 0.")
     assert said[1].startswith("held out (40 queries): nDCG@10 ")
-    assert said[2].startswith("… that ask for documents no other query asks for (40 queries)")
+    assert said[2].startswith("… that ask for documents no fitted query asks for (40 queries)")
     assert said[4].startswith("lowered: ")
     assert "pleas 0" in said[4]
     assert said[5] == f"committed as generation 2; sparseir index fit {index} --undo takes it back"
@@ -86,6 +86,7 @@ def test_judgements_that_say_nothing_change_nothing(collection, tmp_path):
         (["i", "--queries", "q.tsv"], 2, "give a collection with judgements, or --queries FILE and --qrels FILE"),
         (["i", "zoo", "--undo"], 2, "--undo needs no judgements"),
         (["i", "zoo", "--depth", "1"], 2, "--depth"),
+        (["i", "zoo", "--seed", "-1"], 2, "--seed"),
         (["i", "zoo", "--split", "test"], 1, "test"),
         (["nowhere", "zoo"], 1, "does not exist"),
         (["i", "--queries", "few.tsv", "--qrels", "few.qrels"], 1, "1 of 1 queries have relevant documents"),

@@ -394,7 +394,7 @@ def test_words_that_were_added_while_it_fitted_are_not_lost(tmp_path, monkeypatc
         return choose_first(lists, qrels, seed=seed)
 
     monkeypatch.setattr(run, "choose", choose_late)
-    with pytest.raises(LockedError, match="another writer has added words"):
+    with pytest.raises(LockedError, match="another writer has changed the query side"):
         fit_query_weights(path, *judged())
     assert told(path, "zebra")[0] == ["d100"]
     monkeypatch.undo()
@@ -409,3 +409,54 @@ def test_a_package_that_is_missing_is_said_before_the_work(tmp_path, monkeypatch
     monkeypatch.setattr(run, "find_spec", lambda name: None if name == absent else object())
     with pytest.raises(MissingExtraError, match=absent.replace("_", "-")):
         fit_query_weights(tmp_path / "nothing", {}, {})
+
+
+def test_an_index_opened_before_a_fit_has_one_weighting(tmp_path) -> None:
+    """Also where its first query comes after the fit, and the words are read only then."""
+    path = tmp_path / "i"
+    build(path, encoder=encoder())
+    as_built = Searcher.open(path).encode_queries(["please tell cat food"]).weights.tolist()
+    searcher = Searcher.open(path)
+    fit_query_weights(path, *judged())
+    assert searcher.encode_queries(["please tell cat food"]).weights.tolist() == as_built
+
+
+@pytest.mark.parametrize("grade", [1.5, 2**31 - 1])
+def test_grades_that_no_measure_takes_change_nothing(tmp_path, grade) -> None:
+    generation = build(tmp_path / "i").generation
+    queries, qrels = judged()
+    qrels["q7"] = {"d7": grade}
+    with pytest.raises(
+        DataError, match=r"query 'q7' and document 'd7' are judged .* expected a whole number of at most"
+    ):
+        fit_query_weights(tmp_path / "i", queries, qrels)
+    assert open_index(tmp_path / "i").generation == generation
+
+
+def test_more_candidates_than_documents_are_all_of_them(tmp_path) -> None:
+    build(tmp_path / "i")
+    assert fit_query_weights(tmp_path / "i", *judged(), options=FitOptions(depth=10**9)).committed
+
+
+def test_a_report_that_fails_commits_nothing(tmp_path, monkeypatch) -> None:
+    from sparseir.query_weights import run
+
+    generation = build(tmp_path / "i").generation
+    monkeypatch.setattr(run, "_furthest", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit_query_weights(tmp_path / "i", *judged())
+    assert open_index(tmp_path / "i").generation == generation
+
+
+def test_the_demo_fits_where_train_and_test_are_apart(tmp_path) -> None:
+    from sparseir.cli.demo import _to_fit
+    from sparseir.data import open_dataset
+    from tests.tiny_collections import write_collection
+
+    folder = write_collection(tmp_path / "c", ("train", "test"))
+    rows = "".join(f"q{i}\td0\t1\n" for i in range(70))
+    for split, few in (("train", rows), ("test", "x\td0\t1\n")):
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + few)
+    assert _to_fit(open_dataset(folder)) == "train"
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq3\td0\t1\n")
+    assert _to_fit(open_dataset(folder)) is None

@@ -30,7 +30,7 @@ def fit_command(
     qrels: Annotated[Path | None, arguments.Option(help="Judgements of --queries: BEIR's columns, or TREC's.")] = None,
     depth: Annotated[int, arguments.Option(min=2, help="Documents found for a query, among which it learns.")] = 200,
     max_queries: Annotated[int, arguments.Option(min=30, help="Most queries that are used.")] = 20_000,
-    seed: Annotated[int, arguments.Option(help="Draws the queries that are held out.")] = 0,
+    seed: Annotated[int, arguments.Option(min=0, help="Draws the queries that are held out.")] = 0,
     undo: Annotated[bool, arguments.Option("--undo", help="Give queries the weights of the build again.")] = False,
     data_dir: DataDir = None,
     threads: Threads = 2,
@@ -99,7 +99,7 @@ def _print(index: Path, report: FitReport) -> None:
     print(f"{index}: {report.queries:,} judged queries" + (f", ridge {report.strength:g}" if report.committed else ""))
     print(_line("held out", report.held_out))
     if report.unshared is not None:
-        print(_line("… that ask for documents no other query asks for", report.unshared))
+        print(_line("… that ask for documents no fitted query asks for", report.unshared))
     if report.committed:
         for name, terms in (("raised", report.raised), ("lowered", report.lowered)):
             print(f"{name}: " + ", ".join(f"{token} {factor:.2g}" for token, factor in terms))
