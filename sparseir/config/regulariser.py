@@ -50,6 +50,10 @@ class RegulariserConfig:
     to it over the first half of the run, starting at lambda_document. The penalty is counted in units of FLOPS: multiplied by
     FLOPS / penalty of the first vectors, so that one start suits every kind."""
 
+    target_gain: float = 1.0
+    """With target_active_dims: how strongly λ follows the number of terms. 1 suits fresh heads and large networks; a small
+    network with a trained head answers within steps, and λ swings unless this is about 0.25."""
+
     fit_bias: bool = True
     """With target_active_dims: at the end move the head's vocabulary bias by one number for all terms, so that a sample of
     training documents has exactly that number on average. For kinds with a vocabulary bias."""
@@ -72,6 +76,8 @@ class RegulariserConfig:
                 faults.append("target_active_dims: needs a target and a lambda_document (its start) above 0")
             if self.kind == "none":
                 faults.append("target_active_dims: needs a regulariser; kind is none")
+            if not 0 < self.target_gain < float("inf"):
+                faults.append(f"target_gain: expected a positive number, found {self.target_gain}")
         if self.grouping != "all_documents" and self.kind != "flops":
             faults.append(f"grouping: {self.grouping} belongs to flops, not to {self.kind}")
         if faults:

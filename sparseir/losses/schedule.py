@@ -41,7 +41,7 @@ class TargetSparsity:
     - As the ranking loss falls, it keeps fewer terms against the same λ. The sum corrects that until the end.
     - λ and the sum stay within `REACH` of the start, so that the sum does not grow without an effect.
 
-    The gains come from a simulation with such a delay, noise and shocks. Runs of 200 steps of 16 documents end 3 to 16% below
+    The gains come from a simulation with such a delay, noise and shocks; `of_gain` has those for other networks. Runs of 200 steps of 16 documents end 3 to 16% below
     the target by λ alone (docs/results.md); `regulariser.fit_bias` does the rest.
 
     Parameters
@@ -85,6 +85,21 @@ class TargetSparsity:
         self._trend = self._sum = self._progress = 0.0
         self._first = target
         self._ratio = 1.0
+
+    @classmethod
+    def of_gain(cls, strength: float, target: float, *, start: float) -> TargetSparsity:
+        """One whose `gain` and `reset` are the usual ones times `strength`, and whose `lead` is the usual one times its root.
+
+        A network that answers sooner needs smaller gains, or λ and terms swing against each other, and less looking ahead.
+        """
+        usual = cls(target, start=start)
+        return cls(
+            target,
+            start=start,
+            gain=usual.gain * strength,
+            reset=usual.reset * strength,
+            lead=usual.lead * math.sqrt(strength),
+        )
 
     def ceiling(self, progress: float) -> float:
         """Most active dims the vectors should have at a share of the run; the target is the least."""

@@ -38,7 +38,9 @@ class Sparsity:
         self._idf = idf
         self._controller = None
         if config.target_active_dims is not None:
-            self._controller = TargetSparsity(config.target_active_dims, start=config.lambda_document)
+            self._controller = TargetSparsity.of_gain(
+                config.target_gain, config.target_active_dims, start=config.lambda_document
+            )
         self._unit = 1.0 if self._controller is None or config.kind == "flops" else None
         """FLOPS / penalty; None until there are vectors to take both of."""
         self._of_step: list[float] = []

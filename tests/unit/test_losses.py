@@ -83,6 +83,30 @@ def test_target_sparsity_settles_on_its_target(start: float, lowest: float) -> N
     assert min(seen) > lowest
 
 
+def test_target_sparsity_of_a_plant_that_answers_at_once_needs_a_small_gain() -> None:
+    """log dims fall by 8% a step for each unit of log λ, in five steps' delay: the usual gains swing, a quarter settles."""
+
+    def spread(gain: float) -> float:
+        control = schedule.TargetSparsity.of_gain(gain, 100, start=1e-3)
+        dims, strengths, seen = 300.0, [1e-3] * 6, []
+        for step in range(200):
+            dims *= math.exp(0.08 * math.log(1e-2 / strengths[-6]))
+            dims = min(dims, 3000.0)
+            strengths.append(control.update(dims, step / 200))
+            seen.append(dims)
+        return max(seen[100:]) / min(seen[100:])
+
+    assert spread(0.25) < 1.5
+    assert spread(1.0) > 4
+
+
+def test_target_sparsity_of_gain_1_is_the_usual_one() -> None:
+    control, usual = schedule.TargetSparsity.of_gain(1.0, 100, start=1e-2), schedule.TargetSparsity(100, start=1e-2)
+    assert (control.gain, control.reset, control.lead) == (usual.gain, usual.reset, usual.lead)
+    small = schedule.TargetSparsity.of_gain(0.25, 100, start=1e-2)
+    assert (small.gain, small.reset, small.lead) == (0.625, 6.25, 5.0)
+
+
 def test_target_sparsity_goes_on_from_its_state() -> None:
     control, other = schedule.TargetSparsity(100), schedule.TargetSparsity(100)
     for step in range(5):
