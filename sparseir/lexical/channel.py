@@ -203,6 +203,10 @@ class LexicalChannel:
         """What the weight of one of the channel's terms in a query is multiplied by; 1 where nothing was fitted."""
         return 1.0 if self.fitted is None else self.fitted.of(term_id)
 
+    def added_words(self, term_id: int) -> list[tuple[int, float]]:
+        """The channel's terms that one of them adds to a query, each with the share of its weight that it gets."""
+        return [] if self.fitted is None or self.fitted.added is None else self.fitted.added.of(term_id)
+
     def terms_of(self, text: str) -> set[int]:
         """The channel's terms in a text; words that no document had give none."""
         stems = (self.analyzer.stem(word) for word in self.analyzer.words(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -29,8 +30,18 @@ class LearnedQueries(Protocol):
     def token(self, term_id: int) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word of queries: its term, what that weighs, and the terms it adds, with what these weigh."""
+
+    term: int
+    weight: float
+    added: tuple[tuple[int, float], ...]
+
+
 class LexicalQueryEncoder:
-    """weight of a stem in a query = count · alpha · idf · fitted factor / full_weight; learned terms weigh as their encoder says.
+    """weight of a stem in a query = (count · fitted factor + Σ shares) · alpha · idf / full_weight; learned terms weigh as
+    their encoder says. The shares are those that other stems of the query, each once, add of it (`AddedWords`).
 
     Document frequencies and the number of documents are those of the index's own posting lists, so they are right after
     every change; deleted documents count until they are compacted away, as in Lucene. Of a channel whose documents get words
@@ -64,7 +75,7 @@ class LexicalQueryEncoder:
         self.num_terms = index.num_terms
         self.lexical, self.learned, self._index = channel, learned, index
         self._num_docs = index.num_stored
-        self._words: dict[str, tuple[int, float]] = {}
+        self._words: dict[str, _Word] = {}
 
     def encode(self, text: str) -> Encoded:
         """Terms (ascending) and weights of one query.
@@ -123,27 +134,40 @@ class LexicalQueryEncoder:
         weighed = {**known, **self._look_up(unknown)} if unknown else known
         return [_summed([weighed[word] for word in own]) for own in words]
 
-    def _look_up(self, words: list[str]) -> dict[str, tuple[int, float]]:
-        """Term and weight of words of queries; weight 0 for a stop word and for one that no document holds."""
-        stems = [self.lexical.analyzer.stem(word) for word in words]
-        terms = [self.lexical.first_term + (-1 if stem is None else self.lexical.table.find(stem)) for stem in stems]
-        there = [term for term in terms if term >= self.lexical.first_term]
-        counts = dict(zip(there, self._index.document_frequencies(there), strict=True)) if there else {}
+    def weights_as_built(self, terms: Sequence[int]) -> list[float]:
+        """alpha · idf / full_weight of terms of the channel, 0 of those that no document holds: what was fitted left out."""
+        counts = self._index.document_frequencies(terms) if terms else []
+        own = [self.lexical.own_frequency(term, count) for term, count in zip(terms, counts, strict=True)]
+        full = self.lexical.full_weight
+        return [self.alpha * idf(count, self._num_docs) / full if count else 0.0 for count in own]
+
+    def _look_up(self, words: list[str]) -> dict[str, _Word]:
+        """Words of queries; weight 0 for a stop word and for one that no document holds."""
+        lexical = self.lexical
+        stems = [lexical.analyzer.stem(word) for word in words]
+        terms = [lexical.first_term + (-1 if stem is None else lexical.table.find(stem)) for stem in stems]
+        added = {term: lexical.added_words(term) for term in terms if term >= lexical.first_term}
+        wanted = list(dict.fromkeys([*added, *(other for pairs in added.values() for other, _ in pairs)]))
+        weights = dict(zip(wanted, self.weights_as_built(wanted), strict=True))
         found = {}
         for word, term in zip(words, terms, strict=True):
-            frequency = self.lexical.own_frequency(term, counts.get(term, 0))
-            weight = self.alpha * idf(frequency, self._num_docs) / self.lexical.full_weight if frequency else 0.0
-            found[word] = term, weight * self.lexical.fitted_factor(term)
+            shares = [(other, share * weights[other]) for other, share in added.get(term, [])]
+            weight = weights.get(term, 0.0) * lexical.fitted_factor(term)
+            found[word] = _Word(term, weight, tuple((other, own) for other, own in shares if own))
         if len(self._words) + len(found) > _MOST_WORDS:
             self._words.clear()
         self._words.update(found)
         return found
 
 
-def _summed(weighed: Sequence[tuple[int, float] | None]) -> Encoded:
+def _summed(words: Sequence[_Word | None]) -> Encoded:
+    said = [word for word in words if word is not None]
     found: dict[int, float] = {}
-    for term, weight in filter(None, weighed):
-        if weight:
+    for word in said:
+        if word.weight:
+            found[word.term] = found.get(word.term, 0.0) + word.weight
+    for word in {word.term: word for word in said}.values():
+        for term, weight in word.added:
             found[term] = found.get(term, 0.0) + weight
     terms = np.array(sorted(found), np.uint32)
     return terms, np.array([found[term] for term in terms.tolist()], np.float32)

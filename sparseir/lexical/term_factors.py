@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from indexer.format.query_side import QueryFiles
 from sparseir.errors import DataError
+from sparseir.lexical.added_words import AddedWords
 
 FACTORS_FILE = "query_factors.safetensors"
 
@@ -20,10 +21,16 @@ class TermFactors:
     ----------
     factors : float32 (terms,), finite and ≥ 0; terms that came later count 1.
     table : float32 (V,), the weights of the learned terms before; None for an index of words alone.
+    added : words that words of queries add.
     """
 
-    def __init__(self, factors: NDArray[np.float32], table: NDArray[np.float32] | None = None) -> None:
-        self.factors, self.table = factors, table
+    def __init__(
+        self,
+        factors: NDArray[np.float32],
+        table: NDArray[np.float32] | None = None,
+        added: AddedWords | None = None,
+    ) -> None:
+        self.factors, self.table, self.added = factors, table, added
 
     def of(self, term_id: int) -> float:
         """The factor of a term."""
@@ -33,8 +40,12 @@ class TermFactors:
         """Write the file into a query side."""
         from safetensors.numpy import save_file
 
-        arrays = {"factors": self.factors} if self.table is None else {"factors": self.factors, "table": self.table}
-        save_file({name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}, folder / FACTORS_FILE)
+        arrays: dict[str, NDArray[np.float32] | NDArray[np.uint32]] = {"factors": self.factors}
+        if self.table is not None:
+            arrays["table"] = self.table
+        if self.added is not None:
+            arrays |= self.added.arrays()
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / FACTORS_FILE)
 
     @classmethod
     def load(cls, source: Path | QueryFiles) -> TermFactors | None:
@@ -54,8 +65,9 @@ class TermFactors:
         try:
             found = load(source.read(FACTORS_FILE) if isinstance(source, QueryFiles) else path.read_bytes())
             arrays = [found["factors"], *([found["table"]] if "table" in found else [])]
+            added = AddedWords.from_arrays(found, len(found["factors"]))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"the fitted query weights are damaged: {error!r}; fit them again", path=path) from None
         if any(a.dtype != np.float32 or a.ndim != 1 or not np.isfinite(a).all() or (a < 0).any() for a in arrays):
             raise DataError("the fitted query weights are no numbers of at least 0; fit them again", path=path)
-        return cls(arrays[0], arrays[1] if len(arrays) == 2 else None)
+        return cls(arrays[0], arrays[1] if len(arrays) == 2 else None, added)

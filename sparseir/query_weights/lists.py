@@ -32,7 +32,8 @@ class CandidateLists:
     starts : int64 (L + 1,), where each list begins and the last ends; none is empty.
     parts : float32 (C, terms) by rows: query weight × document weight of each term. A row's sum is the document's score.
     relevance : float64 (C,): the judged relevant ones share 1 in each list, by their grades; 0 for others.
-    docnos : names of the candidates.
+    docnos : names of the candidates. ordinals : int64 (C,), theirs in the index.
+    queries : float32 (L, terms) by rows: the weights of each query.
     """
 
     qids: tuple[str, ...]
@@ -40,6 +41,8 @@ class CandidateLists:
     parts: csr_matrix
     relevance: NDArray[np.float64]
     docnos: tuple[str, ...]
+    ordinals: NDArray[np.int64]
+    queries: csr_matrix
 
     def __len__(self) -> int:
         return len(self.qids)
@@ -54,7 +57,15 @@ class CandidateLists:
             self.parts[rows],
             self.relevance[rows],
             tuple(self.docnos[i] for i in rows.tolist()),
+            self.ordinals[rows],
+            self.queries[which],
         )
+
+    def within(self, most_documents: int) -> CandidateLists:
+        """The first lists, as many as have no more than so many documents together."""
+        _, first = np.unique(self.ordinals, return_index=True)
+        seen = np.searchsorted(np.sort(first), self.starts[1:])
+        return self.only(np.arange(max(1, int((seen <= most_documents).sum())), dtype=np.int64))
 
 
 def candidate_lists(
@@ -72,19 +83,28 @@ def candidate_lists(
     """
     from scipy.sparse import csr_matrix, vstack
 
-    names, lists = list(queries), []
+    names: list[str] = list(queries)
+    lists: list[_List] = []
     for start in range(0, len(names), _CHUNK):
         chunk = names[start : start + _CHUNK]
         lists += _lists(searcher, chunk, [queries[qid] for qid in chunk], qrels, depth)
         progress("searching", min(start + _CHUNK, len(names)), len(names))
-    blocks = [found.parts for found in lists] or [csr_matrix((0, searcher.index.num_terms), dtype=np.float32)]
+    none = csr_matrix((0, searcher.index.num_terms), dtype=np.float32)
     return CandidateLists(
         tuple(found.qid for found in lists),
         np.concatenate([[0], np.cumsum([len(found.docnos) for found in lists])]).astype(np.int64),
-        vstack(blocks, format="csr", dtype=np.float32),
+        vstack([none, *(found.parts for found in lists)], format="csr", dtype=np.float32),
         np.concatenate([np.zeros(0), *(found.relevance for found in lists)]),
         tuple(docno for found in lists for docno in found.docnos),
+        np.concatenate([np.zeros(0, np.int64), *(found.ordinals for found in lists)]),
+        vstack([none, *(found.query for found in lists)], format="csr", dtype=np.float32),
     )
+
+
+def candidate_words(searcher: Searcher, lists: CandidateLists, first_term: int) -> DocumentRows:
+    """What all candidates hold of the terms from `first_term` on."""
+    words = np.arange(first_term, searcher.index.num_terms, dtype=np.uint32)
+    return _document_rows(searcher, np.unique(lists.ordinals), words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,8 @@ class _List:
     docnos: list[str]
     parts: csr_matrix
     relevance: NDArray[np.float64]
+    ordinals: NDArray[np.int64]
+    query: csr_matrix
 
 
 def _lists(searcher: Searcher, qids: Sequence[str], texts: Sequence[str], qrels: Qrels, depth: int) -> list[_List]:
@@ -116,10 +138,11 @@ def _lists(searcher: Searcher, qids: Sequence[str], texts: Sequence[str], qrels:
         gains = np.array([float(grades.get(name, 0)) for name in docnos])
         if not gains.any():
             continue
-        parts = documents.of(ordinals).multiply(_one_row(vectors.row(number), index.num_terms)).tocsr()
+        query = _one_row(vectors.row(number), index.num_terms)
+        parts = documents.of(ordinals).multiply(query).tocsr()
         if not parts.nnz:
             continue
-        lists.append(_List(qid, docnos, parts.astype(np.float32), gains / gains.sum()))
+        lists.append(_List(qid, docnos, parts.astype(np.float32), gains / gains.sum(), ordinals, query))
     return lists
 
 
@@ -131,17 +154,22 @@ def _one_row(row: tuple[NDArray[np.uint32], NDArray[np.float32]], num_terms: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Documents by ascending ordinal, their weights by rows."""
+class DocumentRows:
+    """Documents by ascending ordinal, int64 (D,), and their weights, float32 (D, terms) by rows."""
 
     ordinals: NDArray[np.int64]
     weights: csr_matrix
 
+    def rows(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where documents stand."""
+        return np.searchsorted(self.ordinals, ordinals)
+
     def of(self, ordinals: NDArray[np.int64]) -> csr_matrix:
-        return self.weights[np.searchsorted(self.ordinals, ordinals)]
+        """Their weights."""
+        return self.weights[self.rows(ordinals)]
 
 
-def _document_rows(searcher: Searcher, ordinals: NDArray[np.int64], term_ids: NDArray[np.uint32]) -> _Rows:
+def _document_rows(searcher: Searcher, ordinals: NDArray[np.int64], term_ids: NDArray[np.uint32]) -> DocumentRows:
     """What documents hold of some terms."""
     from scipy.sparse import csr_matrix
 
@@ -161,4 +189,4 @@ def _document_rows(searcher: Searcher, ordinals: NDArray[np.int64], term_ids: ND
                 terms.append(np.full(len(found), known[slot], np.int64))
                 values.append((impacts * np.float32(index.doc_scale)).astype(np.float32))
     placed = np.concatenate(values), (np.concatenate(rows), np.concatenate(terms))
-    return _Rows(ordinals, csr_matrix(placed, shape=(len(ordinals), index.num_terms), dtype=np.float32))
+    return DocumentRows(ordinals, csr_matrix(placed, shape=(len(ordinals), index.num_terms), dtype=np.float32))

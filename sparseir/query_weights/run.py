@@ -18,11 +18,14 @@ from indexer.progress import Progress, silent
 from sparseir.data.passages import windows_of
 from sparseir.data.records import Qrels
 from sparseir.errors import ConfigError, DataError, MissingExtraError, SparseIRError
+from sparseir.lexical.added_words import AddedWords
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors
-from sparseir.query_weights.lists import candidate_lists
-from sparseir.query_weights.ridge import Chosen, choose, fit_ridge, unfitted
+from sparseir.query_weights.added import Pairs, WordAdder
+from sparseir.query_weights.choice import Chosen, choose
+from sparseir.query_weights.lists import CandidateLists, candidate_lists, candidate_words
+from sparseir.query_weights.ridge import fit_ridge, unfitted
 from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -35,6 +38,12 @@ FEWEST = 30
 LARGEST_GRADE = 100_000
 """Of a judgement."""
 
+MOST_DOCUMENTS = 1_000_000
+"""Candidates whose words are held in memory, some 600 bytes each."""
+
+LEAST_SHARE = 0.01
+"""Of its own weight, below which an added word is left out: it costs a posting list and says nothing."""
+
 _NAMED = 12
 """Terms that a report names of each kind."""
 
@@ -45,11 +54,13 @@ class FitOptions:
 
     depth : candidates of a query.
     max_queries : most queries that are used, drawn by `seed`; a query of 200 candidates takes some 10 kB.
+    added_words : most words that one word of a query may add, where the index has words; 0: none.
     num_threads : of the searches. seed : of the draw, and of the parts that are held out.
     """
 
     depth: int = 200
     max_queries: int = 20_000
+    added_words: int = 10
     num_threads: int = 2
     seed: int = 0
 
@@ -59,6 +70,7 @@ class FitOptions:
             for name, value, least in (
                 ("depth", self.depth, 2),
                 ("max_queries", self.max_queries, FEWEST),
+                ("added_words", self.added_words, 0),
                 ("num_threads", self.num_threads, 1),
                 ("seed", self.seed, 0),
             )
@@ -91,6 +103,8 @@ class FitReport:
     held_out : by which the strength was chosen. unshared : of these, the queries none of whose relevant documents is
         relevant to a query that was fitted: what is new to the fit; None where there are none.
     raised, lowered : terms whose factor is furthest above and below 1, with it.
+    added : pairs of words that are added. added_strength : of their ridge, infinite where none was worth it. added_most : a
+        word that is said and one that it adds, with the share of the weight that it gets, the largest.
     generation : of the index.
     """
 
@@ -101,6 +115,9 @@ class FitReport:
     unshared: HeldOut | None
     raised: tuple[tuple[str, float], ...]
     lowered: tuple[tuple[str, float], ...]
+    added: int
+    added_strength: float
+    added_most: tuple[tuple[str, str, float], ...]
     generation: int
 
 
@@ -149,20 +166,59 @@ def fit_query_weights(
             f"fitting needs at least {FEWEST}: give more judgements, or those of this collection"
         )
     progress("fitting", 0, None)
-    choice = choose(lists, qrels, seed=chosen_options.seed)
-    worth, start = np.isfinite(choice.strength), unfitted(lists)
-    factors = (fit_ridge(lists, start, choice.strength) if worth else start).factors.astype(np.float32)
+    adder = _adder(searcher, encoder, lists.within(MOST_DOCUMENTS), chosen_options.added_words)
+    if adder is not None:
+        lists = lists.within(MOST_DOCUMENTS)
+    choice = choose(lists, qrels, seed=chosen_options.seed, adder=adder)
+    fitted = _fitted(lists, choice, adder)
     report = FitReport(
-        committed=bool(worth),
+        committed=bool(np.isfinite([choice.strength, choice.added_strength]).any()),
         queries=len(lists),
         strength=choice.strength,
         held_out=_worth(choice, np.arange(len(choice.held_out)), qrels),
         unshared=_worth(choice, choice.unshared, qrels) if len(choice.unshared) else None,
-        raised=_furthest(encoder, factors, above=True),
-        lowered=_furthest(encoder, factors, above=False),
+        raised=_furthest(encoder, fitted.factors, above=True),
+        lowered=_furthest(encoder, fitted.factors, above=False),
+        added=0 if fitted.added is None else len(fitted.added),
+        added_strength=choice.added_strength,
+        added_most=_largest_shares(encoder, fitted.added),
         generation=index.generation,
     )
-    return replace(report, generation=_commit(index, table, factors).generation) if worth else report
+    return replace(report, generation=_commit(index, table, fitted).generation) if report.committed else report
+
+
+def _adder(searcher: Searcher, encoder: QueryEncoder, lists: CandidateLists, most: int) -> WordAdder | None:
+    """What finds words to add; None where none are wanted, or where the index has no words."""
+    if not most or not isinstance(encoder, LexicalQueryEncoder):
+        return None
+    first, end = encoder.lexical.first_term, encoder.num_terms
+    weights = np.zeros(end)
+    weights[first:] = encoder.weights_as_built(range(first, end))
+    return WordAdder(candidate_words(searcher, lists, first), weights, most)
+
+
+def _fitted(lists: CandidateLists, choice: Chosen, adder: WordAdder | None) -> TermFactors:
+    """What all queries give at the strengths that were chosen."""
+    ridge = unfitted(lists)
+    size = len(ridge.factors)
+    if np.isfinite(choice.strength):
+        ridge = fit_ridge(lists, ridge, choice.strength)
+    added = None
+    if adder is not None and np.isfinite(choice.added_strength):
+        pairs = adder.pairs(lists, ridge)
+        ridge = fit_ridge(
+            adder.extended(lists, pairs), ridge.with_pairs(len(pairs)), choice.strength, choice.added_strength
+        )
+        added = _added_words(pairs, ridge.factors[size:])
+    return TermFactors(ridge.factors[:size].astype(np.float32), added=added)
+
+
+def _added_words(pairs: Pairs, shares: NDArray[np.float64]) -> AddedWords | None:
+    kept = np.flatnonzero(shares >= LEAST_SHARE)
+    if not len(kept):
+        return None
+    said, added = (of_pair[kept].astype(np.uint32) for of_pair in (pairs.said, pairs.added))
+    return AddedWords(said, added, shares[kept].astype(np.float32))
 
 
 def _check_grades(queries: Mapping[str, str], qrels: Qrels) -> None:
@@ -252,20 +308,20 @@ def _table_as_built(index: Index, fitted: TermFactors | None) -> QueryTable | No
     return QueryTable(table.tokenizer, fitted.table)
 
 
-def _commit(index: Index, table: QueryTable | None, factors: NDArray[np.float32] | None) -> Index:
-    """Put the query side in place with factors, or as built without any."""
+def _commit(index: Index, table: QueryTable | None, fitted: TermFactors | None) -> Index:
+    """Put the query side in place with what was fitted, or as built."""
     from sparseir.models.query_table import QueryTable
 
     assert index.query_side is not None
     with tempfile.TemporaryDirectory(prefix="sparseir-query-") as temporary:
         side = Path(temporary) / "side"
         shutil.copytree(index.query_side, side)
-        if factors is None:
+        if fitted is None:
             (side / FACTORS_FILE).unlink(missing_ok=True)
         else:
-            TermFactors(factors, None if table is None else table.weights).save(side)
+            TermFactors(fitted.factors, None if table is None else table.weights, fitted.added).save(side)
         if table is not None:
-            own = 1.0 if factors is None else factors[: len(table.weights)]
+            own = 1.0 if fitted is None else fitted.factors[: len(table.weights)]
             QueryTable(table.tokenizer, (table.weights * own).astype(np.float32)).save(side)
         return replace_query_side(index.path, side, made_from=index.manifest.query_side)
 
@@ -297,4 +353,14 @@ def _furthest(encoder: QueryEncoder, factors: NDArray[np.float32], *, above: boo
         (encoder.token(int(term)), round(float(factors[term]), 3))
         for term in order
         if (factors[term] > 1 if above else factors[term] < 1)
+    )
+
+
+def _largest_shares(encoder: QueryEncoder, words: AddedWords | None) -> tuple[tuple[str, str, float], ...]:
+    if words is None:
+        return ()
+    order = np.argsort(-words.shares, kind="stable")[:_NAMED]
+    return tuple(
+        (encoder.token(int(words.said[i])), encoder.token(int(words.added[i])), round(float(words.shares[i]), 3))
+        for i in order.tolist()
     )

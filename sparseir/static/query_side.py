@@ -14,7 +14,6 @@ from indexer.interchange import Vocabulary
 from sparseir.data.passages import windows_of
 from sparseir.errors import ConfigError
 from sparseir.lexical.analysis import NO_STEMMER
-from sparseir.lexical.bm25 import idf
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.models.query_table import QueryTable
 from sparseir.search.query_encoder import open_query_encoder
@@ -25,11 +24,14 @@ LANGUAGES = ("english", NO_STEMMER)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteQueries:
-    """settings : for site.json. terms : strings by id. weights : float64 by id, of a term that a query says once."""
+    """settings : for site.json. terms : strings by id. weights : float64 by id, of a term that a query says once. added :
+    triples of a term that is said, one that it adds, and what that weighs; those of a term stand together.
+    """
 
     settings: dict[str, Any]
     terms: list[str]
     weights: NDArray[np.float64]
+    added: list[tuple[int, int, float]]
 
 
 def query_side_of(index: Index) -> SiteQueries:
@@ -48,6 +50,7 @@ def query_side_of(index: Index) -> SiteQueries:
     weights = np.zeros(index.num_terms)
     settings: dict[str, Any] = {"first_stem": index.num_terms, "wordpiece": None, "lexical": None}
     terms = [vocabulary.term(i) for i in range(index.num_terms)]
+    added: list[tuple[int, int, float]] = []
     if learned is not None:
         if not isinstance(learned, QueryTable):
             raise ConfigError("the queries of this index run a model; a static site looks them up")
@@ -66,16 +69,18 @@ def query_side_of(index: Index) -> SiteQueries:
             "first_stem": channel.first_term,
             "lexical": {"language": channel.config.language, "stop_words": stop_words},
         }
-        num_docs = sum(segment.num_docs for segment in index.segments)
-        for number, stem in enumerate(channel.table.stems):
-            term = channel.first_term + number
-            (postings,) = index.document_frequencies([term])
-            frequency = channel.own_frequency(term, postings)
+        stems = list(range(channel.first_term, channel.first_term + len(channel.table)))
+        as_built = dict(zip(stems, encoder.weights_as_built(stems), strict=True))
+        for term, stem in zip(stems, channel.table.stems, strict=True):
             terms[term] = stem
-            if frequency and encoder.alpha:
-                weight = encoder.alpha * idf(frequency, num_docs) / channel.full_weight
-                weights[term] = weight * channel.fitted_factor(term)
-    return SiteQueries(settings, terms, weights)
+            weights[term] = as_built[term] * channel.fitted_factor(term)
+        added = [
+            (term, other, share * as_built[other])
+            for term in stems
+            for other, share in channel.added_words(term)
+            if share * as_built[other]
+        ]
+    return SiteQueries(settings, terms, weights, added)
 
 
 def _wordpiece(tokenizer: dict[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def write_site(
         "shards": shards,
         "chunks": chunks,
         **side.settings,
+        "added": [[int(numbers[said]), int(numbers[other]), weight] for said, other, weight in side.added],
     }
     _dump(folder / "site.json", site)
     order = np.argsort(numbers)

@@ -28,8 +28,9 @@ from sparseir.encode.options import IndexingOptions  # noqa: E402
 from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError, SparseIRError  # noqa: E402
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors  # noqa: E402
 from sparseir.query_weights import FitOptions, fit_query_weights, undo_fit  # noqa: E402
+from sparseir.query_weights.choice import choose  # noqa: E402
 from sparseir.query_weights.lists import CandidateLists, candidate_lists  # noqa: E402
-from sparseir.query_weights.ridge import choose, fit_ridge, list_losses, unfitted  # noqa: E402
+from sparseir.query_weights.ridge import fit_ridge, list_losses, unfitted  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402
 from sparseir.static.query_side import query_side_of  # noqa: E402
 from tests.lexical_cases import TableEncoder, documents  # noqa: E402
@@ -70,6 +71,8 @@ def lists_of(parts, relevance, starts):
         sparse.csr_matrix(np.array(parts, np.float32)),
         np.array(relevance, np.float64),
         tuple(f"d{i}" for i in range(size)),
+        np.arange(size),
+        sparse.csr_matrix(np.ones((len(starts) - 1, len(parts[0])), np.float32)),
     )
 
 
@@ -389,9 +392,9 @@ def test_words_that_were_added_while_it_fitted_are_not_lost(tmp_path, monkeypatc
     build(path)
     choose_first = run.choose
 
-    def choose_late(lists, qrels, *, seed):
+    def choose_late(lists, qrels, **options):
         index_documents(path, None, documents(["zebra"], start=100), options=IndexingOptions(mode="add"))
-        return choose_first(lists, qrels, seed=seed)
+        return choose_first(lists, qrels, **options)
 
     monkeypatch.setattr(run, "choose", choose_late)
     with pytest.raises(LockedError, match="another writer has changed the query side"):

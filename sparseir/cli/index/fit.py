@@ -30,6 +30,9 @@ def fit_command(
     qrels: Annotated[Path | None, arguments.Option(help="Judgements of --queries: BEIR's columns, or TREC's.")] = None,
     depth: Annotated[int, arguments.Option(min=2, help="Documents found for a query, among which it learns.")] = 200,
     max_queries: Annotated[int, arguments.Option(min=30, help="Most queries that are used.")] = 20_000,
+    added_words: Annotated[
+        int, arguments.Option(min=0, help="Most words that a word of queries may add to them; 0: none.")
+    ] = 10,
     seed: Annotated[int, arguments.Option(min=0, help="Draws the queries that are held out.")] = 0,
     undo: Annotated[bool, arguments.Option("--undo", help="Give queries the weights of the build again.")] = False,
     data_dir: DataDir = None,
@@ -45,6 +48,7 @@ def fit_command(
       sparseir index fit my-index --undo
     """
     from dataclasses import asdict
+    from math import isfinite
 
     from indexer import open_index
     from sparseir.cli.output.console import emit_json, note, progress_bars
@@ -65,12 +69,13 @@ def fit_command(
         raise arguments.BadParameter("give a collection with judgements, or --queries FILE and --qrels FILE")
     open_index(index)  # no index there: said before judgements are read
     texts, judgements = _judgements(judged, split, data_dir, queries, qrels)
-    options = FitOptions(depth=depth, max_queries=max_queries, num_threads=threads, seed=seed)
+    options = FitOptions(depth=depth, max_queries=max_queries, added_words=added_words, num_threads=threads, seed=seed)
     with progress_bars(quiet=quiet) as progress:
         report = fit_query_weights(index, texts, judgements, options=options, progress=progress)
     if json:
         found = asdict(report)
-        found["strength"] = report.strength if report.committed else None
+        for name in ("strength", "added_strength"):
+            found[name] = found[name] if isfinite(found[name]) else None
         emit_json({"index": str(index), **found})
         return
     _print(index, report)
@@ -96,14 +101,25 @@ def _judgements(
 
 
 def _print(index: Path, report: FitReport) -> None:
-    print(f"{index}: {report.queries:,} judged queries" + (f", ridge {report.strength:g}" if report.committed else ""))
+    print(f"{index}: {report.queries:,} judged queries{_ridges(report)}")
     print(_line("held out", report.held_out))
     if report.unshared is not None:
         print(_line("… that ask for documents no fitted query asks for", report.unshared))
     if report.committed:
         for name, terms in (("raised", report.raised), ("lowered", report.lowered)):
             print(f"{name}: " + ", ".join(f"{token} {factor:.2g}" for token, factor in terms))
+        if report.added:
+            examples = ", ".join(f"{said} → {added} {share:.2g}" for said, added, share in report.added_most)
+            print(f"words added to others: {report.added:,}, among them {examples}")
         print(f"committed as generation {report.generation}; sparseir index fit {index} --undo takes it back")
+
+
+def _ridges(report: FitReport) -> str:
+    """The strengths that were chosen."""
+    from math import isfinite
+
+    strengths = ((report.strength, "ridge"), (report.added_strength, "ridge of added words"))
+    return "".join(f", {name} {strength:g}" for strength, name in strengths if isfinite(strength))
 
 
 def _line(name: str, worth: HeldOut) -> str:

@@ -21,14 +21,18 @@ export class Site {
     this.lexical = about.lexical && new Lexical(about.lexical, about.first_stem, this.terms);
     this.channels = [this.wordpiece, this.lexical].filter(Boolean);
     this.parts = new Map();
+    this.added = new Map(); // what a stem adds to a query that says it, by term: [term, weight] each
+    for (const [said, term, weight] of about.added ?? []) this.added.set(said, [...(this.added.get(said) ?? []), [term, weight]]);
   }
 
-  // Weights of a query by term: a learned term weighs once, a stem as often as it is said.
+  // Weights of a query by term: a learned term weighs once, a stem as often as it is said; what a stem adds, once.
   encode(text) {
     const found = new Map();
     for (const term of this.wordpiece?.terms(text) ?? []) if (this.weight(term) > 0) found.set(term, Math.fround(this.weight(term)));
     const stems = new Map();
-    for (const term of this.lexical?.terms(text) ?? []) if (this.weight(term) > 0) stems.set(term, (stems.get(term) ?? 0) + this.weight(term));
+    const said = this.lexical?.terms(text) ?? [];
+    for (const term of said) if (this.weight(term) > 0) stems.set(term, (stems.get(term) ?? 0) + this.weight(term));
+    for (const term of new Set(said)) for (const [other, weight] of this.added.get(term) ?? []) stems.set(other, (stems.get(other) ?? 0) + weight);
     for (const [term, weight] of stems) found.set(term, Math.fround(weight));
     return found;
   }

@@ -1,0 +1,103 @@
+"""Words that queries do not say and relevant documents hold: which ones a word of queries may add, and what they would score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.query_weights.lists import CandidateLists, DocumentRows
+from sparseir.query_weights.ridge import Ridge, list_losses
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+FEWEST_QUERIES = 3
+"""Queries that say a word, below which it adds none."""
+
+_DAMPING = 0.1
+"""Added to standard errors, as a share of a word's steepest descent: few queries that agree by chance are not certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """K pairs: said and added, int64 (K,), the pairs of a word together."""
+
+    said: NDArray[np.int64]
+    added: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+
+@dataclass(frozen=True, slots=True)
+class WordAdder:
+    """Finds pairs by how steeply the loss falls when they are added, and gives their parts of the scores.
+
+    Parameters
+    ----------
+    documents : the words of all candidates.
+    weights : float64 (terms,), what each word weighs in a query that says it, as built; 0 for terms that are no words.
+    most : words that one adds at most.
+    """
+
+    documents: DocumentRows
+    weights: NDArray[np.float64]
+    most: int
+
+    def pairs(self, lists: CandidateLists, fitted: Ridge) -> Pairs:
+        """For each word t of `FEWEST_QUERIES` queries or more the `most` others u with the surest descent.
+
+        With g_c the gradient of the losses in the score of candidate c, a pair descends in query q by
+        x_q = −Σ_c g_c · w_u · d_cu. Of all queries that say t, the mean of x over its standard error orders the u, which
+        prefers what helps many queries to what helps one much.
+        """
+        from scipy.sparse import csr_matrix
+
+        _, gradient = list_losses(fitted.scale * (lists.parts @ fitted.factors), lists)
+        size = len(lists), len(self.documents.ordinals)
+        pulls = csr_matrix((-gradient, self.documents.rows(lists.ordinals), lists.starts), shape=size)
+        asked = lists.queries.tocsc()
+        said, added = [], []
+        for term in np.flatnonzero((np.diff(asked.indptr) >= FEWEST_QUERIES) & (self.weights > 0)).tolist():
+            queries = asked.indices[asked.indptr[term] : asked.indptr[term + 1]]
+            others = self._surest(pulls[queries] @ self.documents.weights, term)
+            said.append(np.full(len(others), term, np.int64))
+            added.append(others)
+        none = np.zeros(0, np.int64)
+        return Pairs(np.concatenate([none, *said]), np.concatenate([none, *added]))
+
+    def _surest(self, descents: csr_matrix, term: int) -> NDArray[np.int64]:
+        """Of one word, by the descents of each query that says it before weighing (queries, terms)."""
+        count, size = descents.shape
+        values = descents.data * self.weights[descents.indices]
+        mean = np.bincount(descents.indices, values, minlength=size) / count
+        squares = np.bincount(descents.indices, values * values, minlength=size) / count
+        error = np.sqrt(np.maximum(squares - mean * mean, 0) / count)
+        mean[term] = 0
+        sure = mean / (error + _DAMPING * np.abs(mean).max() + 1e-12)
+        most = min(self.most, size - 1)
+        best = np.sort(np.argpartition(-sure, most)[:most])
+        return best[sure[best] > 0].astype(np.int64)
+
+    def extended(self, lists: CandidateLists, pairs: Pairs) -> CandidateLists:
+        """The same lists with a column for each pair after those of the terms: weight × document weight of the added word."""
+        from scipy.sparse import csc_matrix, csr_matrix, hstack, vstack
+
+        size, width = len(pairs), len(self.weights)
+        of_terms = csr_matrix((np.ones(size), (pairs.said, np.arange(size))), shape=(width, size))
+        active = ((lists.queries > 0).astype(np.float64) @ of_terms).tocsr()
+        rows = self.documents.rows(lists.ordinals)
+        blocks = [csr_matrix((0, size), dtype=np.float32)]
+        for number in range(len(lists)):
+            columns = active.indices[active.indptr[number] : active.indptr[number + 1]]
+            others = pairs.added[columns]
+            looked_up = csc_matrix(
+                (self.weights[others], others, np.arange(len(columns) + 1)), shape=(width, len(columns))
+            )
+            found = (self.documents.weights[rows[lists.starts[number] : lists.starts[number + 1]]] @ looked_up).tocsr()
+            placed = found.data.astype(np.float32), columns[found.indices], found.indptr
+            blocks.append(csr_matrix(placed, shape=(found.shape[0], size)))
+        return replace(lists, parts=hstack([lists.parts, vstack(blocks, format="csr")], format="csr", dtype=np.float32))

@@ -1,0 +1,166 @@
+"""How strong the ridges of a fit are, by queries that are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseir.data.records import Qrels
+from sparseir.query_weights.added import WordAdder
+from sparseir.query_weights.lists import CandidateLists
+from sparseir.query_weights.ridge import Ridge, fit_ridge, unfitted
+
+STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+"""Ridges that are tried, strongest first."""
+
+FOLDS = 5
+"""Parts of the queries: each is held out in turn, until `ENOUGH` queries were."""
+
+ENOUGH = 1000
+"""Held-out queries at which the strength is chosen."""
+
+FEWEST_UNSHARED = 30
+"""Held-out queries for documents that no fitted query asks for, below which they choose nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Strengths, and what they are worth on the queries that chose them, each by factors fitted to others.
+
+    strength : of factors of terms; infinite where held-out losses do not fall by more than one standard error.
+    added_strength : of shares of added words, likewise.
+    held_out : the lists that chose. before, after : their scores (C,) without and with the fit. loss_before, loss_after :
+        their losses (L,).
+    unshared : numbers of those none of whose relevant documents is relevant to a query that was fitted.
+    """
+
+    strength: float
+    added_strength: float
+    held_out: CandidateLists
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    loss_before: NDArray[np.float64]
+    loss_after: NDArray[np.float64]
+    unshared: NDArray[np.int64]
+
+
+def choose(lists: CandidateLists, qrels: Qrels, *, seed: int, adder: WordAdder | None = None) -> Chosen:
+    """The strongest ridges whose held-out losses are within one standard error of the least (Breiman et al. 1984).
+
+    First that of factors; then, with an adder, that of the shares of the words it adds, with the former as chosen.
+    Where collections are asked for the same documents again, a weak ridge learns which these are, and questions nobody
+    asked before pay for it. So strengths at which the unshared queries lose by more than one standard error are left out,
+    where there are enough of them to tell.
+    """
+    parts = np.array_split(np.random.default_rng(seed).permutation(len(lists)), FOLDS)
+    folds = [_Fold.of(lists, parts, number, qrels) for number in range(_folds(len(lists)))]
+    _try_strengths(folds)
+    firsts = np.cumsum([0, *(len(fold.held_out) for fold in folds)])
+    unshared = np.concatenate([first + fold.unshared for first, fold in zip(firsts, folds, strict=False)])
+    of_built = [fold.taken(0) for fold in folds]
+    number = _chosen(folds, unshared)
+    folds = [fold.taken(number) for fold in folds]
+    added = 0
+    if adder is not None:
+        wider = [fold.with_pairs(adder) for fold in folds]
+        _try_strengths(wider)
+        added = _chosen(wider, unshared)
+        folds = [fold.taken(added) for fold in wider]
+    return Chosen(
+        (np.inf, *STRENGTHS)[number],
+        (np.inf, *STRENGTHS)[added],
+        lists.only(np.concatenate([np.sort(part) for part in parts[: len(folds)]])),
+        np.concatenate([fold.tried[0].scores(fold.held_out) for fold in of_built]),
+        np.concatenate([fold.tried[0].scores(fold.held_out) for fold in folds]),
+        np.concatenate([fold.losses[0] for fold in of_built]),
+        np.concatenate([fold.losses[0] for fold in folds]),
+        unshared,
+    )
+
+
+def _try_strengths(folds: list[_Fold]) -> None:
+    """Fit at one strength after the other, each from the solution before, until held-out losses have risen twice."""
+    means = [np.concatenate([fold.losses[0] for fold in folds]).mean()]
+    for strength in STRENGTHS:
+        for fold in folds:
+            fold.fit(strength)
+        means.append(np.concatenate([fold.losses[-1] for fold in folds]).mean())
+        if len(means) > 3 and means[-1] > means[-2] > means[-3]:
+            break
+
+
+def _chosen(folds: list[_Fold], unshared: NDArray[np.int64]) -> int:
+    """Number of the strength taken, 0 for none."""
+    losses = [np.concatenate(of_folds) for of_folds in zip(*(fold.losses for fold in folds), strict=True)]
+    fair = [
+        i
+        for i, of_one in enumerate(losses)
+        if len(unshared) < FEWEST_UNSHARED or not _clearly_less(losses[0][unshared], of_one[unshared])
+    ]
+    best = min(fair, key=lambda i: float(losses[i].mean()))
+    return next(i for i in fair if not _clearly_less(losses[best], losses[i]))
+
+
+def _folds(num_lists: int) -> int:
+    """How many parts are held out."""
+    return min(FOLDS, max(1, -(-ENOUGH * FOLDS // num_lists)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """A part that is held out and the rest, with what was fitted to the latter: first nothing, then at each strength.
+
+    losses : of the lists held out, one array for each of `tried`.
+    """
+
+    held_out: CandidateLists
+    fitted: CandidateLists
+    unshared: NDArray[np.int64]
+    tried: list[Ridge]
+    losses: list[NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, lists: CandidateLists, parts: list[NDArray[np.int64]], number: int, qrels: Qrels) -> _Fold:
+        held_out = lists.only(np.sort(parts[number]))
+        fitted = lists.only(np.sort(np.concatenate([part for i, part in enumerate(parts) if i != number])))
+        start = unfitted(fitted)
+        return cls(held_out, fitted, _unshared(fitted, held_out, qrels), [start], [start.losses(held_out)])
+
+    def fit(self, strength: float) -> None:
+        """Try a strength: of the shares where there are pairs, else of the factors."""
+        before = self.tried[-1]
+        of_each = (before.strength, strength) if before.num_added else (strength,)
+        self.tried.append(fit_ridge(self.fitted, before, *of_each))
+        self.losses.append(self.tried[-1].losses(self.held_out))
+
+    def taken(self, number: int) -> _Fold:
+        """With one of what was tried alone."""
+        return replace(self, tried=[self.tried[number]], losses=[self.losses[number]])
+
+    def with_pairs(self, adder: WordAdder) -> _Fold:
+        """With the words that may be added to the one ridge there is, which are not yet."""
+        (own,) = self.tried
+        pairs = adder.pairs(self.fitted, own)
+        held_out, fitted = adder.extended(self.held_out, pairs), adder.extended(self.fitted, pairs)
+        start = own.with_pairs(len(pairs))
+        return _Fold(held_out, fitted, self.unshared, [start], [start.losses(held_out)])
+
+
+def _unshared(fitted: CandidateLists, held_out: CandidateLists, qrels: Qrels) -> NDArray[np.int64]:
+    asked = {docno for qid in fitted.qids for docno, grade in qrels[qid].items() if grade > 0}
+    return np.array(
+        [
+            number
+            for number, qid in enumerate(held_out.qids)
+            if not any(docno in asked for docno, grade in qrels[qid].items() if grade > 0)
+        ],
+        np.int64,
+    )
+
+
+def _clearly_less(losses: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether losses are less than others of the same lists by more than one standard error of the difference."""
+    differences = others - losses
+    return float(differences.mean()) > float(differences.std(ddof=1) / np.sqrt(len(differences)))
