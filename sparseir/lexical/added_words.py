@@ -7,6 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_SHARE = 1000.0
+"""Of a pair: of judgements come a few at most."""
+
 
 class AddedWords:
     """P pairs: a query that says a word also asks for another one, which counts a share of what it counts when it is said.
@@ -14,7 +17,7 @@ class AddedWords:
     Parameters
     ----------
     said, added : uint32 (P,), terms of an index; the pairs of a word that is said stand together.
-    shares : float32 (P,), finite and ≥ 0, of the weight that the added word has in a query as the index was built.
+    shares : float32 (P,), from 0 to `LARGEST_SHARE`, of the weight that the added word has in a query as the index was built.
 
     Raises
     ------
@@ -26,8 +29,8 @@ class AddedWords:
             raise ValueError(f"pairs of words of different lengths: {said.shape}, {added.shape} and {shares.shape}")
         if (said.dtype, added.dtype, shares.dtype) != (np.uint32, np.uint32, np.float32):
             raise ValueError("pairs of words are not uint32, uint32 and float32")
-        if not np.isfinite(shares).all() or (shares < 0).any():
-            raise ValueError("shares of added words are no numbers of at least 0")
+        if not ((shares >= 0) & (shares <= LARGEST_SHARE)).all():
+            raise ValueError(f"shares of added words are no numbers from 0 to {LARGEST_SHARE:g}")
         firsts = np.flatnonzero(np.concatenate([[True], said[1:] != said[:-1]])) if said.size else np.zeros(0, np.int64)
         if len(np.unique(said)) != len(firsts):
             raise ValueError("the pairs of a word do not stand together")
@@ -47,20 +50,28 @@ class AddedWords:
         """By the names they are stored under."""
         return {"said": self.said, "added": self.added, "shares": self.shares}
 
-    @classmethod
-    def from_arrays(cls, found: Mapping[str, NDArray[np.generic]], num_terms: int) -> AddedWords | None:
-        """Of what `arrays` gave, for an index of that many terms; None where there are none.
+    def check_terms(self, first: int, end: int) -> None:
+        """Refuse pairs of terms that are not those from `first` to before `end`.
 
         Raises
         ------
-        ValueError : arrays that are missing, no pairs, or of terms that are not there.
+        ValueError
+        """
+        ends = [int(e) for pair in (self.said, self.added) if len(pair) for e in (pair.min(), pair.max())]
+        if ends and not first <= min(ends) <= max(ends) < end:
+            raise ValueError(f"added words that are no terms from {first} to {end - 1}")
+
+    @classmethod
+    def from_arrays(cls, found: Mapping[str, NDArray[np.generic]]) -> AddedWords | None:
+        """Of what `arrays` gave; None where there are none.
+
+        Raises
+        ------
+        ValueError : arrays that are missing, or no pairs.
         """
         if "said" not in found:
             return None
         missing = [name for name in ("added", "shares") if name not in found]
         if missing:
             raise ValueError(f"no array {missing[0]!r} beside 'said'")
-        words = cls(found["said"], found["added"], found["shares"])  # type: ignore[arg-type]
-        if len(words) and max(int(words.said.max()), int(words.added.max())) >= num_terms:
-            raise ValueError(f"words beyond the {num_terms} that were fitted")
-        return words
+        return cls(found["said"], found["added"], found["shares"])  # type: ignore[arg-type]

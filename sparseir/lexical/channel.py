@@ -141,7 +141,8 @@ class LexicalChannel:
         self.full_weight = full_weight
         self.lengths = lengths or LengthStatistics()
         self.frequencies = frequencies
-        self.fitted = fitted
+        self.fitted: TermFactors | None = None
+        self.take_fit(fitted)
 
     @property
     def learned_terms(self) -> list[str]:
@@ -198,6 +199,20 @@ class LexicalChannel:
     def own_frequency(self, term_id: int, postings: int) -> int:
         """Documents that say the stem of a term, by how many have a posting of it."""
         return postings if self.frequencies is None else self.frequencies.own(term_id - self.first_term, postings)
+
+    def take_fit(self, fitted: TermFactors | None) -> None:
+        """Weigh queries by a fit; by none: as built.
+
+        Raises
+        ------
+        DataError : it adds terms that are not the channel's.
+        """
+        if fitted is not None and fitted.added is not None:
+            try:
+                fitted.added.check_terms(self.first_term, self.first_term + len(self.table))
+            except ValueError as error:
+                raise DataError(f"the fitted query weights are another index's: {error}; fit them again") from None
+        self.fitted = fitted
 
     def fitted_factor(self, term_id: int) -> float:
         """What the weight of one of the channel's terms in a query is multiplied by; 1 where nothing was fitted."""

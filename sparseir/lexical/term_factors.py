@@ -1,4 +1,4 @@
-"""What the query weights of an index were multiplied by when they were fitted to judgements: a file of its query side."""
+"""What a fit to judgements made of the queries of an index, factors of terms and words that are added: a file of its query side."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TermFactors:
         try:
             found = load(source.read(FACTORS_FILE) if isinstance(source, QueryFiles) else path.read_bytes())
             arrays = [found["factors"], *([found["table"]] if "table" in found else [])]
-            added = AddedWords.from_arrays(found, len(found["factors"]))
+            added = AddedWords.from_arrays(found)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"the fitted query weights are damaged: {error!r}; fit them again", path=path) from None
         if any(a.dtype != np.float32 or a.ndim != 1 or not np.isfinite(a).all() or (a < 0).any() for a in arrays):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FEWEST_QUERIES = 3
 """Queries that say a word, below which it adds none."""
 
+_CHUNK = 1024
+"""Queries whose descents are in memory together."""
+
 _DAMPING = 0.1
 """Added to standard errors, as a share of a word's steepest descent: few queries that agree by chance are not certain."""
 
@@ -63,24 +66,31 @@ class WordAdder:
         said, added = [], []
         for term in np.flatnonzero((np.diff(asked.indptr) >= FEWEST_QUERIES) & (self.weights > 0)).tolist():
             queries = asked.indices[asked.indptr[term] : asked.indptr[term + 1]]
-            others = self._surest(pulls[queries] @ self.documents.weights, term)
+            others = self._surest(pulls[queries], term)
             said.append(np.full(len(others), term, np.int64))
             added.append(others)
         none = np.zeros(0, np.int64)
         return Pairs(np.concatenate([none, *said]), np.concatenate([none, *added]))
 
-    def _surest(self, descents: csr_matrix, term: int) -> NDArray[np.int64]:
-        """Of one word, by the descents of each query that says it before weighing (queries, terms)."""
-        count, size = descents.shape
-        values = descents.data * self.weights[descents.indices]
-        mean = np.bincount(descents.indices, values, minlength=size) / count
-        squares = np.bincount(descents.indices, values * values, minlength=size) / count
-        error = np.sqrt(np.maximum(squares - mean * mean, 0) / count)
-        mean[term] = 0
-        sure = mean / (error + _DAMPING * np.abs(mean).max() + 1e-12)
-        most = min(self.most, size - 1)
-        best = np.sort(np.argpartition(-sure, most)[:most])
-        return best[sure[best] > 0].astype(np.int64)
+    def _surest(self, pulls: csr_matrix, term: int) -> NDArray[np.int64]:
+        """The others of one word, by the pulls of the queries that say it on documents."""
+        from scipy.sparse import csr_matrix
+
+        count = pulls.shape[0]
+        total = squares = csr_matrix((1, len(self.weights)))
+        for start in range(0, count, _CHUNK):
+            descents = pulls[start : start + _CHUNK] @ self.documents.weights
+            ones = csr_matrix(np.ones((1, descents.shape[0])))
+            total, squares = total + ones @ descents, squares + ones @ descents.power(2)
+        total.sort_indices()
+        others = total.indices
+        mean = total.data * self.weights[others] / count
+        spread = np.asarray(squares[0, others].todense()).ravel() * self.weights[others] ** 2 / count
+        mean[others == term] = 0
+        error = np.sqrt(np.maximum(spread - mean * mean, 0) / count)
+        sure = mean / (error + _DAMPING * np.abs(mean).max(initial=0) + 1e-12)
+        best = np.lexsort((others, -sure))[: self.most]
+        return np.sort(others[best[sure[best] > 0]]).astype(np.int64)
 
     def extended(self, lists: CandidateLists, pairs: Pairs) -> CandidateLists:
         """The same lists with a column for each pair after those of the terms: weight × document weight of the added word."""

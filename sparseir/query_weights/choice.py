@@ -65,7 +65,8 @@ def choose(lists: CandidateLists, qrels: Qrels, *, seed: int, adder: WordAdder |
     added = 0
     if adder is not None:
         wider = [fold.with_pairs(adder) for fold in folds]
-        _try_strengths(wider)
+        if any(fold.tried[0].num_added for fold in wider):
+            _try_strengths(wider)
         added = _chosen(wider, unshared)
         folds = [fold.taken(added) for fold in wider]
     return Chosen(
@@ -113,6 +114,7 @@ class _Fold:
     """A part that is held out and the rest, with what was fitted to the latter: first nothing, then at each strength.
 
     losses : of the lists held out, one array for each of `tried`.
+    paired : whether it is words to add that are tried, of which there may be none.
     """
 
     held_out: CandidateLists
@@ -120,6 +122,7 @@ class _Fold:
     unshared: NDArray[np.int64]
     tried: list[Ridge]
     losses: list[NDArray[np.float64]]
+    paired: bool = False
 
     @classmethod
     def of(cls, lists: CandidateLists, parts: list[NDArray[np.int64]], number: int, qrels: Qrels) -> _Fold:
@@ -131,8 +134,12 @@ class _Fold:
     def fit(self, strength: float) -> None:
         """Try a strength: of the shares where there are pairs, else of the factors."""
         before = self.tried[-1]
-        of_each = (before.strength, strength) if before.num_added else (strength,)
-        self.tried.append(fit_ridge(self.fitted, before, *of_each))
+        if self.paired and not before.num_added:
+            self.tried.append(before)
+        elif self.paired:
+            self.tried.append(fit_ridge(self.fitted, before, before.strength, strength))
+        else:
+            self.tried.append(fit_ridge(self.fitted, before, strength))
         self.losses.append(self.tried[-1].losses(self.held_out))
 
     def taken(self, number: int) -> _Fold:
@@ -145,7 +152,7 @@ class _Fold:
         pairs = adder.pairs(self.fitted, own)
         held_out, fitted = adder.extended(self.held_out, pairs), adder.extended(self.fitted, pairs)
         start = own.with_pairs(len(pairs))
-        return _Fold(held_out, fitted, self.unshared, [start], [start.losses(held_out)])
+        return _Fold(held_out, fitted, self.unshared, [start], [start.losses(held_out)], paired=True)
 
 
 def _unshared(fitted: CandidateLists, held_out: CandidateLists, qrels: Qrels) -> NDArray[np.int64]:

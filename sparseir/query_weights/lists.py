@@ -61,11 +61,13 @@ class CandidateLists:
             self.queries[which],
         )
 
-    def within(self, most_documents: int) -> CandidateLists:
-        """The first lists, as many as have no more than so many documents together."""
-        _, first = np.unique(self.ordinals, return_index=True)
-        seen = np.searchsorted(np.sort(first), self.starts[1:])
-        return self.only(np.arange(max(1, int((seen <= most_documents).sum())), dtype=np.int64))
+    def within(self, most_documents: int, *, seed: int) -> CandidateLists:
+        """Lists drawn by `seed`, in their order, as many as have no more than so many documents together."""
+        drawn = np.random.default_rng(seed).permutation(len(self))
+        spans = [self.ordinals[self.starts[i] : self.starts[i + 1]] for i in drawn.tolist()]
+        _, first = np.unique(np.concatenate([np.zeros(0, np.int64), *spans]), return_index=True)
+        seen = np.searchsorted(np.sort(first), np.cumsum([len(span) for span in spans]))
+        return self.only(np.sort(drawn[seen <= most_documents]))
 
 
 def candidate_lists(
@@ -170,23 +172,27 @@ class DocumentRows:
 
 
 def _document_rows(searcher: Searcher, ordinals: NDArray[np.int64], term_ids: NDArray[np.uint32]) -> DocumentRows:
-    """What documents hold of some terms."""
+    """What documents hold of some terms, which ascend."""
     from scipy.sparse import csr_matrix
 
     index, engine = searcher.index, searcher.engine
     assert isinstance(engine, CpuEngine)
     segments, doc_ids = index.locate(ordinals)
     allowed = allowed_documents(index, ordinals)
-    rows, terms, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    rows, terms, impacts = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.uint8)]
     for number in np.unique(segments).tolist():
         segment = index.segments[number]
         here = np.flatnonzero(segments == number)
-        here = here[np.argsort(doc_ids[here])]
-        df, known = segment.section("TREC")["df"], segment.section("TERM")
-        for slot in np.flatnonzero(np.isin(known, term_ids)).tolist():
-            for _, found, impacts in engine.native.subset_postings(number, allowed[number], 0, df, (slot, slot + 1)):
-                rows.append(here[found])
-                terms.append(np.full(len(found), known[slot], np.int64))
-                values.append((impacts * np.float32(index.doc_scale)).astype(np.float32))
-    placed = np.concatenate(values), (np.concatenate(rows), np.concatenate(terms))
+        places: NDArray[np.int32] = here[np.argsort(doc_ids[here])].astype(np.int32)
+        df, known = segment.section("TREC")["df"], segment.section("TERM").astype(np.int32)
+        slots = np.flatnonzero(np.isin(known, term_ids))
+        for run in np.split(slots, np.flatnonzero(np.diff(slots) != 1) + 1) if len(slots) else ():
+            first, end = int(run[0]), int(run[-1]) + 1
+            for counts, found, weights in engine.native.subset_postings(number, allowed[number], 0, df, (first, end)):
+                rows.append(places[found])
+                terms.append(np.repeat(known[first : first + len(counts)], counts))
+                impacts.append(weights)
+                first += len(counts)
+    values = np.concatenate(impacts).astype(np.float32) * np.float32(index.doc_scale)
+    placed = values, (np.concatenate(rows), np.concatenate(terms))
     return DocumentRows(ordinals, csr_matrix(placed, shape=(len(ordinals), index.num_terms), dtype=np.float32))

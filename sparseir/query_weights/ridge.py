@@ -91,6 +91,8 @@ def fit_ridge(lists: CandidateLists, start: Ridge, strength: float, added_streng
     priors, strengths = np.where(added, 0.0, 1.0), np.where(added, added_strength, strength)
     used = np.unique(lists.parts.indices)
     used = used[np.isfinite(strengths[used])]
+    if not len(used):
+        return Ridge(start.factors, start.scale, strength, start.num_added, added_strength)
     fixed = start.factors.copy()
     fixed[used] = 0
     offset = start.scale * (lists.parts @ fixed)

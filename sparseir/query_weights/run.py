@@ -17,7 +17,7 @@ from indexer import Index, open_index, replace_query_side
 from indexer.progress import Progress, silent
 from sparseir.data.passages import windows_of
 from sparseir.data.records import Qrels
-from sparseir.errors import ConfigError, DataError, MissingExtraError, SparseIRError
+from sparseir.errors import ConfigError, DataError, LockedError, MissingExtraError, SparseIRError
 from sparseir.lexical.added_words import AddedWords
 from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
@@ -38,8 +38,8 @@ FEWEST = 30
 LARGEST_GRADE = 100_000
 """Of a judgement."""
 
-MOST_DOCUMENTS = 1_000_000
-"""Candidates whose words are held in memory, some 600 bytes each."""
+MOST_POSTINGS = 50_000_000
+"""Of candidates, which are held in memory where words are added: some 1.5 GB while they are read."""
 
 LEAST_SHARE = 0.01
 """Of its own weight, below which an added word is left out: it costs a posting list and says nothing."""
@@ -53,8 +53,10 @@ class FitOptions:
     """How `fit_query_weights` works.
 
     depth : candidates of a query.
-    max_queries : most queries that are used, drawn by `seed`; a query of 200 candidates takes some 10 kB.
-    added_words : most words that one word of a query may add, where the index has words; 0: none.
+    max_queries : most queries that are used, drawn by `seed`; a query of 200 candidates takes some 10 kB, and 100 kB where
+        words are added.
+    added_words : most words that one word of a query may add, where the index has words; 0: none. If the candidates of
+        all queries hold more than 50 million postings, fewer queries are drawn.
     num_threads : of the searches. seed : of the draw, and of the parts that are held out.
     """
 
@@ -82,7 +84,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the factors fitted to the other queries do for those held out, over their candidates.
+    """What a fit to the other queries does for those held out, over their candidates.
 
     queries : how many. loss_before, loss_after : means of `list_losses`. ndcg_before, ndcg_after : nDCG@10.
     """
@@ -129,11 +131,12 @@ def fit_query_weights(
     options: FitOptions | None = None,
     progress: Progress = silent,
 ) -> FitReport:
-    """Multiply the weight of each query term by a factor that ranks judged documents higher, as one commit.
+    """Multiply the weight of each query term by a factor, and let words add others, so that judged documents rank higher.
 
-    The factors are those of `ridge.Ridge`, started from the weights as built, so fitting twice is fitting once. Fifths of
-    the queries are held out in turn and choose the strength (`ridge.choose`); then all are used. Where these are no better for it, nothing changes.
-    Postings, and with them every bound and engine, stay as they are.
+    The factors, and the shares of their own weight that added words get, are those of `ridge.Ridge`, started from the
+    weights as built, so fitting twice is fitting once; `added.WordAdder` finds the words. Fifths of the queries are held
+    out in turn and choose the strengths (`choice.choose`); then all are used. Where these are no better for it, nothing
+    changes. One commit; postings, and with them every bound and engine, stay as they are.
 
     Parameters
     ----------
@@ -159,20 +162,30 @@ def fit_query_weights(
     judged = {qid: text for qid, text in queries.items() if any(grade > 0 for grade in qrels.get(qid, {}).values())}
     used = _drawn(judged, chosen_options)
     searcher = Searcher.open(folder, query_encoder=encoder, num_threads=chosen_options.num_threads)
+    if searcher.index.num_terms != index.num_terms:
+        raise LockedError(f"another writer has changed the query side of {folder.name!r} in the meantime; fit it again")
     lists = candidate_lists(searcher, used, qrels, depth=chosen_options.depth, progress=progress)
     if len(lists) < FEWEST:
         raise DataError(
             f"{len(lists)} of {len(queries):,} queries have relevant documents in index {folder.name!r}; "
             f"fitting needs at least {FEWEST}: give more judgements, or those of this collection"
         )
+    adder = None
+    if chosen_options.added_words and isinstance(encoder, LexicalQueryEncoder):
+        most = int(MOST_POSTINGS * index.num_stored / max(1, index.num_postings))
+        lists = lists.within(most, seed=chosen_options.seed)
+        if len(lists) < FEWEST:
+            raise DataError(
+                f"the candidates of {len(lists)} queries hold {MOST_POSTINGS:,} postings, as many as are read; fitting "
+                f"needs at least {FEWEST} queries: take a smaller depth, or add no words"
+            )
+        progress("reading candidates", 0, None)
+        adder = _adder(searcher, encoder, lists, chosen_options.added_words)
     progress("fitting", 0, None)
-    adder = _adder(searcher, encoder, lists.within(MOST_DOCUMENTS), chosen_options.added_words)
-    if adder is not None:
-        lists = lists.within(MOST_DOCUMENTS)
     choice = choose(lists, qrels, seed=chosen_options.seed, adder=adder)
     fitted = _fitted(lists, choice, adder)
     report = FitReport(
-        committed=bool(np.isfinite([choice.strength, choice.added_strength]).any()),
+        committed=bool((fitted.factors != 1).any()) or fitted.added is not None,
         queries=len(lists),
         strength=choice.strength,
         held_out=_worth(choice, np.arange(len(choice.held_out)), qrels),
@@ -187,10 +200,8 @@ def fit_query_weights(
     return replace(report, generation=_commit(index, table, fitted).generation) if report.committed else report
 
 
-def _adder(searcher: Searcher, encoder: QueryEncoder, lists: CandidateLists, most: int) -> WordAdder | None:
-    """What finds words to add; None where none are wanted, or where the index has no words."""
-    if not most or not isinstance(encoder, LexicalQueryEncoder):
-        return None
+def _adder(searcher: Searcher, encoder: LexicalQueryEncoder, lists: CandidateLists, most: int) -> WordAdder:
+    """What finds words to add."""
     first, end = encoder.lexical.first_term, encoder.num_terms
     weights = np.zeros(end)
     weights[first:] = encoder.weights_as_built(range(first, end))
@@ -288,7 +299,7 @@ def _as_built(index: Index) -> tuple[QueryTable | None, QueryEncoder]:
         assert table is not None
         return table, table
     channel = LexicalChannel.load(side)
-    channel.fitted = None
+    channel.take_fit(None)
     return table, LexicalQueryEncoder(channel, index, learned=table)
 
 

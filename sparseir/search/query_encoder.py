@@ -85,7 +85,7 @@ def open_query_encoder(
     if side is not None and (learned is None or has_channel(side)):
         channel = LexicalChannel.load(side)
         if index.query_files is not None:  # a fit in the meantime must not weigh the words of an index opened before
-            channel.fitted = TermFactors.load(index.query_files)
+            channel.take_fit(TermFactors.load(index.query_files))
         return LexicalQueryEncoder(channel, index, learned=learned, alpha=alpha)
     assert learned is not None
     return learned

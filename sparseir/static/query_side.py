@@ -25,13 +25,15 @@ LANGUAGES = ("english", NO_STEMMER)
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteQueries:
     """settings : for site.json. terms : strings by id. weights : float64 by id, of a term that a query says once. added :
-    triples of a term that is said, one that it adds, and what that weighs; those of a term stand together.
+    a term that is said, one that it adds, and the share of what the latter weighs in `as_built`, float64 by term; the triples
+    of a term stand together.
     """
 
     settings: dict[str, Any]
     terms: list[str]
     weights: NDArray[np.float64]
-    added: list[tuple[int, int, float]]
+    added: list[tuple[int, int, np.float32]]
+    as_built: dict[int, float]
 
 
 def query_side_of(index: Index) -> SiteQueries:
@@ -50,7 +52,8 @@ def query_side_of(index: Index) -> SiteQueries:
     weights = np.zeros(index.num_terms)
     settings: dict[str, Any] = {"first_stem": index.num_terms, "wordpiece": None, "lexical": None}
     terms = [vocabulary.term(i) for i in range(index.num_terms)]
-    added: list[tuple[int, int, float]] = []
+    added: list[tuple[int, int, np.float32]] = []
+    as_built: dict[int, float] = {}
     if learned is not None:
         if not isinstance(learned, QueryTable):
             raise ConfigError("the queries of this index run a model; a static site looks them up")
@@ -75,12 +78,12 @@ def query_side_of(index: Index) -> SiteQueries:
             terms[term] = stem
             weights[term] = as_built[term] * channel.fitted_factor(term)
         added = [
-            (term, other, share * as_built[other])
+            (term, other, np.float32(share))
             for term in stems
             for other, share in channel.added_words(term)
             if share * as_built[other]
         ]
-    return SiteQueries(settings, terms, weights, added)
+    return SiteQueries(settings, terms, weights, added, as_built)
 
 
 def _wordpiece(tokenizer: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from indexer import Index
 from indexer.interchange.live import DROPPED, LiveDocuments, live_postings
 from indexer.progress import Progress, silent
 from sparseir.errors import ConfigError
-from sparseir.static.query_side import query_side_of
+from sparseir.static.query_side import SiteQueries, query_side_of
 from sparseir.static.vocabulary import packed, site_numbers
 
 _PART = 32 << 10
@@ -76,7 +76,7 @@ def write_site(
         "shards": shards,
         "chunks": chunks,
         **side.settings,
-        "added": [[int(numbers[said]), int(numbers[other]), weight] for said, other, weight in side.added],
+        "added": _added(side, numbers),
     }
     _dump(folder / "site.json", site)
     order = np.argsort(numbers)
@@ -92,6 +92,15 @@ def write_site(
         bytes=sum(path.stat().st_size for path in files),
         first_bytes=sum((folder / n).stat().st_size for n in ("site.json", "vocabulary.json")),
     )
+
+
+def _added(side: SiteQueries, numbers: NDArray[np.int64]) -> dict[str, Any]:
+    """Words that words of queries add: [said, added, share, added, share …] of each, and what the added ones weigh as built."""
+    by_word: dict[int, list[Any]] = {}
+    for said, other, share in side.added:
+        by_word.setdefault(said, [int(numbers[said])]).extend([int(numbers[other]), float(str(share))])
+    others = sorted({other for _, other, _ in side.added})
+    return {"words": list(by_word.values()), "weights": [[int(numbers[o]), side.as_built[o]] for o in others]}
 
 
 def _lists(

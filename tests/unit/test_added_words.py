@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,18 +12,21 @@ sparse = pytest.importorskip("scipy.sparse", reason="the extra 'index' is not in
 pytest.importorskip("ir_measures", reason="the extra 'evaluate' is not installed")
 
 from indexer import compact_index, open_index, restore_index, take_snapshot, verify_index  # noqa: E402
+from sparseir import cli  # noqa: E402
 from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.encode.indexing import index_documents  # noqa: E402
 from sparseir.encode.options import IndexingOptions  # noqa: E402
-from sparseir.errors import ConfigError, DataError  # noqa: E402
+from sparseir.errors import ConfigError, DataError, LockedError  # noqa: E402
 from sparseir.lexical.added_words import AddedWords  # noqa: E402
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors  # noqa: E402
-from sparseir.query_weights import FitOptions, fit_query_weights, undo_fit  # noqa: E402
+from sparseir.query_weights import FitOptions, added, fit_query_weights, run, undo_fit  # noqa: E402
 from sparseir.query_weights.added import WordAdder  # noqa: E402
+from sparseir.query_weights.choice import _Fold, choose  # noqa: E402
 from sparseir.query_weights.lists import CandidateLists, DocumentRows  # noqa: E402
 from sparseir.query_weights.ridge import Ridge, fit_ridge, list_losses  # noqa: E402
 from sparseir.search.searcher import Searcher  # noqa: E402
 from tests.lexical_cases import TableEncoder, documents  # noqa: E402
+from tests.static_site import NODE, ask  # noqa: E402
 
 LATIN = {
     "cat": "felin",
@@ -120,6 +126,20 @@ def test_engines_batches_and_explanations_agree(tmp_path) -> None:
     assert "cat" in {searcher.queries.encoder.token(int(t)) for t in searcher.queries.encoder.encode("felin")[0]}
 
 
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.parametrize("words", [0, 10])
+def test_a_page_ranks_as_the_index_does(tmp_path, words) -> None:
+    path = build(tmp_path / "i")
+    fit_query_weights(path, *judged(), options=FitOptions(added_words=words))
+    site = tmp_path / "site"
+    assert cli.run(["index", "export", str(path), "--format", "web", "--output", str(site), "--quiet"]) == 0
+    texts = ["felin food", "food felin canin felin", "galin", "cat", "nothing"]
+    with Searcher.open(path) as searcher:
+        expected = [[[hit.docno, hit.score] for hit in hits] for hits in searcher.search(texts, 9)]
+    assert ask(site, texts, 9)["answers"] == expected
+    assert bool(json.loads((site / "site.json").read_text())["added"]["words"]) is bool(words)
+
+
 def test_changes_of_the_index_keep_them_and_undoing_does_not(tmp_path) -> None:
     path = build(tmp_path / "i")
     built = found(path, "felin food")
@@ -198,12 +218,61 @@ def test_shares_are_held_to_0_and_factors_to_1() -> None:
     assert (fit_ridge(wider, start.with_pairs(len(pairs)), np.inf, 1e7).factors[4:] < 1e-3).all()
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 4, 6, 100])
-def test_lists_within_a_number_of_documents(most) -> None:
+def test_lists_are_drawn_within_a_number_of_documents() -> None:
     lists, _ = three_queries()
-    kept = lists.within(most)
-    assert kept.qids == ("a", "b", "c")[: max(1, min(3, most // 2))]
-    assert len(kept.ordinals) == 2 * len(kept)
+    for most, kept in ((1, 0), (2, 1), (3, 1), (4, 2), (6, 3), (100, 3)):
+        found = lists.within(most, seed=0)
+        assert len(found) == kept
+        assert len(found.ordinals) == 2 * kept
+        assert list(found.qids) == sorted(found.qids)
+    assert {lists.within(2, seed=seed).qids for seed in range(20)} == {("a",), ("b",), ("c",)}
+
+
+def test_too_few_queries_in_memory_change_nothing(tmp_path, monkeypatch) -> None:
+    path = build(tmp_path / "i")
+    monkeypatch.setattr(run, "MOST_POSTINGS", 60)
+    with pytest.raises(DataError, match=r"hold 60 postings, as many as are read; fitting needs at least 30"):
+        fit_query_weights(path, *judged())
+    assert open_index(path).generation == 1
+
+
+def test_words_of_another_writer_in_the_meantime_are_said(tmp_path, monkeypatch) -> None:
+    path = build(tmp_path / "i")
+    open_searcher = Searcher.open
+
+    def open_late(*arguments, **options):
+        index_documents(path, None, documents(["zebra"], start=100), options=IndexingOptions(mode="add"))
+        return open_searcher(*arguments, **options)
+
+    monkeypatch.setattr(run.Searcher, "open", open_late)
+    with pytest.raises(LockedError, match="another writer has changed the query side"):
+        fit_query_weights(path, *judged())
+
+
+def test_a_part_without_pairs_keeps_what_was_chosen(monkeypatch) -> None:
+    """Factors are not fitted again, at other strengths, where a part of the queries has no word to add."""
+    rng = np.random.default_rng(5)
+    words = (rng.uniform(size=(240, 12)) * (rng.uniform(size=(240, 12)) < 0.5)).astype(np.float32)
+    asked = np.zeros((40, 12), np.float32)
+    asked[:, :4] = 1
+    lists = CandidateLists(
+        tuple(f"q{i}" for i in range(40)),
+        np.arange(0, 241, 6),
+        sparse.csr_matrix(words * np.repeat(asked, 6, 0)),
+        np.tile([1.0, 0, 0, 0, 0, 0], 40),
+        tuple(f"d{i}" for i in range(240)),
+        np.arange(240),
+        sparse.csr_matrix(asked),
+    )
+    adder = WordAdder(DocumentRows(np.arange(240), sparse.csr_matrix(words)), np.ones(12), 3)
+    monkeypatch.setattr(added, "FEWEST_QUERIES", 1000)
+    alone = choose(lists, {qid: {f"x{qid}": 1} for qid in lists.qids}, seed=0)
+    found = choose(lists, {qid: {f"x{qid}": 1} for qid in lists.qids}, seed=0, adder=adder)
+    assert (found.strength, found.added_strength) == (alone.strength, np.inf)
+    assert found.after.tolist() == alone.after.tolist()
+    fold = replace(_Fold.of(lists, np.array_split(np.arange(40), 5), 0, {q: {} for q in lists.qids}), paired=True)
+    fold.fit(0.1)
+    assert fold.tried[1] is fold.tried[0]
 
 
 U, F = np.uint32, np.float32
@@ -214,9 +283,9 @@ U, F = np.uint32, np.float32
     [
         ({"said": np.array([1, 1], U), "added": np.array([2], U), "shares": np.array([1, 1], F)}, "different lengths"),
         ({"said": np.array([1], F), "added": np.array([2], U), "shares": np.array([1], F)}, "uint32 and float32"),
-        ({"said": np.array([1], U), "added": np.array([2], U), "shares": np.array([np.inf], F)}, "at least 0"),
-        ({"said": np.array([1], U), "added": np.array([2], U), "shares": np.array([-1], F)}, "at least 0"),
-        ({"said": np.array([1], U), "added": np.array([9], U), "shares": np.array([1], F)}, "beyond the 3"),
+        ({"said": np.array([1], U), "added": np.array([2], U), "shares": np.array([np.inf], F)}, "from 0 to 1000"),
+        ({"said": np.array([1], U), "added": np.array([2], U), "shares": np.array([-1], F)}, "from 0 to 1000"),
+        ({"said": np.array([1], U), "added": np.array([2], U), "shares": np.array([3e38], F)}, "from 0 to 1000"),
         (
             {"said": np.array([1, 2, 1], U), "added": np.array([2, 0, 0], U), "shares": np.ones(3, F)},
             "do not stand together",
@@ -231,6 +300,22 @@ def test_damaged_pairs_are_refused(tmp_path, arrays, fault) -> None:
     save_file({"factors": np.ones(3, F), **arrays}, tmp_path / FACTORS_FILE)
     with pytest.raises(DataError, match=f"the fitted query weights are damaged.*{fault}"):
         TermFactors.load(tmp_path)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("pair", [(0, 1), (1, 0), (4000, 1), (30, 4000)])
+def test_words_of_another_index_are_refused(tmp_path, learned, pair) -> None:
+    """Learned terms before the words, or terms after all."""
+    path = build(tmp_path / "i", learned=learned)
+    if not learned and max(pair) < 4000:
+        pair = (max(pair) + 4000, 1)
+    fit_query_weights(path, *judged())
+    side = open_index(path).query_side
+    assert side is not None
+    said, other = (np.array([term], U) for term in pair)
+    TermFactors(np.ones(5000, F), np.ones(21, F), AddedWords(said, other, np.ones(1, F))).save(side)
+    with pytest.raises(DataError, match="the fitted query weights are another index's: added words that are no terms"):
+        Searcher.open(path).search("cat")
 
 
 def test_pairs_are_read_as_they_were_written(tmp_path) -> None:

@@ -355,6 +355,7 @@ def test_what_cannot_be_fitted_is_refused(tmp_path) -> None:
         {"factors": np.array([-1.0], np.float32)},
         {"factors": np.array([1.0], np.float64)},
         {"factors": np.ones((2, 2), np.float32)},
+        {"factors": np.array(1.0, np.float32)},
         {"other": np.array([1.0], np.float32)},
         {"factors": np.array([1.0], np.float32), "table": np.array([np.inf], np.float32)},
         None,

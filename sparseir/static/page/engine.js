@@ -22,7 +22,12 @@ export class Site {
     this.channels = [this.wordpiece, this.lexical].filter(Boolean);
     this.parts = new Map();
     this.added = new Map(); // what a stem adds to a query that says it, by term: [term, weight] each
-    for (const [said, term, weight] of about.added ?? []) this.added.set(said, [...(this.added.get(said) ?? []), [term, weight]]);
+    const asBuilt = new Map(about.added?.weights);
+    for (const [said, ...pairs] of about.added?.words ?? []) {
+      const others = [];
+      for (let i = 0; i < pairs.length; i += 2) others.push([pairs[i], Math.fround(pairs[i + 1]) * asBuilt.get(pairs[i])]);
+      this.added.set(said, others);
+    }
   }
 
   // Weights of a query by term: a learned term weighs once, a stem as often as it is said; what a stem adds, once.
