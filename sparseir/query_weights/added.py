@@ -35,7 +35,6 @@ class Pairs:
         return len(self.said)
 
 
-@dataclass(frozen=True, slots=True)
 class WordAdder:
     """Finds pairs by how steeply the loss falls when they are added, and gives their parts of the scores.
 
@@ -46,9 +45,14 @@ class WordAdder:
     most : words that one adds at most.
     """
 
-    documents: DocumentRows
-    weights: NDArray[np.float64]
-    most: int
+    def __init__(self, documents: DocumentRows, weights: NDArray[np.float64], most: int) -> None:
+        self._terms = np.unique(documents.weights.indices)
+        """Words that a candidate holds: the columns of what follows."""
+        self._held = documents.weights[:, self._terms].tocsr()
+        self._weights = weights[self._terms]
+        self._rows = documents.rows
+        self._said = weights > 0
+        self._most = most
 
     def pairs(self, lists: CandidateLists, fitted: Ridge) -> Pairs:
         """For each word t of `FEWEST_QUERIES` queries or more the `most` others u with the surest descent.
@@ -60,11 +64,11 @@ class WordAdder:
         from scipy.sparse import csr_matrix
 
         _, gradient = list_losses(fitted.scale * (lists.parts @ fitted.factors), lists)
-        size = len(lists), len(self.documents.ordinals)
-        pulls = csr_matrix((-gradient, self.documents.rows(lists.ordinals), lists.starts), shape=size)
+        size = len(lists), self._held.shape[0]
+        pulls = csr_matrix((-gradient, self._rows(lists.ordinals), lists.starts), shape=size)
         asked = lists.queries.tocsc()
         said, added = [], []
-        for term in np.flatnonzero((np.diff(asked.indptr) >= FEWEST_QUERIES) & (self.weights > 0)).tolist():
+        for term in np.flatnonzero((np.diff(asked.indptr) >= FEWEST_QUERIES) & self._said).tolist():
             queries = asked.indices[asked.indptr[term] : asked.indptr[term + 1]]
             others = self._surest(pulls[queries], term)
             said.append(np.full(len(others), term, np.int64))
@@ -74,40 +78,37 @@ class WordAdder:
 
     def _surest(self, pulls: csr_matrix, term: int) -> NDArray[np.int64]:
         """The others of one word, by the pulls of the queries that say it on documents."""
-        from scipy.sparse import csr_matrix
-
-        count = pulls.shape[0]
-        total = squares = csr_matrix((1, len(self.weights)))
+        count, size = pulls.shape[0], len(self._terms)
+        total, squares = np.zeros(size), np.zeros(size)
         for start in range(0, count, _CHUNK):
-            descents = pulls[start : start + _CHUNK] @ self.documents.weights
-            ones = csr_matrix(np.ones((1, descents.shape[0])))
-            total, squares = total + ones @ descents, squares + ones @ descents.power(2)
-        total.sort_indices()
-        others = total.indices
-        mean = total.data * self.weights[others] / count
-        spread = np.asarray(squares[0, others].todense()).ravel() * self.weights[others] ** 2 / count
-        mean[others == term] = 0
-        error = np.sqrt(np.maximum(spread - mean * mean, 0) / count)
+            descents = pulls[start : start + _CHUNK] @ self._held
+            values = descents.data * self._weights[descents.indices]
+            total += np.bincount(descents.indices, values, minlength=size)
+            squares += np.bincount(descents.indices, values * values, minlength=size)
+        mean = total / count
+        mean[self._terms == term] = 0
+        error = np.sqrt(np.maximum(squares / count - mean * mean, 0) / count)
         sure = mean / (error + _DAMPING * np.abs(mean).max(initial=0) + 1e-12)
-        best = np.lexsort((others, -sure))[: self.most]
-        return np.sort(others[best[sure[best] > 0]]).astype(np.int64)
+        likely = np.flatnonzero(sure > 0)
+        best = likely[np.lexsort((likely, -sure[likely]))[: self._most]]
+        return np.sort(self._terms[best]).astype(np.int64)
 
     def extended(self, lists: CandidateLists, pairs: Pairs) -> CandidateLists:
         """The same lists with a column for each pair after those of the terms: weight × document weight of the added word."""
         from scipy.sparse import csc_matrix, csr_matrix, hstack, vstack
 
-        size, width = len(pairs), len(self.weights)
+        size, width = len(pairs), len(self._said)
         of_terms = csr_matrix((np.ones(size), (pairs.said, np.arange(size))), shape=(width, size))
         active = ((lists.queries > 0).astype(np.float64) @ of_terms).tocsr()
-        rows = self.documents.rows(lists.ordinals)
+        rows, places = self._rows(lists.ordinals), np.searchsorted(self._terms, pairs.added)
         blocks = [csr_matrix((0, size), dtype=np.float32)]
         for number in range(len(lists)):
             columns = active.indices[active.indptr[number] : active.indptr[number + 1]]
-            others = pairs.added[columns]
+            others = places[columns]
             looked_up = csc_matrix(
-                (self.weights[others], others, np.arange(len(columns) + 1)), shape=(width, len(columns))
+                (self._weights[others], others, np.arange(len(columns) + 1)), shape=(len(self._terms), len(columns))
             )
-            found = (self.documents.weights[rows[lists.starts[number] : lists.starts[number + 1]]] @ looked_up).tocsr()
+            found = (self._held[rows[lists.starts[number] : lists.starts[number + 1]]] @ looked_up).tocsr()
             placed = found.data.astype(np.float32), columns[found.indices], found.indptr
             blocks.append(csr_matrix(placed, shape=(found.shape[0], size)))
         return replace(lists, parts=hstack([lists.parts, vstack(blocks, format="csr")], format="csr", dtype=np.float32))

@@ -82,8 +82,20 @@ def unfitted(lists: CandidateLists) -> Ridge:
     return Ridge(ones, float(np.exp(found.x)), np.inf)
 
 
-def fit_ridge(lists: CandidateLists, start: Ridge, strength: float, added_strength: float = np.inf) -> Ridge:
-    """The solution at one strength of each kind, searched for from the factors of `start`."""
+def fit_ridge(
+    lists: CandidateLists,
+    start: Ridge,
+    strength: float,
+    added_strength: float = np.inf,
+    *,
+    tolerance: float = 1e-9,
+) -> Ridge:
+    """The solution at one strength of each kind, searched for from the factors of `start`.
+
+    Parameters
+    ----------
+    tolerance : share of what is minimised by which an iteration must better it, or it is the last.
+    """
     from scipy.optimize import minimize
 
     columns = lists.parts.shape[1]
@@ -107,7 +119,7 @@ def fit_ridge(lists: CandidateLists, start: Ridge, strength: float, added_streng
 
     found = minimize(
         objective, start.factors[used], jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(used),
-        options={"maxiter": 200},
+        options={"maxiter": 200, "ftol": tolerance},
     )  # fmt: skip
     factors = start.factors.copy()
     factors[used] = found.x

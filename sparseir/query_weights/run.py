@@ -57,7 +57,7 @@ class FitOptions:
         words are added.
     added_words : most words that one word of a query may add, where the index has words; 0: none. If the candidates of
         all queries hold more than 50 million postings, fewer queries are drawn.
-    num_threads : of the searches. seed : of the draw, and of the parts that are held out.
+    num_threads : of searching and fitting. seed : of the draw, and of the parts that are held out.
     """
 
     depth: int = 200
@@ -182,7 +182,7 @@ def fit_query_weights(
         progress("reading candidates", 0, None)
         adder = _adder(searcher, encoder, lists, chosen_options.added_words)
     progress("fitting", 0, None)
-    choice = choose(lists, qrels, seed=chosen_options.seed, adder=adder)
+    choice = choose(lists, qrels, seed=chosen_options.seed, adder=adder, num_threads=chosen_options.num_threads)
     fitted = _fitted(lists, choice, adder)
     report = FitReport(
         committed=bool((fitted.factors != 1).any()) or fitted.added is not None,

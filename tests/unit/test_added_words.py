@@ -169,7 +169,7 @@ def test_options_are_numbers_of_at_least_0() -> None:
         FitOptions(added_words=-1)
 
 
-def three_queries() -> tuple[CandidateLists, WordAdder]:
+def three_queries(most: int = 2) -> tuple[CandidateLists, WordAdder]:
     """Queries of word 0, whose relevant documents hold word 1 (as all others do) and word 2, or in one of them word 3."""
     words = np.array([[1, 1, 2, 9], [1, 1, 0, 0], [1, 1, 2, 0], [1, 1, 0, 0], [1, 1, 2, 0], [1, 1, 0, 0]], np.float32)
     relevance = np.tile([1.0, 0.0], 3)
@@ -182,14 +182,14 @@ def three_queries() -> tuple[CandidateLists, WordAdder]:
         np.arange(10, 16),
         sparse.csr_matrix(np.array([[1.0, 0, 0, 0]] * 3, np.float32)),
     )
-    return lists, WordAdder(DocumentRows(np.arange(10, 16), sparse.csr_matrix(words)), np.array([1.0, 1, 0.5, 1]), 2)
+    return lists, WordAdder(DocumentRows(np.arange(10, 16), sparse.csr_matrix(words)), np.array([1.0, 1, 0.5, 1]), most)
 
 
 def test_pairs_are_those_that_help_many_queries() -> None:
     lists, adder = three_queries()
     pairs = adder.pairs(lists, Ridge(np.ones(4), 1.0, np.inf))
     assert (pairs.said.tolist(), pairs.added.tolist()) == ([0, 0], [2, 3])
-    one = WordAdder(adder.documents, adder.weights, 1).pairs(lists, Ridge(np.ones(4), 1.0, np.inf))
+    one = three_queries(1)[1].pairs(lists, Ridge(np.ones(4), 1.0, np.inf))
     assert one.added.tolist() == [2]  # in three queries by 1 each, not in one by 9
     assert len(adder.pairs(lists.only(np.array([0, 1])), Ridge(np.ones(4), 1.0, np.inf))) == 0
 
