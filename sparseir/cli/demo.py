@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sparseir.data import Dataset
     from sparseir.evaluate.evaluation import Judged
     from sparseir.evaluate.report.rows import SystemResult
+    from sparseir.query_weights.run import HoldOut
 
 _SHOWN_QUERIES = 3
 _SHOWN_HITS = 3
@@ -62,7 +63,10 @@ def demo_command(
         trained = train(recipe, output / "model", progress=progress)
     note(f"   {trained.seconds:.0f} s → {output / 'model'}")
     note("2. encoding, indexing and evaluating beside BM25 and the dense model it learnt from")
-    judged = _evaluate(output, path, recipe, fit=_to_fit(dataset), quiet=quiet)
+    hold_out: HoldOut = (
+        "queries" if data is not None else "topics"
+    )  # the docstrings that are judged are of other modules
+    judged = _evaluate(output, path, recipe, fit=_to_fit(dataset), hold_out=hold_out, quiet=quiet)
     note("3. searching with both channels")
     _show_hits(output / "index", dataset)
     print()
@@ -97,7 +101,9 @@ def _to_fit(dataset: Dataset) -> str | None:
     return "train" if len(fitted) >= 2 * FEWEST and not fitted & dataset.qrels("test").keys() else None
 
 
-def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, fit: str | None, quiet: bool) -> Judged:
+def _evaluate(
+    output: Path, path: str, recipe: LoadedRecipe, *, fit: str | None, hold_out: HoldOut, quiet: bool
+) -> Judged:
     """BM25 without and with the dense model's words, that model, the encoder alone and beside them, from one encoding;
     each index also with query weights fitted to the queries that trained the encoder.
 
@@ -121,6 +127,7 @@ def _evaluate(output: Path, path: str, recipe: LoadedRecipe, *, fit: str | None,
         corpus_idf=True,
         against="BM25",
         fit=fit,
+        fit_hold_out=hold_out,
         runs=output / "runs",
         indexes=output / "indexes",
         plots=output / "plots" if find_spec("matplotlib") else None,

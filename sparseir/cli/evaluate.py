@@ -63,6 +63,12 @@ def evaluate_command(
             metavar="SPLIT", help="Each index once more, with query weights fitted to these judgements, e.g. train."
         ),
     ] = None,
+    fit_hold_out: Annotated[
+        str,
+        arguments.Option(
+            metavar="WHAT", help="What chooses how far --fit goes: 'queries' like those judged, or 'topics'."
+        ),
+    ] = "queries",
     measures: Annotated[
         str, arguments.Option(help="Comma-separated names of ir-measures; the first is what is compared and drawn.")
     ] = "nDCG@10,RR@10,R@100",
@@ -151,6 +157,7 @@ def evaluate_command(
             fuse_weight=fuse_weight,
             tune=tune,
             fit=fit,
+            fit_hold_out=fit_hold_out,  # type: ignore[arg-type]
             same_id=same_id,  # type: ignore[arg-type]  # checked where it is made
             against=against,
             test=test,  # type: ignore[arg-type]

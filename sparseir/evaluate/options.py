@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.passages import Windows
 from sparseir.errors import ConfigError
 from sparseir.evaluate.significance import Test
+from sparseir.query_weights.run import HoldOut
 
 BASELINES = ("bm25", "dense")
 FUSIONS = ("rrf", "convex")
@@ -34,6 +35,7 @@ class EvaluationOptions:
     tune : split whose queries choose that weight instead; none of them may be judged.
     fit : split to whose judgements the query weights of the indexes built here are fitted, for a further row of each; none
         of its queries may be judged.
+    fit_hold_out : what chooses how far that goes, as `hold_out` of `sparseir.query_weights.FitOptions`.
     same_id : what becomes of a document named as the query: "text" leaves it out where the two are one text, "drop"
         always (as BEIR's code does), "keep" never.
     against : the system that the others are compared with; None for the first.
@@ -61,6 +63,7 @@ class EvaluationOptions:
     fuse_weight: float = 0.5
     tune: str | None = None
     fit: str | None = None
+    fit_hold_out: HoldOut = "queries"
     same_id: SameId = "text"
     against: str | None = None
     test: Test = "randomisation"
@@ -90,6 +93,7 @@ class EvaluationOptions:
             ("fuse", self.fusions, FUSIONS),
             ("same-id", (self.same_id,), ("text", "drop", "keep")),
             ("test", (self.test,), ("randomisation", "t-test")),
+            ("fit-hold-out", (self.fit_hold_out,), get_args(HoldOut)),
         ):
             _check_names(name, given, allowed)
         if not 0 <= self.fuse_weight <= 1:

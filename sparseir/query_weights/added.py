@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.query_weights.lists import CandidateLists, DocumentRows
-from sparseir.query_weights.ridge import Ridge, list_losses
+from sparseir.query_weights.ridge import Ridge, go_on_unless, list_losses
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -54,12 +55,12 @@ class WordAdder:
         self._said = weights > 0
         self._most = most
 
-    def pairs(self, lists: CandidateLists, fitted: Ridge) -> Pairs:
+    def pairs(self, lists: CandidateLists, fitted: Ridge, stop: Event | None = None) -> Pairs:
         """For each word t of `FEWEST_QUERIES` queries or more the `most` others u with the surest descent.
 
         With g_c the gradient of the losses in the score of candidate c, a pair descends in query q by
         x_q = −Σ_c g_c · w_u · d_cu. Of all queries that say t, the mean of x over its standard error orders the u, which
-        prefers what helps many queries to what helps one much.
+        prefers what helps many queries to what helps one much. `stop` ends the search with `Stopped` when set.
         """
         from scipy.sparse import csr_matrix
 
@@ -69,6 +70,7 @@ class WordAdder:
         asked = lists.queries.tocsc()
         said, added = [], []
         for term in np.flatnonzero((np.diff(asked.indptr) >= FEWEST_QUERIES) & self._said).tolist():
+            go_on_unless(stop)
             queries = asked.indices[asked.indptr[term] : asked.indptr[term + 1]]
             others = self._surest(pulls[queries], term)
             said.append(np.full(len(others), term, np.int64))
@@ -93,7 +95,7 @@ class WordAdder:
         best = likely[np.lexsort((likely, -sure[likely]))[: self._most]]
         return np.sort(self._terms[best]).astype(np.int64)
 
-    def extended(self, lists: CandidateLists, pairs: Pairs) -> CandidateLists:
+    def extended(self, lists: CandidateLists, pairs: Pairs, stop: Event | None = None) -> CandidateLists:
         """The same lists with a column for each pair after those of the terms: weight × document weight of the added word."""
         from scipy.sparse import csc_matrix, csr_matrix, hstack, vstack
 
@@ -103,6 +105,7 @@ class WordAdder:
         rows, places = self._rows(lists.ordinals), np.searchsorted(self._terms, pairs.added)
         blocks = [csr_matrix((0, size), dtype=np.float32)]
         for number in range(len(lists)):
+            go_on_unless(stop)
             columns = active.indices[active.indptr[number] : active.indptr[number + 1]]
             others = places[columns]
             looked_up = csc_matrix(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """Ridges that are tried, strongest first."""
 
 FOLDS = 5
-"""Parts of the queries: each is held out in turn, until `ENOUGH` queries were."""
+"""Parts of the queries drawn at random: each is held out in turn, until `ENOUGH` queries were."""
 
 ENOUGH = 1000
 """Held-out queries at which the strength is chosen."""
@@ -28,6 +29,8 @@ ENOUGH = 1000
 FEWEST_UNSHARED = 30
 """Held-out queries for documents that no fitted query asks for, below which they choose nothing."""
 
+FEWEST_TOPICS = 2
+"""Topics that are held out however large they are: what one of them shows may be its own."""
 
 _TOLERANCE = 1e-6
 """Of the fits that choose: far below a standard error."""
@@ -55,7 +58,13 @@ class Chosen:
 
 
 def choose(
-    lists: CandidateLists, qrels: Qrels, *, seed: int, adder: WordAdder | None = None, num_threads: int = 1
+    lists: CandidateLists,
+    qrels: Qrels,
+    *,
+    seed: int,
+    adder: WordAdder | None = None,
+    num_threads: int = 1,
+    topics: Sequence[NDArray[np.int64]] | None = None,
 ) -> Chosen:
     """The strongest ridges whose held-out losses are within one standard error of the least (Breiman et al. 1984).
 
@@ -63,12 +72,15 @@ def choose(
     Where collections are asked for the same documents again, a weak ridge learns which these are, and questions nobody
     asked before pay for it. So strengths at which the unshared queries lose by more than one standard error are left out,
     where there are enough of them to tell. The parts that are held out are fitted in threads, with the same result.
+
+    Parameters
+    ----------
+    seed : draws the parts that are held out.
+    topics : parts to hold out instead of those drawn, of queries about other things than the rest.
     """
-    parts = np.array_split(np.random.default_rng(seed).permutation(len(lists)), FOLDS)
-    folds = [_Fold.of(lists, parts, number, qrels) for number in range(_folds(len(lists)))]
+    folds = [_Fold.of(lists, part, qrels) for part in topics or _drawn_parts(len(lists), seed)]
     _try_strengths(folds, num_threads)
-    firsts = np.cumsum([0, *(len(fold.held_out) for fold in folds)])
-    unshared = np.concatenate([first + fold.unshared for first, fold in zip(firsts, folds, strict=False)])
+    unshared = _all_unshared(folds)
     of_built = [fold.taken(0) for fold in folds]
     number = _chosen(folds, unshared)
     folds = [fold.taken(number) for fold in folds]
@@ -79,27 +91,86 @@ def choose(
             _try_strengths(wider, num_threads)
         added = _chosen(wider, unshared)
         folds = [fold.taken(added) for fold in wider]
+    return _outcome(lists, of_built, folds, ((np.inf, *STRENGTHS)[number], (np.inf, *STRENGTHS)[added]))
+
+
+def try_on_topics(
+    lists: CandidateLists,
+    qrels: Qrels,
+    topics: Sequence[NDArray[np.int64]],
+    chosen: Chosen,
+    *,
+    adder: WordAdder | None = None,
+    num_threads: int = 1,
+) -> Chosen:
+    """What the strengths that were chosen are worth on queries about other things than those fitted.
+
+    Parameters
+    ----------
+    topics : parts to hold out. adder : that of the choice.
+    """
+    folds = [_Fold.of(lists, part, qrels) for part in topics]
+    of_built = [fold.taken(0) for fold in folds]
+    if np.isfinite(chosen.strength):
+        _of_each(folds, partial(_Fold.fit, strength=chosen.strength), num_threads)
+        folds = [fold.taken(-1) for fold in folds]
+    if adder is not None and np.isfinite(chosen.added_strength):
+        folds = _of_each(folds, partial(_Fold.with_pairs, adder=adder), num_threads)
+        _of_each(folds, partial(_Fold.fit, strength=chosen.added_strength), num_threads)
+        folds = [fold.taken(-1) for fold in folds]
+    return _outcome(lists, of_built, folds, (chosen.strength, chosen.added_strength))
+
+
+def _drawn_parts(num_lists: int, seed: int) -> list[NDArray[np.int64]]:
+    """As many of `FOLDS` parts as hold `ENOUGH` lists or all."""
+    parts = np.array_split(np.random.default_rng(seed).permutation(num_lists), FOLDS)
+    return [np.sort(part) for part in parts[: max(1, -(-ENOUGH * FOLDS // num_lists))]]
+
+
+def enough_topics(topics: Sequence[NDArray[np.int64]], num_lists: int) -> list[NDArray[np.int64]]:
+    """As many of the parts, which are of one size, as hold `ENOUGH` lists, and `FEWEST_TOPICS` or more."""
+    return list(topics[: max(FEWEST_TOPICS, -(-ENOUGH * len(topics) // num_lists))])
+
+
+def _outcome(
+    lists: CandidateLists, of_built: Sequence[_Fold], folds: Sequence[_Fold], strengths: tuple[float, float]
+) -> Chosen:
+    """What was held out, with the one ridge of each fold before and after."""
     return Chosen(
-        (np.inf, *STRENGTHS)[number],
-        (np.inf, *STRENGTHS)[added],
-        lists.only(np.concatenate([np.sort(part) for part in parts[: len(folds)]])),
+        *strengths,
+        lists.only(np.concatenate([fold.numbers for fold in folds])),
         np.concatenate([fold.tried[0].scores(fold.held_out) for fold in of_built]),
         np.concatenate([fold.tried[0].scores(fold.held_out) for fold in folds]),
         np.concatenate([fold.losses[0] for fold in of_built]),
         np.concatenate([fold.losses[0] for fold in folds]),
-        unshared,
+        _all_unshared(folds),
     )
+
+
+def _all_unshared(folds: Sequence[_Fold]) -> NDArray[np.int64]:
+    """Numbers of the unshared among all that are held out, one fold after the other."""
+    firsts = np.cumsum([0, *(len(fold.held_out) for fold in folds)])
+    return np.concatenate([first + fold.unshared for first, fold in zip(firsts, folds, strict=False)])
 
 
 _T = TypeVar("_T")
 
 
-def _of_each(folds: list[_Fold], do: Callable[[_Fold], _T], num_threads: int) -> list[_T]:
-    """What is done with each part, several at once: most of it is in libraries that let other threads run."""
+def _of_each(folds: list[_Fold], do: Callable[[_Fold, Event], _T], num_threads: int) -> list[_T]:
+    """What is done with each part, several at once: most of it is in libraries that let other threads run.
+
+    Where one fails, or a person interrupts, the others are told to stop, and do at their next step.
+    """
+    stop = Event()
     if num_threads == 1 or len(folds) == 1:
-        return [do(fold) for fold in folds]
+        return [do(fold, stop) for fold in folds]
     with ThreadPoolExecutor(min(num_threads, len(folds))) as pool:
-        return list(pool.map(do, folds))
+        under_way = [pool.submit(do, fold, stop) for fold in folds]
+        try:
+            return [part.result() for part in under_way]
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _try_strengths(folds: list[_Fold], num_threads: int) -> None:
@@ -124,19 +195,16 @@ def _chosen(folds: list[_Fold], unshared: NDArray[np.int64]) -> int:
     return next(i for i in fair if not _clearly_less(losses[best], losses[i]))
 
 
-def _folds(num_lists: int) -> int:
-    """How many parts are held out."""
-    return min(FOLDS, max(1, -(-ENOUGH * FOLDS // num_lists)))
-
-
 @dataclass(frozen=True, slots=True)
 class _Fold:
     """A part that is held out and the rest, with what was fitted to the latter: first nothing, then at each strength.
 
+    numbers : of the lists that are held out, among all.
     losses : of the lists held out, one array for each of `tried`.
     paired : whether it is words to add that are tried, of which there may be none.
     """
 
+    numbers: NDArray[np.int64]
     held_out: CandidateLists
     fitted: CandidateLists
     unshared: NDArray[np.int64]
@@ -145,34 +213,36 @@ class _Fold:
     paired: bool = False
 
     @classmethod
-    def of(cls, lists: CandidateLists, parts: list[NDArray[np.int64]], number: int, qrels: Qrels) -> _Fold:
-        held_out = lists.only(np.sort(parts[number]))
-        fitted = lists.only(np.sort(np.concatenate([part for i, part in enumerate(parts) if i != number])))
+    def of(cls, lists: CandidateLists, part: NDArray[np.int64], qrels: Qrels) -> _Fold:
+        held_out = lists.only(part)
+        fitted = lists.only(np.setdiff1d(np.arange(len(lists)), part))
         start = unfitted(fitted)
-        return cls(held_out, fitted, _unshared(fitted, held_out, qrels), [start], [start.losses(held_out)])
+        return cls(part, held_out, fitted, _unshared(fitted, held_out, qrels), [start], [start.losses(held_out)])
 
-    def fit(self, strength: float) -> None:
+    def fit(self, stop: Event, strength: float) -> None:
         """Try a strength: of the shares where there are pairs, else of the factors."""
         before = self.tried[-1]
         if self.paired and not before.num_added:
             self.tried.append(before)
         elif self.paired:
-            self.tried.append(fit_ridge(self.fitted, before, before.strength, strength, tolerance=_TOLERANCE))
+            self.tried.append(
+                fit_ridge(self.fitted, before, before.strength, strength, tolerance=_TOLERANCE, stop=stop)
+            )
         else:
-            self.tried.append(fit_ridge(self.fitted, before, strength, tolerance=_TOLERANCE))
+            self.tried.append(fit_ridge(self.fitted, before, strength, tolerance=_TOLERANCE, stop=stop))
         self.losses.append(self.tried[-1].losses(self.held_out))
 
     def taken(self, number: int) -> _Fold:
         """With one of what was tried alone."""
         return replace(self, tried=[self.tried[number]], losses=[self.losses[number]])
 
-    def with_pairs(self, adder: WordAdder) -> _Fold:
+    def with_pairs(self, stop: Event, adder: WordAdder) -> _Fold:
         """With the words that may be added to the one ridge there is, which are not yet."""
         (own,) = self.tried
-        pairs = adder.pairs(self.fitted, own)
-        held_out, fitted = adder.extended(self.held_out, pairs), adder.extended(self.fitted, pairs)
+        pairs = adder.pairs(self.fitted, own, stop)
+        held_out, fitted = (adder.extended(lists, pairs, stop) for lists in (self.held_out, self.fitted))
         start = own.with_pairs(len(pairs))
-        return _Fold(held_out, fitted, self.unshared, [start], [start.losses(held_out)], paired=True)
+        return _Fold(self.numbers, held_out, fitted, self.unshared, [start], [start.losses(held_out)], paired=True)
 
 
 def _unshared(fitted: CandidateLists, held_out: CandidateLists, qrels: Qrels) -> NDArray[np.int64]:

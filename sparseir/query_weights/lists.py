@@ -109,6 +109,16 @@ def candidate_words(searcher: Searcher, lists: CandidateLists, first_term: int) 
     return _document_rows(searcher, np.unique(lists.ordinals), words)
 
 
+def relevant_documents(searcher: Searcher, lists: CandidateLists) -> csr_matrix:
+    """(L, terms) by rows: the most relevant candidate of each list, the first of several, as the index holds it."""
+    firsts = [
+        a + int(np.argmax(lists.relevance[a:b])) for a, b in zip(lists.starts[:-1], lists.starts[1:], strict=True)
+    ]
+    ordinals = lists.ordinals[np.array(firsts, np.int64)]
+    terms = np.arange(searcher.index.num_terms, dtype=np.uint32)
+    return _document_rows(searcher, np.unique(ordinals), terms).of(ordinals)
+
+
 @dataclass(frozen=True, slots=True)
 class _List:
     qid: str

@@ -5,6 +5,7 @@ solution, since a ridge holds factors to 1 and shares to 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,21 @@ def list_losses(scores: NDArray[np.float64], lists: CandidateLists) -> tuple[NDA
         np.add.reduceat(np.where(positive, lists.relevance * np.exp(-np.maximum(total, 0.0)), 0.0), starts), sizes
     )
     return losses, np.where(positive, -pulled, exps * pushed)
+
+
+class Stopped(Exception):
+    """What was under way was told to stop."""
+
+
+def go_on_unless(stop: Event | None) -> None:
+    """Between two steps of long work in a thread, which no signal reaches.
+
+    Raises
+    ------
+    Stopped : the event is set.
+    """
+    if stop is not None and stop.is_set():
+        raise Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +105,14 @@ def fit_ridge(
     added_strength: float = np.inf,
     *,
     tolerance: float = 1e-9,
+    stop: Event | None = None,
 ) -> Ridge:
     """The solution at one strength of each kind, searched for from the factors of `start`.
 
     Parameters
     ----------
     tolerance : share of what is minimised by which an iteration must better it, or it is the last.
+    stop : ends the search with `Stopped` when set.
     """
     from scipy.optimize import minimize
 
@@ -112,6 +130,7 @@ def fit_ridge(
     across = parts.T.tocsr()
 
     def objective(factors: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        go_on_unless(stop)
         losses, gradient = list_losses(offset + parts @ factors, lists)
         away = factors - priors[used]
         pulls = strengths[used] * away

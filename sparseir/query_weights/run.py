@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,10 @@ from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors
 from sparseir.query_weights.added import Pairs, WordAdder
-from sparseir.query_weights.choice import Chosen, choose
-from sparseir.query_weights.lists import CandidateLists, candidate_lists, candidate_words
+from sparseir.query_weights.choice import Chosen, choose, enough_topics, try_on_topics
+from sparseir.query_weights.lists import CandidateLists, candidate_lists, candidate_words, relevant_documents
 from sparseir.query_weights.ridge import fit_ridge, unfitted
+from sparseir.query_weights.topics import topic_parts
 from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ MOST_POSTINGS = 50_000_000
 LEAST_SHARE = 0.01
 """Of its own weight, below which an added word is left out: it costs a posting list and says nothing."""
 
+HoldOut = Literal["queries", "topics"]
+"""Which parts of the judged queries choose how far a fit goes: drawn ones, or parts about other things than the rest."""
+
 _NAMED = 12
 """Terms that a report names of each kind."""
 
@@ -57,12 +61,15 @@ class FitOptions:
         words are added.
     added_words : most words that one word of a query may add, where the index has words; 0: none. If the candidates of
         all queries hold more than 50 million postings, fewer queries are drawn.
+    hold_out : what chooses how far the fit goes. "queries" drawn from those judged stand for further ones like these;
+        "topics", queries about other things than those fitted, for questions that the judgements are not about.
     num_threads : of searching and fitting. seed : of the draw, and of the parts that are held out.
     """
 
     depth: int = 200
     max_queries: int = 20_000
     added_words: int = 10
+    hold_out: HoldOut = "queries"
     num_threads: int = 2
     seed: int = 0
 
@@ -78,6 +85,8 @@ class FitOptions:
             )
             if value < least
         ]  # fmt: skip
+        if self.hold_out not in get_args(HoldOut):
+            faults.append(f"hold_out: expected one of {', '.join(get_args(HoldOut))}, found {self.hold_out!r}")
         if faults:
             raise ConfigError("; ".join(faults))
 
@@ -104,6 +113,8 @@ class FitReport:
     queries : that were used. strength : of the ridge, infinite where nothing was worth fitting.
     held_out : by which the strength was chosen. unshared : of these, the queries none of whose relevant documents is
         relevant to a query that was fitted: what is new to the fit; None where there are none.
+    other_topics : queries about other things than those fitted, by the strengths that were chosen; `held_out` itself
+        where these chose.
     raised, lowered : terms whose factor is furthest above and below 1, with it.
     added : pairs of words that are added. added_strength : of their ridge, infinite where none was worth it. added_most : a
         word that is said and one that it adds, with the share of the weight that it gets, the largest.
@@ -115,6 +126,7 @@ class FitReport:
     strength: float
     held_out: HeldOut
     unshared: HeldOut | None
+    other_topics: HeldOut
     raised: tuple[tuple[str, float], ...]
     lowered: tuple[tuple[str, float], ...]
     added: int
@@ -134,8 +146,9 @@ def fit_query_weights(
     """Multiply the weight of each query term by a factor, and let words add others, so that judged documents rank higher.
 
     The factors, and the shares of their own weight that added words get, are those of `ridge.Ridge`, started from the
-    weights as built, so fitting twice is fitting once; `added.WordAdder` finds the words. Fifths of the queries are held
-    out in turn and choose the strengths (`choice.choose`); then all are used. Where these are no better for it, nothing
+    weights as built, so fitting twice is fitting once; `added.WordAdder` finds the words. Parts of the queries are held
+    out in turn and choose the strengths (`choice.choose`), and parts about other things than the rest show what the fit
+    is worth there; then all are used. Where these are no better for it, nothing
     changes. One commit; postings, and with them every bound and engine, stay as they are.
 
     Parameters
@@ -182,7 +195,11 @@ def fit_query_weights(
         progress("reading candidates", 0, None)
         adder = _adder(searcher, encoder, lists, chosen_options.added_words)
     progress("fitting", 0, None)
-    choice = choose(lists, qrels, seed=chosen_options.seed, adder=adder, num_threads=chosen_options.num_threads)
+    seed, threads = chosen_options.seed, chosen_options.num_threads
+    topics = enough_topics(topic_parts(relevant_documents(searcher, lists), seed=seed), len(lists))
+    by_topics = topics if chosen_options.hold_out == "topics" else None
+    choice = choose(lists, qrels, seed=seed, adder=adder, num_threads=threads, topics=by_topics)
+    elsewhere = choice if by_topics else try_on_topics(lists, qrels, topics, choice, adder=adder, num_threads=threads)
     fitted = _fitted(lists, choice, adder)
     report = FitReport(
         committed=bool((fitted.factors != 1).any()) or fitted.added is not None,
@@ -190,6 +207,7 @@ def fit_query_weights(
         strength=choice.strength,
         held_out=_worth(choice, np.arange(len(choice.held_out)), qrels),
         unshared=_worth(choice, choice.unshared, qrels) if len(choice.unshared) else None,
+        other_topics=_worth(elsewhere, np.arange(len(elsewhere.held_out)), qrels),
         raised=_furthest(encoder, fitted.factors, above=True),
         lowered=_furthest(encoder, fitted.factors, above=False),
         added=0 if fitted.added is None else len(fitted.added),

@@ -33,6 +33,13 @@ def fit_command(
     added_words: Annotated[
         int, arguments.Option(min=0, help="Most words that a word of queries may add to them; 0: none.")
     ] = 10,
+    hold_out: Annotated[
+        str,
+        arguments.Option(
+            help="What chooses how far to go: 'queries' like those judged, or 'topics', queries about other things than those "
+            "fitted, if judgements are of a part of what will be asked."
+        ),
+    ] = "queries",
     seed: Annotated[int, arguments.Option(min=0, help="Draws the queries that are held out.")] = 0,
     undo: Annotated[bool, arguments.Option("--undo", help="Give queries the weights of the build again.")] = False,
     data_dir: DataDir = None,
@@ -69,7 +76,15 @@ def fit_command(
         raise arguments.BadParameter("give a collection with judgements, or --queries FILE and --qrels FILE")
     open_index(index)  # no index there: said before judgements are read
     texts, judgements = _judgements(judged, split, data_dir, queries, qrels)
-    options = FitOptions(depth=depth, max_queries=max_queries, added_words=added_words, num_threads=threads, seed=seed)
+    with arguments.usage():
+        options = FitOptions(
+            depth=depth,
+            max_queries=max_queries,
+            added_words=added_words,
+            hold_out=hold_out,  # type: ignore[arg-type]  # checked where it is made
+            num_threads=threads,
+            seed=seed,
+        )
     with progress_bars(quiet=quiet) as progress:
         report = fit_query_weights(index, texts, judgements, options=options, progress=progress)
     if json:
@@ -78,9 +93,14 @@ def fit_command(
             found[name] = found[name] if isfinite(found[name]) else None
         emit_json({"index": str(index), **found})
         return
-    _print(index, report)
+    _print(index, report, hold_out)
     if not report.committed:
         note("held-out queries are no better for other weights: the index is as it was")
+    elif hold_out == "queries" and report.other_topics.ndcg_after < report.other_topics.ndcg_before:
+        note(
+            "queries about other things than those judged lose; if there will be such, fit with --hold-out topics, which "
+            "goes only as far as they gain"
+        )
 
 
 def _judgements(
@@ -100,11 +120,16 @@ def _judgements(
     return {q.qid: q.text for q in read_queries(queries)}, read_qrels(qrels)
 
 
-def _print(index: Path, report: FitReport) -> None:
+def _print(index: Path, report: FitReport, hold_out: str) -> None:
     print(f"{index}: {report.queries:,} judged queries{_ridges(report)}")
-    print(_line("held out", report.held_out))
-    if report.unshared is not None:
-        print(_line("… that ask for documents no fitted query asks for", report.unshared))
+    elsewhere = _line("held out, about other things than the fitted ones", report.other_topics)
+    if hold_out == "topics":
+        print(elsewhere)
+    else:
+        print(_line("held out", report.held_out))
+        if report.unshared is not None:
+            print(_line("… that ask for documents no fitted query asks for", report.unshared))
+        print(elsewhere)
     if report.committed:
         for name, terms in (("raised", report.raised), ("lowered", report.lowered)):
             print(f"{name}: " + ", ".join(f"{token} {factor:.2g}" for token, factor in terms))

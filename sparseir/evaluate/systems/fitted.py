@@ -15,7 +15,7 @@ from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.kept import index_place
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.indexes import StandingIndex
-from sparseir.query_weights import fit_query_weights
+from sparseir.query_weights import FitOptions, fit_query_weights
 from sparseir.search.searcher import Searcher
 
 FITTED = "+fitted"
@@ -57,7 +57,9 @@ def evaluate_fitted(
         fitting = collection.fitting
         queries = {query.qid: query.text for query in fitting.queries}
         try:
-            report = fit_query_weights(copy, queries, fitting.qrels, progress=progress)
+            report = fit_query_weights(
+                copy, queries, fitting.qrels, options=FitOptions(hold_out=options.fit_hold_out), progress=progress
+            )
         except DataError as error:
             shutil.rmtree(copy)
             fault(f"{collection.name}, {name}: {error}")
