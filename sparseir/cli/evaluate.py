@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from sparseir.cli import arguments
 from sparseir.cli.options.channel import Expand, channel_settings
 from sparseir.cli.options.corpus import Expansions, Fields, Format, checked_fields
+from sparseir.cli.options.feedback import chosen_feedback
 from sparseir.cli.options.flags import Device, Quiet
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ def evaluate_command(
         str | None,
         arguments.Option(
             metavar="SPLIT", help="Each index once more, with query weights fitted to these judgements, e.g. train."
+        ),
+    ] = None,
+    feedback: Annotated[
+        int | None,
+        arguments.Option(
+            min=1,
+            metavar="N",
+            help="Each index with words once more, with words of the first N hits added to queries, say 2.",
         ),
     ] = None,
     fit_hold_out: Annotated[
@@ -157,6 +166,7 @@ def evaluate_command(
             fuse_weight=fuse_weight,
             tune=tune,
             fit=fit,
+            feedback=chosen_feedback(feedback, None),
             fit_hold_out=fit_hold_out,  # type: ignore[arg-type]
             same_id=same_id,  # type: ignore[arg-type]  # checked where it is made
             against=against,

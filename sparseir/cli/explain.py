@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from sparseir.cli import arguments
+from sparseir.cli.options.feedback import FeedbackDocuments, FeedbackWeight, chosen_feedback
 from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, places
 from sparseir.cli.options.startup import start_quickly
 
@@ -16,6 +17,8 @@ def explain_command(
     model: Model = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
+    feedback: FeedbackDocuments = None,
+    feedback_weight: FeedbackWeight = None,
     json: Annotated[bool, arguments.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show which terms give a document its score; the products add up to it exactly.
@@ -27,7 +30,9 @@ def explain_command(
     from sparseir.cli.output.console import emit_json, print_table
     from sparseir.search.searcher import Searcher
 
-    explanation = Searcher.open(places(index), model=model, any_model=any_model, alpha=alpha).explain(query, docno)
+    chosen = chosen_feedback(feedback, feedback_weight)
+    searcher = Searcher.open(places(index), model=model, any_model=any_model, alpha=alpha)
+    explanation = searcher.explain(query, docno, feedback=chosen)
     if json:
         emit_json(explanation.as_json())
         return

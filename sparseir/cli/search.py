@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.options.engine import EngineName, GpuBackend, GpuMemory, chosen_engine
+from sparseir.cli.options.feedback import FeedbackDocuments, FeedbackWeight, chosen_feedback
 from sparseir.cli.options.filters import joined
 from sparseir.cli.options.flags import Quiet
 from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, Partial, places
@@ -15,6 +16,7 @@ from sparseir.cli.options.startup import start_quickly
 
 if TYPE_CHECKING:
     from sparseir.cli.output.hits import Answers
+    from sparseir.search.feedback.options import Feedback
     from sparseir.search.rerank import CoilReranker
     from sparseir.search.results import Hits
     from sparseir.search.searcher import Searcher
@@ -52,6 +54,8 @@ def search_command(
     ] = None,
     any_model: AnyModel = False,
     alpha: Alpha = None,
+    feedback: FeedbackDocuments = None,
+    feedback_weight: FeedbackWeight = None,
     partial: Partial = False,
     recall_target: Annotated[
         float | None, arguments.Option(help="Search approximately, tuned to this recall of the exact hits, e.g. 0.95.")
@@ -100,7 +104,7 @@ def search_command(
 
     with arguments.usage():
         checked_tag(tag)
-    asked = _Queries.of(query, queries, query_vectors, rerank)
+    asked = _Queries.of(query, queries, query_vectors, rerank, chosen_feedback(feedback, feedback_weight))
     _check_shown(asked, output, fields, json=json)
     if calibrate is not None and recall_target is None:
         raise arguments.BadParameter("--calibrate-on tunes --recall-target: give both")
@@ -145,17 +149,25 @@ def search_command(
 
 @dataclass(frozen=True, slots=True)
 class _Queries:
-    """What was given of QUERY, --queries, --query-vectors, which is one of them, and of --rerank."""
+    """What was given of QUERY, --queries, --query-vectors, which is one of them, of --rerank and of --feedback."""
 
     text: str | None
     file: Path | None
     vectors: Path | None
     rerank: str | None
+    feedback: Feedback | None = None
     scored: list[int] = field(default_factory=list)
     """Of each query that was reranked, the documents that were scored exactly."""
 
     @classmethod
-    def of(cls, text: str | None, file: Path | None, vectors: Path | None, rerank: str | None) -> _Queries:
+    def of(
+        cls,
+        text: str | None,
+        file: Path | None,
+        vectors: Path | None,
+        rerank: str | None,
+        feedback: Feedback | None = None,
+    ) -> _Queries:
         """Checked; the text - stands for standard input as a file."""
         if sum(source is not None for source in (text, file, vectors)) != 1:
             raise arguments.BadParameter("give one of: the text of a query, --queries FILE, --query-vectors FILE")
@@ -167,12 +179,16 @@ class _Queries:
             raise arguments.BadParameter(f"--rerank is {rerank!r}; expected a number of hits from 1 on, or exact")
         if rerank is not None and vectors is not None:
             raise arguments.BadParameter("--rerank reads the texts of queries: give --queries, not --query-vectors")
-        return cls(None, Path("-"), vectors, rerank) if text == "-" else cls(text, file, vectors, rerank)
+        if rerank is not None and feedback is not None:
+            raise arguments.BadParameter("--rerank scores what one search finds; give it or --feedback, not both")
+        if text == "-":
+            text, file = None, Path("-")
+        return cls(text, file, vectors, rerank, feedback)
 
     def one(self, searcher: Searcher, text: str, k: int, condition: str | None) -> Hits:
         """The hits of one text."""
         if self.rerank is None:
-            return searcher.search(text, k, filter=condition)
+            return searcher.search(text, k, filter=condition, feedback=self.feedback)
         from sparseir.search.rerank import CoilReranker
 
         return self._exact(CoilReranker.of(searcher), searcher, text, k, condition)
@@ -202,6 +218,8 @@ class _Queries:
             assert self.vectors is not None
             batches = vector_batches(searcher, self.vectors, rows_for(k))
         for qids, vectors in batches:
+            if self.feedback is not None:
+                vectors = searcher.with_feedback(vectors, self.feedback, condition)
             yield qids, *searcher.named(searcher.search_vectors(vectors, k, filter=condition))
 
     def _reranked(self, searcher: Searcher, k: int, condition: str | None) -> Answers:

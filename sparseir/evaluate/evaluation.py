@@ -23,9 +23,10 @@ from sparseir.evaluate.report.plots import check_plots, draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
 from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
-from sparseir.evaluate.systems.fitted import evaluate_fitted, names_with_fitted
-from sparseir.evaluate.systems.indexes import StandingIndex
-from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_encoder, evaluate_words
+from sparseir.evaluate.systems.feedback import evaluate_feedback
+from sparseir.evaluate.systems.fitted import FITTED, evaluate_fitted
+from sparseir.evaluate.systems.indexes import FEEDBACK, StandingIndex
+from sparseir.evaluate.systems.sparse import EXPANDED, LEXICAL, evaluate_encoder, evaluate_words, queries_by
 from sparseir.search.stores.places import StorePlace
 
 if TYPE_CHECKING:
@@ -90,16 +91,14 @@ class Evaluation:
         if runs and qrels is None and len(self._datasets) != 1:
             raise ConfigError("a run file belongs to one collection; judge it apart from the others")
         files = [RunFile.read(path) for path in runs]
-        opened_indexes = [StandingIndex.open(path) for path in indexes]
+        opened_indexes = [i for path in indexes for i in StandingIndex.open(path).with_feedback(options.feedback)]
         encoders = self._loaded(models)
         # A single model goes by its kind, several by the names of their folders.
         named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
         self._baselines = _baselines(options) if datasets else ()
         words = {"bm25": BM25, "expanded": EXPANDED}
         others = [
-            name
-            for b in self._baselines
-            for name in (names_with_fitted([words[b]], options) if b in words else [DENSE])
+            name for b in self._baselines for name in (_with_more([words[b]], options) if b in words else [DENSE])
         ]
         names = _unique([*others, *named])[len(others) :]
         self._encoders = dict(zip(names, encoders, strict=True))
@@ -108,7 +107,7 @@ class Evaluation:
             for name, encoder in self._encoders.items()
             for end in (("", LEXICAL) if self._has_lexical(encoder) else ("",))
         ]
-        mains = names_with_fitted(alone, options)
+        mains = _with_more(alone, options)
         self._several = len(mains) > 1
         self._check_fit(bool(others or mains))
         self.systems = _unique([*others, *mains, *(i.name for i in opened_indexes), *(f.name for f in files)])
@@ -228,6 +227,8 @@ class Evaluation:
                     result = replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
                     yield result
                     yield from self._fitted(result, path, collection)
+                    if lexical:
+                        yield from evaluate_feedback(result, path, collection, self.options, model=queries_by(encoder))
 
     def _check_fit(self, builds: bool) -> None:
         if self.options.fit is None:
@@ -279,6 +280,19 @@ def _baselines(options: EvaluationOptions) -> tuple[str, ...]:
     """Those asked for, and beside BM25 the same with the words that its channel gives to documents, where it gives any."""
     with_words = ("bm25", "expanded") if options.channel.expands else ("bm25",)
     return tuple(name for asked in options.baselines for name in (with_words if asked == "bm25" else (asked,)))
+
+
+def _with_more(names: Sequence[str], options: EvaluationOptions) -> list[str]:
+    """Each name of what is built, and those of the same index fitted and, where it has words, searched with feedback."""
+    more = []
+    for name in names:
+        words = name in (BM25, EXPANDED) or name.endswith(LEXICAL)
+        more += [
+            name,
+            *([name + FITTED] if options.fit else []),
+            *([name + FEEDBACK] if options.feedback and words else []),
+        ]
+    return more
 
 
 def _made(

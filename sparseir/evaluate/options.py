@@ -13,6 +13,7 @@ from sparseir.data.passages import Windows
 from sparseir.errors import ConfigError
 from sparseir.evaluate.significance import Test
 from sparseir.query_weights.run import HoldOut
+from sparseir.search.feedback.options import Feedback
 
 BASELINES = ("bm25", "dense")
 FUSIONS = ("rrf", "convex")
@@ -36,6 +37,7 @@ class EvaluationOptions:
     fit : split to whose judgements the query weights of the indexes built here are fitted, for a further row of each; none
         of its queries may be judged.
     fit_hold_out : what chooses how far that goes, as `hold_out` of `sparseir.query_weights.FitOptions`.
+    feedback : each index with words is also searched with words of its first hits, for a further row; None for none.
     same_id : what becomes of a document named as the query: "text" leaves it out where the two are one text, "drop"
         always (as BEIR's code does), "keep" never.
     against : the system that the others are compared with; None for the first.
@@ -64,6 +66,7 @@ class EvaluationOptions:
     tune: str | None = None
     fit: str | None = None
     fit_hold_out: HoldOut = "queries"
+    feedback: Feedback | None = None
     same_id: SameId = "text"
     against: str | None = None
     test: Test = "randomisation"

@@ -76,6 +76,8 @@ class LexicalQueryEncoder:
         self.lexical, self.learned, self._index = channel, learned, index
         self._num_docs = index.num_stored
         self._words: dict[str, _Word] = {}
+        self._weights = np.zeros(0)
+        """What terms of the channel weigh, NaN where nobody asked yet."""
 
     def encode(self, text: str) -> Encoded:
         """Terms (ascending) and weights of one query.
@@ -140,6 +142,21 @@ class LexicalQueryEncoder:
         own = [self.lexical.own_frequency(term, count) for term, count in zip(terms, counts, strict=True)]
         full = self.lexical.full_weight
         return [self.alpha * idf(count, self._num_docs) / full if count else 0.0 for count in own]
+
+    def word_weights(self, terms: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """What each term weighs in a query that says it once: 0 for learned ones, and for words that no document says."""
+        first = self.lexical.first_term
+        if not len(self._weights):
+            self._weights = np.full(self.num_terms - first, np.nan)
+        words = terms[terms >= first].astype(np.int64)
+        unknown = words[np.isnan(self._weights[words - first])].tolist()
+        if unknown:
+            own = self.weights_as_built(unknown)
+            factors = [self.lexical.fitted_factor(term) for term in unknown]
+            self._weights[np.array(unknown) - first] = np.array(own) * factors
+        weights = np.zeros(len(terms))
+        weights[terms >= first] = self._weights[words - first]
+        return weights
 
     def _look_up(self, words: list[str]) -> dict[str, _Word]:
         """Words of queries; weight 0 for a stop word and for one that no document holds."""

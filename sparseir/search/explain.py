@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer import Index
+from indexer import Index, SparseVectors
 from indexer.native.queries import quantize_queries
 from sparseir.errors import DataError
 from sparseir.search.engines import Engine
@@ -75,8 +75,14 @@ class Explanation:
         return f"<p>{caption}</p><table>{head}{''.join(rows)}{total}</table>"
 
 
-def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: str, docno: str) -> Explanation:
+def explain_document(
+    index: Index, engine: Engine, encoder: QueryEncoder, query: SparseVectors, docno: str
+) -> Explanation:
     """Take the score of one document apart. A document that matches nothing has score 0 and no terms.
+
+    Parameters
+    ----------
+    query : one row of weighted terms, ascending. encoder : knows what they are called.
 
     Raises
     ------
@@ -85,7 +91,6 @@ def explain_document(index: Index, engine: Engine, encoder: QueryEncoder, text: 
     ordinal = int(index.ordinals([docno])[0])
     if ordinal < 0:
         raise DataError(f"index {index.path.name!r} holds no document named {docno!r}")
-    query = encoder.encode_batch([text])
     quantized, scales = quantize_queries(query)
     weights = quantized.weights
     if isinstance(index, RemoteIndex | StoreIndex):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -33,6 +33,8 @@ from sparseir.search.stores.places import StorePlace, is_store
 if TYPE_CHECKING:
     from sparseir.search.calibration.calibration import Calibration
     from sparseir.search.explain import Explanation
+    from sparseir.search.feedback.expansion import FeedbackExpansion
+    from sparseir.search.feedback.options import Feedback
 
 _UINT32, _FLOAT32 = np.dtype(np.uint32), np.dtype(np.float32)
 
@@ -63,6 +65,7 @@ class Searcher:
     def close(self) -> None:
         """Drop the engine, the filters and their views; the searcher answers no more. Leaving a `with` block does it."""
         self.engine = ClosedEngine(self.index)
+        self.__dict__.pop("_expansion", None)
         self.filters.clear()
 
     @classmethod
@@ -140,21 +143,35 @@ class Searcher:
         return Searcher(self.index, RemoteEngine(self.index, engine), self.queries, self.filters)
 
     @overload
-    def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
+    def search(
+        self, text: str, k: int = 10, *, filter: Filter | None = None, feedback: Feedback | None = None
+    ) -> Hits: ...
 
     @overload
-    def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
+    def search(
+        self,
+        text: list[str] | tuple[str, ...],
+        k: int = 10,
+        *,
+        filter: Filter | None = None,
+        feedback: Feedback | None = None,
+    ) -> list[Hits]: ...
 
     @overload
-    def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]: ...
+    def search(
+        self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None, feedback: Feedback | None = None
+    ) -> Hits | list[Hits]: ...
 
-    def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
+    def search(
+        self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None, feedback: Feedback | None = None
+    ) -> Hits | list[Hits]:
         """Search with the text of one query; with many, in one batch over all threads.
 
         Parameters
         ----------
         text : a query, or a list of them. k : most hits of each.
         filter : which documents may be hits: an expression (docs/filters.md), docnos, ordinals, or what `prepare_filter` made.
+        feedback : search a second time, with words of the first hits; of those that the filter allows.
 
         Returns
         -------
@@ -163,10 +180,15 @@ class Searcher:
         Raises
         ------
         DataError : no text; as `search_terms`.
+        ConfigError : feedback from an index that has no words, or from a collection of Milvus.
         """
         if isinstance(text, str) or not isinstance(text, Sequence):
-            return hits_of(self.index, self.search_terms(*self.queries.encoder.encode(text), k, filter=filter))
-        ranking = self.search_vectors(self.encode_queries(text), k, filter=filter)
+            if feedback is None:
+                encoded = self.queries.encoder.encode(text)
+            else:
+                encoded = self.encode_queries([text], feedback=feedback, filter=filter).row(0)
+            return hits_of(self.index, self.search_terms(*encoded, k, filter=filter))
+        ranking = self.search_vectors(self.encode_queries(text, feedback=feedback, filter=filter), k, filter=filter)
         return [hits_of(self.index, Ranking(*row)) for row in zip(*ranking, strict=True)]
 
     def search_terms(self, term_ids: Any, weights: Any, k: int = 10, *, filter: Filter | None = None) -> Ranking:
@@ -249,18 +271,42 @@ class Searcher:
             raise ConfigError(f"view is 'now', but the {self.engine.name} engine filters by bitmaps; it has no views")
         return self.filters.prepare(filter, view)
 
-    def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
+    def encode_queries(
+        self, texts: Sequence[str], *, feedback: Feedback | None = None, filter: Filter | None = None
+    ) -> SparseVectors:
         """One row of weighted terms a text.
 
         Parameters
         ----------
         texts : queries.
+        feedback : add words of what they find to them. filter : which documents may be found for that.
 
         Raises
         ------
-        SparseIRError : the index carries no query side, and no model was given.
+        SparseIRError : the index carries no query side, and no model was given; or as `with_feedback`.
         """
-        return self.queries.encoder.encode_batch(texts)
+        vectors = self.queries.encoder.encode_batch(texts)
+        return vectors if feedback is None else self.with_feedback(vectors, feedback, filter)
+
+    def with_feedback(self, queries: SparseVectors, feedback: Feedback, filter: Filter | None = None) -> SparseVectors:
+        """Queries with words of the documents that they find.
+
+        Parameters
+        ----------
+        queries : weighted terms of each. feedback : of how many documents, and how much. filter : which may be found.
+
+        Raises
+        ------
+        ConfigError : an index that has no words, or a collection of Milvus.
+        """
+        expansion = self._expansion
+        return expansion.expanded(queries, self.search_vectors(queries, feedback.documents, filter=filter), feedback)
+
+    @cached_property
+    def _expansion(self) -> FeedbackExpansion:
+        from sparseir.search.feedback.expansion import FeedbackExpansion  # not every search has feedback
+
+        return FeedbackExpansion(self.index, self.engine, self.queries.encoder)
 
     def named(self, ranking: Ranking) -> tuple[list[list[str]], list[list[float]]]:
         """Outside names and scores of each row of a batch, without the padding.
@@ -280,7 +326,9 @@ class Searcher:
         """
         return self.index.fields(ordinals)
 
-    def explain(self, text: str, docno: str) -> Explanation:
+    def explain(
+        self, text: str, docno: str, *, feedback: Feedback | None = None, filter: Filter | None = None
+    ) -> Explanation:
         """The score of one document for a query, term by term; the products add up to it exactly.
 
         A document that matches nothing has score 0 and no terms. In an index of passages, the best passage of a document is
@@ -289,17 +337,20 @@ class Searcher:
         Parameters
         ----------
         text : a query. docno : name of a document, or of a passage.
+        feedback : of the search that is explained. filter : under which it found the documents that it learnt from.
 
         Raises
         ------
         DataError : the index holds no such document.
+        ConfigError : as `with_feedback`.
         """
         from sparseir.search.explain import explain_document  # not every search explains
 
         names = [docno]
         if windows_of(self.index) is not None:
             names = passages_of(self.index, [docno])[0] or [docno]
-        found = (explain_document(self.index, self.engine, self.queries.encoder, text, name) for name in names)
+        query = self.encode_queries([text], feedback=feedback, filter=filter)
+        found = (explain_document(self.index, self.engine, self.queries.encoder, query, name) for name in names)
         return max(found, key=lambda explanation: explanation.integer_score)  # the first of equal ones
 
     @property

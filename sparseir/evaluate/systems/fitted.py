@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +20,6 @@ from sparseir.search.searcher import Searcher
 
 FITTED = "+fitted"
 """What follows the name of a system whose query weights were fitted."""
-
-
-def names_with_fitted(names: Sequence[str], options: EvaluationOptions) -> list[str]:
-    """Each name, and the same fitted where that is asked for."""
-    return [n for name in names for n in ((name, name + FITTED) if options.fit else (name,))]
 
 
 def evaluate_fitted(

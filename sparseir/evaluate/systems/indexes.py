@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.format.manifest import MANIFEST_FILE
@@ -15,9 +15,13 @@ from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
 from sparseir.evaluate.systems.scored import scored
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.runs import Run, run_of
 from sparseir.search.searcher import Searcher
 from sparseir.search.stores.places import StorePlace, is_store
+
+FEEDBACK = "+feedback"
+"""What follows the name of a system that learns words from its first hits."""
 
 
 def is_index(word: str) -> bool:
@@ -32,11 +36,13 @@ class StandingIndex:
     Parameters
     ----------
     name : of the system, that of the folder or of the collection of Milvus.
+    feedback : of its searches.
     """
 
     name: str
     path: Path | StorePlace
     searcher: Searcher
+    feedback: Feedback | None = None
 
     @classmethod
     def open(cls, path: Path | StorePlace) -> StandingIndex:
@@ -51,6 +57,18 @@ class StandingIndex:
         name = path.collection if isinstance(path, StorePlace) else path.resolve().name
         return cls(name, path, searcher)
 
+    def with_feedback(self, feedback: Feedback | None) -> list[StandingIndex]:
+        """This one, and with feedback as a system of its own.
+
+        Raises
+        ------
+        ConfigError : as `Searcher.with_feedback`.
+        """
+        if feedback is None:
+            return [self]
+        self.searcher.encode_queries([""], feedback=feedback)
+        return [self, replace(self, name=self.name + FEEDBACK, feedback=feedback)]
+
     def evaluate(self, collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
         """Search every judged query at depth k and measure; latency is text to hits at k = 10 on one thread.
 
@@ -62,7 +80,7 @@ class StandingIndex:
         searcher = self.searcher
 
         def run(queries: list[Query], k: int) -> Run:
-            vectors = searcher.encode_queries([q.text for q in queries])
+            vectors = searcher.encode_queries([q.text for q in queries], feedback=self.feedback)
             return run_of([q.qid for q in queries], *searcher.named(searcher.search_vectors(vectors, k)))
 
         texts = [q.text for q in collection.queries]
@@ -71,8 +89,8 @@ class StandingIndex:
             collection,
             run,
             options,
-            query_costs(lambda text: searcher.search(text, LATENCY_K), texts),
-            query_terms=searcher.encode_queries(texts).nnz / max(1, len(texts)),
+            query_costs(lambda text: searcher.search(text, LATENCY_K, feedback=self.feedback), texts),
+            query_terms=searcher.encode_queries(texts, feedback=self.feedback).nnz / max(1, len(texts)),
             document_terms=searcher.index.num_postings / max(1, searcher.index.num_docs),
             index_bytes=self._bytes(),
         )

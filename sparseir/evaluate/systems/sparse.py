@@ -20,6 +20,7 @@ from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
 from sparseir.evaluate.systems.embeddings import of_channel, spent
+from sparseir.evaluate.systems.feedback import evaluate_feedback
 from sparseir.evaluate.systems.fitted import evaluate_fitted
 from sparseir.evaluate.systems.scored import scored
 from sparseir.search.exact_top import search_exactly
@@ -82,8 +83,7 @@ def evaluate_encoder(
     cpu = time.process_time()
     indexed = index_documents(index_path, encoder, collection.documents, options=indexing, progress=progress)
     cpu = time.process_time() - cpu + known[1]
-    learned = ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
-    searcher = Searcher.open(index_path, model=learned)
+    searcher = Searcher.open(index_path, model=queries_by(encoder))
     texts = [q.text for q in collection.queries]
     reranker = CoilReranker.of(searcher) if exact else None
 
@@ -123,6 +123,11 @@ def evaluate_encoder(
     )
 
 
+def queries_by(encoder: SparseEncoder | None) -> ModelQueryEncoder | None:
+    """The model that reads queries, where they are not looked up."""
+    return ModelQueryEncoder(encoder) if encoder is not None and encoder.query_table is None else None
+
+
 def evaluate_bm25(
     collection: JudgedCollection, options: EvaluationOptions, *, expanded: bool = False, progress: Progress = silent
 ) -> SystemResult:
@@ -139,7 +144,7 @@ def evaluate_words(
     expanded: bool = False,
     progress: Progress = silent,
 ) -> Iterator[SystemResult]:
-    """BM25 over stems of title and text, as built and fitted: an index without a learned model, of which nothing is kept.
+    """BM25 over stems of title and text, as built, fitted and with feedback: an index without a learned model, of which nothing is kept.
 
     Parameters
     ----------
@@ -151,3 +156,4 @@ def evaluate_words(
         result = evaluate_encoder(None, collection, path, options, name=name, lexical=expanded, progress=progress)
         yield result
         yield from evaluate_fitted(result, path, collection, options, fault=fault, keep=False, progress=progress)
+        yield from evaluate_feedback(result, path, collection, options)
