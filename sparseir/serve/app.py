@@ -137,8 +137,9 @@ def _add_searches(app: FastAPI, service: Service, get_search: GetSearch) -> None
         query: str,
         docno: QueryDocno,
         index: IndexName = None,
+        feedback: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
-        asked = ExplainBody(query=query, docno=docno, index=index).request(limits)
+        asked = ExplainBody(query=query, docno=docno, index=index, feedback=feedback).request(limits)
         served = catalogue.get(index)
         return await run(lambda: answers.explain(served, asked, docno))
 

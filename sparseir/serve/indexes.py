@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
-from indexer.native.engine import ENGINES, NativeIndex
+from indexer.native.engine import ENGINES
 from sparseir.errors import DataError, SparseIRError
 from sparseir.lexical.channel import has_channel
+from sparseir.search.feedback.expansion import FeedbackExpansion
+from sparseir.search.feedback.rows import DocumentRows
 from sparseir.search.query_encoder import ModelQueryEncoder, QueryEncoder, open_query_encoder
 from sparseir.search.remote.index import RemoteIndex
 from sparseir.search.searcher import Searcher
@@ -57,7 +60,6 @@ class Snapshot:
         self._searchers: dict[str, Searcher] = {"auto": main}
         self._measured: dict[str, Searcher] = {}
         self._lock = threading.Lock()
-        self._vectors: NativeIndex | None = None
         self._seconds = 0.0
 
     @property
@@ -103,16 +105,23 @@ class Snapshot:
         """
         self._seconds += (seconds - self._seconds) / 32
 
+    @cached_property
+    def feedback(self) -> FeedbackExpansion:
+        """What adds words of hits to queries.
+
+        Raises
+        ------
+        ConfigError : the index has no words.
+        """
+        return FeedbackExpansion(self.main.index, self.main.engine, self.encoder)
+
+    @cached_property
+    def _rows(self) -> DocumentRows:
+        return DocumentRows(self.main.index, self.main.engine)
+
     def document_terms(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Term ids and impacts of one document, by ascending term id. Takes milliseconds."""
-        index = self.main.index
-        if isinstance(index, RemoteIndex):
-            return index.vectors([ordinal])[0]
-        if self._vectors is None:
-            self._vectors = NativeIndex([s.data for s in index.segments], doc_scale=index.doc_scale)
-        where, doc_ids = index.locate([ordinal])
-        _, term_ids, impacts = self._vectors.document_vectors(int(where[0]), doc_ids.astype(np.uint32))
-        return term_ids, impacts
+        return self._rows.of(np.array([ordinal]))[0]
 
     def work(self) -> dict[str, int]:
         """Counters of all its searches, over engines."""
@@ -139,6 +148,7 @@ class Snapshot:
             else "model",
             "model": None if index.encoder is None else index.encoder.fingerprint,
             "fields": dict(index.field_kinds),
+            "words": has_channel(index.query_side),
         }
 
 

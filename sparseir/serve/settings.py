@@ -30,7 +30,7 @@ class Limits:
     queries : of one request.
     query_chars, filter_chars : length of a text.
     terms : of a query given as weighted terms.
-    filter_docnos : names in a filter that is a list.
+    filter_docnos : names in a filter that is a list. feedback : hits that a query may learn from.
     documents : of one write.
     body, write_body : bytes of a request's body; the second for routes that write.
     header : bytes of a request's line and headers.
@@ -47,6 +47,7 @@ class Limits:
     filter_chars: int = 4000
     terms: int = 4096
     filter_docnos: int = 10_000
+    feedback: int = 10
     documents: int = 10_000
     body: int = 1 << 20
     write_body: int = 64 << 20

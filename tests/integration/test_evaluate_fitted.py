@@ -52,6 +52,17 @@ def test_words_are_judged_as_built_and_fitted(collection, tmp_path):
     assert first == ["test0", "Q0", "d0"]
 
 
+def test_words_are_judged_with_feedback(collection, tmp_path):
+    found = rows(sparseir("evaluate", collection, "--feedback", 10, "--runs", tmp_path / "runs", "--json", *FAST))
+    assert list(found) == ["BM25", "BM25+feedback"]
+    as_built, told = found.values()
+    assert told["query_terms"] > as_built["query_terms"]
+    assert told["index_bytes"] == as_built["index_bytes"]
+    assert told["build_seconds"] == as_built["build_seconds"]
+    assert "RR@10" in told["comparisons"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["zoo.bm25+feedback.trec", "zoo.bm25.trec"]
+
+
 @pytest.fixture(scope="module")
 def looked_up(tmp_path_factory):
     """A random network without a head, which is read as inference-free."""

@@ -191,7 +191,18 @@ def test_the_openapi_document_lists_the_routes(server):
         document["paths"]
     )
     parameters = {p["name"] for p in document["paths"]["/search"]["get"]["parameters"]}
-    assert parameters == {"query", "k", "index", "engine", "filter", "fields", "snippet", "explain", "stats"}
+    assert parameters == {
+        "query",
+        "k",
+        "index",
+        "engine",
+        "filter",
+        "feedback",
+        "fields",
+        "snippet",
+        "explain",
+        "stats",
+    }
 
 
 def test_the_page_loads_nothing_from_elsewhere(server):

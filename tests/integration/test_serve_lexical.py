@@ -11,6 +11,7 @@ pytest.importorskip("httpx", reason="needs httpx")
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.searcher import Searcher
 from sparseir.serve.settings import ServeSettings
 from tests.lexical_cases import TableEncoder, documents
@@ -51,6 +52,29 @@ def test_hits_are_the_searchers(server, paths, name):
     assert [h["docno"] for h in answer["hits"]] == hits.docnos
     assert [h["score"] for h in answer["hits"]] == pytest.approx(hits.scores.tolist())
     assert all(found.current.quick for found in server.service.catalogue.indexes.values())
+
+
+@pytest.mark.parametrize("name", ["both", "words"])
+def test_words_of_first_hits_are_added_where_that_is_asked_for(server, paths, name):
+    hits = Searcher.open(paths[name]).search("weather", feedback=Feedback(documents=1))
+    assert hits.docnos == ["d2", "d0"]
+    asked = {"query": "weather", "index": name, "feedback": 1}
+    answer = server.get("/search", params=asked).json()
+    assert [h["docno"] for h in answer["hits"]] == hits.docnos
+    assert [h["score"] for h in answer["hits"]] == pytest.approx(hits.scores.tolist())
+    many = server.post("/search", {"queries": ["weather", "zebra"], "index": name, "feedback": 1}).json()["results"]
+    assert [[h["docno"] for h in one["hits"]] for one in many] == [["d2", "d0"], []]
+    told = server.post("/search", {**asked, "explain": True}).json()
+    assert {t["channel"] for t in told["query_terms"] if t["in_query"] is False} == {"lexical"}
+    if name == "words":
+        told = server.post("/search", {**asked, "weights": {"park": 0}}).json()
+        assert [h["docno"] for h in told["hits"]] == ["d2"]
+    why = server.get("/explain", params={**asked, "docno": "d0"}).json()
+    assert why["score"] == pytest.approx(hits.scores[1])
+    refused = server.get("/search", params={**asked, "feedback": 11})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "feedback")
+    listed = server.get("/indexes").json()["indexes"]
+    assert [index["words"] for index in listed] == [True, True]
 
 
 def test_terms_of_the_channels_are_told_apart(server):

@@ -20,6 +20,7 @@ from sparseir.data.passages import Windows
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
 from sparseir.errors import ConfigError, DataError
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.remote.client import KEY_VARIABLE, SECONDS_VARIABLE, ShardError, StaleShardError
 from sparseir.search.searcher import Searcher
 from sparseir.serve.settings import ServeSettings
@@ -52,6 +53,14 @@ def built(request, tmp_path_factory):
     with ExitStack() as stack:
         leaves = [serving(stack, shard) for shard in shards]
         yield whole, [leaves[1].url, leaves[2].url + "/docs", leaves[0].url]
+
+
+def test_words_of_first_hits_come_from_whichever_shard_holds_them(built):
+    whole, addresses = built
+    with Searcher.open(whole) as one, Searcher.open(addresses) as many:
+        for text, expected in zip(QUERIES, one.search(QUERIES, 9, feedback=Feedback()), strict=True):
+            hits = many.search(text, 9, feedback=Feedback())
+            assert (hits.docnos, hits.scores.tolist()) == (expected.docnos, expected.scores.tolist())
 
 
 @pytest.mark.parametrize("engine", ["auto", "exhaustive", "wand"])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from indexer import SparseVectors
 from sparseir.data.passages import document_of, windows_of
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.remote.client import StaleShardError
 from sparseir.search.searcher import Searcher
 from sparseir.serve.answering.evidence import WeightedQuery, content, describe_terms, document_vector, explain_hits
@@ -60,7 +61,7 @@ def _search(snapshot: Snapshot, request: SearchRequest, default: str) -> dict[st
 
 
 def _one(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, engine: str) -> dict[str, Any]:
-    query = _weighted(snapshot, request)
+    query = _weighted(snapshot, searcher, request)
     answer: dict[str, Any] = {}
     if request.stats:
         measured, lock = snapshot.measured(engine)
@@ -123,6 +124,8 @@ def _batch(snapshot: Snapshot, searcher: Searcher, request: SearchRequest) -> li
         vectors = _encoder(snapshot).encode_batch(request.texts)
     else:
         vectors = _rows(request.vectors, searcher.index.num_terms)
+    if request.feedback:
+        vectors = _told(snapshot, searcher, request, vectors)
     ranking = searcher.search_vectors(vectors, request.k, filter=request.filter)
     answers = [
         _hits(searcher, ordinals[ordinals >= 0], scores[ordinals >= 0])
@@ -149,20 +152,30 @@ def _rows(vectors: list[tuple[list[int], list[float]]], num_terms: int) -> Spars
     )
 
 
-def _weighted(snapshot: Snapshot, request: SearchRequest) -> WeightedQuery:
+def _weighted(snapshot: Snapshot, searcher: Searcher, request: SearchRequest) -> WeightedQuery:
     if request.texts:
         encoded: tuple[NDArray[np.uint32], NDArray[np.float32]] = _encoder(snapshot).encode(request.texts[0])
-        weights = _by_id(snapshot, request.weights or {}, "weights")
-        if not weights:
-            return WeightedQuery(request.texts[0], *encoded, encoded)
-        changed = {**dict(zip(encoded[0].tolist(), encoded[1].tolist(), strict=True)), **weights}
-        return WeightedQuery(request.texts[0], *_arrays(changed), encoded)
-    if request.terms is not None:
-        arrays = _arrays(_by_id(snapshot, request.terms, "terms"))
+    elif request.terms is not None:
+        encoded = _arrays(_by_id(snapshot, request.terms, "terms"))
     else:
         row = _rows(request.vectors, snapshot.main.index.num_terms)
-        arrays = row.term_ids, row.weights
-    return WeightedQuery("", *arrays, arrays)
+        encoded = row.term_ids, row.weights
+    if request.feedback:
+        indptr = np.array([0, len(encoded[0])])
+        row = SparseVectors.from_arrays(indptr, *encoded, searcher.index.num_terms, source="query")
+        encoded = _told(snapshot, searcher, request, row).row(0)
+    text, weights = request.texts[0] if request.texts else "", _by_id(snapshot, request.weights or {}, "weights")
+    if not weights:
+        return WeightedQuery(text, *encoded, encoded)
+    changed = {**dict(zip(encoded[0].tolist(), encoded[1].tolist(), strict=True)), **weights}
+    return WeightedQuery(text, *_arrays(changed), encoded)
+
+
+def _told(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, queries: SparseVectors) -> SparseVectors:
+    """Queries with words of what they find."""
+    feedback = Feedback(documents=request.feedback)
+    found = searcher.search_vectors(queries, feedback.documents, filter=request.filter)
+    return snapshot.feedback.expanded(queries, found, feedback)
 
 
 def _arrays(weights: dict[int, float]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
@@ -200,7 +213,7 @@ def explain(served: ServedIndex, request: SearchRequest, docno: str) -> dict[str
     """Why one document has its score for a query, also when it is no hit."""
     snapshot = served.current
     ordinal = _ordinal(snapshot, docno)
-    query = _weighted(snapshot, request)
+    query = _weighted(snapshot, snapshot.main, request)
     fields = snapshot.main.fields(np.array([ordinal]))[0]
     explanation = explain_hits(snapshot, query, np.array([ordinal]), [content(fields)])[0]
     head = {"index": snapshot.name, "generation": snapshot.generation, "docno": docno}

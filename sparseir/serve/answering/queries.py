@@ -23,6 +23,7 @@ class SearchRequest:
     terms : one query as term strings and weights, in place of both.
     weights : for a single text: weights that replace the encoder's, by term; 0 removes a term.
     k, engine, filter : of the search; engine None for the service's.
+    feedback : hits of a first search whose words are added to the query; 0 for none.
     fields : stored fields to send with hits; None for none, () for all.
     snippet, explain, stats : what else to send.
     """
@@ -36,6 +37,7 @@ class SearchRequest:
     k: int = 10
     engine: str | None = None
     filter: str | list[str] | None = None
+    feedback: int = 0
     fields: tuple[str, ...] | None = None
     snippet: bool = False
     explain: bool = False
@@ -47,6 +49,7 @@ class SearchRequest:
         return not (
             self.many
             or self.filter is not None
+            or self.feedback
             or self.explain
             or self.snippet
             or self.stats
@@ -71,6 +74,8 @@ class SearchRequest:
         """
         if not 1 <= self.k <= limits.k:
             raise bad_request("k", f"{self.k} hits; ask for 1 to {limits.k}")
+        if not 0 <= self.feedback <= limits.feedback:
+            raise bad_request("feedback", f"words of {self.feedback} hits; ask for 0 to {limits.feedback}")
         number = len(self.texts) + len(self.vectors)
         if number > limits.queries:
             raise bad_request("queries", f"{number} queries; send at most {limits.queries} in one request")
@@ -110,6 +115,12 @@ def _whole(name: str, text: str) -> int:
     return int(text)
 
 
+def _count(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise bad_request(name, f"{text[:40]!r}; expected a whole number of 0 or more")
+    return int(text)
+
+
 def _flag(name: str, text: str) -> bool:
     if text not in ("true", "false", "1", "0"):
         raise bad_request(name, f"{text[:40]!r}; expected true or false")
@@ -135,6 +146,11 @@ PARAMETERS: dict[str, Parameter] = {
         _text,
         {"type": "string"},
         "Which documents may be hits: lang=en and (year>=2000 or topic=law), docs/filters.md.",
+    ),
+    "feedback": Parameter(
+        _count,
+        {"type": "integer", "minimum": 0, "default": 0},
+        "Search twice: words of so many hits of the first search, say 2, are added to the query.",
     ),
     "fields": Parameter(_fields, {"type": "string"}, "Stored fields to send, joined by commas; * for all."),
     "snippet": Parameter(

@@ -54,6 +54,14 @@ class QueryBody(_Body):
     )
     vector: Vector | None = Field(default=None, description="A query as term ids and weights.")
     index: str | None = Field(default=None, description="Name of an index; the first when left out.")
+    feedback: int = Field(
+        default=0,
+        ge=0,
+        description="Search twice: words of so many hits of the first search, say 2, are added to the query.",
+    )
+    filter: str | list[str] | None = Field(
+        default=None, description="Which documents may be hits: an expression, or docnos."
+    )
 
     def forms(self) -> dict[str, Any]:
         """The forms of a query that are given."""
@@ -79,6 +87,8 @@ class QueryBody(_Body):
             vectors=[] if self.vector is None else [self.vector.arrays("vector")],
             terms=self.terms,
             weights=self.weights,
+            feedback=self.feedback,
+            filter=self.filter,
             **options,
         ).checked(limits)
 
@@ -90,7 +100,6 @@ class SearchBody(QueryBody):
     vectors: list[Vector] | None = Field(default=None, description="Many queries as term ids and weights.")
     k: int = Field(default=10, ge=1, lt=2**31, description="Hits of each query.")
     engine: str | None = Field(default=None, max_length=40, description="Any engine of docs/algorithms.md but gpu.")
-    filter: str | list[str] | None = Field(default=None, description="An expression, or the docnos that may be hits.")
     fields: list[str] | bool | None = Field(default=None, description="Stored fields to send; true for all.")
     snippet: bool = Field(default=False, description="The passage that matches best, with the words that match.")
     explain: bool = Field(default=False, description="The terms of each hit; their products add up to its score.")
@@ -104,7 +113,6 @@ class SearchBody(QueryBody):
         chosen: dict[str, Any] = {
             "k": self.k,
             "engine": self.engine,
-            "filter": self.filter,
             "fields": () if self.fields is True else tuple(self.fields) if self.fields else None,
             "snippet": self.snippet,
             "explain": self.explain,
@@ -115,9 +123,15 @@ class SearchBody(QueryBody):
             if self.weights is not None:
                 raise bad_request("weights", "they change the weights of one text's terms; send 'query' with them")
             rows = [v.arrays(f"vectors.{i}") for i, v in enumerate(self.vectors or ())]
-            return SearchRequest(index=self.index, texts=self.queries or [], vectors=rows, many=True, **chosen).checked(
-                limits
-            )
+            return SearchRequest(
+                index=self.index,
+                texts=self.queries or [],
+                vectors=rows,
+                many=True,
+                feedback=self.feedback,
+                filter=self.filter,
+                **chosen,
+            ).checked(limits)
         return super().request(limits, **chosen)
 
 

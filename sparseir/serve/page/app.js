@@ -11,12 +11,14 @@ const byId = (id) => document.getElementById(id);
 const STEP = 10;
 const MOST = 100;
 const TYPING_MS = 120;
+const LEARNT_FROM = 2; // hits whose words are added, where the reader asks for that
 
 const state = {
   query: "",
   filter: "",
   k: STEP,
   compare: false,
+  feedback: false,
   sides: [{ index: "", engine: "auto" }, { index: "", engine: "exhaustive" }],
   weights: {}, // by term; what the reader changed
 };
@@ -30,6 +32,7 @@ function asked(side, weights) {
   const body = { query: state.query, k: state.k, index: side.index, engine: side.engine };
   if (state.filter.trim()) body.filter = state.filter.trim();
   if (Object.keys(weights).length) body.weights = weights;
+  if (state.feedback && hasWords(side.index)) body.feedback = LEARNT_FROM;
   return body;
 }
 
@@ -50,6 +53,8 @@ async function run() {
     if (error.name !== "AbortError" && waiting === mine) fail(error);
   }
 }
+
+const hasWords = (name) => Boolean(indexes.find((index) => index.name === name)?.words);
 
 const ranks = (answer) => answer && new Map(answer.hits.map((hit) => [hit.docno, hit.rank]));
 
@@ -192,6 +197,7 @@ function remember() {
   if (state.filter) kept.set("filter", state.filter);
   if (state.sides[0].index !== indexes[0]?.name) kept.set("index", state.sides[0].index);
   if (state.sides[0].engine !== "auto") kept.set("engine", state.sides[0].engine);
+  if (state.feedback) kept.set("feedback", "1");
   if (state.compare) kept.set("beside", `${state.sides[1].index}:${state.sides[1].engine}`);
   history.replaceState(null, "", kept.size ? `?${kept}` : location.pathname);
 }
@@ -205,6 +211,7 @@ function recall() {
   state.sides[0] = { index: known(kept.get("index")), engine: engines.includes(kept.get("engine")) ? kept.get("engine") : "auto" };
   const [beside, engine] = (kept.get("beside") ?? "").split(/:(?=[^:]*$)/);
   state.compare = kept.has("beside");
+  state.feedback = kept.has("feedback");
   state.sides[1] = {
     index: names.includes(beside) ? beside : names[1] ?? names[0],
     engine: engines.includes(engine) ? engine : names.length > 1 ? "auto" : "exhaustive",
@@ -220,9 +227,11 @@ function controls() {
   byId("query").value = state.query;
   byId("filter").value = state.filter;
   byId("compare").checked = state.compare;
+  byId("feedback").checked = state.feedback;
+  byId("feedback-label").hidden = !indexes.some((index) => index.words);
   fill(byId("index-0"), indexes.map((index) => index.name), state.sides[0].index);
   fill(byId("engine-0"), engines, state.sides[0].engine);
-  byId("options").hidden = engines.length === 1 && indexes.length === 1 && !Object.keys(indexes[0].fields).length; // nothing to choose
+  byId("options").hidden = engines.length === 1 && indexes.length === 1 && !Object.keys(indexes[0].fields).length && !indexes[0].words; // nothing to choose
   filterHint();
   sideBySide();
 }
@@ -262,6 +271,7 @@ function listen() {
   });
   byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; soon(); });
   byId("compare").addEventListener("change", (event) => { state.compare = event.target.checked; sideBySide(); run(); });
+  byId("feedback").addEventListener("change", (event) => { state.feedback = event.target.checked; state.weights = {}; run(); });
   for (const key of ["index", "engine"]) {
     byId(`${key}-0`).addEventListener("change", (event) => { state.sides[0][key] = event.target.value; filterHint(); run(); });
   }

@@ -29,7 +29,8 @@ function chip(term, weight, heaviest, change) {
     onchange: () => change(term.term, box.checked ? null : 0),
   });
   const kind = term.channel === "lexical" ? "lexical" : term.in_query === false ? "expansion" : "literal";
-  const origin = term.in_query === false ? "the encoder added it to the query" : "the query says it";
+  const added = term.channel === "lexical" ? "a fit or the first hits added it to the query" : "the encoder added it to the query";
+  const origin = term.in_query === false ? added : "the query says it";
   return el(
     "li",
     { class: `chip ${kind}${weight > 0 ? "" : " off"}${weight !== term.encoded ? " changed" : ""}`, "data-term": term.term },
