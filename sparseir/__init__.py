@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from indexer.version import __version__
     from sparseir.errors import SparseIRError
     from sparseir.models import SparseEncoder
+    from sparseir.search.feedback.options import Feedback
     from sparseir.search.searcher import Searcher
     from sparseir.text_index import Index
 
 _HOMES = {
+    "Feedback": "sparseir.search.feedback.options",
     "Index": "sparseir.text_index",
     "Searcher": "sparseir.search.searcher",
     "SparseEncoder": "sparseir.models",
@@ -26,7 +28,16 @@ _HOMES = {
     "build_index": "indexer",
 }
 
-__all__ = ["Index", "Searcher", "SparseEncoder", "SparseIRError", "SparseVectors", "__version__", "build_index"]
+__all__ = [
+    "Feedback",
+    "Index",
+    "Searcher",
+    "SparseEncoder",
+    "SparseIRError",
+    "SparseVectors",
+    "__version__",
+    "build_index",
+]
 
 
 def __getattr__(name: str) -> Any:

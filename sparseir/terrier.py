@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparseir.errors import DataError, MissingExtraError
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.filters.filters import Filter
 from sparseir.search.searcher import Searcher
 
@@ -30,6 +31,7 @@ class Retriever(Transformer):
     ----------
     index : a folder, or a searcher (`Searcher.open`, `Index.searcher`) with an engine of one's choice.
     k : hits a topic. filter : which documents may be hits (docs/filters.md).
+    feedback : search each query a second time, with words of its first hits.
     fields : stored fields that become columns, e.g. ["text"] for a reranker that follows.
     """
 
@@ -39,10 +41,11 @@ class Retriever(Transformer):
         *,
         k: int = 1000,
         filter: Filter | None = None,
+        feedback: Feedback | None = None,
         fields: Sequence[str] = (),
     ) -> None:
         self.searcher = index if isinstance(index, Searcher) else Searcher.open(index)
-        self.k, self.filter, self.fields = k, filter, tuple(fields)
+        self.k, self.filter, self.feedback, self.fields = k, filter, feedback, tuple(fields)
 
     def transform(self, topics: pd.DataFrame) -> pd.DataFrame:
         """Results of a frame of topics.
@@ -68,7 +71,7 @@ class Retriever(Transformer):
         carried = [name for name in topics.columns if name not in new]
         columns: dict[str, list[Any]] = {name: [] for name in (*carried, *new)}
         texts = [str(text) for text in topics["query"]]
-        answers = self.searcher.search(texts, self.k, filter=self.filter) if texts else []
+        answers = self.searcher.search(texts, self.k, filter=self.filter, feedback=self.feedback) if texts else []
         for row, hits in zip(topics[carried].itertuples(index=False), answers, strict=True):
             for name, value in zip(carried, row, strict=True):
                 columns[name] += [value] * len(hits)

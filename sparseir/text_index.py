@@ -21,6 +21,7 @@ from sparseir.lexical.analysis import check_language
 from sparseir.lexical.channel import BM25_KIND
 from sparseir.models.query_table import DESCRIPTION_FILE
 from sparseir.search.explain import Explanation
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.filters.expressions import matching
 from sparseir.search.filters.filters import Filter
 from sparseir.search.query_encoder import ModelQueryEncoder
@@ -177,36 +178,50 @@ class Index:
         return deleted
 
     @overload
-    def search(self, text: str, k: int = 10, *, filter: Filter | None = None) -> Hits: ...
+    def search(
+        self, text: str, k: int = 10, *, filter: Filter | None = None, feedback: Feedback | None = None
+    ) -> Hits: ...
 
     @overload
-    def search(self, text: list[str] | tuple[str, ...], k: int = 10, *, filter: Filter | None = None) -> list[Hits]: ...
+    def search(
+        self,
+        text: list[str] | tuple[str, ...],
+        k: int = 10,
+        *,
+        filter: Filter | None = None,
+        feedback: Feedback | None = None,
+    ) -> list[Hits]: ...
 
-    def search(self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None) -> Hits | list[Hits]:
+    def search(
+        self, text: str | Sequence[str], k: int = 10, *, filter: Filter | None = None, feedback: Feedback | None = None
+    ) -> Hits | list[Hits]:
         """Hits of a query, or of a list of queries; see `Searcher.search`.
 
         Parameters
         ----------
         text : a query, or a list of them. k : most hits of each. filter : which documents may be hits.
+        feedback : search a second time, with words of the first hits.
 
         Raises
         ------
         DataError : no text, no filter of this index, a k below 1.
+        ConfigError : feedback from an index that has no words.
         """
-        return self._searcher.search(text, k, filter=filter)
+        return self._searcher.search(text, k, filter=filter, feedback=feedback)
 
-    def explain(self, text: str, docno: str) -> Explanation:
+    def explain(self, text: str, docno: str, *, feedback: Feedback | None = None) -> Explanation:
         """The score of one document, term by term; see `Searcher.explain`.
 
         Parameters
         ----------
-        text : a query. docno : name of the document.
+        text : a query. docno : name of the document. feedback : of the search that is explained.
 
         Raises
         ------
         DataError : the index holds no such document.
+        ConfigError : feedback from an index that has no words.
         """
-        return self._searcher.explain(text, docno)
+        return self._searcher.explain(text, docno, feedback=feedback)
 
     def __len__(self) -> int:
         return len(self.snapshot)
