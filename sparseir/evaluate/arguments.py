@@ -78,7 +78,7 @@ def _is_collection(word: str, data_dir: Path | None) -> bool:
 
 
 def _file_kind(path: Path) -> str | None:
-    """ "run" or "qrels" by the first line that is no comment; None for anything else."""
+    """ "run" or "qrels" by the first line that is no comment, or an empty file's by its name; None for anything else."""
     if not path.is_file() or path.suffix in (".zip", ".jsonl", ".json"):
         return None
     try:
@@ -86,10 +86,13 @@ def _file_kind(path: Path) -> str | None:
     except DataError:  # whoever reads it as a collection says what is wrong with it
         return None
     words = line.split()
+    if not words and path.suffix in (".trec", ".run"):  # a search that found nothing wrote it
+        return "run"
     if len(words) == 6 and _is_number(words[3]) and _is_number(words[4]):
         return "run"
     columns = line.split("\t") if "\t" in line else words
     graded = len(columns) in (3, 4) and (columns[-1] == "score" or _is_number(columns[-1]))
+    graded = graded or (len(columns) == 4 and columns[1] in ("0", "Q0"))  # TREC's, and the grade is at fault
     return "qrels" if graded else None
 
 

@@ -111,6 +111,10 @@ class EvaluationOptions:
             raise ConfigError(
                 f"fit is {self.fit!r}, the split that is judged; name that of other queries, such as train"
             )
+        if self.fit is None and self.fit_hold_out != "queries":
+            raise ConfigError(
+                f"fit-hold-out is {self.fit_hold_out!r}, and nothing is fitted; name a split: --fit train"
+            )
         if self.fit is not None and self.windows is not None:
             raise ConfigError("fit is of whole documents, and windows make an index of passages; leave one out")
         if self.ir_metadata and self.runs is None:

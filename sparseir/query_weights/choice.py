@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparseir.data.records import Qrels
 from sparseir.query_weights.added import WordAdder
 from sparseir.query_weights.lists import CandidateLists
-from sparseir.query_weights.ridge import Ridge, fit_ridge, unfitted
+from sparseir.query_weights.ridge import Ridge, Stopped, fit_ridge, unfitted
 
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """Ridges that are tried, strongest first."""
@@ -28,9 +28,6 @@ ENOUGH = 1000
 
 FEWEST_UNSHARED = 30
 """Held-out queries for documents that no fitted query asks for, below which they choose nothing."""
-
-FEWEST_TOPICS = 2
-"""Topics that are held out however large they are: what one of them shows may be its own."""
 
 _TOLERANCE = 1e-6
 """Of the fits that choose: far below a standard error."""
@@ -78,7 +75,10 @@ def choose(
     seed : draws the parts that are held out.
     topics : parts to hold out instead of those drawn, of queries about other things than the rest.
     """
-    folds = [_Fold.of(lists, part, qrels) for part in topics or _drawn_parts(len(lists), seed)]
+    if topics is None:
+        folds = [_Fold.of(lists, part, qrels) for part in _drawn_parts(len(lists), seed)]
+    else:
+        folds = _of_topics(lists, qrels, topics)
     _try_strengths(folds, num_threads)
     unshared = _all_unshared(folds)
     of_built = [fold.taken(0) for fold in folds]
@@ -109,7 +109,7 @@ def try_on_topics(
     ----------
     topics : parts to hold out. adder : that of the choice.
     """
-    folds = [_Fold.of(lists, part, qrels) for part in topics]
+    folds = _of_topics(lists, qrels, topics)
     of_built = [fold.taken(0) for fold in folds]
     if np.isfinite(chosen.strength):
         _of_each(folds, partial(_Fold.fit, strength=chosen.strength), num_threads)
@@ -127,9 +127,14 @@ def _drawn_parts(num_lists: int, seed: int) -> list[NDArray[np.int64]]:
     return [np.sort(part) for part in parts[: max(1, -(-ENOUGH * FOLDS // num_lists))]]
 
 
-def enough_topics(topics: Sequence[NDArray[np.int64]], num_lists: int) -> list[NDArray[np.int64]]:
-    """As many of the parts, which are of one size, as hold `ENOUGH` lists, and `FEWEST_TOPICS` or more."""
-    return list(topics[: max(FEWEST_TOPICS, -(-ENOUGH * len(topics) // num_lists))])
+def _of_topics(lists: CandidateLists, qrels: Qrels, topics: Sequence[NDArray[np.int64]]) -> list[_Fold]:
+    """Topics held out in turn, without the queries that ask for a document which a fitted query asks for as well, where
+    the others are enough to tell.
+    """
+    folds = [_Fold.of(lists, part, qrels) for part in topics]
+    if sum(len(fold.unshared) for fold in folds) < FEWEST_UNSHARED:
+        return folds
+    return [_Fold.of(lists, fold.numbers, qrels, fold.unshared) for fold in folds if len(fold.unshared)]
 
 
 def _outcome(
@@ -167,10 +172,14 @@ def _of_each(folds: list[_Fold], do: Callable[[_Fold, Event], _T], num_threads: 
     with ThreadPoolExecutor(min(num_threads, len(folds))) as pool:
         under_way = [pool.submit(do, fold, stop) for fold in folds]
         try:
-            return [part.result() for part in under_way]
-        except BaseException:
-            stop.set()
-            raise
+            wait(under_way, return_when=FIRST_EXCEPTION)
+        finally:
+            if not all(part.done() for part in under_way):
+                stop.set()
+        faults = [fault for part in under_way if (fault := part.exception()) is not None]
+        for fault in sorted(faults, key=lambda fault: isinstance(fault, Stopped)):
+            raise fault
+        return [part.result() for part in under_way]
 
 
 def _try_strengths(folds: list[_Fold], num_threads: int) -> None:
@@ -213,11 +222,15 @@ class _Fold:
     paired: bool = False
 
     @classmethod
-    def of(cls, lists: CandidateLists, part: NDArray[np.int64], qrels: Qrels) -> _Fold:
-        held_out = lists.only(part)
+    def of(
+        cls, lists: CandidateLists, part: NDArray[np.int64], qrels: Qrels, kept: NDArray[np.int64] | None = None
+    ) -> _Fold:
+        """Without `part`, of which the lists `kept`, or all, are what is looked at."""
+        numbers = part if kept is None else part[kept]
+        held_out = lists.only(numbers)
         fitted = lists.only(np.setdiff1d(np.arange(len(lists)), part))
         start = unfitted(fitted)
-        return cls(part, held_out, fitted, _unshared(fitted, held_out, qrels), [start], [start.losses(held_out)])
+        return cls(numbers, held_out, fitted, _unshared(fitted, held_out, qrels), [start], [start.losses(held_out)])
 
     def fit(self, stop: Event, strength: float) -> None:
         """Try a strength: of the shares where there are pairs, else of the factors."""

@@ -23,10 +23,10 @@ from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.queries import LexicalQueryEncoder
 from sparseir.lexical.term_factors import FACTORS_FILE, TermFactors
 from sparseir.query_weights.added import Pairs, WordAdder
-from sparseir.query_weights.choice import Chosen, choose, enough_topics, try_on_topics
+from sparseir.query_weights.choice import Chosen, choose, try_on_topics
 from sparseir.query_weights.lists import CandidateLists, candidate_lists, candidate_words, relevant_documents
 from sparseir.query_weights.ridge import fit_ridge, unfitted
-from sparseir.query_weights.topics import topic_parts
+from sparseir.query_weights.topics import topic_halves
 from sparseir.search.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class FitReport:
     held_out : by which the strength was chosen. unshared : of these, the queries none of whose relevant documents is
         relevant to a query that was fitted: what is new to the fit; None where there are none.
     other_topics : queries about other things than those fitted, by the strengths that were chosen; `held_out` itself
-        where these chose.
+        where these chose. None where all are about one thing.
     raised, lowered : terms whose factor is furthest above and below 1, with it.
     added : pairs of words that are added. added_strength : of their ridge, infinite where none was worth it. added_most : a
         word that is said and one that it adds, with the share of the weight that it gets, the largest.
@@ -126,7 +126,7 @@ class FitReport:
     strength: float
     held_out: HeldOut
     unshared: HeldOut | None
-    other_topics: HeldOut
+    other_topics: HeldOut | None
     raised: tuple[tuple[str, float], ...]
     lowered: tuple[tuple[str, float], ...]
     added: int
@@ -196,10 +196,16 @@ def fit_query_weights(
         adder = _adder(searcher, encoder, lists, chosen_options.added_words)
     progress("fitting", 0, None)
     seed, threads = chosen_options.seed, chosen_options.num_threads
-    topics = enough_topics(topic_parts(relevant_documents(searcher, lists), seed=seed), len(lists))
-    by_topics = topics if chosen_options.hold_out == "topics" else None
+    halves = topic_halves(relevant_documents(searcher, lists), seed=seed)
+    if len(halves) == 1 and chosen_options.hold_out == "topics":
+        raise DataError(
+            "all judged queries are for documents that are alike, so none is about other things; hold out queries"
+        )
+    by_topics = halves if chosen_options.hold_out == "topics" else None
     choice = choose(lists, qrels, seed=seed, adder=adder, num_threads=threads, topics=by_topics)
-    elsewhere = choice if by_topics else try_on_topics(lists, qrels, topics, choice, adder=adder, num_threads=threads)
+    elsewhere = choice if by_topics else None
+    if by_topics is None and len(halves) == 2:
+        elsewhere = try_on_topics(lists, qrels, halves, choice, adder=adder, num_threads=threads)
     fitted = _fitted(lists, choice, adder)
     report = FitReport(
         committed=bool((fitted.factors != 1).any()) or fitted.added is not None,
@@ -207,7 +213,7 @@ def fit_query_weights(
         strength=choice.strength,
         held_out=_worth(choice, np.arange(len(choice.held_out)), qrels),
         unshared=_worth(choice, choice.unshared, qrels) if len(choice.unshared) else None,
-        other_topics=_worth(elsewhere, np.arange(len(elsewhere.held_out)), qrels),
+        other_topics=None if elsewhere is None else _worth(elsewhere, np.arange(len(elsewhere.held_out)), qrels),
         raised=_furthest(encoder, fitted.factors, above=True),
         lowered=_furthest(encoder, fitted.factors, above=False),
         added=0 if fitted.added is None else len(fitted.added),

@@ -46,6 +46,16 @@ def test_run_files_need_no_model_and_no_torch(judged_runs):
     assert json.loads(done.stdout)["measures"] == {"RR@10": 1.0}
 
 
+def test_files_at_fault_are_known_for_what_they_should_be(judged_runs):
+    """A run of a search that found nothing, and judgements with a grade that is no number: neither is a corpus."""
+    (judged_runs / "none.trec").write_text("")
+    (judged_runs / "bad.txt").write_text("1 0 a x\n")
+    done = sparseir("evaluate", judged_runs / "none.trec", judged_runs / "qrels.txt", code=1)
+    assert "none.trec: holds no hits" in done.stderr
+    done = sparseir("evaluate", judged_runs / "good.trec", judged_runs / "bad.txt", code=1)
+    assert "bad.txt:1: relevance 'x' is not an integer" in done.stderr
+
+
 def test_run_files_beside_each_other(judged_runs):
     """In `bad` query 1 is a tie, which trec_eval breaks by docno downwards: x before a. So both queries have RR .5."""
     per_query = judged_runs / "values.tsv"

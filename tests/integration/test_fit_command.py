@@ -40,9 +40,10 @@ def test_from_judgements_to_other_weights_and_back(collection, tmp_path):
     assert said[0].startswith(f"{index}: 40 judged queries, ridge 0.")
     assert said[1].startswith("held out (40 queries): nDCG@10 ")
     assert said[2].startswith("… that ask for documents no fitted query asks for (40 queries)")
-    assert said[4].startswith("lowered: ")
-    assert "pleas 0" in said[4]
-    assert said[5] == f"committed as generation 2; sparseir index fit {index} --undo takes it back"
+    assert said[3].startswith("held out, about other things than the fitted ones (40 queries): nDCG@10 ")
+    assert said[5].startswith("lowered: ")
+    assert "pleas 0" in said[5]
+    assert said[6] == f"committed as generation 2; sparseir index fit {index} --undo takes it back"
     assert first(index) == "d0"
     sparseir("index", "verify", index)
     assert sparseir("index", "fit", index, "--undo").stdout == f"{index}: query weights as built\n"

@@ -16,14 +16,14 @@ from sparseir.cli import run as run_command  # noqa: E402
 from sparseir.config.lexical import LexicalConfig  # noqa: E402
 from sparseir.encode.indexing import index_documents  # noqa: E402
 from sparseir.encode.options import IndexingOptions  # noqa: E402
-from sparseir.errors import ConfigError  # noqa: E402
+from sparseir.errors import ConfigError, DataError  # noqa: E402
 from sparseir.evaluate.options import EvaluationOptions  # noqa: E402
 from sparseir.query_weights import FitOptions, fit_query_weights  # noqa: E402
 from sparseir.query_weights.added import Pairs, WordAdder  # noqa: E402
-from sparseir.query_weights.choice import _of_each, choose, enough_topics, try_on_topics  # noqa: E402
+from sparseir.query_weights.choice import _of_each, choose, try_on_topics  # noqa: E402
 from sparseir.query_weights.lists import CandidateLists, DocumentRows  # noqa: E402
 from sparseir.query_weights.ridge import Stopped, fit_ridge, unfitted  # noqa: E402
-from sparseir.query_weights.topics import TOPICS, topic_parts  # noqa: E402
+from sparseir.query_weights.topics import topic_halves  # noqa: E402
 from tests.lexical_cases import documents  # noqa: E402
 
 
@@ -48,33 +48,46 @@ def own_documents(lists: CandidateLists) -> dict[str, dict[str, int]]:
     return {qid: {f"d{2 * i}": 1} for i, qid in enumerate(lists.qids)}
 
 
-def test_topics_are_the_clouds_that_documents_make() -> None:
-    """Each of four clouds has words of its own beside words of all; sizes are equal whatever the order."""
+@pytest.mark.parametrize("seed", range(5))
+def test_topics_are_the_clouds_that_documents_make(seed: int) -> None:
+    """Each of two clouds has words of its own beside words of all; which half comes first is no matter of chance."""
     rng = np.random.default_rng(0)
-    clouds = rng.permutation(np.repeat(np.arange(4), 25))
+    clouds = rng.permutation(np.repeat(np.arange(2), [45, 55]))
     weights = (rng.uniform(size=(100, 60)) * (rng.uniform(size=(100, 60)) < 0.2)).astype(np.float32)
     for i, cloud in enumerate(clouds):
         weights[i, 10 * cloud : 10 * cloud + 10] += 3
-    parts = topic_parts(sparse.csr_matrix(weights), seed=3)
-    assert sorted(len(part) for part in parts) == [25] * 4
+    parts = topic_halves(sparse.csr_matrix(weights), seed=seed)
     assert sorted(np.concatenate(parts).tolist()) == list(range(100))
-    assert {tuple(np.unique(clouds[part])) for part in parts} == {(0,), (1,), (2,), (3,)}
-    again = topic_parts(sparse.csr_matrix(weights), seed=3)
-    assert [part.tolist() for part in parts] == [part.tolist() for part in again]
+    assert [len(part) for part in parts] == [50, 50]
+    assert min(len(np.unique(clouds[part])) for part in parts) == 1
+    assert [part.tolist() for part in parts] == [p.tolist() for p in topic_halves(sparse.csr_matrix(weights), seed=9)]
 
 
-@pytest.mark.parametrize("weights", [np.ones((30, 4)), np.zeros((30, 4)), np.eye(30)])
-def test_documents_that_tell_nothing_apart_are_parted_all_the_same(weights: np.ndarray) -> None:
-    parts = topic_parts(sparse.csr_matrix(weights.astype(np.float32)), seed=0)
-    assert len(parts) == TOPICS
-    assert sorted(np.concatenate(parts).tolist()) == list(range(30))
+def test_queries_for_one_document_stay_together() -> None:
+    rng = np.random.default_rng(1)
+    asked = rng.permutation(np.repeat(np.arange(5), [60, 20, 20, 20, 3]))
+    rows = np.eye(5, 8)[asked]
+    first, second = topic_halves(sparse.csr_matrix(rows.astype(np.float32)), seed=0)
+    assert not set(asked[first]) & set(asked[second])
+    assert sorted(np.concatenate([first, second]).tolist()) == list(range(123))
 
 
-def test_as_many_topics_as_hold_enough_queries() -> None:
-    parts = np.array_split(np.arange(800), 4)
-    assert len(enough_topics(parts, 800)) == 4
-    assert len(enough_topics(np.array_split(np.arange(3000), 4), 3000)) == 2
-    assert len(enough_topics(np.array_split(np.arange(20_000), 4), 20_000)) == 2  # one alone may be a world of its own
+@pytest.mark.parametrize("weights", [np.ones((30, 4)), np.zeros((30, 4))])
+def test_documents_that_are_alike_are_one_topic(weights: np.ndarray) -> None:
+    (every,) = topic_halves(sparse.csr_matrix(weights.astype(np.float32)), seed=0)
+    assert every.tolist() == list(range(30))
+
+
+def test_topics_are_told_by_queries_for_documents_of_their_own() -> None:
+    """Where there are enough of these: others only show that the documents asked for are asked for again."""
+    topics = np.tile([0, 1], 100)
+    lists = lists_about(topics)
+    parts = [np.flatnonzero(topics == topic) for topic in (0, 1)]
+    for shared, counted in ((40, 160), (180, 200)):  # of 200; 20 unshared ones are too few to tell
+        qrels = {q: {"same" if i < shared else f"d{2 * i}": 1} for i, q in enumerate(lists.qids)}
+        chosen = choose(lists, qrels, seed=0, topics=parts)
+        assert len(chosen.held_out) == counted
+        assert {int(q[1:]) >= shared for q in chosen.held_out.qids} == ({True} if counted == 160 else {True, False})
 
 
 def test_what_holds_for_the_topics_judged_is_not_fitted_where_others_are_asked_for() -> None:
@@ -144,21 +157,58 @@ def test_from_the_command_line(tmp_path, capsys) -> None:
     assert found["other_topics"]["queries"] == 40
 
 
+def test_queries_for_one_document_have_no_other_topic(tmp_path, capsys) -> None:
+    index_documents(tmp_path / "i", None, documents(["cat food", "dog food"]))
+    asked = {f"q{i}": "cat food" for i in range(30)}
+    qrels = {qid: {"d0": 1} for qid in asked}
+    assert fit_query_weights(tmp_path / "i", asked, qrels).other_topics is None
+    with pytest.raises(DataError, match="none is about other things"):
+        fit_query_weights(tmp_path / "i", asked, qrels, options=FitOptions(hold_out="topics"))
+
+
+def test_a_loss_elsewhere_is_said(tmp_path, capsys) -> None:
+    """Cats want their food, dogs their price: what is learnt of the one is wrong for the other."""
+    pets = [*(f"cat {i}" for i in "abcdefghijklmnopqrst"), *(f"dog {i}" for i in "abcdefghijklmnopqrst")]
+    texts = [f"{pet} {word}" for pet in pets for word in ("food", "price")]
+    index_documents(tmp_path / "i", None, documents(texts))
+    asked = {f"q{i}": f"{pet} food price" for i, pet in enumerate(pets)}
+    wanted = {f"q{i}": {f"d{2 * i + (i >= 20)}": 1} for i in range(40)}
+    (tmp_path / "q.tsv").write_text("".join(f"{qid}\t{text}\n" for qid, text in asked.items()))
+    (tmp_path / "r").write_text("".join(f"{qid} 0 {docno} 1\n" for qid in wanted for docno in wanted[qid]))
+    command = [
+        "index",
+        "fit",
+        str(tmp_path / "i"),
+        "--queries",
+        str(tmp_path / "q.tsv"),
+        "--qrels",
+        str(tmp_path / "r"),
+    ]
+    assert run_command(command) == 0
+    shown = capsys.readouterr()
+    assert "other things than those judged lose; if there will be such, fit with --hold-out topics" in shown.err
+    assert run_command([*command, "--hold-out", "topics"]) == 0
+    assert "the index is as it was" in capsys.readouterr().err
+
+
 def test_evaluations_take_what_a_fit_is_held_against() -> None:
     assert EvaluationOptions(fit="train", fit_hold_out="topics").fit_hold_out == "topics"
     with pytest.raises(ConfigError, match="fit-hold-out"):
         EvaluationOptions(fit="train", fit_hold_out="weeks")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="nothing is fitted"):
+        EvaluationOptions(fit_hold_out="topics")
 
 
 @pytest.mark.parametrize("ended_by", [KeyboardInterrupt, ValueError])
-def test_parts_under_way_stop_when_one_ends_or_somebody_interrupts(ended_by) -> None:
-    """The others would go on for ever otherwise."""
+@pytest.mark.parametrize("which", [0, 2])
+def test_parts_under_way_stop_when_one_ends_or_somebody_interrupts(ended_by, which) -> None:
+    """The others would go on for ever otherwise, whichever is waited for first."""
     lists = lists_about(np.tile([0, 1], 20))
     start = unfitted(lists)
     stopped = []
 
     def work(part, stop: Event) -> None:
-        if part == 0:
+        if part == which:
             time.sleep(0.05)
             raise ended_by
         try:
@@ -170,7 +220,7 @@ def test_parts_under_way_stop_when_one_ends_or_somebody_interrupts(ended_by) -> 
 
     with pytest.raises(ended_by):
         _of_each([0, 1, 2], work, 3)  # type: ignore[list-item]
-    assert sorted(stopped) == [1, 2]
+    assert sorted(stopped) == [part for part in (0, 1, 2) if part != which]
 
 
 def test_looking_for_words_stops_too() -> None:

@@ -96,11 +96,13 @@ def fit_command(
     _print(index, report, hold_out)
     if not report.committed:
         note("held-out queries are no better for other weights: the index is as it was")
-    elif hold_out == "queries" and report.other_topics.ndcg_after < report.other_topics.ndcg_before:
-        note(
-            "queries about other things than those judged lose; if there will be such, fit with --hold-out topics, which "
-            "goes only as far as they gain"
-        )
+    elif _loses(report.other_topics):
+        advice = "; if there will be such, fit with --hold-out topics" if hold_out == "queries" else ""
+        note(f"queries about other things than those judged lose{advice}")
+
+
+def _loses(worth: HeldOut | None) -> bool:
+    return worth is not None and (worth.ndcg_after < worth.ndcg_before or worth.loss_after > worth.loss_before)
 
 
 def _judgements(
@@ -122,14 +124,12 @@ def _judgements(
 
 def _print(index: Path, report: FitReport, hold_out: str) -> None:
     print(f"{index}: {report.queries:,} judged queries{_ridges(report)}")
-    elsewhere = _line("held out, about other things than the fitted ones", report.other_topics)
-    if hold_out == "topics":
-        print(elsewhere)
-    else:
+    if hold_out == "queries":
         print(_line("held out", report.held_out))
         if report.unshared is not None:
             print(_line("… that ask for documents no fitted query asks for", report.unshared))
-        print(elsewhere)
+    if report.other_topics is not None:
+        print(_line("held out, about other things than the fitted ones", report.other_topics))
     if report.committed:
         for name, terms in (("raised", report.raised), ("lowered", report.lowered)):
             print(f"{name}: " + ", ".join(f"{token} {factor:.2g}" for token, factor in terms))
