@@ -105,7 +105,7 @@ def _evaluate(
     output: Path, path: str, recipe: LoadedRecipe, *, fit: str | None, hold_out: HoldOut, quiet: bool
 ) -> Judged:
     """BM25 without and with the dense model's words, that model, the encoder alone and beside them, from one encoding;
-    each index also with query weights fitted to the queries that trained the encoder, and searched with feedback.
+    each index also with query weights fitted to the queries that trained the encoder.
 
     The index of both channels is kept, fitted where that was done.
     """
@@ -117,7 +117,6 @@ def _evaluate(
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.evaluate.systems.fitted import FITTED
     from sparseir.evaluate.systems.sparse import LEXICAL
-    from sparseir.search.feedback.options import Feedback
 
     options = EvaluationOptions(
         baselines=("bm25", "dense"),
@@ -129,7 +128,6 @@ def _evaluate(
         against="BM25",
         fit=fit,
         fit_hold_out=hold_out,
-        feedback=Feedback(),
         runs=output / "runs",
         indexes=output / "indexes",
         plots=output / "plots" if find_spec("matplotlib") else None,

@@ -226,9 +226,8 @@ class Evaluation:
                     cpu = (result.cpu_seconds or 0.0) + (once.cpu_seconds if lexical else 0.0)
                     result = replace(result, encode_seconds=once.seconds, cpu_seconds=cpu)
                     yield result
+                    yield from evaluate_feedback(result, path, collection, self.options, model=queries_by(encoder))
                     yield from self._fitted(result, path, collection)
-                    if lexical:
-                        yield from evaluate_feedback(result, path, collection, self.options, model=queries_by(encoder))
 
     def _check_fit(self, builds: bool) -> None:
         if self.options.fit is None:
@@ -287,11 +286,8 @@ def _with_more(names: Sequence[str], options: EvaluationOptions) -> list[str]:
     more = []
     for name in names:
         words = name in (BM25, EXPANDED) or name.endswith(LEXICAL)
-        more += [
-            name,
-            *([name + FITTED] if options.fit else []),
-            *([name + FEEDBACK] if options.feedback and words else []),
-        ]
+        for system in (name, name + FITTED) if options.fit else (name,):
+            more += [system, system + FEEDBACK] if options.feedback and words else [system]
     return more
 
 

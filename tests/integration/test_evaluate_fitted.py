@@ -63,6 +63,13 @@ def test_words_are_judged_with_feedback(collection, tmp_path):
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["zoo.bm25+feedback.trec", "zoo.bm25.trec"]
 
 
+def test_fitted_words_are_judged_with_feedback_too(collection):
+    found = rows(sparseir("evaluate", collection, "--feedback", 2, "--fit", "train", "--json", *FAST))
+    assert list(found) == ["BM25", "BM25+feedback", "BM25+fitted", "BM25+fitted+feedback"]
+    assert found["BM25+fitted+feedback"]["measures"]["RR@10"] == 1.0
+    assert found["BM25+fitted+feedback"]["build_seconds"] == found["BM25+fitted"]["build_seconds"]
+
+
 @pytest.fixture(scope="module")
 def looked_up(tmp_path_factory):
     """A random network without a head, which is read as inference-free."""

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from indexer import open_index
 from sparseir.evaluate.judged import JudgedCollection
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.indexes import FEEDBACK, StandingIndex
+from sparseir.lexical.channel import has_channel
 from sparseir.search.query_encoder import ModelQueryEncoder
 from sparseir.search.searcher import Searcher
 
@@ -22,14 +24,14 @@ def evaluate_feedback(
     *,
     model: ModelQueryEncoder | None = None,
 ) -> Iterator[SystemResult]:
-    """What an index that has words gives with `options.feedback`, where that is asked for.
+    """What the index gives with `options.feedback`, where that is asked for and it has words.
 
     Parameters
     ----------
     result : of the index without; its costs of encoding and building count for this one too.
     model : that encodes queries, where the index has no table.
     """
-    if options.feedback is None:
+    if options.feedback is None or not has_channel(open_index(index_path).query_side):
         return
     searched = StandingIndex(
         result.system + FEEDBACK, index_path, Searcher.open(index_path, model=model), options.feedback
@@ -39,4 +41,5 @@ def evaluate_feedback(
         encode_seconds=result.encode_seconds,
         build_seconds=result.build_seconds,
         cpu_seconds=result.cpu_seconds,
+        reference=None,
     )

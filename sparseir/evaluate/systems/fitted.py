@@ -14,6 +14,7 @@ from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.kept import index_place
 from sparseir.evaluate.report.rows import SystemResult
+from sparseir.evaluate.systems.feedback import evaluate_feedback
 from sparseir.evaluate.systems.indexes import StandingIndex
 from sparseir.query_weights import FitOptions, fit_query_weights
 from sparseir.search.searcher import Searcher
@@ -32,7 +33,8 @@ def evaluate_fitted(
     keep: bool = True,
     progress: Progress = silent,
 ) -> Iterator[SystemResult]:
-    """What the index gives with fitted weights, where `options.fit` asks for it; the index itself stays as it was built.
+    """What the index gives with fitted weights, where `options.fit` asks for it, and these with feedback; the index itself stays
+    as it was built.
 
     Parameters
     ----------
@@ -64,11 +66,12 @@ def evaluate_fitted(
             line = f"{collection.name}, {name}: held-out queries are no better for other weights, so it is as built"
             logger.warning("%s", line)
             collection.notes.append(line)
-        judged = StandingIndex(name, copy, Searcher.open(copy)).evaluate(collection, options)
-        yield replace(
-            judged,
+        judged = replace(
+            StandingIndex(name, copy, Searcher.open(copy)).evaluate(collection, options),
             encode_seconds=result.encode_seconds,
             build_seconds=(result.build_seconds or 0.0) + seconds,
             cpu_seconds=(result.cpu_seconds or 0.0) + cpu,
             reference=None,
         )
+        yield judged
+        yield from evaluate_feedback(judged, copy, collection, options)

@@ -155,5 +155,5 @@ def evaluate_words(
         path, name = Path(folder) / "index", EXPANDED if expanded else BM25
         result = evaluate_encoder(None, collection, path, options, name=name, lexical=expanded, progress=progress)
         yield result
-        yield from evaluate_fitted(result, path, collection, options, fault=fault, keep=False, progress=progress)
         yield from evaluate_feedback(result, path, collection, options)
+        yield from evaluate_fitted(result, path, collection, options, fault=fault, keep=False, progress=progress)
