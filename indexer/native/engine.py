@@ -107,17 +107,24 @@ class NativeIndex:
         return scores
 
     def document_vectors(
-        self, segment: int, doc_ids: NDArray[np.uint32]
+        self, segment: int, doc_ids: NDArray[np.uint32], terms: NDArray[np.uint32] | None = None
     ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]:
-        """Postings of some documents: which of `doc_ids` (its position), term ids, impacts; by ascending term id."""
+        """Postings of some documents: which of `doc_ids` (its position), term ids, impacts; by ascending term id.
+
+        Parameters
+        ----------
+        terms : which of the segment's terms to look at, by place, ascending; None for all.
+        """
+        places = None if terms is None else np.ascontiguousarray(terms, np.uint32)
+        looked_at = (None, 0) if places is None else (places.ctypes.data, len(places))
         documents, room = np.ascontiguousarray(doc_ids, np.uint32), 512 * len(doc_ids)
         while True:
-            numbers, terms, impacts = np.zeros(room, np.uint32), np.zeros(room, np.uint32), np.zeros(room, np.uint8)
-            sample, error = DocumentSample(documents.ctypes.data, segment, len(documents), room), Error()
-            sample.numbers, sample.term_ids, sample.impacts = (a.ctypes.data for a in (numbers, terms, impacts))
+            numbers, term_ids, impacts = np.zeros(room, np.uint32), np.zeros(room, np.uint32), np.zeros(room, np.uint8)
+            sample, error = DocumentSample(documents.ctypes.data, segment, len(documents), *looked_at, room), Error()
+            sample.numbers, sample.term_ids, sample.impacts = (a.ctypes.data for a in (numbers, term_ids, impacts))
             check(library.sir_document_vectors(self.handle, ctypes.byref(sample), ctypes.byref(error)), error)
             if sample.count <= room:
-                return numbers[: sample.count], terms[: sample.count], impacts[: sample.count]
+                return numbers[: sample.count], term_ids[: sample.count], impacts[: sample.count]
             room = sample.count
 
     def subset_postings(

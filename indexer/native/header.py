@@ -69,6 +69,8 @@ class DocumentSample(ctypes.Structure):
         ("doc_ids", P),
         ("segment", U32),
         ("num_docs", U32),
+        ("terms", P),
+        ("num_terms", U64),
         ("room", U64),
         *_all(P, "numbers term_ids impacts"),
         ("count", U64),

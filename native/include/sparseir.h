@@ -173,6 +173,8 @@ SIR_API int sir_float_scores(const sir_index *index, const sir_float_request *re
 typedef struct sir_document_sample {
     const uint32_t *doc_ids;
     uint32_t segment, num_docs;
+    const uint32_t *terms; /* which of the segment's terms are looked at, by place, ascending; NULL: all */
+    uint64_t num_terms;
     uint64_t room;      /* of each of the three arrays */
     uint32_t *numbers;  /* which of the documents, 0 .. num_docs - 1 */
     uint32_t *term_ids;
@@ -181,7 +183,7 @@ typedef struct sir_document_sample {
 } sir_document_sample;
 
 /* Postings of some documents by ascending term id, then in the order of doc_ids. Cost: a look-up for every document and term
- * of the segment (milliseconds a document): for samples, not for searches. */
+ * that is looked at (milliseconds a document): for samples and first hits, not for ranking. */
 SIR_API int sir_document_vectors(const sir_index *index, sir_document_sample *sample, sir_error *error);
 
 /* Documents of one segment whose postings are wanted, and where these go. */

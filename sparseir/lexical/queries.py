@@ -76,8 +76,6 @@ class LexicalQueryEncoder:
         self.lexical, self.learned, self._index = channel, learned, index
         self._num_docs = index.num_stored
         self._words: dict[str, _Word] = {}
-        self._weights = np.zeros(0)
-        """What terms of the channel weigh, NaN where nobody asked yet."""
 
     def encode(self, text: str) -> Encoded:
         """Terms (ascending) and weights of one query.
@@ -145,17 +143,10 @@ class LexicalQueryEncoder:
 
     def word_weights(self, terms: NDArray[np.uint32]) -> NDArray[np.float64]:
         """What each term weighs in a query that says it once: 0 for learned ones, and for words that no document says."""
-        first = self.lexical.first_term
-        if not len(self._weights):
-            self._weights = np.full(self.num_terms - first, np.nan)
-        words = terms[terms >= first].astype(np.int64)
-        unknown = words[np.isnan(self._weights[words - first])].tolist()
-        if unknown:
-            own = self.weights_as_built(unknown)
-            factors = [self.lexical.fitted_factor(term) for term in unknown]
-            self._weights[np.array(unknown) - first] = np.array(own) * factors
+        words = terms[terms >= self.lexical.first_term].tolist()
+        factors = [self.lexical.fitted_factor(term) for term in words]
         weights = np.zeros(len(terms))
-        weights[terms >= first] = self._weights[words - first]
+        weights[terms >= self.lexical.first_term] = np.array(self.weights_as_built(words)) * factors
         return weights
 
     def _look_up(self, words: list[str]) -> dict[str, _Word]:

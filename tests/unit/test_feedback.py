@@ -55,6 +55,7 @@ def by_hand(searcher, text, feedback):
         sums += share / sum(shares) * impacts * index.doc_scale
     gains = sums * encoder.word_weights(terms)
     gains[[term for term, weight in query.items() if weight > 0]] = 0
+    gains[np.array(index.document_frequencies(terms.tolist())) < 2] = 0  # no other document to find by it
     best = [t for t in sorted(terms.tolist(), key=lambda t: (-gains[t], t))[: feedback.terms] if gains[t] > 0]
     if not best:
         return query
@@ -154,14 +155,16 @@ def test_passages_teach_by_the_best_of_each_document(tmp_path):
             assert searcher.explain(text, hits.docnos[0], feedback=Feedback()).score == hits.scores[0]
 
 
-def test_rows_are_documents_as_they_are_indexed(built):
+@pytest.mark.parametrize("fewest", [1, 2, 40])
+def test_rows_are_documents_as_they_are_indexed(built, fewest):
     with Searcher.open(built / "parts") as searcher:
-        index, rows = searcher.index, DocumentRows(searcher.index, searcher.engine)
+        index, rows = searcher.index, DocumentRows(searcher.index, searcher.engine, fewest=fewest)
         ordinals = np.array([41, 3, 3, 59, 0])
         for _ in range(2):  # read, and remembered
             for ordinal, (terms, impacts) in zip(ordinals, rows.of(ordinals), strict=True):
                 every = np.arange(index.num_terms, dtype=np.uint32)
                 expected = searcher.engine.impacts(every, allowed_documents(index, np.array([ordinal])))
+                expected[np.array(index.document_frequencies(every.tolist())) < fewest] = 0
                 assert terms.tolist() == np.flatnonzero(expected).tolist()
                 assert impacts.tolist() == expected[expected > 0].tolist()
 
@@ -214,3 +217,12 @@ def test_from_the_command_line(built, tmp_path, capsys):
     ):
         assert command("search", index, "dogs", *words) == 2
         assert fault in capsys.readouterr().err
+
+
+def test_terms_that_a_segment_does_not_have_are_refused(built):
+    with Searcher.open(built / "whole") as searcher:
+        native, here = searcher.engine.native, np.zeros(1, np.uint32)
+        for place in (searcher.index.segments[0].header.num_terms, 2**32 - 1):
+            with pytest.raises(SparseIRError, match="there is no term at place"):
+                native.document_vectors(0, here, np.array([0, place], np.uint32))
+        assert [len(a) for a in native.document_vectors(0, here, np.zeros(0, np.uint32))] == [0, 0, 0]

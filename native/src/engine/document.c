@@ -66,7 +66,13 @@ int sir_document_vectors(const sir_index *index, sir_document_sample *r, sir_err
         if (r->doc_ids[d] >= s->num_docs)
             return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no document %" PRIu32 " in segment %" PRIu32, r->doc_ids[d],
                             r->segment);
-    for (uint32_t at = 0; at < s->num_terms; at++) {
+    for (uint64_t i = 0; i < r->num_terms; i++)
+        if (r->terms != NULL && r->terms[i] >= s->num_terms)
+            return sir_fail(error, SIR_ERROR_ARGUMENT, "", "there is no term at place %" PRIu32 " of segment %" PRIu32, r->terms[i],
+                            r->segment);
+    const uint64_t num_terms = r->terms == NULL ? s->num_terms : r->num_terms;
+    for (uint64_t i = 0; i < num_terms; i++) {
+        const uint32_t at = r->terms == NULL ? (uint32_t)i : r->terms[i];
         const sir_list list = sir_list_of(s, at, 1);
         for (uint32_t d = 0; d < r->num_docs; d++) {
             const uint32_t posting = find_posting(index, s, &list, r->doc_ids[d]);

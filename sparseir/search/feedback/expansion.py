@@ -18,6 +18,9 @@ from sparseir.search.stores.index import StoreIndex
 _SHARPNESS = 4.0
 """Of the shares that documents have: one with nine tenths of the first one's score counts two thirds of it."""
 
+_FEWEST_DOCUMENTS = 2
+"""That hold a word which is added: one that no other document holds finds nothing."""
+
 
 @runtime_checkable
 class WeighsWords(Protocol):
@@ -33,7 +36,7 @@ class FeedbackExpansion:
     query that says it once,
 
         p_n ∝ exp(4 · (s_n / s_1 − 1)),   Σ p_n = 1
-        g(t) = w(t) · Σ_n p_n · d_n(t)              for words t that the query does not hold; the largest `terms` of them
+        g(t) = w(t) · Σ_n p_n · d_n(t)    for words t of 2 documents or more that the query does not hold; the largest `terms`
         q'(t) = q(t) + weight · ‖q‖ / ‖g‖ · g(t)
 
     Learned terms are not added: they have no word's weight.
@@ -57,7 +60,17 @@ class FeedbackExpansion:
                 f"feedback takes words from documents, and index {index.path.name!r} has learned terms alone; "
                 "build it with --lexical or --bm25"
             )
-        self._rows, self._encoder, self._scale = DocumentRows(index, engine), encoder, index.doc_scale
+        self._rows = DocumentRows(index, engine, fewest=_FEWEST_DOCUMENTS)
+        self._index, self._encoder = index, encoder
+        self._weights = np.full(index.num_terms, np.nan)
+        """What words weigh, NaN where nobody asked yet: 8 bytes a term."""
+
+    def _weigh(self, terms: NDArray[np.uint32]) -> NDArray[np.float64]:
+        unknown = terms[np.isnan(self._weights[terms])]
+        if len(unknown):
+            frequent = np.array(self._index.document_frequencies(unknown)) >= _FEWEST_DOCUMENTS
+            self._weights[unknown] = np.where(frequent, self._encoder.word_weights(unknown), 0.0)
+        return self._weights[terms]
 
     def expanded(self, queries: SparseVectors, found: Ranking, options: Feedback) -> SparseVectors:
         """The queries of the second search; those that found nothing stay as they are.
@@ -93,11 +106,11 @@ class FeedbackExpansion:
         if not documents or not scores[0] > 0:
             return terms, weights
         shares = np.exp(_SHARPNESS * (scores / scores[0] - 1))
-        shares *= self._scale / shares.sum()
+        shares *= self._index.doc_scale / shares.sum()
         held = np.concatenate([own for own, _ in documents])
         masses = np.concatenate([share * impacts for share, (_, impacts) in zip(shares, documents, strict=True)])
         others, places = np.unique(held, return_inverse=True)
-        gains = np.bincount(places, masses, minlength=len(others)) * self._encoder.word_weights(others)
+        gains = np.bincount(places, masses, minlength=len(others)) * self._weigh(others)
         gains[np.isin(others, terms[weights > 0])] = 0
         best = np.lexsort((others, -gains))[: options.terms]
         best = best[gains[best] > 0]
