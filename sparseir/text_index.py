@@ -209,19 +209,22 @@ class Index:
         """
         return self._searcher.search(text, k, filter=filter, feedback=feedback)
 
-    def explain(self, text: str, docno: str, *, feedback: Feedback | None = None) -> Explanation:
+    def explain(
+        self, text: str, docno: str, *, feedback: Feedback | None = None, filter: Filter | None = None
+    ) -> Explanation:
         """The score of one document, term by term; see `Searcher.explain`.
 
         Parameters
         ----------
-        text : a query. docno : name of the document. feedback : of the search that is explained.
+        text : a query. docno : name of the document. feedback : of the search that is explained. filter : under which it
+            found the documents that it learnt from.
 
         Raises
         ------
         DataError : the index holds no such document.
         ConfigError : feedback from an index that has no words.
         """
-        return self._searcher.explain(text, docno, feedback=feedback)
+        return self._searcher.explain(text, docno, feedback=feedback, filter=filter)
 
     def __len__(self) -> int:
         return len(self.snapshot)

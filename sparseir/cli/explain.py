@@ -6,6 +6,7 @@ from typing import Annotated
 
 from sparseir.cli import arguments
 from sparseir.cli.options.feedback import FeedbackDocuments, FeedbackWeight, chosen_feedback
+from sparseir.cli.options.filters import joined
 from sparseir.cli.options.queries import Alpha, AnyModel, IndexPath, Model, places
 from sparseir.cli.options.startup import start_quickly
 
@@ -19,6 +20,12 @@ def explain_command(
     alpha: Alpha = None,
     feedback: FeedbackDocuments = None,
     feedback_weight: FeedbackWeight = None,
+    filters: Annotated[
+        list[str] | None,
+        arguments.Option(
+            "--filter", metavar="EXPR", help="With --feedback: under which the first hits were found; repeatable."
+        ),
+    ] = None,
     json: Annotated[bool, arguments.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show which terms give a document its score; the products add up to it exactly.
@@ -31,8 +38,10 @@ def explain_command(
     from sparseir.search.searcher import Searcher
 
     chosen = chosen_feedback(feedback, feedback_weight)
+    if filters and chosen is None:
+        raise arguments.BadParameter("--filter chooses what --feedback learns from; a score is the same under any")
     searcher = Searcher.open(places(index), model=model, any_model=any_model, alpha=alpha)
-    explanation = searcher.explain(query, docno, feedback=chosen)
+    explanation = searcher.explain(query, docno, feedback=chosen, filter=joined(filters or []))
     if json:
         emit_json(explanation.as_json())
         return

@@ -108,6 +108,10 @@ def search_command(
     _check_shown(asked, output, fields, json=json)
     if calibrate is not None and recall_target is None:
         raise arguments.BadParameter("--calibrate-on tunes --recall-target: give both")
+    if calibrate is not None and asked.feedback is not None:
+        raise arguments.BadParameter(
+            "--calibrate-on tunes one search by the queries of its file; leave out it or --feedback"
+        )
     condition = joined(filters or [])
     encoder: str | ModelQueryEncoder | None = model
     if max_active_dims is not None:

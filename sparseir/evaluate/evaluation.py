@@ -114,6 +114,10 @@ class Evaluation:
         given = iter(self.systems[len(others) + len(mains) :])
         self._indexes = [replace(index, name=next(given)) for index in opened_indexes]
         self._runs = [replace(file, name=next(given)) for file in files]
+        if options.feedback and not any(name.endswith(FEEDBACK) for name in self.systems):
+            raise ConfigError(
+                "feedback adds words of documents, and nothing here is an index with words, such as BM25's"
+            )
         if not self.systems:
             raise ConfigError("nothing to evaluate: name a model, an index, a baseline or a run file")
         standing = [index.name for index in self._indexes]

@@ -144,6 +144,21 @@ def hits_of(index: Index, ranking: Ranking) -> Hits:
     return Hits(_names(index, ordinals), scores, ordinals, index)
 
 
+def without(ranking: Ranking, ordinals: NDArray[np.int64], k: int) -> Ranking:
+    """The first k hits of each row without one document.
+
+    Parameters
+    ----------
+    ordinals : int64 (Q,), of that document, or -1 for none.
+    """
+    kept = (ranking.ordinals != ordinals[:, None]) | (ranking.ordinals < 0)
+    order = np.argsort(~kept, axis=1, kind="stable")[:, :k]
+    return Ranking(
+        np.take_along_axis(np.where(kept, ranking.ordinals, -1), order, axis=1),
+        np.take_along_axis(np.where(kept, ranking.scores, -np.inf), order, axis=1).astype(np.float32),
+    )
+
+
 def named(index: Index, ranking: Ranking) -> tuple[list[list[str]], list[list[float]]]:
     """Outside names and scores of each row of a batch, without the padding."""
     found = ranking.ordinals >= 0

@@ -27,7 +27,7 @@ from sparseir.search.query_encoder import (
     check_alpha,
     open_query_encoder,
 )
-from sparseir.search.results import Hits, Ranking, hits_of, named
+from sparseir.search.results import Hits, Ranking, hits_of, named, without
 from sparseir.search.stores.places import StorePlace, is_store
 
 if TYPE_CHECKING:
@@ -288,19 +288,30 @@ class Searcher:
         vectors = self.queries.encoder.encode_batch(texts)
         return vectors if feedback is None else self.with_feedback(vectors, feedback, filter)
 
-    def with_feedback(self, queries: SparseVectors, feedback: Feedback, filter: Filter | None = None) -> SparseVectors:
+    def with_feedback(
+        self,
+        queries: SparseVectors,
+        feedback: Feedback,
+        filter: Filter | None = None,
+        *,
+        leave_out: NDArray[np.int64] | None = None,
+    ) -> SparseVectors:
         """Queries with words of the documents that they find.
 
         Parameters
         ----------
         queries : weighted terms of each. feedback : of how many documents, and how much. filter : which may be found.
+        leave_out : int64 (Q,), ordinals of a document that a query does not learn from, or -1.
 
         Raises
         ------
         ConfigError : an index that has no words, or a collection of Milvus.
         """
-        expansion = self._expansion
-        return expansion.expanded(queries, self.search_vectors(queries, feedback.documents, filter=filter), feedback)
+        expansion, depth = self._expansion, feedback.documents
+        found = self.search_vectors(queries, depth if leave_out is None else depth + 1, filter=filter)
+        if leave_out is not None:
+            found = without(found, leave_out, depth)
+        return expansion.expanded(queries, found, feedback)
 
     @cached_property
     def _expansion(self) -> FeedbackExpansion:

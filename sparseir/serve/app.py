@@ -138,8 +138,9 @@ def _add_searches(app: FastAPI, service: Service, get_search: GetSearch) -> None
         docno: QueryDocno,
         index: IndexName = None,
         feedback: Annotated[int, Query(ge=0)] = 0,
+        filter: str | None = None,
     ) -> Response:
-        asked = ExplainBody(query=query, docno=docno, index=index, feedback=feedback).request(limits)
+        asked = ExplainBody(query=query, docno=docno, index=index, feedback=feedback, filter=filter).request(limits)
         served = catalogue.get(index)
         return await run(lambda: answers.explain(served, asked, docno))
 

@@ -116,12 +116,13 @@ class Snapshot:
         return FeedbackExpansion(self.main.index, self.main.engine, self.encoder)
 
     @cached_property
-    def _rows(self) -> DocumentRows:
+    def rows(self) -> DocumentRows:
+        """Whole documents."""
         return DocumentRows(self.main.index, self.main.engine)
 
     def document_terms(self, ordinal: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Term ids and impacts of one document, by ascending term id. Takes milliseconds."""
-        return self._rows.of(np.array([ordinal]))[0]
+        return self.rows.of(np.array([ordinal]))[0]
 
     def work(self) -> dict[str, int]:
         """Counters of all its searches, over engines."""
@@ -148,7 +149,7 @@ class Snapshot:
             else "model",
             "model": None if index.encoder is None else index.encoder.fingerprint,
             "fields": dict(index.field_kinds),
-            "words": has_channel(index.query_side),
+            "words": self.encoder is not None and has_channel(index.query_side),
         }
 
 

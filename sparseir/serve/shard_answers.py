@@ -171,5 +171,5 @@ def _values(snapshot: Snapshot, body: _Ordinals) -> list[Any]:
         return list(index.docnos(body.ordinals))
     if body.what == "fields":
         return index.fields(body.ordinals)
-    vectors = (snapshot.document_terms(ordinal) for ordinal in body.ordinals)
+    vectors = snapshot.rows.of(np.array(body.ordinals, np.int64))
     return [{"terms": terms.tolist(), "impacts": impacts.tolist()} for terms, impacts in vectors]

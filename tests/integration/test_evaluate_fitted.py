@@ -63,6 +63,17 @@ def test_words_are_judged_with_feedback(collection, tmp_path):
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["zoo.bm25+feedback.trec", "zoo.bm25.trec"]
 
 
+def test_a_query_does_not_learn_from_the_document_that_is_left_out(tmp_path):
+    """Query a is document a; by b, the first hit that counts, it finds c."""
+    (tmp_path / "own" / "qrels").mkdir(parents=True)
+    texts = {"a": "cat dog bird", "b": "cat dog fish snake", "c": "fish snake lizard"}
+    write_jsonl(tmp_path / "own" / "corpus.jsonl", [{"_id": name, "text": text} for name, text in texts.items()])
+    write_jsonl(tmp_path / "own" / "queries.jsonl", [{"_id": "a", "text": texts["a"]}])
+    (tmp_path / "own" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\na\tc\t1\n")
+    found = rows(sparseir("evaluate", tmp_path / "own", "--feedback", 1, "--json", *FAST))
+    assert [found[name]["measures"]["RR@10"] for name in ("BM25", "BM25+feedback")] == [0.0, 0.5]
+
+
 def test_fitted_words_are_judged_with_feedback_too(collection):
     found = rows(sparseir("evaluate", collection, "--feedback", 2, "--fit", "train", "--json", *FAST))
     assert list(found) == ["BM25", "BM25+feedback", "BM25+fitted", "BM25+fitted+feedback"]

@@ -71,6 +71,10 @@ def test_words_of_first_hits_are_added_where_that_is_asked_for(server, paths, na
         assert [h["docno"] for h in told["hits"]] == ["d2"]
     why = server.get("/explain", params={**asked, "docno": "d0"}).json()
     assert why["score"] == pytest.approx(hits.scores[1])
+    faulty = server.get("/explain", params={**asked, "docno": "d0", "filter": "(("})
+    assert faulty.status_code == 400
+    under = {**asked, "docno": "d0", "filter": "year>1"}
+    assert server.get("/explain", params=under).status_code == 400  # no such field
     refused = server.get("/search", params={**asked, "feedback": 11})
     assert (refused.status_code, refused.json()["error"]["field"]) == (400, "feedback")
     listed = server.get("/indexes").json()["indexes"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -180,7 +182,7 @@ def test_deleted_documents_teach_nothing(tmp_path):
 @pytest.mark.parametrize(
     "values",
     [{"documents": 0}, {"documents": 101}, {"documents": 1.5}, {"documents": True}, {"terms": 0}, {"terms": 1001}]
-    + [{"weight": w} for w in (0, -1, math.nan, math.inf, 101)],
+    + [{"weight": w} for w in (0, -1, math.nan, math.inf, 101, "1", True)],
 )
 def test_numbers_out_of_range_are_refused(values):
     with pytest.raises(ConfigError, match="feedback"):
@@ -226,3 +228,65 @@ def test_terms_that_a_segment_does_not_have_are_refused(built):
             with pytest.raises(SparseIRError, match="there is no term at place"):
                 native.document_vectors(0, here, np.array([0, place], np.uint32))
         assert [len(a) for a in native.document_vectors(0, here, np.zeros(0, np.uint32))] == [0, 0, 0]
+
+
+def test_threads_that_begin_together_find_what_one_finds(built):
+    """What words weigh is remembered; nobody may see it half written."""
+    with Searcher.open(built / "whole") as searcher:
+        expected = [hits.scores.tolist() for hits in searcher.search(QUERIES, 9, feedback=Feedback())]
+    for _ in range(20):
+        with Searcher.open(built / "whole") as searcher, ThreadPoolExecutor(8) as pool:
+            ready = Barrier(8)
+
+            def ask(number, searcher=searcher, ready=ready):
+                ready.wait()
+                return searcher.search(QUERIES[number % 5], 9, feedback=Feedback()).scores.tolist()
+
+            for number, scores in enumerate(pool.map(ask, range(8))):
+                assert scores == expected[number % 5]
+
+
+def test_vectors_of_a_smaller_vocabulary_may_get_words_beyond_it(built):
+    with Searcher.open(built / "whole") as searcher:
+        terms, weights = searcher.queries.encoder.encode("cat")
+        narrow = SparseVectors.from_rows(
+            [dict(zip(terms.tolist(), weights.tolist(), strict=True))], int(terms.max()) + 1
+        )
+        wide = searcher.with_feedback(narrow, Feedback())
+        assert wide.num_terms == searcher.index.num_terms
+        assert wide.term_ids.tolist() == searcher.encode_queries(["cat"], feedback=Feedback()).term_ids.tolist()
+
+
+def test_weights_near_the_largest_float_stay_numbers(built):
+    with Searcher.open(built / "whole") as searcher:
+        heavy = searcher.encode_queries(["cat park"])
+        heavy = SparseVectors(heavy.indptr, heavy.term_ids, heavy.weights * np.float32(1e37), heavy.num_terms)
+        assert np.isfinite(searcher.with_feedback(heavy, Feedback(weight=100)).weights).all()
+
+
+def test_a_document_that_is_left_out_teaches_nothing(tmp_path):
+    texts = ["cat dog bird", "cat dog fish snake", "fish snake lizard", "cat dog bird"]
+    build(tmp_path / "i", docs=texts_named(texts))
+    with Searcher.open(tmp_path / "i") as searcher:
+        vectors = searcher.encode_queries(["cat dog bird"] * 2)
+        told = searcher.with_feedback(vectors, Feedback(documents=2), leave_out=np.array([-1, 0]))
+        words = [{searcher.queries.encoder.token(t) for t in told.row(i)[0].tolist()} for i in (0, 1)]
+        assert words == [{"cat", "dog", "bird"}, {"cat", "dog", "bird", "fish", "snake"}]
+
+
+def test_explanations_under_the_filter_of_their_search(built, capsys):
+    with Searcher.open(built / "whole") as searcher:
+        hits = searcher.search("dogs running", 3, filter="part=1", feedback=Feedback())
+    assert (
+        command(
+            "explain", built / "whole", "dogs running", hits.docnos[0], "--feedback", 2, "--filter", "part=1", "--json"
+        )
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["score"] == pytest.approx(float(hits.scores[0]))
+    assert command("explain", built / "whole", "dogs", "d0", "--filter", "part=1") == 2
+    assert "a score is the same under any" in capsys.readouterr().err
+    assert (
+        command("search", built / "whole", "dogs", "--feedback", 2, "--recall-target", 0.9, "--calibrate-on", "q") == 2
+    )
+    assert "--calibrate-on tunes one search" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.systems.costs import LATENCY_K, query_costs
 from sparseir.evaluate.systems.scored import scored
+from sparseir.lexical.channel import has_channel
 from sparseir.search.feedback.options import Feedback
 from sparseir.search.runs import Run, run_of
 from sparseir.search.searcher import Searcher
@@ -58,15 +59,9 @@ class StandingIndex:
         return cls(name, path, searcher)
 
     def with_feedback(self, feedback: Feedback | None) -> list[StandingIndex]:
-        """This one, and with feedback as a system of its own.
-
-        Raises
-        ------
-        ConfigError : as `Searcher.with_feedback`.
-        """
-        if feedback is None:
+        """This one, and where it has words with feedback as a system of its own."""
+        if feedback is None or isinstance(self.path, StorePlace) or not has_channel(self.searcher.index.query_side):
             return [self]
-        self.searcher.encode_queries([""], feedback=feedback)
         return [self, replace(self, name=self.name + FEEDBACK, feedback=feedback)]
 
     def evaluate(self, collection: JudgedCollection, options: EvaluationOptions) -> SystemResult:
@@ -80,7 +75,10 @@ class StandingIndex:
         searcher = self.searcher
 
         def run(queries: list[Query], k: int) -> Run:
-            vectors = searcher.encode_queries([q.text for q in queries], feedback=self.feedback)
+            vectors = searcher.encode_queries([q.text for q in queries])
+            if self.feedback is not None:  # a document that is no hit teaches nothing
+                own = [q.qid if q.qid in collection.own else "" for q in queries]
+                vectors = searcher.with_feedback(vectors, self.feedback, leave_out=searcher.index.ordinals(own))
             return run_of([q.qid for q in queries], *searcher.named(searcher.search_vectors(vectors, k)))
 
         texts = [q.text for q in collection.queries]

@@ -18,6 +18,8 @@ from sparseir.search.stores.index import StoreIndex
 _SHARPNESS = 4.0
 """Of the shares that documents have: one with nine tenths of the first one's score counts two thirds of it."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 _FEWEST_DOCUMENTS = 2
 """That hold a word which is added: one that no other document holds finds nothing."""
 
@@ -92,7 +94,7 @@ class FeedbackExpansion:
             indptr,
             np.concatenate([np.zeros(0, np.uint32), *(terms for terms, _ in expanded)]),
             np.concatenate([np.zeros(0, np.float32), *(weights for _, weights in expanded)]),
-            queries.num_terms,
+            max(queries.num_terms, self._index.num_terms),
         )
 
     def _expanded(
@@ -118,7 +120,7 @@ class FeedbackExpansion:
         own = np.sqrt(np.square(weights.astype(np.float64)).sum())
         if not length or not own:
             return terms, weights
-        added = (options.weight * own / length * gains[best]).astype(np.float32)
+        added = np.minimum(options.weight * own / length * gains[best], _LARGEST).astype(np.float32)
         kept = ~np.isin(terms, others[best])  # a term of weight 0 may be among the added ones
         all_terms = np.concatenate([terms[kept], others[best]])
         order = np.argsort(all_terms, kind="stable")

@@ -33,5 +33,6 @@ class Feedback:
         for name, value, most in (("documents", self.documents, MOST_DOCUMENTS), ("terms", self.terms, MOST_TERMS)):
             if type(value) is not int or not 1 <= value <= most:
                 raise ConfigError(f"feedback of {value!r} {name}; expected a whole number from 1 to {most}")
-        if not (isfinite(self.weight) and 0 < self.weight <= 100):
-            raise ConfigError(f"feedback with a weight of {self.weight}; expected a number above 0 and at most 100")
+        weighs = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        if not (weighs and isfinite(self.weight) and 0 < self.weight <= 100):
+            raise ConfigError(f"feedback with a weight of {self.weight!r}; expected a number above 0 and at most 100")

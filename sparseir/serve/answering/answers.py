@@ -173,6 +173,13 @@ def _weighted(snapshot: Snapshot, searcher: Searcher, request: SearchRequest) ->
 
 def _told(snapshot: Snapshot, searcher: Searcher, request: SearchRequest, queries: SparseVectors) -> SparseVectors:
     """Queries with words of what they find."""
+    if snapshot.encoder is None:
+        raise ApiError(
+            400,
+            "no_query_side",
+            f"feedback: index {snapshot.name!r} cannot weigh words; start the service with the model that it was made with (--model)",
+            field="feedback",
+        )
     feedback = Feedback(documents=request.feedback)
     found = searcher.search_vectors(queries, feedback.documents, filter=request.filter)
     return snapshot.feedback.expanded(queries, found, feedback)

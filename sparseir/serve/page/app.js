@@ -125,6 +125,11 @@ function setWeight(term, weight) {
   soon();
 }
 
+// With feedback the terms of a query depend on what is searched: weights of words that it got elsewhere mean nothing here.
+function forget() {
+  if (state.feedback) state.weights = {};
+}
+
 function open(side, docno, opener) {
   shown.open = { side, docno };
   shown.opener = opener;
@@ -211,7 +216,7 @@ function recall() {
   state.sides[0] = { index: known(kept.get("index")), engine: engines.includes(kept.get("engine")) ? kept.get("engine") : "auto" };
   const [beside, engine] = (kept.get("beside") ?? "").split(/:(?=[^:]*$)/);
   state.compare = kept.has("beside");
-  state.feedback = kept.has("feedback");
+  state.feedback = kept.get("feedback") === "1";
   state.sides[1] = {
     index: names.includes(beside) ? beside : names[1] ?? names[0],
     engine: engines.includes(engine) ? engine : names.length > 1 ? "auto" : "exhaustive",
@@ -253,7 +258,7 @@ function sideBySide() {
   document.querySelector(".beside")?.remove();
   if (!state.compare) return;
   const menu = (key, names, label) => {
-    const select = el("select", { "aria-label": label, onchange: () => { state.sides[1][key] = select.value; run(); } });
+    const select = el("select", { "aria-label": label, onchange: () => { state.sides[1][key] = select.value; forget(); run(); } });
     fill(select, names, state.sides[1][key]);
     return select;
   };
@@ -269,11 +274,11 @@ function listen() {
     state.k = STEP;
     soon();
   });
-  byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; soon(); });
+  byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; forget(); soon(); });
   byId("compare").addEventListener("change", (event) => { state.compare = event.target.checked; sideBySide(); run(); });
   byId("feedback").addEventListener("change", (event) => { state.feedback = event.target.checked; state.weights = {}; run(); });
   for (const key of ["index", "engine"]) {
-    byId(`${key}-0`).addEventListener("change", (event) => { state.sides[0][key] = event.target.value; filterHint(); run(); });
+    byId(`${key}-0`).addEventListener("change", (event) => { state.sides[0][key] = event.target.value; forget(); filterHint(); run(); });
   }
   byId("reset").addEventListener("click", () => { state.weights = {}; run(); });
   byId("key-form").addEventListener("submit", () => { setKey(byId("key").value); start(); });
