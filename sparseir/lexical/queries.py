@@ -141,6 +141,11 @@ class LexicalQueryEncoder:
         full = self.lexical.full_weight
         return [self.alpha * idf(count, self._num_docs) / full if count else 0.0 for count in own]
 
+    @property
+    def first_word(self) -> int:
+        """The smallest term id of a word; learned terms are below."""
+        return self.lexical.first_term
+
     def word_weights(self, terms: NDArray[np.uint32]) -> NDArray[np.float64]:
         """What each term weighs in a query that says it once: 0 for learned ones, and for words that no document says."""
         words = terms[terms >= self.lexical.first_term].tolist()

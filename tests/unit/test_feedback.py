@@ -157,16 +157,17 @@ def test_passages_teach_by_the_best_of_each_document(tmp_path):
             assert searcher.explain(text, hits.docnos[0], feedback=Feedback()).score == hits.scores[0]
 
 
-@pytest.mark.parametrize("fewest", [1, 2, 40])
-def test_rows_are_documents_as_they_are_indexed(built, fewest):
+@pytest.mark.parametrize(("fewest", "first"), [(1, 0), (2, 0), (40, 0), (1, 5)])
+def test_rows_are_documents_as_they_are_indexed(built, fewest, first):
     with Searcher.open(built / "parts") as searcher:
-        index, rows = searcher.index, DocumentRows(searcher.index, searcher.engine, fewest=fewest)
+        index, rows = searcher.index, DocumentRows(searcher.index, searcher.engine, fewest=fewest, first_term=first)
         ordinals = np.array([41, 3, 3, 59, 0])
         for _ in range(2):  # read, and remembered
             for ordinal, (terms, impacts) in zip(ordinals, rows.of(ordinals), strict=True):
                 every = np.arange(index.num_terms, dtype=np.uint32)
                 expected = searcher.engine.impacts(every, allowed_documents(index, np.array([ordinal])))
                 expected[np.array(index.document_frequencies(every.tolist())) < fewest] = 0
+                expected[:first] = 0
                 assert terms.tolist() == np.flatnonzero(expected).tolist()
                 assert impacts.tolist() == expected[expected > 0].tolist()
 

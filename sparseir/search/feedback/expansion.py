@@ -28,6 +28,9 @@ _FEWEST_DOCUMENTS = 2
 class WeighsWords(Protocol):
     """A query side that says what a word of documents would weigh in a query."""
 
+    @property
+    def first_word(self) -> int: ...
+
     def word_weights(self, terms: NDArray[np.uint32]) -> NDArray[np.float64]: ...
 
 
@@ -62,7 +65,7 @@ class FeedbackExpansion:
                 f"feedback takes words from documents, and index {index.path.name!r} has learned terms alone; "
                 "build it with --lexical or --bm25"
             )
-        self._rows = DocumentRows(index, engine, fewest=_FEWEST_DOCUMENTS)
+        self._rows = DocumentRows(index, engine, fewest=_FEWEST_DOCUMENTS, first_term=encoder.first_word)
         self._index, self._encoder = index, encoder
         self._weights = np.full(index.num_terms, np.nan)
         """What words weigh, NaN where nobody asked yet: 8 bytes a term."""

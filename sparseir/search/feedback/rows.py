@@ -32,11 +32,11 @@ class DocumentRows:
     Parameters
     ----------
     index : on this machine, or shards behind HTTP. engine : of a searcher of it, whose open files are used.
-    fewest : terms of fewer documents may be left out, which most terms are.
+    fewest : terms of fewer documents may be left out, which most terms are. first_term : and those below it.
     """
 
-    def __init__(self, index: Index, engine: Engine, *, fewest: int = 1) -> None:
-        self._index, self._lock, self._fewest = index, threading.Lock(), fewest
+    def __init__(self, index: Index, engine: Engine, *, fewest: int = 1, first_term: int = 0) -> None:
+        self._index, self._lock, self._fewest, self._first = index, threading.Lock(), fewest, first_term
         self._native: NativeIndex | None = engine.native if isinstance(engine, CpuEngine) else None
         self._rows: dict[int, Row] = {}
         self._places: dict[int, NDArray[np.uint32] | None] = {}
@@ -75,12 +75,14 @@ class DocumentRows:
         return found
 
     def _looked_at(self, segment: int) -> NDArray[np.uint32] | None:
-        """Places of the segment's terms that enough documents of the whole index hold."""
-        if self._fewest == 1:
+        """Places of the segment's terms that are wanted, and that enough documents of the whole index hold."""
+        if self._fewest == 1 and not self._first:
             return None
         found = self._places.get(segment)
         if found is None:
             terms = self._index.segments[segment].section("TERM")
             counts = np.array(self._index.document_frequencies(terms.tolist()), np.int64)
-            found = self._places[segment] = np.flatnonzero(counts >= self._fewest).astype(np.uint32)
+            found = self._places[segment] = np.flatnonzero((counts >= self._fewest) & (terms >= self._first)).astype(
+                np.uint32
+            )
         return found
