@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sparseir.data import Dataset
     from sparseir.evaluate.evaluation import Judged
     from sparseir.evaluate.report.rows import SystemResult
-    from sparseir.query_weights.run import HoldOut
+    from sparseir.query_weights.options import HoldOut
 
 _SHOWN_QUERIES = 3
 _SHOWN_HITS = 3
@@ -63,9 +63,8 @@ def demo_command(
         trained = train(recipe, output / "model", progress=progress)
     note(f"   {trained.seconds:.0f} s → {output / 'model'}")
     note("2. encoding, indexing and evaluating beside BM25 and the dense model it learnt from")
-    hold_out: HoldOut = (
-        "queries" if data is not None else "topics"
-    )  # the docstrings that are judged are of other modules
+    # Docstrings that are judged are of other modules than those trained on.
+    hold_out: HoldOut = "topics" if data is None else "queries"
     judged = _evaluate(output, path, recipe, fit=_to_fit(dataset), hold_out=hold_out, quiet=quiet)
     note("3. searching with both channels")
     _show_hits(output / "index", dataset)
@@ -93,7 +92,7 @@ def _docstrings(folder: Path) -> Dataset:
 
 def _to_fit(dataset: Dataset) -> str | None:
     """The split whose judgements query weights are fitted to as well, where there are enough."""
-    from sparseir.query_weights.run import FEWEST
+    from sparseir.query_weights.options import FEWEST
 
     if "train" not in dataset.splits:
         return None

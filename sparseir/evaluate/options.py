@@ -12,7 +12,7 @@ from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.passages import Windows
 from sparseir.errors import ConfigError
 from sparseir.evaluate.significance import Test
-from sparseir.query_weights.run import HoldOut
+from sparseir.query_weights.options import HoldOut
 from sparseir.search.feedback.options import Feedback
 
 BASELINES = ("bm25", "dense")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from sparseir.query_weights.run import FitOptions, FitReport, fit_query_weights, undo_fit
+from sparseir.query_weights.options import FitOptions
+from sparseir.query_weights.run import FitReport, fit_query_weights, undo_fit
 
 __all__ = ["FitOptions", "FitReport", "fit_query_weights", "undo_fit"]

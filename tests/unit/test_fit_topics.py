@@ -132,20 +132,17 @@ def test_a_report_says_what_a_fit_is_worth_elsewhere(tmp_path, shards) -> None:
     assert reports["queries"].other_topics != reports["queries"].held_out
 
 
+def fitting(folder, asked: dict[str, str], qrels: dict[str, dict[str, int]]) -> list[str]:
+    """The command that fits the index i to judgements in files."""
+    (folder / "q.tsv").write_text("".join(f"{qid}\t{text}\n" for qid, text in asked.items()))
+    (folder / "r").write_text("".join(f"{qid} 0 {docno} 1\n" for qid in qrels for docno in qrels[qid]))
+    return ["index", "fit", str(folder / "i"), "--queries", str(folder / "q.tsv"), "--qrels", str(folder / "r")]
+
+
 def test_from_the_command_line(tmp_path, capsys) -> None:
     texts, asked, qrels = zoo()
     index_documents(tmp_path / "i", None, documents(texts), options=IndexingOptions(lexical=LexicalConfig()))
-    (tmp_path / "q.tsv").write_text("".join(f"{qid}\t{text}\n" for qid, text in asked.items()))
-    (tmp_path / "r").write_text("".join(f"{qid} 0 {docno} 1\n" for qid in qrels for docno in qrels[qid]))
-    command = [
-        "index",
-        "fit",
-        str(tmp_path / "i"),
-        "--queries",
-        str(tmp_path / "q.tsv"),
-        "--qrels",
-        str(tmp_path / "r"),
-    ]
+    command = fitting(tmp_path, asked, qrels)
     assert run_command([*command, "--hold-out", "weeks"]) == 2
     assert "hold_out: expected one of queries, topics, found 'weeks'" in capsys.readouterr().err
     assert run_command([*command, "--hold-out", "topics"]) == 0
@@ -173,17 +170,7 @@ def test_a_loss_elsewhere_is_said(tmp_path, capsys) -> None:
     index_documents(tmp_path / "i", None, documents(texts))
     asked = {f"q{i}": f"{pet} food price" for i, pet in enumerate(pets)}
     wanted = {f"q{i}": {f"d{2 * i + (i >= 20)}": 1} for i in range(40)}
-    (tmp_path / "q.tsv").write_text("".join(f"{qid}\t{text}\n" for qid, text in asked.items()))
-    (tmp_path / "r").write_text("".join(f"{qid} 0 {docno} 1\n" for qid in wanted for docno in wanted[qid]))
-    command = [
-        "index",
-        "fit",
-        str(tmp_path / "i"),
-        "--queries",
-        str(tmp_path / "q.tsv"),
-        "--qrels",
-        str(tmp_path / "r"),
-    ]
+    command = fitting(tmp_path, asked, wanted)
     assert run_command(command) == 0
     shown = capsys.readouterr()
     assert "other things than those judged lose; if there will be such, fit with --hold-out topics" in shown.err

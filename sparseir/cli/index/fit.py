@@ -59,18 +59,13 @@ def fit_command(
 
     from indexer import open_index
     from sparseir.cli.output.console import emit_json, note, progress_bars
-    from sparseir.query_weights import FitOptions, fit_query_weights, undo_fit
+    from sparseir.query_weights import FitOptions, fit_query_weights
 
     named = queries is not None or qrels is not None
     if undo:
         if judged is not None or named:
             raise arguments.BadParameter("--undo needs no judgements")
-        before = open_index(index).generation
-        after = undo_fit(index).generation
-        if json:
-            emit_json({"index": str(index), "undone": after != before, "generation": after})
-        else:
-            print(f"{index}: {'query weights as built' if after != before else 'nothing was fitted'}")
+        _undo(index, json=json)
         return
     if (judged is None) != named or (queries is None) != (qrels is None):
         raise arguments.BadParameter("give a collection with judgements, or --queries FILE and --qrels FILE")
@@ -99,6 +94,20 @@ def fit_command(
     elif _loses(report.other_topics):
         advice = "; if there will be such, fit with --hold-out topics" if hold_out == "queries" else ""
         note(f"queries about other things than those judged lose{advice}")
+
+
+def _undo(index: Path, *, json: bool) -> None:
+    """Query weights as built, and whether that changed anything."""
+    from indexer import open_index
+    from sparseir.cli.output.console import emit_json
+    from sparseir.query_weights import undo_fit
+
+    before = open_index(index).generation
+    after = undo_fit(index).generation
+    if json:
+        emit_json({"index": str(index), "undone": after != before, "generation": after})
+    else:
+        print(f"{index}: {'query weights as built' if after != before else 'nothing was fitted'}")
 
 
 def _loses(worth: HeldOut | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -109,16 +110,13 @@ class Parameter:
     required: bool = False
 
 
-def _whole(name: str, text: str) -> int:
+def _whole(name: str, text: str, least: int = 1) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise bad_request(name, f"{text[:40]!r}; expected a whole number of 1 or more")
+        raise bad_request(name, f"{text[:40]!r}; expected a whole number of {least} or more")
     return int(text)
 
 
-def _count(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise bad_request(name, f"{text[:40]!r}; expected a whole number of 0 or more")
-    return int(text)
+_count = partial(_whole, least=0)
 
 
 def _flag(name: str, text: str) -> bool:
