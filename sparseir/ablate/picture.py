@@ -1,11 +1,11 @@
-"""One picture of a grid: quality against active terms, FLOPS and latency, a line a variant."""
+"""One picture of a grid: quality against active terms, FLOPS and latency, a line a variant and system."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparseir.ablate.summary import Row
+from sparseir.ablate.summary import Row, labels
 from sparseir.evaluate.report.plots import label_axes
 
 _PANELS = (
@@ -29,11 +29,12 @@ def draw_ablation(rows: Sequence[Row], path: Path, measure: str) -> None:
     datasets = list(dict.fromkeys(row.dataset for row in drawn))
     canvas = Canvas(figsize=(4.4 * len(_PANELS), 3.6 * len(datasets) + 0.5), layout="constrained")
     panels = canvas.subplots(len(datasets), len(_PANELS), sharey="row", squeeze=False)
-    variants = list(dict.fromkeys(row.variant for row in drawn))
-    for dataset, line in zip(datasets, panels, strict=True):
-        for (cost, label), axes in zip(_PANELS, line, strict=True):
-            for place, variant in enumerate(variants):
-                points = [r for r in drawn if (r.dataset, r.variant) == (dataset, variant) and cost in r.costs]
+    named = list(zip(labels(drawn), drawn, strict=True))
+    lines = list(dict.fromkeys(name for name, _ in named))
+    for dataset, of_dataset in zip(datasets, panels, strict=True):
+        for (cost, title), axes in zip(_PANELS, of_dataset, strict=True):
+            for place, label in enumerate(lines):
+                points = [r for name, r in named if (r.dataset, name) == (dataset, label) and cost in r.costs]
                 points.sort(key=lambda r: r.costs[cost].mean)
                 axes.errorbar(
                     [r.costs[cost].mean for r in points],
@@ -46,9 +47,9 @@ def draw_ablation(rows: Sequence[Row], path: Path, measure: str) -> None:
                     linestyle="-" if place < 10 else "--",
                     capsize=2,
                     linewidth=1,
-                    label=variant or "grid",
+                    label=label,
                 )
-            label_axes(axes, label, measure if axes is line[0] else "", dataset)
+            label_axes(axes, title, measure if axes is of_dataset[0] else "", dataset)
     canvas.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=150, format="png")

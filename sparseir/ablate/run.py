@@ -15,15 +15,21 @@ from indexer.format.lock import write_lock
 from indexer.interchange.jsonl.text import json_value
 from indexer.progress import Progress, silent
 from sparseir.ablate.summary import Finished
-from sparseir.config.ablation import Ablation, Cell
+from sparseir.config.ablation import MODEL, Ablation, Cell
+from sparseir.config.lexical import LexicalConfig
+from sparseir.config.loader import to_mapping
 from sparseir.config.recipes import RECIPE_FILE
-from sparseir.data import open_dataset, open_datasets
+from sparseir.data import open_dataset
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.evaluate.evaluation import Evaluation
 from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
+from sparseir.evaluate.systems.embeddings import SharedEmbeddings
+from sparseir.lexical.analysis import check_language
+from sparseir.search.feedback.options import Feedback
 
 RESULTS_FILE = "results.json"
+BASELINES_FILE = "baselines.json"
 _FORMAT = "sparseir-cell-1"
 
 State = Literal["finished", "begun", "new"]
@@ -32,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class AblationRun:
-    """A grid and the folder its cells are kept in: cells/<name>/model and cells/<name>/results.json.
+    """A grid and the folder its cells are kept in: cells/<name>/model, cells/<name>/results.json and baselines.json.
 
     Everything that can be wrong with the grid and its collections is found when one is made.
 
@@ -55,18 +61,24 @@ class AblationRun:
         self.ablation, self.folder, self.faults = ablation, folder, dict[str, str]()
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"{folder} is a file; name a folder for the cells")
+        channel = ablation.lexical
         self._options = EvaluationOptions(
             split=ablation.split,
             measures=ablation.measures,
             baselines=(),
-            lexical=False,
+            lexical=channel is not None,
+            channel=channel or LexicalConfig(),
+            feedback=None if ablation.feedback is None else Feedback(documents=ablation.feedback),
+            fit=ablation.fit,
             corpus_idf=ablation.idf == "corpus",
             data_dir=data_dir,
         )
         check_measures(ablation.measures)
-        for given in ablation.datasets:
-            for dataset in open_datasets(given, data_dir=data_dir):
-                dataset.check_judged(ablation.split)
+        check_language(self._options.channel.language)
+        # What is wrong with collections and options shows without a model, beside BM25 where the grid has no baseline.
+        named = ablation.baselines or ("bm25",)
+        Evaluation([], ablation.datasets, replace(self._options, baselines=named))
+        self._embeddings: SharedEmbeddings = {}
         self._check_training()
 
     def _check_training(self) -> None:
@@ -92,35 +104,29 @@ class AblationRun:
             return "finished"
         return "begun" if (self.cell_folder(cell) / "model" / RECIPE_FILE).exists() else "new"
 
-    def record(self, cell: Cell) -> dict[str, Any]:
-        """What is kept of a cell: {"training": …, "datasets": {given name: rows}}; empty before it is evaluated.
+    def results(self, cell: Cell) -> dict[str, list[dict[str, Any]]]:
+        """Collection as given → a row for each of its parts and systems: `SystemResult.as_json` and "per_query".
 
         Raises
         ------
-        DataError : the file cannot be read.
+        DataError : they cannot be read.
         """
-        path = self.cell_folder(cell) / RESULTS_FILE
-        if not path.exists():
-            return {}
-        try:
-            found = json_value(path.read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or found.get("format") != _FORMAT:
-                raise ValueError(f"expected an object of format {_FORMAT}")
-        except (OSError, ValueError) as error:
-            raise DataError(f"not the results of a cell ({error}); remove it to evaluate again", path=path) from error
-        return found if found.get("settings") == self._settings() else {}
+        return self._kept(self.cell_folder(cell) / RESULTS_FILE, self._settings())
 
-    def results(self, cell: Cell) -> dict[str, list[dict[str, Any]]]:
-        """Collection as given → a row for each of its parts: `SystemResult.as_json` and "per_query"."""
-        rows: dict[str, list[dict[str, Any]]] = self.record(cell).get("datasets", {})
-        return rows
+    def baselines(self) -> list[dict[str, Any]]:
+        """The rows of the baselines on the grid's collections, as far as they are there."""
+        kept = self._kept(self.folder / BASELINES_FILE, self._settings(baselines=True))
+        return [row for given in self.ablation.datasets for row in kept.get(given, ())]
 
     def finished(self) -> list[Finished]:
         """The results of the cells that are, in the grid's order."""
         found = [(cell, self.results(cell)) for cell in self.ablation.cells if self.state(cell) == "finished"]
         return [
             Finished(
-                cell.variant, cell.point, cell.seed, [row for given in self.ablation.datasets for row in rows[given]]
+                cell.variant,
+                cell.point,
+                cell.seed,
+                [row for given in self.ablation.datasets for row in _of_model(rows[given])],
             )
             for cell, rows in found
         ]
@@ -142,6 +148,18 @@ class AblationRun:
             self.faults[cell.name] = kind + " ".join(str(error).split())
             return False
         return True
+
+    def run_baselines(self, progress: Progress = silent) -> None:
+        """Judge what of the baselines is not judged yet.
+
+        Raises
+        ------
+        SparseIRError : one of them failed; the collections before it are kept.
+        """
+        if not self.ablation.baselines:
+            return
+        options = replace(self._options, baselines=self.ablation.baselines)
+        self._judge([], options, self.folder / BASELINES_FILE, self._settings(baselines=True), {}, progress)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -167,15 +185,32 @@ class AblationRun:
     def _evaluate(self, cell: Cell, progress: Progress) -> None:
         from sparseir.train.loop.record import read_finished
 
-        model, known = self.cell_folder(cell) / "model", self.results(cell)
+        model = self.cell_folder(cell) / "model"
         trained = read_finished(model)
         assert trained is not None, "training ended"
-        training = {"steps": trained.steps, "minutes": trained.minutes, "figures": dict(trained.figures)}
+        about = {
+            "cell": {"variant": cell.variant, "point": dict(cell.point), "seed": cell.seed},
+            "training": {"steps": trained.steps, "minutes": trained.minutes, "figures": dict(trained.figures)},
+        }
         options = replace(self._options, device=cell.recipe.train.device)
+        self._judge([str(model)], options, model.with_name(RESULTS_FILE), self._settings(), about, progress)
+
+    def _judge(
+        self,
+        models: list[str],
+        options: EvaluationOptions,
+        path: Path,
+        settings: dict[str, Any],
+        about: dict[str, Any],
+        progress: Progress,
+    ) -> None:
+        """Judge on the collections that the file does not have yet, and write it after each."""
+        known = self._kept(path, settings)
         for given in self.ablation.datasets:
             if given in known:
                 continue
-            evaluation, rows = Evaluation([str(model)], [given], options, progress=progress), []
+            evaluation = Evaluation(models, [given], options, shared=self._embeddings, progress=progress)
+            rows = []
             for judged in evaluation:
                 for result in judged.results:
                     values = {m: dict(zip(judged.qids, v.tolist(), strict=True)) for m, v in result.per_query.items()}
@@ -183,21 +218,38 @@ class AblationRun:
             if evaluation.faults:
                 raise SparseIRError("; ".join(evaluation.faults))
             known = {**known, given: rows}
-            self._keep(cell, training, known)
+            body = {"format": _FORMAT, "settings": settings, **about, "datasets": known}
+            partial = path.with_name(f".{path.name}")
+            partial.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            partial.replace(path)
 
-    def _keep(self, cell: Cell, training: dict[str, Any], datasets: dict[str, Any]) -> None:
-        path = self.cell_folder(cell) / RESULTS_FILE
-        body = {
-            "format": _FORMAT,
-            "settings": self._settings(),
-            "cell": {"variant": cell.variant, "point": dict(cell.point), "seed": cell.seed},
-            "training": training,
-            "datasets": datasets,
-        }
-        partial = path.with_name(f".{path.name}")
-        partial.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
+    def _kept(self, path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        """What a file has that was judged with these settings."""
+        if not path.exists():
+            return {}
+        try:
+            found = json_value(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or found.get("format") != _FORMAT:
+                raise ValueError(f"expected an object of format {_FORMAT}")
+        except (OSError, ValueError) as error:
+            raise DataError(f"not the results of a cell ({error}); remove it to evaluate again", path=path) from error
+        rows: dict[str, list[dict[str, Any]]] = found.get("datasets", {}) if found.get("settings") == settings else {}
+        return rows
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, *, baselines: bool = False) -> dict[str, Any]:
         """What rows of an evaluation depend on beside the model and the collection."""
-        return {"split": self.ablation.split, "measures": list(self.ablation.measures), "idf": self.ablation.idf}
+        ablation = self.ablation
+        beside = {
+            "baselines": list(ablation.baselines) if baselines else None,
+            "lexical": None if ablation.lexical is None else to_mapping(ablation.lexical),
+            "feedback": ablation.feedback,
+            "fit": ablation.fit,
+        }
+        asked = {name: value for name, value in beside.items() if value is not None}
+        return {"split": ablation.split, "measures": list(ablation.measures), "idf": ablation.idf, **asked}
+
+
+def _of_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a cell under names that all kinds of encoders share; the model alone is judged first, by its kind."""
+    kind = rows[0]["system"]
+    return [{**row, "system": MODEL + row["system"].removeprefix(kind)} for row in rows]

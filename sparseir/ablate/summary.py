@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparseir.config.ablation import Ablation, plain
+from sparseir.config.ablation import MODEL, Ablation, plain
 from sparseir.evaluate.report.means import means
 from sparseir.evaluate.report.rows import SystemResult, Table
-from sparseir.evaluate.significance import Comparison, compare
+from sparseir.evaluate.significance import Comparison, Values, compare
 
 COSTS = (
     "document_terms", "query_terms", "flops", "bytes_per_document", "p50_ms", "p95_ms", "encode_seconds"
@@ -28,17 +28,20 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A variant at a point of the grid, on one collection.
+    """A system of a variant at a point of the grid, or a baseline, on one collection.
 
     Parameters
     ----------
-    variant, point, dataset : which. seeds : those that are in.
+    variant, point, dataset : which; a baseline is of no variant, at no point.
+    system : `MODEL`, the same with what was done beside it (+lexical, +feedback, +fitted), or the name of a baseline.
+    seeds : those that are in; none of a baseline.
     measures : name → over seeds. costs : name of `COSTS` → over seeds, where measured.
-    comparison : the first measure against the variant that all are compared with, at the same point; the values of a query
-        are averaged over the seeds of each.
+    comparison : the first measure against what it is compared with, at the same point; the values of a query are averaged
+        over the seeds of each.
     """
 
     variant: str
+    system: str
     point: Mapping[str, Any]
     dataset: str
     seeds: tuple[int, ...]
@@ -48,7 +51,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            **{name: getattr(self, name) for name in ("variant", "dataset")},
+            **{name: getattr(self, name) for name in ("variant", "system", "dataset")},
             "point": dict(self.point),
             "seeds": list(self.seeds),
             "measures": {name: one._asdict() for name, one in self.measures.items()},
@@ -59,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The results of a finished cell: a row for each collection, as `AblationRun.results` gives them."""
+    """The results of a finished cell: a row for each collection and system, as `AblationRun.results` gives them."""
 
     variant: str
     point: Mapping[str, Any]
@@ -67,24 +70,87 @@ class Finished:
     rows: Sequence[Mapping[str, Any]]
 
 
-def summarise(ablation: Ablation, finished: Sequence[Finished]) -> list[Row]:
-    """A row for each collection, point and variant of which a seed is finished, and the mean over collections."""
-    measure, out = ablation.measures[0], list[Row]()
-    for dataset in dict.fromkeys(row["dataset"] for cell in finished for row in cell.rows):
-        for point in _points(finished):
-            made: dict[str, Row] = {}
-            values: dict[str, np.ndarray] = {}
-            for variant in ablation.variants:
-                cells = [c for c in finished if c.variant == variant and c.point == point]
-                of_seeds = {c.seed: row for c in cells for row in c.rows if row["dataset"] == dataset}
-                if of_seeds:
-                    made[variant] = _row(variant, point, dataset, of_seeds)
-                    values[variant] = np.mean(
-                        [list(r["per_query"][measure].values()) for r in of_seeds.values()], axis=0
-                    )
-            found = compare(values, ablation.against) if ablation.against in values and len(values) > 1 else {}
-            out += [replace(row, comparison=found.get(variant)) for variant, row in made.items()]
-    return out + _means(ablation, finished)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Contender:
+    """What is averaged over seeds: a system of a variant at a point, or a baseline, which no seed changes."""
+
+    variant: str
+    system: str
+    point: Mapping[str, Any]
+    rows: Mapping[int, Sequence[Mapping[str, Any]]]
+    trained: bool = True
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.rows) if self.trained else ()
+
+    def on(self, dataset: str) -> list[Mapping[str, Any]]:
+        """A row of each seed that has one."""
+        return [row for rows in self.rows.values() for row in rows if row["dataset"] == dataset]
+
+
+def summarise(
+    ablation: Ablation, finished: Sequence[Finished], baselines: Sequence[Mapping[str, Any]] = ()
+) -> list[Row]:
+    """A row for each collection, point, variant and system of which a seed is finished, and the mean over collections.
+
+    Parameters
+    ----------
+    baselines : a row for each collection and system that no cell trained.
+    """
+    measure, contenders, out = ablation.measures[0], _contenders(ablation, finished, baselines), list[Row]()
+    for dataset in dict.fromkeys(row["dataset"] for c in contenders for rows in c.rows.values() for row in rows):
+        here = {c: rows for c in contenders if (rows := c.on(dataset))}
+        values = {
+            c: np.mean([list(row["per_query"][measure].values()) for row in rows], axis=0) for c, rows in here.items()
+        }
+        found = _comparisons(ablation, values)
+        out += [replace(_row(c, dataset, rows), comparison=found.get(c)) for c, rows in here.items()]
+    return out + _means(ablation, contenders)
+
+
+def _contenders(
+    ablation: Ablation, finished: Sequence[Finished], baselines: Sequence[Mapping[str, Any]]
+) -> list[_Contender]:
+    """Baselines, then the systems of each variant, point by point."""
+    out = [
+        _Contender("", system, {}, {0: [row for row in baselines if row["system"] == system]}, trained=False)
+        for system in dict.fromkeys(row["system"] for row in baselines)
+    ]
+    for point in _points(finished):
+        for variant in ablation.variants:
+            cells = [c for c in finished if c.variant == variant and c.point == point]
+            for system in dict.fromkeys(row["system"] for cell in cells for row in cell.rows):
+                rows = {c.seed: [row for row in c.rows if row["system"] == system] for c in cells}
+                out.append(_Contender(variant, system, point, rows))
+    return out
+
+
+def _comparisons(ablation: Ablation, values: Mapping[_Contender, Values]) -> dict[_Contender, Comparison]:
+    """Every contender against its reference; Holm's correction is over all that have the same."""
+    groups: dict[_Contender, list[_Contender]] = {}
+    for one in values:
+        for other in values:
+            if other is not one and _is_reference(ablation, other, one):
+                groups.setdefault(other, []).append(one)
+    out: dict[_Contender, Comparison] = {}
+    for reference, others in groups.items():
+        named = {str(place): values[c] for place, c in enumerate([reference, *others])}
+        found = compare(named, "0")
+        out |= {c: replace(found[str(place)], against=ablation.against) for place, c in enumerate(others, 1)}
+    return out
+
+
+def _is_reference(ablation: Ablation, one: _Contender, of: _Contender) -> bool:
+    """Whether `of` is compared with `one`: of a variant the same system at the same point, of models the model alone, of
+    a baseline itself."""
+    against = ablation.against
+    if against in ablation.variants:
+        return one.trained and (one.variant, one.system, one.point) == (against, of.system, of.point)
+    if against == MODEL:
+        both = one.trained and of.trained
+        return both and (one.variant, one.system, one.point) == (of.variant, MODEL, of.point)
+    return not one.trained and one.system.casefold() == against
 
 
 def _points(finished: Sequence[Finished]) -> list[Mapping[str, Any]]:
@@ -95,13 +161,13 @@ def _points(finished: Sequence[Finished]) -> list[Mapping[str, Any]]:
     return out
 
 
-def _row(variant: str, point: Mapping[str, Any], dataset: str, of_seeds: Mapping[int, Mapping[str, Any]]) -> Row:
-    rows = list(of_seeds.values())
+def _row(contender: _Contender, dataset: str, rows: Sequence[Mapping[str, Any]]) -> Row:
     return Row(
-        variant=variant,
-        point=point,
+        variant=contender.variant,
+        system=contender.system,
+        point=contender.point,
         dataset=dataset,
-        seeds=tuple(of_seeds),
+        seeds=contender.seeds,
         measures={name: _spread(r["measures"][name] for r in rows) for name in rows[0]["measures"]},
         costs={name: _spread(r[name] for r in rows) for name in COSTS if all(r[name] is not None for r in rows)},
     )
@@ -112,53 +178,63 @@ def _spread(values: Iterable[float]) -> Spread:
     return Spread(float(np.mean(numbers)), float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None)
 
 
-def _means(ablation: Ablation, finished: Sequence[Finished]) -> list[Row]:
+def _means(ablation: Ablation, contenders: Sequence[_Contender]) -> list[Row]:
     """Over collections, seed by seed, the parts of one collection as one; as `evaluate` averages them."""
-    made: dict[tuple[int, str, str], dict[int, dict[str, float]]] = {}
-    points = _points(finished)
-    for cell in finished:
-        results = [_as_result(row) for row in cell.rows]
-        for mean in means(results):
-            key = (points.index(cell.point), cell.variant, mean.dataset)
-            made.setdefault(key, {})[cell.seed] = mean.measures
-    order = list(ablation.variants)
-    return [
-        Row(
-            variant=variant,
-            point=points[place],
-            dataset=dataset,
-            seeds=tuple(of_seeds),
-            measures={name: _spread(m[name] for m in of_seeds.values()) for name in ablation.measures},
-        )
-        for (place, variant, dataset), of_seeds in sorted(
-            made.items(), key=lambda item: (item[0][2], item[0][0], order.index(item[0][1]))
-        )
-    ]
+    out = []
+    for contender in contenders:
+        made: dict[str, list[dict[str, float]]] = {}
+        for rows in contender.rows.values():
+            for mean in means([_as_result(row) for row in rows]):
+                made.setdefault(mean.dataset, []).append(mean.measures)
+        for dataset, of_seeds in made.items():
+            spreads = {name: _spread(m[name] for m in of_seeds) for name in ablation.measures}
+            one = Row(
+                variant=contender.variant,
+                system=contender.system,
+                point=contender.point,
+                dataset=dataset,
+                seeds=contender.seeds,
+                measures=spreads,
+            )
+            out.append(one)
+    return sorted(out, key=lambda row: row.dataset)
 
 
 def _as_result(row: Mapping[str, Any]) -> SystemResult:
-    names = ("dataset", "split", "group", "measures", "num_documents", "num_queries")
-    return SystemResult(system="", **{name: row[name] for name in names})
+    names = ("system", "dataset", "split", "group", "measures", "num_documents", "num_queries")
+    return SystemResult(**{name: row[name] for name in names})
 
 
 def ablation_table(rows: Sequence[Row], measures: Sequence[str]) -> Table:
     """Header and rows of the printed table of one collection."""
-    points = list(rows[0].point)
+    points = list(dict.fromkeys(key for row in rows for key in row.point))
     costs = [name for name in COSTS if any(name in row.costs for row in rows)]
     compared = any(row.comparison for row in rows)
-    header = ["variant", *(key.rpartition(".")[2] for key in points), *measures, *(_TITLES[name] for name in costs)]
-    header += ["seeds", *(["difference", "p (Holm)"] if compared else [])]
+    named = [*(["variant"] if any(row.variant for row in rows) else []), *(["system"] if _several(rows) else [])]
+    header = [*(named or ["variant"]), *(key.rpartition(".")[2] for key in points), *measures]
+    header += [*(_TITLES[name] for name in costs), "seeds", *(["difference", "p (Holm)"] if compared else [])]
     out = []
     for row in rows:
-        cells = [row.variant or "–", *(plain(row.point[key]) for key in points)]
+        cells = [getattr(row, name) or "–" for name in named or ["variant"]]
+        cells += [plain(row.point[key]) if key in row.point else "–" for key in points]
         cells += [_shown(row.measures[name], ".4f") for name in measures]
         cells += [_shown(row.costs[name], _FORMS[name]) if name in row.costs else "–" for name in costs]
-        cells.append(str(len(row.seeds)))
+        cells.append(str(len(row.seeds) or "–"))
         if compared:
             one = row.comparison
             cells += ["–", "–"] if one is None else [f"{one.difference:+.4f}", f"{one.p_holm:.4f}"]
         out.append(cells)
     return header, out
+
+
+def labels(rows: Sequence[Row]) -> list[str]:
+    """A name for each row in a picture: variant and system, as far as they differ."""
+    several = _several(rows)
+    return [" ".join(filter(None, (row.variant, row.system if several else ""))) or "grid" for row in rows]
+
+
+def _several(rows: Sequence[Row]) -> bool:
+    return len({row.system for row in rows}) > 1
 
 
 _TITLES = {

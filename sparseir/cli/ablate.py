@@ -122,6 +122,8 @@ def _run(run: AblationRun, *, quiet: bool) -> None:
     todo = [cell for cell in cells if run.state(cell) != "finished"]
     if not quiet and len(todo) < len(cells):
         note(f"{counted(len(cells) - len(todo), 'cell')} of {len(cells)} finished before")
+    with progress_bars(quiet=quiet) as progress:
+        run.run_baselines(progress)
     for place, cell in enumerate(todo, 1):
         if not quiet:
             note(f"{place} of {len(todo)}: {cell.label}")
@@ -150,7 +152,7 @@ def _finish(run: AblationRun, *, plot: bool) -> list[Row]:
 def _write(run: AblationRun) -> list[Row]:
     from sparseir.ablate.summary import summarise
 
-    rows = summarise(run.ablation, run.finished())
+    rows = summarise(run.ablation, run.finished(), run.baselines())
     path = run.folder / "ablation.json"
     partial = path.with_name(f".{path.name}")
     partial.write_text(json_module.dumps(_summary(run, rows), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -159,6 +161,8 @@ def _write(run: AblationRun) -> list[Row]:
 
 
 def _summary(run: AblationRun, rows: list[Row]) -> dict[str, Any]:
+    from sparseir.config.loader import to_mapping
+
     ablation: Ablation = run.ablation
     labels = {cell.name: cell.label for cell in ablation.cells}
     return {
@@ -168,6 +172,11 @@ def _summary(run: AblationRun, rows: list[Row]) -> dict[str, Any]:
         "seeds": list(ablation.seeds),
         "datasets": list(ablation.datasets),
         "split": ablation.split,
+        "baselines": list(ablation.baselines),
+        "lexical": None if ablation.lexical is None else to_mapping(ablation.lexical),
+        "feedback": ablation.feedback,
+        "fit": ablation.fit,
+        "against": ablation.against,
         "cells": len(ablation.cells),
         "finished": len(run.finished()),
         "failed": [{"cell": labels[name], "error": text} for name, text in run.faults.items()],
@@ -186,7 +195,8 @@ def _give(run: AblationRun, rows: list[Row], *, json: bool) -> None:
         for dataset in dict.fromkeys(row.dataset for row in rows):
             of_it = [row for row in rows if row.dataset == dataset]
             against = next((row.comparison.against for row in of_it if row.comparison), None)
-            title = dataset if against is None else f"{dataset}; difference and p against {against} at the same point"
+            at = " at the same point" if against in run.ablation.variants else ""
+            title = dataset if against is None else f"{dataset}; difference and p against {against}{at}"
             print_table(title, *ablation_table(of_it, run.ablation.measures))
     if run.faults:
         raise SparseIRError(

@@ -34,7 +34,9 @@ def evaluate_command(
     qrels: Annotated[
         Path | None, arguments.Option(help="Judgements of the run files, in place of a collection; needs no model.")
     ] = None,
-    split: Annotated[str, arguments.Option(help="Which judgements: qrels/<split>.tsv.")] = "test",
+    split: Annotated[
+        str, arguments.Option(help="Which judgements: qrels/<split>.tsv; a collection's own: DATASET#SPLIT.")
+    ] = "test",
     baselines: Annotated[str, arguments.Option(help="Comma-separated: bm25, dense; empty for none.")] = "bm25",
     lexical: Annotated[
         bool,
@@ -283,13 +285,14 @@ def _say_faults(faults: Sequence[str]) -> None:
 
 def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], measure: str) -> None:
     from sparseir.cli.output.console import counted, print_table
+    from sparseir.evaluate.collections import bare
     from sparseir.evaluate.report.means import mean_table
     from sparseir.evaluate.report.rows import comparison_table, table
 
     for name in dict.fromkeys(r.dataset for r in results):
         rows = [r for r in results if r.dataset == name]
         documents = f"{counted(rows[0].num_documents, 'document')}, " if rows[0].num_documents else ""
-        of = f" ({rows[0].split})" if rows[0].split else ""
+        of = f" ({rows[0].split})" if rows[0].split and bare(name, rows[0].split) == name else ""
         print_table(f"{name}{of}: {documents}{counted(rows[0].num_queries, 'query', 'queries')}", *table(rows))
         for r in rows:
             if r.fuse_weight is not None:

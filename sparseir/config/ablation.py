@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparseir.config.loader import key_lines, parse_override, read_yaml, to_mapping
+from sparseir.config.lexical import LexicalConfig
+from sparseir.config.loader import build, key_lines, parse_override, read_yaml, to_mapping
 from sparseir.config.recipe import Recipe, load_recipe
 from sparseir.config.recipes import ablation_path
 from sparseir.errors import ConfigError
 
-_KEYS = ("recipe", "set", "variants", "grid", "seeds", "datasets", "split", "measures", "idf", "against")
+_KEYS = (
+    "recipe", "set", "variants", "grid", "seeds", "datasets", "split", "measures", "idf", "baselines", "lexical",
+    "feedback", "fit", "against",
+)  # fmt: skip
 _NEEDED = ("recipe", "seeds", "datasets")
+
+MODEL = "model"
+"""The system of a cell that is its model alone, in `against` and in tables."""
 
 NEUTRAL = (
     "data.data_dir", "data.terms_of_use", "data.workers", "loss.teacher_cache", "train.chunk_size", "train.device",
@@ -66,7 +73,12 @@ class Ablation:
     name : of the file. cells : one training run each: all variants at a point beside each other, all of a seed before the next.
     grid : recipe key → its values. variants : name → the keys it sets; one with the name "" where none are given.
     seeds, datasets : as given. split, measures : for the evaluation. idf : "corpus" or "model", as in `evaluate`.
-    against : variant that the others are compared with at equal points.
+    baselines : systems that no cell trains, judged once: of bm25 and dense.
+    lexical : each model is also judged with this channel of words beside it; None for none.
+    feedback : documents that a second search takes words from, in indexes with words; None for none.
+    fit : split that query weights are fitted to, for a further row of each index; None for none.
+    against : variant that the others are compared with at equal points; or a baseline, or `MODEL` for each model alone,
+        that all systems are. Where the file does not say, its first variant, else the first baseline, else the model.
     """
 
     name: str
@@ -78,7 +90,11 @@ class Ablation:
     split: str
     measures: tuple[str, ...]
     idf: str
-    against: str
+    baselines: tuple[str, ...] = ()
+    lexical: LexicalConfig | None = None
+    feedback: int | None = None
+    fit: str | None = None
+    against: str = MODEL
 
 
 def load_ablation(
@@ -127,7 +143,9 @@ def load_ablation(
     seeds = tuple(values["seeds"] if seeds is None else seeds)
     cells = _cells(values["recipe"], everywhere, chosen, grid, seeds, found)
     found.raise_any()
-    against = values.get("against", next(iter(known)))
+    against = values.get("against")
+    if against is None or (against in known and against not in chosen):
+        against = next(iter(chosen)) or next(iter(values.get("baselines") or ()), MODEL)
     return Ablation(
         name=path.stem,
         cells=tuple(cells),
@@ -138,7 +156,11 @@ def load_ablation(
         split=values.get("split", "test"),
         measures=tuple(values.get("measures", ("nDCG@10", "RR@10", "R@100"))),
         idf=values.get("idf", "corpus"),
-        against=against if against in chosen else next(iter(chosen)),
+        baselines=tuple(values.get("baselines") or ()),
+        lexical=_channel(values.get("lexical")),
+        feedback=values.get("feedback"),
+        fit=values.get("fit"),
+        against=against,
     )
 
 
@@ -167,18 +189,26 @@ def _check_shape(values: Mapping[str, Any], found: _Faults) -> None:
     for key in _NEEDED:
         if key not in values:
             found.add((), f"{key}: missing; a grid has {', '.join(_NEEDED)}")
-    for key in ("recipe", "split", "idf", "against"):
+    for key in ("recipe", "split", "idf", "fit", "against"):
         if key in values and not isinstance(values[key], str):
             found.add((key,), f"{key}: expected text, found {values[key]!r}")
     if values.get("idf", "corpus") not in ("corpus", "model"):
         found.add(("idf",), f"idf: {values['idf']!r} is neither corpus nor model")
     for key, kind in (("seeds", int), ("datasets", str), ("measures", str)):
         _check_list((key,), values.get(key, [kind()]), kind, found)
+    if values.get("baselines"):
+        _check_list(("baselines",), values["baselines"], str, found)
+    feedback = values.get("feedback")
+    if feedback is not None and (not isinstance(feedback, int) or isinstance(feedback, bool) or feedback < 1):
+        found.add(("feedback",), f"feedback: expected how many hits are read, 1 or more, found {feedback!r}")
+    try:
+        _channel(values.get("lexical"))
+    except ConfigError as error:
+        found.add(("lexical",), " ".join(str(error).split()))
+    _check_against(values, found)
     _check_keys(("set",), values.get("set") or {}, found)
     grid, variants = values.get("grid") or {}, values.get("variants") or {}
     if _check_keys(("grid",), grid, found):
-        if not grid and not variants:
-            found.add(("grid",), "grid: empty, and no variants: name a key and a list of values")
         for key, points in grid.items():
             _check_list(("grid", key), points, object, found)
     if not isinstance(variants, Mapping):
@@ -190,8 +220,25 @@ def _check_shape(values: Mapping[str, Any], found: _Faults) -> None:
         if _check_keys(("variants", str(name)), keys if keys is not None else {}, found):
             for key in set(keys or ()) & set(grid if isinstance(grid, Mapping) else ()):
                 found.add(("variants", str(name), key), f"{key}: the grid has it too; one of the two decides")
-    if variants and values.get("against", next(iter(variants))) not in variants:
-        found.add(("against",), f"against: no variant {values['against']!r}; there are {', '.join(map(str, variants))}")
+
+
+def _check_against(values: Mapping[str, Any], found: _Faults) -> None:
+    """A variant, or a system that every model is compared with."""
+    against, variants = values.get("against"), values.get("variants")
+    if not isinstance(against, str):
+        return
+    names = [*(variants if isinstance(variants, Mapping) else ()), *(values.get("baselines") or ()), MODEL]
+    if against not in names:
+        found.add(("against",), f"against: no variant {against!r}; there are {', '.join(map(str, names))}")
+
+
+def _channel(given: Any) -> LexicalConfig | None:
+    """The settings of the channel: true for its defaults, or those that differ."""
+    if given is None or given is False:
+        return None
+    if given is not True and not isinstance(given, Mapping):
+        raise ConfigError(f"lexical: expected true, false or settings of the channel, found {given!r}")
+    return build(LexicalConfig, to_mapping(LexicalConfig()) | ({} if given is True else dict(given)), source="lexical")
 
 
 def _check_recipe(recipe: str, found: _Faults) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.progress import Progress, silent
-from sparseir.data import Query, open_datasets, read_qrels
+from sparseir.data import Dataset, Query, read_qrels
 from sparseir.data.lines import LineSource
 from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
+from sparseir.evaluate.collections import open_judged
 from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
@@ -23,6 +24,7 @@ from sparseir.evaluate.report.plots import check_plots, draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 from sparseir.evaluate.significance import compare
 from sparseir.evaluate.systems.baselines import DENSE, RunFile, evaluate_dense, evaluate_fusions
+from sparseir.evaluate.systems.embeddings import SharedEmbeddings
 from sparseir.evaluate.systems.feedback import evaluate_feedback
 from sparseir.evaluate.systems.fitted import FITTED, evaluate_fitted
 from sparseir.evaluate.systems.indexes import FEEDBACK, StandingIndex
@@ -49,6 +51,7 @@ class Evaluation:
     models : folders or hub ids of encoders. datasets : for `sparseir.data.open_datasets`.
     indexes : folders of indexes, or collections of Milvus, which carry their query side.
     runs : run files. qrels : judgements of those alone, in place of a collection.
+    shared : dense embeddings of collections that other evaluations have made or will want; filled here.
 
     Attributes
     ----------
@@ -69,24 +72,17 @@ class Evaluation:
         indexes: Sequence[Path | StorePlace] = (),
         runs: Sequence[Path] = (),
         qrels: Path | None = None,
+        shared: SharedEmbeddings | None = None,
         progress: Progress = silent,
     ) -> None:
         self.options, self.faults = options, list[str]()
+        self._shared = shared
         self._progress = progress
         check_given(models, datasets, runs, qrels, indexes)
         check_measures(options.measures)
         if options.plots is not None:
             check_plots()
-        found = partial(open_datasets, data_dir=options.data_dir, form=options.form, fields=options.fields)
-        opened = [part for name in datasets for part in found(name)]
-        if options.expansions is not None:
-            if len(opened) != 1:
-                raise ConfigError("expansions belong to one collection; evaluate it apart from the others")
-            opened = [replace(opened[0], expansions=LineSource(options.expansions))]
-        self._datasets = [replace(d, name=n) for d, n in zip(opened, _unique([d.name for d in opened]), strict=True)]
-        for dataset in self._datasets:
-            for split in filter(None, (options.split, options.tune, options.fit)):
-                dataset.check_judged(split)
+        self._datasets = _opened(datasets, options)
         self._qrels = qrels
         if runs and qrels is None and len(self._datasets) != 1:
             raise ConfigError("a run file belongs to one collection; judge it apart from the others")
@@ -130,7 +126,7 @@ class Evaluation:
             )
         self._against = self._compared_with([*self.systems, *fused])
         written = [*others, *mains, *standing, *fused]
-        check_places(options, [d.name for d in self._datasets], written, mains)
+        check_places(options, [d.name for d, _ in self._datasets], written, mains)
 
     def __iter__(self) -> Iterator[Judged]:
         for collection in self._collections():
@@ -166,15 +162,13 @@ class Evaluation:
             own = frozenset(qrels if self.options.same_id == "drop" else ())
             queries = [Query(qid, "") for qid in qrels]
             yield JudgedCollection(self._qrels.name.partition(".")[0], "", [], queries, qrels, own=own)
-        for dataset in self._datasets:
+        for dataset, split in self._datasets:
             try:
-                yield JudgedCollection.read(
-                    dataset,
-                    self.options.split,
-                    same_id=self.options.same_id,
-                    tune=self.options.tune,
-                    fit=self.options.fit,
+                collection = JudgedCollection.read(
+                    dataset, split, same_id=self.options.same_id, tune=self.options.tune, fit=self.options.fit
                 )
+                shared = {} if self._shared is None else self._shared.setdefault(dataset.name, {})
+                yield replace(collection, embeddings=shared)
             except SparseIRError as error:
                 if len(self._datasets) == 1:
                     raise
@@ -277,6 +271,29 @@ class Evaluation:
             if name.casefold() == self.options.against.casefold():
                 return name
         raise ConfigError(f"--against {self.options.against}: no such system; there are {', '.join(systems)}")
+
+
+def _opened(given: Sequence[str], options: EvaluationOptions) -> list[tuple[Dataset, str]]:
+    """The collections and the split that judges each, under names of their own; all splits are there."""
+    opened = [
+        part
+        for name in given
+        for part in open_judged(
+            name, options.split, data_dir=options.data_dir, form=options.form, fields=options.fields
+        )
+    ]
+    if options.expansions is not None:
+        if len(opened) != 1:
+            raise ConfigError("expansions belong to one collection; evaluate it apart from the others")
+        opened = [(replace(opened[0][0], expansions=LineSource(options.expansions)), opened[0][1])]
+    for dataset, judged in opened:
+        for purpose, split in (("tune", options.tune), ("fit", options.fit)):
+            if split == judged:
+                raise ConfigError(f"{purpose} is {split!r}, the split of {dataset.name} that is judged; name another")
+            if split is not None:
+                dataset.check_judged(split)
+    names = _unique([dataset.name for dataset, _ in opened])
+    return [(replace(dataset, name=name), split) for (dataset, split), name in zip(opened, names, strict=True)]
 
 
 def _baselines(options: EvaluationOptions) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,48 @@ def test_a_cell_that_fails_does_not_lose_the_rest(places: Path, monkeypatch: pyt
     assert json.loads((places / "failed" / "ablation.json").read_text())["failed"] == []
 
 
+def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
+    """Each model alone, beside words and with feedback, against BM25, which is judged once."""
+    source = (places / "grid.yaml").read_text()
+    start, end = source.index("variants:"), source.index("seeds:")
+    collection = re.search(r"datasets: \[(.*)\]", source)
+    assert collection is not None
+    grid = places / "seeds.yaml"
+    beside = "baselines: [bm25]\nlexical: true\nfeedback: 2\n"
+    grid.write_text(source[:start] + source[end:].replace("]\nmeasures", "#train]\nmeasures") + beside)
+    words = ("ablate", grid, "--output", places / "seeds", "--no-plot")
+    done = sparseir(*words, "--json")
+    summary = json.loads(done.stdout)
+    systems = ["BM25", "BM25+feedback", "model", "model+lexical", "model+lexical+feedback"]
+    assert [(row["system"], row["seeds"]) for row in summary["rows"]] == [
+        (system, [] if system.startswith("BM25") else [0, 1]) for system in systems
+    ]
+    assert {row["dataset"] for row in summary["rows"]} == {"tiny#train"}
+    assert [row["comparison"] is None for row in summary["rows"]] == [True, False, False, False, False]
+    assert summary["against"] == "bm25"
+
+    from sparseir.evaluate.evaluation import Evaluation
+    from sparseir.evaluate.options import EvaluationOptions
+    from sparseir.search.feedback.options import Feedback
+
+    (model, _) = sorted((places / "seeds" / "cells").glob("*/model"))
+    options = EvaluationOptions(
+        split="train", measures=("nDCG@10",), corpus_idf=True, lexical=True, feedback=Feedback()
+    )
+    (judged,) = Evaluation([str(model)], [collection.group(1)], options)
+    by_hand = {r.system.replace("inference_free", "model"): r.per_query["nDCG@10"].tolist() for r in judged.results}
+    assert by_hand.keys() == set(systems)
+    for path in (model.parent / "results.json", places / "seeds" / "baselines.json"):
+        (rows,) = json.loads(path.read_text())["datasets"].values()
+        assert rows
+        for row in rows:
+            name = row["system"].replace("inference_free", "model")
+            assert list(row["per_query"]["nDCG@10"].values()) == by_hand[name], name
+    before = (places / "seeds" / "baselines.json").read_bytes()
+    assert "2 cells of 2 finished before" in sparseir(*words).stderr
+    assert (places / "seeds" / "baselines.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
@@ -146,11 +189,14 @@ def test_a_cell_that_fails_does_not_lose_the_rest(places: Path, monkeypatch: pyt
         (["--seeds", ","], 2, "--seeds is ','"),
         (["--variants", "L3"], 1, "--variants L3"),
         (["--datasets", "./nothing"], 1, "nothing"),
+        (["--datasets", "{tiny}#dev"], 1, "no judgements for split 'dev'"),
+        (["--datasets", "{tiny}#"], 1, "no split behind #"),
         (["--set", "data.dataset=./nothing"], 1, "nothing"),
         (["--set", "data.split=dev"], 1, "no judgements for split 'dev'"),
     ],
 )
 def test_refused_before_the_work(places: Path, words: list[str], code: int, text: str) -> None:
+    words = [word.format(tiny=places / "tiny") for word in words]
     done = sparseir("ablate", places / "grid.yaml", "--output", places / "refused", "--no-plot", *words, code=code)
     assert text in done.stderr
     assert not (places / "refused").exists()

@@ -89,6 +89,14 @@ def test_overrides_narrow_the_grid_and_reach_every_cell(grid: Path) -> None:
         ("  train.steps: 7", "  train.seed: 7", 3, "seeds has the seeds"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nagainst: l3", 11, "no variant 'l3'"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nidf: none", 11, "neither corpus nor model"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nagainst: bm25", 11, "no variant 'bm25'; there are flops, l1, model"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nbaselines: bm25", 11, "expected a list"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nfeedback: 0", 11, "1 or more, found 0"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nfeedback: true", 11, "1 or more, found True"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nfit: 3", 11, "expected text, found 3"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: yes please", 11, "expected true, false or settings"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: {alfa: 2}", 11, "alfa"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: {alpha: -1}", 11, "alpha: expected a number of at least 0"),
     ],
 )
 def test_faults_name_file_and_line(grid: Path, old: str, new: str, line: int, text: str) -> None:
@@ -113,8 +121,10 @@ def test_variants_or_points_alone(grid: Path) -> None:
     grid.write_text("".join(lines[:3] + lines[7:]))
     assert [c.variant for c in load_ablation(grid).cells] == [""] * 4
     grid.write_text("".join(lines[:3] + lines[9:]))
-    with pytest.raises(ConfigError, match=r"grid.yaml:1: grid: empty, and no variants"):
-        load_ablation(grid)
+    assert [(c.label, c.variant, c.point) for c in load_ablation(grid).cells] == [
+        ("seed 0", "", {}),
+        ("seed 1", "", {}),
+    ]
 
 
 def test_what_cannot_be_overridden(grid: Path) -> None:
@@ -155,6 +165,7 @@ def test_seeds_are_averaged_and_variants_compared_at_equal_points(grid: Path) ->
         return {
             **{
                 "dataset": "one",
+                "system": "model",
                 "split": "test",
                 "group": "",
                 "num_documents": 3,
@@ -179,3 +190,68 @@ def test_seeds_are_averaged_and_variants_compared_at_equal_points(grid: Path) ->
     assert header == ["variant", "target_active_dims", "nDCG@10", "doc terms", "seeds", "difference", "p (Holm)"]
     assert rows[0] == ["flops", "32", "0.3000 ± 0.1414", "30.5 ± 0.7", "2", "–", "–"]
     assert rows[1][:5] == ["l1", "32", "0.7500", "30.0", "1"]
+
+
+def test_systems_beside_the_model_are_compared_with_a_baseline_or_the_model(grid: Path) -> None:
+    """Baselines stand at no point and have no seeds; what is compared with one of them shares one correction."""
+    pytest.importorskip("scipy", reason="the extra 'evaluate' is not installed")
+    from sparseir.ablate.summary import Finished, ablation_table, labels, summarise
+    from sparseir.evaluate.significance import holm
+
+    lines = GRID.splitlines(keepends=True)
+    grid.write_text("".join(lines[:3] + lines[9:]) + "baselines: [bm25]\nlexical: {alpha: 3}\nmeasures: [nDCG@10]\n")
+    ablation = load_ablation(grid)
+    assert ablation.lexical is not None
+    assert (ablation.lexical.alpha, ablation.lexical.k1, ablation.against) == (3.0, 0.9, "bm25")
+    generator = np.random.default_rng(0)
+
+    def row(dataset: str, system: str) -> dict[str, object]:
+        values = generator.random(20)
+        names = ("document_terms", "query_terms", "flops", "bytes_per_document", "p50_ms", "p95_ms", "encode_seconds")
+        return {
+            **dict.fromkeys(names),
+            **{"dataset": dataset, "system": system, "split": "test", "group": ""},
+            **{"num_documents": 3, "num_queries": 20, "measures": {"nDCG@10": float(values.mean())}},
+            "per_query": {"nDCG@10": dict(zip("abcdefghijklmnopqrst", values.tolist(), strict=True))},
+        }
+
+    baselines = [row(dataset, "BM25") for dataset in ("one", "two")]
+    finished = [
+        Finished("", {}, seed, [row(d, s) for d in ("one", "two") for s in ("model", "model+lexical")])
+        for seed in (0, 1)
+    ]
+    rows = summarise(ablation, finished, baselines)
+    assert [(r.dataset, r.system, r.seeds) for r in rows] == [
+        (dataset, system, seeds)
+        for dataset in ("one", "two", "mean")
+        for system, seeds in (("BM25", ()), ("model", (0, 1)), ("model+lexical", (0, 1)))
+    ]
+
+    def values(dataset: str, system: str) -> np.ndarray:
+        found = [r for f in finished for r in f.rows if (r["dataset"], r["system"]) == (dataset, system)]
+        return np.mean([list(r["per_query"]["nDCG@10"].values()) for r in found or baselines[:1]], axis=0)
+
+    by_hand = compare({s: values("one", s) for s in ("BM25", "model", "model+lexical")}, "BM25")
+    first = rows[:3]
+    assert first[0].comparison is None
+    for one in first[1:]:
+        assert one.comparison is not None
+        assert one.comparison.p_holm == by_hand[one.system].p_holm
+        assert one.comparison.difference == by_hand[one.system].difference
+        assert one.comparison.against == "bm25"
+    assert holm([r.comparison.p for r in first if r.comparison]) == [r.comparison.p_holm for r in first if r.comparison]
+    mean_of_seeds = np.mean([f.rows[2]["measures"]["nDCG@10"] for f in finished])
+    assert rows[4].measures["nDCG@10"].mean == pytest.approx(mean_of_seeds)
+    header, cells = ablation_table(first, ["nDCG@10"])
+    assert header == ["system", "nDCG@10", "seeds", "difference", "p (Holm)"]
+    assert [c[0] for c in cells] == labels(first) == ["BM25", "model", "model+lexical"]
+    assert cells[0][2:] == ["–", "–", "–"]
+
+    alone = summarise(load_ablation(_against(grid, "model")), finished, baselines)
+    assert [r.comparison is None for r in alone[:3]] == [True, True, False]
+
+
+def _against(grid: Path, system: str) -> Path:
+    path = grid.with_name("other.yaml")
+    path.write_text(grid.read_text() + f"against: {system}\n")
+    return path

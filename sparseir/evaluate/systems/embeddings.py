@@ -10,6 +10,9 @@ from sparseir.evaluate.judged import JudgedCollection
 if TYPE_CHECKING:
     from sparseir.models.networks.dense import RememberedEmbeddings
 
+SharedEmbeddings = dict[str, dict[tuple[str, int], "RememberedEmbeddings"]]
+"""Collection → model and tokens → its embeddings, kept by whoever evaluates a collection more than once."""
+
 
 def remembered(collection: JudgedCollection, model: str, tokens: int) -> RememberedEmbeddings:
     """The embeddings of a collection by a model that reads so many tokens of a text."""
