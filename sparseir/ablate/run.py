@@ -71,6 +71,7 @@ class AblationRun:
             feedback=None if ablation.feedback is None else Feedback(documents=ablation.feedback),
             fit=ablation.fit,
             corpus_idf=ablation.idf == "corpus",
+            max_active_dims=ablation.max_active_dims,
             data_dir=data_dir,
         )
         check_measures(ablation.measures)
@@ -240,6 +241,7 @@ class AblationRun:
         """What rows of an evaluation depend on beside the model and the collection."""
         ablation = self.ablation
         beside = {
+            "max_active_dims": ablation.max_active_dims,
             "baselines": list(ablation.baselines) if baselines else None,
             "lexical": None if ablation.lexical is None else to_mapping(ablation.lexical),
             "feedback": ablation.feedback,

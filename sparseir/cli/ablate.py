@@ -172,6 +172,7 @@ def _summary(run: AblationRun, rows: list[Row]) -> dict[str, Any]:
         "seeds": list(ablation.seeds),
         "datasets": list(ablation.datasets),
         "split": ablation.split,
+        "max_active_dims": ablation.max_active_dims,
         "baselines": list(ablation.baselines),
         "lexical": None if ablation.lexical is None else to_mapping(ablation.lexical),
         "feedback": ablation.feedback,

@@ -11,7 +11,7 @@ from sparseir.cli import arguments
 from sparseir.cli.options.channel import Expand, channel_settings
 from sparseir.cli.options.corpus import Expansions, Fields, Format, checked_fields
 from sparseir.cli.options.feedback import chosen_feedback
-from sparseir.cli.options.flags import Device, Quiet
+from sparseir.cli.options.flags import Device, MaxActiveDims, Quiet
 
 if TYPE_CHECKING:
     from sparseir.evaluate.arguments import Arguments as Words
@@ -94,6 +94,7 @@ def evaluate_command(
         str | None,
         arguments.Option(metavar="SIZE/STEP", help="Index passages, e.g. 128/64; a document's best one counts."),
     ] = None,
+    max_active_dims: MaxActiveDims = None,
     same_id: Annotated[
         str,
         arguments.Option(
@@ -178,6 +179,7 @@ def evaluate_command(
             corpus_idf=idf == "corpus",
             lexical=True if lexical else False if no_lexical else None,
             channel=lexical_settings(channel_settings(settings, expand=expand)),
+            max_active_dims=max_active_dims,
             windows=None if windows is None else Windows.parse(windows),
             data_dir=data_dir,
             form=form,

@@ -18,8 +18,8 @@ from sparseir.config.recipes import ablation_path
 from sparseir.errors import ConfigError
 
 _KEYS = (
-    "recipe", "set", "variants", "grid", "seeds", "datasets", "split", "measures", "idf", "baselines", "lexical",
-    "feedback", "fit", "against",
+    "recipe", "set", "variants", "grid", "seeds", "datasets", "split", "measures", "idf", "max_active_dims", "baselines",
+    "lexical", "feedback", "fit", "against",
 )  # fmt: skip
 _NEEDED = ("recipe", "seeds", "datasets")
 
@@ -73,6 +73,7 @@ class Ablation:
     name : of the file. cells : one training run each: all variants at a point beside each other, all of a seed before the next.
     grid : recipe key → its values. variants : name → the keys it sets; one with the name "" where none are given.
     seeds, datasets : as given. split, measures : for the evaluation. idf : "corpus" or "model", as in `evaluate`.
+    max_active_dims : terms of a model that each document keeps, the heaviest; None for all.
     baselines : systems that no cell trains, judged once: of bm25 and dense.
     lexical : each model is also judged with this channel of words beside it; None for none.
     feedback : documents that a second search takes words from, in indexes with words; None for none.
@@ -90,6 +91,7 @@ class Ablation:
     split: str
     measures: tuple[str, ...]
     idf: str
+    max_active_dims: int | None = None
     baselines: tuple[str, ...] = ()
     lexical: LexicalConfig | None = None
     feedback: int | None = None
@@ -156,6 +158,7 @@ def load_ablation(
         split=values.get("split", "test"),
         measures=tuple(values.get("measures", ("nDCG@10", "RR@10", "R@100"))),
         idf=values.get("idf", "corpus"),
+        max_active_dims=values.get("max_active_dims"),
         baselines=tuple(values.get("baselines") or ()),
         lexical=_channel(values.get("lexical")),
         feedback=values.get("feedback"),
@@ -198,9 +201,10 @@ def _check_shape(values: Mapping[str, Any], found: _Faults) -> None:
         _check_list((key,), values.get(key, [kind()]), kind, found)
     if values.get("baselines"):
         _check_list(("baselines",), values["baselines"], str, found)
-    feedback = values.get("feedback")
-    if feedback is not None and (not isinstance(feedback, int) or isinstance(feedback, bool) or feedback < 1):
-        found.add(("feedback",), f"feedback: expected how many hits are read, 1 or more, found {feedback!r}")
+    for key, of in (("feedback", "hits are read"), ("max_active_dims", "terms a document keeps")):
+        number = values.get(key)
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            found.add((key,), f"{key}: expected how many {of}, 1 or more, found {number!r}")
     try:
         _channel(values.get("lexical"))
     except ConfigError as error:

@@ -46,6 +46,7 @@ class EvaluationOptions:
     lexical : each model also runs with a BM25 channel of stemmed words beside its terms; None for those whose queries are
         looked up.
     channel : settings of that channel, and of the bm25 baseline but for its words of neighbours and alpha.
+    max_active_dims : of each document as many terms of a model, the heaviest; None for all that it gives.
     windows : passages are indexed, and a document's best one counts; of the bm25 baseline too.
     data_dir : where BEIR names are looked for. form, fields : of the corpora, as for `sparseir.data.open_dataset`.
     expansions : of the documents of the one collection, for models that read them (doc2query).
@@ -75,6 +76,7 @@ class EvaluationOptions:
     corpus_idf: bool = False
     lexical: bool | None = None
     channel: LexicalConfig = field(default_factory=LexicalConfig)
+    max_active_dims: int | None = None
     windows: Windows | None = None
     data_dir: Path | None = None
     form: str | None = None
@@ -101,6 +103,8 @@ class EvaluationOptions:
             _check_names(name, given, allowed)
         if not 0 <= self.fuse_weight <= 1:
             raise ConfigError(f"fuse-weight is {self.fuse_weight}; expected a number from 0 to 1")
+        if self.max_active_dims is not None and self.max_active_dims < 1:
+            raise ConfigError(f"max-active-dims is {self.max_active_dims}; expected 1 or more")
         if self.resamples < 1:
             raise ConfigError(f"resamples is {self.resamples}; expected 1 or more")
         if self.tune is not None and "convex" not in self.fusions:

@@ -145,7 +145,7 @@ def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
     collection = re.search(r"datasets: \[(.*)\]", source)
     assert collection is not None
     grid = places / "seeds.yaml"
-    beside = "baselines: [bm25]\nlexical: true\nfeedback: 2\n"
+    beside = "max_active_dims: 3\nbaselines: [bm25]\nlexical: true\nfeedback: 2\n"
     grid.write_text(source[:start] + source[end:].replace("]\nmeasures", "#train]\nmeasures") + beside)
     words = ("ablate", grid, "--output", places / "seeds", "--no-plot")
     done = sparseir(*words, "--json")
@@ -157,6 +157,7 @@ def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
     assert {row["dataset"] for row in summary["rows"]} == {"tiny#train"}
     assert [row["comparison"] is None for row in summary["rows"]] == [True, False, False, False, False]
     assert summary["against"] == "bm25"
+    assert summary["rows"][2]["costs"]["document_terms"]["mean"] == 3
 
     from sparseir.evaluate.evaluation import Evaluation
     from sparseir.evaluate.options import EvaluationOptions
@@ -164,7 +165,12 @@ def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
 
     (model, _) = sorted((places / "seeds" / "cells").glob("*/model"))
     options = EvaluationOptions(
-        split="train", measures=("nDCG@10",), corpus_idf=True, lexical=True, feedback=Feedback()
+        split="train",
+        measures=("nDCG@10",),
+        corpus_idf=True,
+        max_active_dims=3,
+        lexical=True,
+        feedback=Feedback(),
     )
     (judged,) = Evaluation([str(model)], [collection.group(1)], options)
     by_hand = {r.system.replace("inference_free", "model"): r.per_query["nDCG@10"].tolist() for r in judged.results}

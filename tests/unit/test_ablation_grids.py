@@ -93,6 +93,7 @@ def test_overrides_narrow_the_grid_and_reach_every_cell(grid: Path) -> None:
         ("seeds: [0, 1]", "seeds: [0, 1]\nbaselines: bm25", 11, "expected a list"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nfeedback: 0", 11, "1 or more, found 0"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nfeedback: true", 11, "1 or more, found True"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nmax_active_dims: many", 11, "1 or more, found 'many'"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nfit: 3", 11, "expected text, found 3"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: yes please", 11, "expected true, false or settings"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: {alfa: 2}", 11, "alfa"),
@@ -148,6 +149,18 @@ def test_the_grid_that_ships_is_whole() -> None:
     assert all(r.regulariser.target_active_dims for r in recipes)
     points = len(ablation.grid["regulariser.target_active_dims"])
     assert len(recipes) == len(ablation.variants) * points * len(ablation.seeds)
+
+
+def test_the_seeds_of_the_general_encoder_are_its_recipe(grid: Path) -> None:
+    """What is reported is the recipe as it ships, not one of its own."""
+    from sparseir.config.loader import to_mapping
+    from sparseir.config.recipe import differences, load_recipe
+
+    ablation = load_ablation("general_seeds")
+    general = to_mapping(load_recipe("general"))
+    for cell in ablation.cells:
+        assert set(differences(general, to_mapping(cell.recipe))) <= {"train.seed"}
+    assert (ablation.seeds, ablation.against, ablation.max_active_dims) == ((0, 1, 2), "bm25", 64)
 
 
 def test_seeds_are_averaged_and_variants_compared_at_equal_points(grid: Path) -> None:

@@ -12,7 +12,6 @@ from sparseir.cli.index.source import (
     Corpus,
     DataDir,
     Json,
-    MaxActiveDims,
     Model,
     Source,
     Target,
@@ -23,7 +22,7 @@ from sparseir.cli.index.source import (
 )
 from sparseir.cli.options.channel import Expand
 from sparseir.cli.options.corpus import Expansions, Fields, Format
-from sparseir.cli.options.flags import Device, Quiet, Untrained
+from sparseir.cli.options.flags import Device, MaxActiveDims, Quiet, Untrained
 
 if TYPE_CHECKING:
     from indexer import Index

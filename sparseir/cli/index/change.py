@@ -11,7 +11,6 @@ from sparseir.cli.index.source import (
     DataDir,
     IndexPath,
     Json,
-    MaxActiveDims,
     Model,
     Source,
     Target,
@@ -20,7 +19,7 @@ from sparseir.cli.index.source import (
     summary,
 )
 from sparseir.cli.options.corpus import Expansions, Fields, Format
-from sparseir.cli.options.flags import Device, Quiet, Untrained
+from sparseir.cli.options.flags import Device, MaxActiveDims, Quiet, Untrained
 
 
 def add_command(

@@ -27,7 +27,6 @@ Model = Annotated[str | None, arguments.Option(help="Encoder of the documents: m
 Corpus = Annotated[
     str | None, arguments.Option(help=f"Documents to encode, or whose texts to store beside --vectors: {CORPUS}.")
 ]
-MaxActiveDims = Annotated[int | None, arguments.Option(min=1, help="Keep the heaviest terms of each document.")]
 Threads = Annotated[int, arguments.Option(min=1, help="Threads of the build.")]
 DataDir = Annotated[Path | None, arguments.Option(help="Where BEIR names are looked for.")]
 Json = Annotated[bool, arguments.Option("--json", help="One JSON object.")]

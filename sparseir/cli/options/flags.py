@@ -19,3 +19,6 @@ Untrained = Annotated[
     bool,
     arguments.Option("--untrained", help="Encode with a base that no training has made an encoder of all the same."),
 ]
+MaxActiveDims = Annotated[
+    int | None, arguments.Option(min=1, help="Keep so many terms of a model for each document, the heaviest.")
+]

@@ -75,6 +75,7 @@ def evaluate_encoder(
     indexing = IndexingOptions(
         overwrite=True,
         corpus_idf=options.corpus_idf,
+        max_active_dims=options.max_active_dims,
         lexical=channel,
         windows=options.windows,
         embed=embed,
