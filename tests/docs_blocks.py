@@ -28,6 +28,8 @@ _SHELL = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:sparseir|python3?|pip|make|printf|mkdir|cat|zcat|curl|head|chmod|torchrun|pytest|java|taskset) "
 )
 _PYTHON = re.compile(r"(?:from|import) \w")
+_COMMENT = re.compile(r"(^|\s)#(\s.*)?$")
+"""As in a shell, where a mark within a word begins none; shlex sees one there."""
 _OPERATORS = re.compile(r"[|<>;&$]")
 
 
@@ -91,7 +93,7 @@ class Page:
             assert code == 0, f"line {block.line}: {line!r} exits with {code}"
 
     def _run_line(self, line: str) -> int:
-        words = shlex.split(line, comments=True)
+        words = shlex.split(_COMMENT.sub("", line))
         self._clear(words)
         if words[0] == "sparseir" and not _OPERATORS.search(re.sub(r"\"[^\"]*\"|'[^']*'", "", line)):
             return cli.run(words[1:])

@@ -45,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     corpus = write_jsonl(folder / "corpus.jsonl", rows())  # type: ignore[arg-type]
     for place in ("path/to/beir-folder", "data/scifact", "data/nfcorpus", "data/cacm", "data/cranfield"):
-        write_collection(folder / place, ("train", "test"))
+        write_collection(folder / place, ("train", "dev", "test"))
     _tables(folder)
     (folder / "queries.tsv").write_text("q1\twhat you are looking for\nq2\tcats\n")
     (folder / "queries.tsv.gz").write_bytes(gzip.compress((folder / "queries.tsv").read_bytes()))
