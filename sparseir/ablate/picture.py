@@ -14,6 +14,9 @@ _PANELS = (
     ("p50_ms", "p50 of a query, ms"),
 )
 
+_MARKERS = "os^Dv<>pP*Xhd"
+"""One a system; variants differ in colour, and where there are none, so do systems."""
+
 
 def draw_ablation(rows: Sequence[Row], path: Path, measure: str) -> None:
     """A row of three panels for each collection; bars are the standard deviation over seeds, costs are on a log axis.
@@ -29,22 +32,24 @@ def draw_ablation(rows: Sequence[Row], path: Path, measure: str) -> None:
     datasets = list(dict.fromkeys(row.dataset for row in drawn))
     canvas = Canvas(figsize=(4.4 * len(_PANELS), 3.6 * len(datasets) + 0.5), layout="constrained")
     panels = canvas.subplots(len(datasets), len(_PANELS), sharey="row", squeeze=False)
-    named = list(zip(labels(drawn), drawn, strict=True))
-    lines = list(dict.fromkeys(name for name, _ in named))
+    lines = dict(zip(((row.variant, row.system) for row in drawn), labels(drawn), strict=True))
+    variants, systems = (list(dict.fromkeys(names)) for names in zip(*lines, strict=True))
     for dataset, of_dataset in zip(datasets, panels, strict=True):
         for (cost, title), axes in zip(_PANELS, of_dataset, strict=True):
-            for place, label in enumerate(lines):
-                points = [r for name, r in named if (r.dataset, name) == (dataset, label) and cost in r.costs]
+            for (variant, system), label in lines.items():
+                of_line = (dataset, variant, system)
+                points = [r for r in drawn if (r.dataset, r.variant, r.system) == of_line and cost in r.costs]
                 points.sort(key=lambda r: r.costs[cost].mean)
+                colour = variants.index(variant) if len(set(variants) - {""}) > 1 else systems.index(system)
                 axes.errorbar(
                     [r.costs[cost].mean for r in points],
                     [r.measures[measure].mean for r in points],
                     xerr=[r.costs[cost].deviation or 0.0 for r in points],
                     yerr=[r.measures[measure].deviation or 0.0 for r in points],
-                    marker="o",
+                    marker=_MARKERS[systems.index(system) % len(_MARKERS)],
                     markersize=4,
-                    color=f"C{place % 10}",
-                    linestyle="-" if place < 10 else "--",
+                    color=f"C{colour % 10}",
+                    linestyle="-" if colour < 10 else "--",
                     capsize=2,
                     linewidth=1,
                     label=label,

@@ -9,14 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseir.config.ablation import MODEL, Ablation, plain
+from sparseir.errors import DataError
+from sparseir.evaluate.references import BM25
 from sparseir.evaluate.report.means import means
 from sparseir.evaluate.report.rows import SystemResult, Table
 from sparseir.evaluate.significance import Comparison, Values, compare
+from sparseir.evaluate.systems.baselines import DENSE
 
 COSTS = (
     "document_terms", "query_terms", "flops", "bytes_per_document", "p50_ms", "p95_ms", "encode_seconds"
 )  # fmt: skip
 """Figures of `SystemResult` beside the measures that are averaged over seeds."""
+
+_BASELINE_NAMES = {"bm25": BM25, "dense": DENSE}
 
 
 class Spread(NamedTuple):
@@ -62,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The results of a finished cell: a row for each collection and system, as `AblationRun.results` gives them."""
+    """The results of a finished cell: a row for each collection and system, as `AblationRun.finished` gives them."""
 
     variant: str
     point: Mapping[str, Any]
@@ -97,16 +102,30 @@ def summarise(
     Parameters
     ----------
     baselines : a row for each collection and system that no cell trained.
+
+    Raises
+    ------
+    DataError : systems were judged on other queries than others, of a collection that changed between.
     """
     measure, contenders, out = ablation.measures[0], _contenders(ablation, finished, baselines), list[Row]()
     for dataset in dict.fromkeys(row["dataset"] for c in contenders for rows in c.rows.values() for row in rows):
         here = {c: rows for c in contenders if (rows := c.on(dataset))}
-        values = {
-            c: np.mean([list(row["per_query"][measure].values()) for row in rows], axis=0) for c, rows in here.items()
-        }
+        qids = list(next(iter(here.values()))[0]["per_query"][measure])
+        values = {c: np.mean([_of_queries(row, measure, qids) for row in rows], axis=0) for c, rows in here.items()}
         found = _comparisons(ablation, values)
         out += [replace(_row(c, dataset, rows), comparison=found.get(c)) for c, rows in here.items()]
     return out + _means(ablation, contenders)
+
+
+def _of_queries(row: Mapping[str, Any], measure: str, qids: Sequence[str]) -> Values:
+    """The values of these queries, in their order."""
+    found = row["per_query"][measure]
+    if found.keys() != set(qids):
+        raise DataError(
+            f"{row['dataset']}: {row['system']} was judged on {len(found)} queries that are not the {len(qids)} of another system, "
+            f"so the collection is not what it was; remove the cells' results.json and baselines.json to judge all again"
+        )
+    return np.array([found[qid] for qid in qids], np.float64)
 
 
 def _contenders(
@@ -131,7 +150,7 @@ def _comparisons(ablation: Ablation, values: Mapping[_Contender, Values]) -> dic
     groups: dict[_Contender, list[_Contender]] = {}
     for one in values:
         for other in values:
-            if other is not one and _is_reference(ablation, other, one):
+            if other is not one and _is_reference(ablation, other, of=one):
                 groups.setdefault(other, []).append(one)
     out: dict[_Contender, Comparison] = {}
     for reference, others in groups.items():
@@ -141,16 +160,20 @@ def _comparisons(ablation: Ablation, values: Mapping[_Contender, Values]) -> dic
     return out
 
 
-def _is_reference(ablation: Ablation, one: _Contender, of: _Contender) -> bool:
-    """Whether `of` is compared with `one`: of a variant the same system at the same point, of models the model alone, of
-    a baseline itself."""
+def _is_reference(ablation: Ablation, candidate: _Contender, *, of: _Contender) -> bool:
+    """Whether a contender is compared with the candidate.
+
+    Against a variant, a system is compared with that variant's, at the same point. Against `MODEL`, what stands beside a
+    model is compared with that model alone. Against a baseline, everything is compared with it.
+    """
     against = ablation.against
+    if against in _BASELINE_NAMES and against not in ablation.variants:
+        return not candidate.trained and candidate.system == _BASELINE_NAMES[against]
+    if not (candidate.trained and of.trained) or candidate.point != of.point:
+        return False
     if against in ablation.variants:
-        return one.trained and (one.variant, one.system, one.point) == (against, of.system, of.point)
-    if against == MODEL:
-        both = one.trained and of.trained
-        return both and (one.variant, one.system, one.point) == (of.variant, MODEL, of.point)
-    return not one.trained and one.system.casefold() == against
+        return (candidate.variant, candidate.system) == (against, of.system)
+    return (candidate.variant, candidate.system) == (of.variant, MODEL)
 
 
 def _points(finished: Sequence[Finished]) -> list[Mapping[str, Any]]:

@@ -101,20 +101,26 @@ def _list(run: AblationRun, *, json: bool) -> None:
     from sparseir.cli.output.console import counted, emit_json, note, print_table
     from sparseir.config.loader import to_mapping
 
-    cells = run.ablation.cells
+    cells, baselines = run.ablation.cells, list(run.ablation.baselines)
     if json:
+        if baselines:
+            emit_json({"baselines": baselines, "state": run.baselines_state()})
         for cell in cells:
             point = dict(cell.point)
             known = {"cell": cell.name, "state": run.state(cell), "variant": cell.variant, "point": point}
             emit_json({**known, "seed": cell.seed, "recipe": to_mapping(cell.recipe)})
         return
-    print_table("", ["cell", "state", "folder"], [[c.label, run.state(c), str(run.cell_folder(c))] for c in cells])
+    listed = [[c.label, run.state(c), str(run.cell_folder(c))] for c in cells]
+    if baselines:
+        listed.insert(0, [f"baselines: {', '.join(baselines)}", run.baselines_state(), str(run.folder)])
+    print_table("", ["cell", "state", "folder"], listed)
     left = sum(run.state(cell) != "finished" for cell in cells)
     note(f"{counted(len(cells), 'cell')}, {left} to do; nothing was run")
 
 
 def _run(run: AblationRun, *, quiet: bool) -> None:
     """Every cell that is not finished, one after the other; what there is is written after each."""
+    from sparseir.ablate.run import BASELINES
     from sparseir.cli.output.console import counted, note, progress_bars
     from sparseir.train.loop.stopping import TrainingStopped
 
@@ -122,8 +128,13 @@ def _run(run: AblationRun, *, quiet: bool) -> None:
     todo = [cell for cell in cells if run.state(cell) != "finished"]
     if not quiet and len(todo) < len(cells):
         note(f"{counted(len(cells) - len(todo), 'cell')} of {len(cells)} finished before")
-    with progress_bars(quiet=quiet) as progress:
-        run.run_baselines(progress)
+    if run.baselines_state() != "finished":
+        if not quiet:
+            note(f"baselines: {', '.join(run.ablation.baselines)}")
+        with progress_bars(quiet=quiet) as progress:
+            done = run.run_baselines(progress)
+        if not done:
+            note(f"failed: baselines: {run.faults[BASELINES]}")
     for place, cell in enumerate(todo, 1):
         if not quiet:
             note(f"{place} of {len(todo)}: {cell.label}")
@@ -161,10 +172,11 @@ def _write(run: AblationRun) -> list[Row]:
 
 
 def _summary(run: AblationRun, rows: list[Row]) -> dict[str, Any]:
+    from sparseir.ablate.run import BASELINES
     from sparseir.config.loader import to_mapping
 
     ablation: Ablation = run.ablation
-    labels = {cell.name: cell.label for cell in ablation.cells}
+    labels = {cell.name: cell.label for cell in ablation.cells} | {BASELINES: BASELINES}
     return {
         "ablation": ablation.name,
         "grid": dict(ablation.grid),
@@ -200,7 +212,7 @@ def _give(run: AblationRun, rows: list[Row], *, json: bool) -> None:
             title = dataset if against is None else f"{dataset}; difference and p against {against}{at}"
             print_table(title, *ablation_table(of_it, run.ablation.measures))
     if run.faults:
-        raise SparseIRError(
-            f"{len(run.faults)} of {len(run.ablation.cells)} cells failed; the others stand, and the same command tries "
-            "these again"
-        )
+        cells = sum(cell.name in run.faults for cell in run.ablation.cells)
+        failed = [f"{cells} of {len(run.ablation.cells)} cells"] if cells else []
+        failed += ["baselines"] if len(run.faults) > cells else []
+        raise SparseIRError(f"{' and '.join(failed)} failed; the others stand, and the same command tries these again")

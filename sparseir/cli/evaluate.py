@@ -287,15 +287,16 @@ def _say_faults(faults: Sequence[str]) -> None:
 
 def _print(results: Sequence[SystemResult], averages: Sequence[MeanResult], measure: str) -> None:
     from sparseir.cli.output.console import counted, print_table
-    from sparseir.evaluate.collections import bare
+    from sparseir.evaluate.collections import title
     from sparseir.evaluate.report.means import mean_table
     from sparseir.evaluate.report.rows import comparison_table, table
 
     for name in dict.fromkeys(r.dataset for r in results):
         rows = [r for r in results if r.dataset == name]
         documents = f"{counted(rows[0].num_documents, 'document')}, " if rows[0].num_documents else ""
-        of = f" ({rows[0].split})" if rows[0].split and bare(name, rows[0].split) == name else ""
-        print_table(f"{name}{of}: {documents}{counted(rows[0].num_queries, 'query', 'queries')}", *table(rows))
+        print_table(
+            f"{title(name, rows[0].split)}: {documents}{counted(rows[0].num_queries, 'query', 'queries')}", *table(rows)
+        )
         for r in rows:
             if r.fuse_weight is not None:
                 print(f"{r.system}: weight of the first {r.fuse_weight:g}")

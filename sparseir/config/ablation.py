@@ -22,6 +22,7 @@ _KEYS = (
     "lexical", "feedback", "fit", "against",
 )  # fmt: skip
 _NEEDED = ("recipe", "seeds", "datasets")
+BASELINES = ("bm25", "dense")
 
 MODEL = "model"
 """The system of a cell that is its model alone, in `against` and in tables."""
@@ -146,6 +147,8 @@ def load_ablation(
     cells = _cells(values["recipe"], everywhere, chosen, grid, seeds, found)
     found.raise_any()
     against = values.get("against")
+    if against is not None and against not in known:
+        against = against.casefold()  # a system's, as tables write it
     if against is None or (against in known and against not in chosen):
         against = next(iter(chosen)) or next(iter(values.get("baselines") or ()), MODEL)
     return Ablation(
@@ -193,23 +196,14 @@ def _check_shape(values: Mapping[str, Any], found: _Faults) -> None:
         if key not in values:
             found.add((), f"{key}: missing; a grid has {', '.join(_NEEDED)}")
     for key in ("recipe", "split", "idf", "fit", "against"):
-        if key in values and not isinstance(values[key], str):
+        optional = key in ("fit", "against") and values.get(key) is None
+        if key in values and not optional and not isinstance(values[key], str):
             found.add((key,), f"{key}: expected text, found {values[key]!r}")
     if values.get("idf", "corpus") not in ("corpus", "model"):
         found.add(("idf",), f"idf: {values['idf']!r} is neither corpus nor model")
     for key, kind in (("seeds", int), ("datasets", str), ("measures", str)):
         _check_list((key,), values.get(key, [kind()]), kind, found)
-    if values.get("baselines"):
-        _check_list(("baselines",), values["baselines"], str, found)
-    for key, of in (("feedback", "hits are read"), ("max_active_dims", "terms a document keeps")):
-        number = values.get(key)
-        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-            found.add((key,), f"{key}: expected how many {of}, 1 or more, found {number!r}")
-    try:
-        _channel(values.get("lexical"))
-    except ConfigError as error:
-        found.add(("lexical",), " ".join(str(error).split()))
-    _check_against(values, found)
+    _check_systems(values, found)
     _check_keys(("set",), values.get("set") or {}, found)
     grid, variants = values.get("grid") or {}, values.get("variants") or {}
     if _check_keys(("grid",), grid, found):
@@ -226,14 +220,34 @@ def _check_shape(values: Mapping[str, Any], found: _Faults) -> None:
                 found.add(("variants", str(name), key), f"{key}: the grid has it too; one of the two decides")
 
 
-def _check_against(values: Mapping[str, Any], found: _Faults) -> None:
-    """A variant, or a system that every model is compared with."""
-    against, variants = values.get("against"), values.get("variants")
-    if not isinstance(against, str):
-        return
-    names = [*(variants if isinstance(variants, Mapping) else ()), *(values.get("baselines") or ()), MODEL]
-    if against not in names:
-        found.add(("against",), f"against: no variant {against!r}; there are {', '.join(map(str, names))}")
+def _check_systems(values: Mapping[str, Any], found: _Faults) -> None:
+    """What is judged beside the models, and what is compared with."""
+    baselines, variants = values.get("baselines"), values.get("variants")
+    if baselines is not None and baselines != []:
+        _check_list(("baselines",), baselines, str, found)
+    named = [name for name in baselines if isinstance(name, str)] if isinstance(baselines, list) else []
+    for name in named:
+        if name not in BASELINES:
+            found.add(("baselines",), f"baselines: no {name!r}; there are {', '.join(BASELINES)}")
+    for key, of in (("feedback", "hits are read"), ("max_active_dims", "terms a document keeps")):
+        number = values.get(key)
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            found.add((key,), f"{key}: expected how many {of}, 1 or more, found {number!r}")
+    lexical = values.get("lexical")
+    try:
+        _channel(lexical)
+    except ConfigError as error:
+        found.add(("lexical",), " ".join(str(error).split()))
+    if values.get("feedback") is not None and lexical in (None, False) and "bm25" not in named:
+        found.add(("feedback",), "feedback: adds words, and no index here has any; name lexical, or bm25 in baselines")
+    variants = list(map(str, variants)) if isinstance(variants, Mapping) else []
+    for name in variants:
+        if name.casefold() in (*BASELINES, MODEL):
+            found.add(("variants", name), f"{name}: the name of a system, which against could not tell from a variant")
+    against = values.get("against")
+    if isinstance(against, str) and against not in variants and against.casefold() not in (*named, MODEL):
+        there = ", ".join([*variants, *named, MODEL])
+        found.add(("against",), f"against: no variant {against!r}; there are {there}")
 
 
 def _channel(given: Any) -> LexicalConfig | None:
@@ -242,7 +256,8 @@ def _channel(given: Any) -> LexicalConfig | None:
         return None
     if given is not True and not isinstance(given, Mapping):
         raise ConfigError(f"lexical: expected true, false or settings of the channel, found {given!r}")
-    return build(LexicalConfig, to_mapping(LexicalConfig()) | ({} if given is True else dict(given)), source="lexical")
+    settings = {} if given is True else dict(given)
+    return build(LexicalConfig, to_mapping(LexicalConfig()) | settings, source="lexical")
 
 
 def _check_recipe(recipe: str, found: _Faults) -> None:
@@ -293,7 +308,8 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 def _chosen(known: Mapping[str, Any], names: Sequence[str], path: Path) -> dict[str, Any]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise ConfigError(f"--variants {', '.join(unknown)}: {path} has {', '.join(map(repr, known))}")
+        there = ", ".join(map(repr, filter(None, known))) or "none"
+        raise ConfigError(f"--variants {', '.join(unknown)}: {path} has {there}")
     return {name: known[name] for name in names}
 
 

@@ -21,6 +21,9 @@ EncoderKind = Literal[
     "csr",
 ]
 
+LOOKED_UP_KINDS = ("splade_doc", "inference_free", "deepimpact", "deepct")
+"""Kinds whose queries are looked up in a table; those of the others run a network."""
+
 EXPANDED_KINDS = ("unicoil", "deepimpact")
 """Kinds that read a document's expansion after its text."""
 

@@ -10,7 +10,7 @@ from sparseir.data.beir import BEIR_NAMES
 from sparseir.data.irds import PREFIX
 from sparseir.data.lines import LineSource
 from sparseir.errors import ConfigError, DataError
-from sparseir.evaluate.collections import apart
+from sparseir.evaluate.collections import named_split
 from sparseir.evaluate.systems.indexes import is_index
 from sparseir.search.stores.places import StorePlace, target
 
@@ -69,7 +69,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _is_collection(word: str, data_dir: Path | None) -> bool:
-    word, _ = apart(word)
+    word, _ = named_split(word)
     path = Path(word)
     if word.startswith(PREFIX):
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +14,7 @@ from sparseir.data import Dataset, Query, read_qrels
 from sparseir.data.lines import LineSource
 from sparseir.encode.indexing import has_looked_up_queries
 from sparseir.errors import ConfigError, SparseIRError
-from sparseir.evaluate.collections import open_judged
+from sparseir.evaluate.collections import FITTING, TUNING, open_judged, refuse_shared
 from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
@@ -48,7 +48,7 @@ class Evaluation:
 
     Parameters
     ----------
-    models : folders or hub ids of encoders. datasets : for `sparseir.data.open_datasets`.
+    models : folders or hub ids of encoders. datasets : for `sparseir.evaluate.collections.open_judged`.
     indexes : folders of indexes, or collections of Milvus, which carry their query side.
     runs : run files. qrels : judgements of those alone, in place of a collection.
     shared : dense embeddings of collections that other evaluations have made or will want; filled here.
@@ -287,11 +287,12 @@ def _opened(given: Sequence[str], options: EvaluationOptions) -> list[tuple[Data
             raise ConfigError("expansions belong to one collection; evaluate it apart from the others")
         opened = [(replace(opened[0][0], expansions=LineSource(options.expansions)), opened[0][1])]
     for dataset, judged in opened:
-        for purpose, split in (("tune", options.tune), ("fit", options.fit)):
+        for option, split, purpose in (("tune", options.tune, TUNING), ("fit", options.fit, FITTING)):
             if split == judged:
-                raise ConfigError(f"{purpose} is {split!r}, the split of {dataset.name} that is judged; name another")
+                raise ConfigError(f"{option} is {split!r}, the split of {dataset.name} that is judged; name another")
             if split is not None:
                 dataset.check_judged(split)
+                refuse_shared(dataset.name, judged, split, purpose, dataset.qrels(judged), dataset.qrels(split))
     names = _unique([dataset.name for dataset, _ in opened])
     return [(replace(dataset, name=name), split) for (dataset, split), name in zip(opened, names, strict=True)]
 
@@ -349,10 +350,10 @@ def check_given(
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Equal names told apart by numbers."""
-    seen: Counter[str] = Counter()
-    out = []
+    """Equal names told apart by numbers that give none of the others."""
+    taken, out = set[str](), list[str]()
     for name in names:
-        seen[name] += 1
-        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        free = (f"{name}#{number}" for number in itertools.count(2) if f"{name}#{number}" not in names)
+        out.append(next(one for one in itertools.chain([name], free) if one not in taken))
+        taken.add(out[-1])
     return out

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sparseir.data.dataset import Dataset
 from sparseir.data.records import Document, Qrels, Query
-from sparseir.errors import DataError
+from sparseir.evaluate.collections import FITTING, TUNING, refuse_shared
 from sparseir.evaluate.options import SameId
 from sparseir.search.runs import Run
 
@@ -87,12 +87,7 @@ class JudgedCollection:
             if name is None:
                 return None
             asked, judged = _judged(dataset, name, documents, note)
-            shared = [qid for qid in judged if qid in qrels]
-            if shared:
-                raise DataError(
-                    f"{dataset.name}: {len(shared)} queries of the split '{name}' that should {purpose}, "
-                    f"'{shared[0]}' first, are judged in '{split}'; name a split of other queries"
-                )
+            refuse_shared(dataset.name, split, name, purpose, qrels, judged)
             own_of_other = _own(asked, documents, same_id, note=lambda _: None)
             return cls(dataset.name, name, documents, asked, judged, own=own_of_other)
 
@@ -104,8 +99,8 @@ class JudgedCollection:
             qrels,
             dataset.group,
             own,
-            other(tune, "choose the weight"),
-            other(fit, "fit query weights"),
+            other(tune, TUNING),
+            other(fit, FITTING),
             notes,
         )
 

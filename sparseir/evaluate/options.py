@@ -26,7 +26,7 @@ class EvaluationOptions:
 
     Parameters
     ----------
-    split : which judgements, the file qrels/<split>.tsv of a BEIR folder.
+    split : which judgements, the file qrels/<split>.tsv of a BEIR folder; of collections that name none of their own.
     k : depth of the run; measures of a larger depth find nothing below it.
     measures : in the notation of ir-measures; a query without hits counts 0. The first one is what is compared, tuned
         and drawn.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +139,9 @@ def test_a_cell_that_fails_does_not_lose_the_rest(places: Path, monkeypatch: pyt
 
 def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
     """Each model alone, beside words and with feedback, against BM25, which is judged once."""
-    source = (places / "grid.yaml").read_text()
-    start, end = source.index("variants:"), source.index("seeds:")
-    collection = re.search(r"datasets: \[(.*)\]", source)
-    assert collection is not None
-    grid = places / "seeds.yaml"
     beside = "max_active_dims: 3\nbaselines: [bm25]\nlexical: true\nfeedback: 2\n"
-    grid.write_text(source[:start] + source[end:].replace("]\nmeasures", "#train]\nmeasures") + beside)
+    grid = seeds_alone(places, "seeds.yaml", beside)
+    grid.write_text(grid.read_text().replace("seeds: [0]", "seeds: [0, 1]").replace("]\nmeasures", "#train]\nmeasures"))
     words = ("ablate", grid, "--output", places / "seeds", "--no-plot")
     done = sparseir(*words, "--json")
     summary = json.loads(done.stdout)
@@ -172,7 +167,7 @@ def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
         lexical=True,
         feedback=Feedback(),
     )
-    (judged,) = Evaluation([str(model)], [collection.group(1)], options)
+    (judged,) = Evaluation([str(model)], [str(places / "tiny")], options)
     by_hand = {r.system.replace("inference_free", "model"): r.per_query["nDCG@10"].tolist() for r in judged.results}
     assert by_hand.keys() == set(systems)
     for path in (model.parent / "results.json", places / "seeds" / "baselines.json"):
@@ -184,6 +179,107 @@ def test_seeds_of_one_recipe_beside_baselines(places: Path) -> None:
     before = (places / "seeds" / "baselines.json").read_bytes()
     assert "2 cells of 2 finished before" in sparseir(*words).stderr
     assert (places / "seeds" / "baselines.json").read_bytes() == before
+
+
+def seeds_alone(places: Path, name: str, beside: str) -> Path:
+    """The grid without variants and points, with more to judge; one seed."""
+    source = (places / "grid.yaml").read_text()
+    start, end = source.index("variants:"), source.index("seeds:")
+    path = places / name
+    path.write_text(source[:start] + source[end:].replace("seeds: [0, 1]", "seeds: [0]") + beside)
+    return path
+
+
+def test_a_fit_or_a_baseline_that_fails_costs_nothing_else(
+    places: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too few judged queries for a fit leave the other figures, and cells go on after a baseline that cannot be judged."""
+    from sparseir.evaluate.evaluation import Evaluation
+
+    split = places / "tiny" / "qrels" / "few.tsv"
+    (places / "tiny" / "qrels" / "three.tsv").write_text(
+        "".join((split.with_name("train.tsv").read_text().splitlines(True))[:4])
+    )
+    split.write_text("query-id\tcorpus-id\tscore\n" + split.with_name("train.tsv").read_text().splitlines(True)[4])
+    grid = seeds_alone(places, "few.yaml", "split: three\nfit: few\nbaselines: [bm25]\n")
+    words = ("ablate", grid, "--output", places / "few", "--no-plot")
+
+    def failing(*given: object, **named: object) -> object:
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Evaluation, "_baseline", failing)
+        done = sparseir(*words, code=1)
+    assert "failed: baselines: RuntimeError: no memory" in done.stderr
+    assert "baselines failed; the others stand" in done.stderr
+    listed = [json.loads(line) for line in sparseir(*words, "--dry-run", "--json").stdout.splitlines()]
+    assert [row["state"] for row in listed] == ["new", "finished"]
+    done = sparseir(*words, "--json")
+    assert "tiny, BM25+fitted: 1 of 1 queries have relevant documents" in caplog.text
+    assert [row["system"] for row in json.loads(done.stdout)["rows"]] == ["BM25", "model"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "text"),
+    [
+        ("fit: train\n", "queries of the split 'train' that should fit query weights"),
+        ("lexical: {expansion_model: ./nosuchmodel}\n", "no model folder at ./nosuchmodel"),
+        ("lexical: {language: klingon}\n", "klingon"),
+        ("lexical: true\nfeedback: 101\n", "from 1 to 100"),
+        ("measures: [nDCG@x]\n", "nDCG@x"),
+        ("fit: train\nsplit: dev\n", "no judgements for split 'dev'"),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_before(places: Path, beside: str, text: str) -> None:
+    grid = seeds_alone(places, "refused.yaml", beside)
+    if "measures" in beside:
+        grid.write_text(grid.read_text().replace("measures: [nDCG@10]\n", ""))
+    done = sparseir("ablate", grid, "--output", places / "refused-too", "--no-plot", code=1)
+    assert text in done.stderr
+    assert not (places / "refused-too").exists()
+
+
+def test_kinds_that_cannot_do_what_is_asked(places: Path) -> None:
+    for beside, kind, text in (
+        ("split: test\nfit: train\n", "splade", "whose queries run a network"),
+        ("max_active_dims: 3\n", "coil_tok", "whose exact scores need all terms"),
+    ):
+        grid = seeds_alone(places, "kinds.yaml", beside)
+        words = ("--output", places / "kinds", "--no-plot", "--set", f"model.kind={kind}", "--dry-run")
+        if kind == "splade":
+            (places / "tiny" / "qrels" / "train.tsv").rename(places / "train.tsv")
+            own = (places / "train.tsv").read_text().replace("\nq", "\nx")
+            (places / "tiny" / "qrels" / "train.tsv").write_text(own)
+        try:
+            assert text in sparseir("ablate", grid, *words, "--set", "model.lexical_residual=false", code=1).stderr
+        finally:
+            if kind == "splade":
+                (places / "train.tsv").replace(places / "tiny" / "qrels" / "train.tsv")
+
+
+def test_collections_of_one_name_are_refused(places: Path) -> None:
+    write_collection(places / "elsewhere" / "tiny", ("test",))
+    both = f"{places / 'tiny'},{places / 'elsewhere' / 'tiny'}"
+    done = sparseir(
+        "ablate", places / "grid.yaml", "--output", places / "same", "--datasets", both, "--no-plot", code=1
+    )
+    assert "are both named tiny" in done.stderr
+
+
+@pytest.mark.parametrize("body", ["{", '{"format": "sparseir-cell-1", "datasets": null}', "[]"])
+def test_figures_of_baselines_that_cannot_be_read_are_said(places: Path, body: str) -> None:
+    from sparseir.ablate.run import AblationRun
+    from sparseir.config.ablation import load_ablation
+
+    grid = seeds_alone(places, "damaged.yaml", "baselines: [bm25]\n")
+    folder = places / "damaged-baselines"
+    folder.mkdir(exist_ok=True)
+    settings = AblationRun(load_ablation(grid), folder)._settings(baselines=True)
+    (folder / "baselines.json").write_text(
+        body.replace('"datasets"', f'"settings": {json.dumps(settings)}, "datasets"')
+    )
+    done = sparseir("ablate", grid, "--output", folder, "--no-plot", "--dry-run", code=1)
+    assert f"{folder / 'baselines.json'}: not the results of a cell" in done.stderr
 
 
 @pytest.mark.parametrize(

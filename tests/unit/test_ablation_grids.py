@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparseir.config.ablation import load_ablation
-from sparseir.errors import ConfigError
+from sparseir.errors import ConfigError, DataError
 from sparseir.evaluate.significance import compare
 
 GRID = """\
@@ -45,6 +45,11 @@ def test_cells_are_variants_by_points_by_seeds(grid: Path) -> None:
         assert recipe.regulariser.target_active_dims == cell.point["regulariser.target_active_dims"]
     assert len({cell.name for cell in ablation.cells}) == 8
     assert ablation.against == "flops"
+
+
+def test_a_system_is_named_as_tables_name_it(grid: Path) -> None:
+    grid.write_text(GRID + "baselines: [bm25]\nagainst: BM25\nfit: null\n")
+    assert (load_ablation(grid).against, load_ablation(grid).fit) == ("bm25", None)
 
 
 def test_a_name_tells_recipes_apart_and_not_where_they_run(grid: Path) -> None:
@@ -94,6 +99,10 @@ def test_overrides_narrow_the_grid_and_reach_every_cell(grid: Path) -> None:
         ("seeds: [0, 1]", "seeds: [0, 1]\nfeedback: 0", 11, "1 or more, found 0"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nfeedback: true", 11, "1 or more, found True"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nmax_active_dims: many", 11, "1 or more, found 'many'"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nbaselines: 3\nagainst: l3", 11, "expected a list"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nbaselines: [bm26]", 11, "no 'bm26'; there are bm25, dense"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\nbaselines: [dense]\nfeedback: 2", 12, "no index here has any"),
+        ("  l1:", "  Model:", 6, "the name of a system"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nfit: 3", 11, "expected text, found 3"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: yes please", 11, "expected true, false or settings"),
         ("seeds: [0, 1]", "seeds: [0, 1]\nlexical: {alfa: 2}", 11, "alfa"),
@@ -259,6 +268,17 @@ def test_systems_beside_the_model_are_compared_with_a_baseline_or_the_model(grid
     assert header == ["system", "nDCG@10", "seeds", "difference", "p (Holm)"]
     assert [c[0] for c in cells] == labels(first) == ["BM25", "model", "model+lexical"]
     assert cells[0][2:] == ["–", "–", "–"]
+
+    shuffled = dict(reversed(baselines[0]["per_query"]["nDCG@10"].items()))  # type: ignore[index]
+    again = summarise(ablation, finished, [{**baselines[0], "per_query": {"nDCG@10": shuffled}}, baselines[1]])
+    for one, other in zip(again[:3], first, strict=True):
+        assert one.measures == other.measures
+        if one.comparison is not None and other.comparison is not None:  # resampling takes the queries in another order
+            assert one.comparison.difference == pytest.approx(other.comparison.difference)
+            assert (one.comparison.wins, one.comparison.losses) == (other.comparison.wins, other.comparison.losses)
+    shuffled["z"] = shuffled.pop("a")
+    with pytest.raises(DataError, match=r"one: .* was judged on 20 queries that are not the 20 of another system"):
+        summarise(ablation, finished, [{**baselines[0], "per_query": {"nDCG@10": shuffled}}])
 
     alone = summarise(load_ablation(_against(grid, "model")), finished, baselines)
     assert [r.comparison is None for r in alone[:3]] == [True, True, False]

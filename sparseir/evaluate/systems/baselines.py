@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseir.data.records import Query
 from sparseir.errors import DataError
+from sparseir.evaluate.collections import title
 from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.rows import SystemResult
@@ -75,7 +76,7 @@ class RunFile:
         ------
         DataError : none of its queries is judged; none is of the split that chooses a fusion's weight.
         """
-        judged = f"{collection.name} ({collection.split})" if collection.split else collection.name
+        judged = title(collection.name, collection.split)
         unknown = [qid for qid in self.run if qid not in collection.qrels]
         if len(unknown) == len(self.run):
             raise DataError(

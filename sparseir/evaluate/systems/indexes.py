@@ -10,6 +10,7 @@ from indexer.format.shard_list import is_sharded
 from sparseir.data.passages import passages_of, windows_of
 from sparseir.data.records import Query
 from sparseir.errors import DataError
+from sparseir.evaluate.collections import title
 from sparseir.evaluate.judged import JudgedCollection, logger
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.report.rows import SystemResult
@@ -108,8 +109,8 @@ class StandingIndex:
             absent = [name for name, found in zip(names, passages_of(index, names), strict=True) if not found]
         if len(absent) == len(names):
             raise DataError(
-                f"holds none of the {len(names):,} documents, {names[0]!r} first, that are judged in {collection.name} "
-                f"({collection.split}); name the collection it was built of",
+                f"holds none of the {len(names):,} documents, {names[0]!r} first, that are judged in "
+                f"{title(collection.name, collection.split)}; name the collection it was built of",
                 path=str(self.path),
             )
         if absent:

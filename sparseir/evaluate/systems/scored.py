@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sparseir.data.records import Query
-from sparseir.evaluate.collections import bare
+from sparseir.evaluate.collections import without_split
 from sparseir.evaluate.judged import JudgedCollection
 from sparseir.evaluate.measures import measured
 from sparseir.evaluate.options import EvaluationOptions
@@ -63,7 +63,7 @@ def scored_run(
         },
         num_documents=size[0],
         num_queries=size[1],
-        reference=check(bare(collection.name, collection.split), collection.split, *size, system, found.means),
+        reference=check(without_split(collection.name, collection.split), collection.split, *size, system, found.means),
         notes=tuple(collection.notes),
         per_query=found.per_query,
         run=run,

@@ -129,7 +129,11 @@ class RememberedEmbeddings:
         """The model itself, which remembers nothing."""
         return self._load()
 
-    @property
+    def release(self) -> None:
+        """Let go of the network, which a text that is new loads again; embeddings stay."""
+        self.__dict__.pop("model", None)
+
+    @cached_property
     def dimensions(self) -> int:
         """Length of an embedding."""
         return self.model.dimensions
