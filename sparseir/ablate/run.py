@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,31 +11,24 @@ from typing import Any, Literal
 
 from indexer.errors import LockedError
 from indexer.format.lock import write_lock
-from indexer.interchange.jsonl.text import json_value
 from indexer.progress import Progress, silent
-from sparseir.ablate.summary import COSTS, Finished
+from sparseir.ablate.checks import check_grid
+from sparseir.ablate.kept import read_rows, settings_of, write_rows
+from sparseir.ablate.summary import Finished
 from sparseir.config.ablation import MODEL, Ablation, Cell
 from sparseir.config.lexical import LexicalConfig
-from sparseir.config.loader import to_mapping
-from sparseir.config.model import LOOKED_UP_KINDS
 from sparseir.config.recipes import RECIPE_FILE
-from sparseir.data import open_dataset
-from sparseir.errors import ConfigError, DataError, SparseIRError
-from sparseir.evaluate.collections import open_judged
+from sparseir.errors import ConfigError, SparseIRError
 from sparseir.evaluate.evaluation import Evaluation
-from sparseir.evaluate.measures import check_measures
 from sparseir.evaluate.options import EvaluationOptions
 from sparseir.evaluate.systems.embeddings import SharedEmbeddings
 from sparseir.evaluate.systems.fitted import FITTED
-from sparseir.lexical.analysis import check_language
 from sparseir.search.feedback.options import Feedback
 
 RESULTS_FILE = "results.json"
 BASELINES_FILE = "baselines.json"
 BASELINES = "baselines"
 """What `AblationRun.faults` calls them; no cell has that name."""
-
-_FORMAT = "sparseir-cell-1"
 
 State = Literal["finished", "begun", "new"]
 
@@ -46,7 +38,7 @@ logger = logging.getLogger(__name__)
 class AblationRun:
     """A grid and the folder its cells are kept in: cells/<name>/model, cells/<name>/results.json and baselines.json.
 
-    Everything that can be wrong with the grid and its collections is found when one is made.
+    What can be known to fail is found when one is made; see `checks`.
 
     Parameters
     ----------
@@ -87,49 +79,7 @@ class AblationRun:
             judged, baselines=ablation.baselines, feedback=feedback if with_words else None, max_active_dims=None
         )
         self._embeddings: SharedEmbeddings = {}
-        check_language(channel.language)
-        check_measures(ablation.measures)
-        self._check_judged()
-        self._check_kinds()
-        for model in (channel.expansion_model, judged.dense_model if "dense" in ablation.baselines else None):
-            if model is not None:
-                _check_there(model)
-        self._check_training()
-
-    def _check_judged(self) -> None:
-        """Collections to judge on are there, with their judgements, under names of their own."""
-        given = self.ablation.datasets
-        # What evaluations refuse shows with the cheapest of them.
-        Evaluation([], given, replace(self._of_baselines, baselines=("bm25",), feedback=None))
-        named: dict[str, str] = {}
-        for name in given:
-            for dataset, _ in open_judged(name, self.ablation.split, data_dir=self._of_models.data_dir):
-                if (other := named.setdefault(dataset.name, name)) != name:
-                    raise ConfigError(
-                        f"{other} and {name} are both named {dataset.name}, and tables would mix them; give one of the "
-                        "files another name"
-                    )
-
-    def _check_kinds(self) -> None:
-        """What is asked of all models can be done with each."""
-        for cell in self.ablation.cells:
-            kind = cell.recipe.model.kind
-            if self.ablation.fit is not None and kind not in LOOKED_UP_KINDS:
-                raise ConfigError(
-                    f"fit: {cell.label} is a {kind} encoder, whose queries run a network and cannot be fitted; leave it out"
-                )
-            if self.ablation.max_active_dims is not None and kind in ("coil_tok", "coil_full"):
-                raise ConfigError(
-                    f"max_active_dims: {cell.label} is a {kind} encoder, whose exact scores need all terms; leave it out"
-                )
-
-    def _check_training(self) -> None:
-        """What the recipes learn from can be opened, and has the split."""
-        needed = {(name, c.recipe.data) for c in self.ablation.cells for name in c.recipe.data.datasets}
-        for name, data in sorted(needed, key=lambda pair: pair[0]):
-            dataset = open_dataset(name, data.data_dir)
-            if data.split:
-                dataset.check_judged(data.split)
+        check_grid(ablation, self._of_baselines)
 
     def cell_folder(self, cell: Cell) -> Path:
         """Where all of a cell is."""
@@ -153,7 +103,7 @@ class AblationRun:
         ------
         DataError : they cannot be read.
         """
-        return self._kept(self.cell_folder(cell) / RESULTS_FILE, self._settings())
+        return read_rows(self.cell_folder(cell) / RESULTS_FILE, settings_of(self.ablation))
 
     def baselines(self) -> list[dict[str, Any]]:
         """The rows of the baselines on the grid's collections, as far as they are there.
@@ -164,7 +114,7 @@ class AblationRun:
         """
         if not self.ablation.baselines:
             return []
-        kept = self._kept(self.folder / BASELINES_FILE, self._settings(baselines=True))
+        kept = read_rows(self.folder / BASELINES_FILE, settings_of(self.ablation, baselines=True))
         return [row for given in self.ablation.datasets for row in kept.get(given, ())]
 
     def finished(self) -> list[Finished]:
@@ -203,14 +153,14 @@ class AblationRun:
         """
         if not self.ablation.baselines:
             return "finished"
-        kept = self._kept(self.folder / BASELINES_FILE, self._settings(baselines=True))
+        kept = read_rows(self.folder / BASELINES_FILE, settings_of(self.ablation, baselines=True))
         if set(self.ablation.datasets) <= set(kept):
             return "finished"
         return "begun" if kept else "new"
 
     def run_baselines(self, progress: Progress = silent) -> bool:
         """Judge what of the baselines is not judged yet; False where one failed, which `faults` says under `BASELINES`."""
-        path, settings = self.folder / BASELINES_FILE, self._settings(baselines=True)
+        path, settings = self.folder / BASELINES_FILE, settings_of(self.ablation, baselines=True)
         return self._tried(BASELINES, lambda: self._judge([], self._of_baselines, path, settings, {}, progress))
 
     def _tried(self, name: str, work: Callable[[], None]) -> bool:
@@ -257,7 +207,7 @@ class AblationRun:
             "training": {"steps": trained.steps, "minutes": trained.minutes, "figures": dict(trained.figures)},
         }
         options = replace(self._of_models, device=cell.recipe.train.device)
-        self._judge([str(model)], options, model.with_name(RESULTS_FILE), self._settings(), about, progress)
+        self._judge([str(model)], options, model.with_name(RESULTS_FILE), settings_of(self.ablation), about, progress)
 
     def _judge(
         self,
@@ -269,7 +219,7 @@ class AblationRun:
         progress: Progress,
     ) -> None:
         """Judge on the collections that the file does not have yet, and write it after each."""
-        known = self._kept(path, settings)
+        known = read_rows(path, settings)
         for given in self.ablation.datasets:
             if given in known:
                 continue
@@ -284,10 +234,7 @@ class AblationRun:
                     one.release()
             self._check_whole(evaluation, rows)
             known = {**known, given: rows}
-            body = {"format": _FORMAT, "settings": settings, **about, "datasets": known}
-            partial = path.with_name(f".{path.name}")
-            partial.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            partial.replace(path)
+            write_rows(path, settings, known, about)
 
     def _check_whole(self, evaluation: Evaluation, rows: Sequence[Mapping[str, Any]]) -> None:
         """A system that failed is a fault; a fit that could not be made is only said, and the others stand.
@@ -301,54 +248,6 @@ class AblationRun:
             raise SparseIRError("; ".join(evaluation.faults) or f"no figures of {', '.join(sorted(missing))}")
         for fault in evaluation.faults:
             logger.warning("%s", fault)
-
-    def _kept(self, path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-        """What a file has that was judged with these settings."""
-        if not path.exists():
-            return {}
-        try:
-            found = json_value(path.read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or found.get("format") != _FORMAT:
-                raise ValueError(f"expected an object of format {_FORMAT}")
-            datasets = found.get("datasets") if found.get("settings") == settings else {}
-            if not isinstance(datasets, dict) or not all(map(_are_rows, datasets.values())):
-                raise ValueError("its figures are not whole")
-        except (OSError, ValueError) as error:
-            raise DataError(f"not the results of a cell ({error}); remove it to evaluate again", path=path) from error
-        return datasets
-
-    def _settings(self, *, baselines: bool = False) -> dict[str, Any]:
-        """What rows of an evaluation depend on beside the model and the collection."""
-        ablation = self.ablation
-        beside: dict[str, Any] = {
-            "lexical": None if ablation.lexical is None else to_mapping(ablation.lexical),
-            "feedback": ablation.feedback,
-            "fit": ablation.fit,
-        }
-        if baselines:
-            beside["baselines"] = sorted(ablation.baselines)
-        else:
-            beside |= {"idf": ablation.idf, "max_active_dims": ablation.max_active_dims}
-        asked = {name: value for name, value in beside.items() if value is not None}
-        return {"split": ablation.split, "measures": list(ablation.measures), **asked}
-
-
-def _check_there(model: str) -> None:
-    """A dense model can be found, on the hub where it is not here.
-
-    Raises
-    ------
-    ConfigError : it cannot.
-    """
-    from sparseir.models.sources import resolve_source
-
-    resolve_source(model)
-
-
-def _are_rows(rows: Any) -> bool:
-    """Whether they have what summaries read: `SystemResult.as_json` and the values of queries."""
-    needed = {"system", "dataset", "split", "group", "measures", "per_query", "num_documents", "num_queries", *COSTS}
-    return isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) and needed <= row.keys() for row in rows)
 
 
 def _of_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

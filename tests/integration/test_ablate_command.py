@@ -268,13 +268,13 @@ def test_collections_of_one_name_are_refused(places: Path) -> None:
 
 @pytest.mark.parametrize("body", ["{", '{"format": "sparseir-cell-1", "datasets": null}', "[]"])
 def test_figures_of_baselines_that_cannot_be_read_are_said(places: Path, body: str) -> None:
-    from sparseir.ablate.run import AblationRun
+    from sparseir.ablate.kept import settings_of
     from sparseir.config.ablation import load_ablation
 
     grid = seeds_alone(places, "damaged.yaml", "baselines: [bm25]\n")
     folder = places / "damaged-baselines"
     folder.mkdir(exist_ok=True)
-    settings = AblationRun(load_ablation(grid), folder)._settings(baselines=True)
+    settings = settings_of(load_ablation(grid), baselines=True)
     (folder / "baselines.json").write_text(
         body.replace('"datasets"', f'"settings": {json.dumps(settings)}, "datasets"')
     )
