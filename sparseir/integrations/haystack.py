@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sparseir.errors import MissingExtraError
-from sparseir.integrations.sources import indices_and_values, loaded, searched, text_and_metadata
+from sparseir.integrations.sources import fed, indices_and_values, loaded, searched, text_and_metadata
 
 try:
     from haystack import Document, component
@@ -25,6 +25,7 @@ class SparseIRRetriever:
     ----------
     index : folder. top_k : documents a query. filter : which documents may be found, an expression (docs/filters.md).
     engine : of the searches. model : encodes queries where the index carries no query side.
+    feedback : hits whose words a second search adds to the query (docs/feedback.md); 0 for none.
     """
 
     def __init__(
@@ -34,8 +35,11 @@ class SparseIRRetriever:
         filter: str | None = None,
         engine: str = "auto",
         model: str | None = None,
+        feedback: int = 0,
     ) -> None:
+        fed(feedback)
         self.index, self.top_k, self.filter, self.engine, self.model = str(index), top_k, filter, engine, model
+        self.feedback = feedback
         self._searcher: Any = None
 
     def warm_up(self) -> None:
@@ -53,7 +57,10 @@ class SparseIRRetriever:
         """
         self.warm_up()
         hits = self._searcher.search(
-            query, self.top_k if top_k is None else top_k, filter=self.filter if filter is None else filter
+            query,
+            self.top_k if top_k is None else top_k,
+            filter=self.filter if filter is None else filter,
+            feedback=fed(self.feedback),
         )
         documents = []
         for text, data in map(text_and_metadata, hits):

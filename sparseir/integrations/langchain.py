@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparseir.errors import MissingExtraError
-from sparseir.integrations.sources import searched, text_and_metadata
+from sparseir.integrations.sources import fed, searched, text_and_metadata
 
 try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -27,18 +27,22 @@ class SparseIRRetriever(BaseRetriever):
     ----------
     index : a folder, a `Searcher` or a `sparseir.Index`.
     k : documents a query. filter : which documents may be found (docs/filters.md).
+    feedback : hits whose words a second search adds to the query (docs/feedback.md); 0 for none.
     """
 
     index: Any
     k: int = 10
     filter: Any = None
+    feedback: int = 0
 
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
         self.index = searched(self.index)
+        fed(self.feedback)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **_: Any
     ) -> list[Document]:
-        found = (text_and_metadata(hit) for hit in self.index.search(query, self.k, filter=self.filter))
+        hits = self.index.search(query, self.k, filter=self.filter, feedback=fed(self.feedback))
+        found = map(text_and_metadata, hits)
         return [Document(id=data["docno"], page_content=text, metadata=data) for text, data in found]

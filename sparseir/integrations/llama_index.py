@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparseir.errors import MissingExtraError
-from sparseir.integrations.sources import indices_and_values, loaded, searched, text_and_metadata
+from sparseir.integrations.sources import fed, indices_and_values, loaded, searched, text_and_metadata
 from sparseir.search.filters.filters import Filter
 from sparseir.search.searcher import Searcher
 
@@ -33,22 +33,27 @@ class SparseIRRetriever(BaseRetriever):
     ----------
     index : a folder, a `Searcher` or a `sparseir.Index`.
     k : nodes a query. filter : which documents may be found (docs/filters.md).
+    feedback : hits whose words a second search adds to the query (docs/feedback.md); 0 for none.
     options : of LlamaIndex's retrievers.
     """
 
     def __init__(
-        self, index: str | Path | Searcher | Index, *, k: int = 10, filter: Filter | None = None, **options: Any
+        self,
+        index: str | Path | Searcher | Index,
+        *,
+        k: int = 10,
+        filter: Filter | None = None,
+        feedback: int = 0,
+        **options: Any,
     ) -> None:
-        self.index, self.k, self.filter = searched(index), k, filter
+        self.index, self.k, self.filter, self.feedback = searched(index), k, filter, fed(feedback)
         super().__init__(**options)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        found = (
-            text_and_metadata(hit) for hit in self.index.search(query_bundle.query_str, self.k, filter=self.filter)
-        )
+        hits = self.index.search(query_bundle.query_str, self.k, filter=self.filter, feedback=self.feedback)
         return [
             NodeWithScore(node=TextNode(id_=data["docno"], text=text, metadata=data), score=data["score"])
-            for text, data in found
+            for text, data in map(text_and_metadata, hits)
         ]
 
 

@@ -55,7 +55,13 @@ class Tools:
         return {"indexes": [served.current.describe() for served in self._catalogue.indexes.values()]}
 
     def search(
-        self, query: str, index: str | None = None, k: int = 10, filter: str | None = None, snippet: bool = True
+        self,
+        query: str,
+        index: str | None = None,
+        k: int = 10,
+        filter: str | None = None,
+        snippet: bool = True,
+        feedback: int = 0,
     ) -> dict[str, Any]:
         """The k best documents for a query: rank, docno, score, and the passage that matches best.
 
@@ -65,8 +71,9 @@ class Tools:
         k : documents wanted, 1 to 1000; 1 to 100 with passages.
         filter : which documents may be found, for example lang=en and (year>=2000 or topic=law).
         snippet : send the passage of each document that matches best; else its stored fields, cut.
+        feedback : search a second time with words of this many first hits, say 2, for a broader list; 0 for one search.
         """
-        request = self._request(query, k, filter)
+        request = replace(self._request(query, k, filter), feedback=feedback)
         asked = replace(request, snippet=True, fields=None) if snippet else replace(request, fields=())
         answer = search(self._index(index), asked.checked(self._limits))
         return {"index": answer["index"], "query": query, "hits": [_short(hit) for hit in answer["hits"]]}
@@ -75,13 +82,14 @@ class Tools:
         """A whole document by its docno: all stored fields."""
         return document(self._index(index), docno, vector=False)
 
-    def explain(self, query: str, docno: str, index: str | None = None) -> dict[str, Any]:
+    def explain(self, query: str, docno: str, index: str | None = None, feedback: int = 0) -> dict[str, Any]:
         """Why a document has its score for a query: integer query weight times document weight of each term both hold.
 
         The products add up to integer_score; score = integer_score * doc_scale * query_scale. Terms of the query that the
-        document does not hold are in unmatched.
+        document does not hold are in unmatched. feedback : as the search had it, whose words were added to the query.
         """
-        return explain(self._index(index), self._request(query, 1, None).checked(self._limits), docno)
+        request = replace(self._request(query, 1, None), feedback=feedback)
+        return explain(self._index(index), request.checked(self._limits), docno)
 
     def fuse_search_results(
         self, queries: list[str], indexes: list[str] | None = None, k: int = 10, depth: int = 100

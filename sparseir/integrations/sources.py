@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparseir.search.feedback.options import Feedback
 from sparseir.search.results import Hit
 from sparseir.search.searcher import Searcher
 
@@ -30,6 +31,16 @@ def loaded(model: str | Path | SparseEncoder, device: str) -> SparseEncoder:
     from sparseir.models.encoder import SparseEncoder
 
     return SparseEncoder.load(model, device=device)
+
+
+def fed(hits: int) -> Feedback | None:
+    """Feedback by words of so many hits of a first search; None for 0.
+
+    Raises
+    ------
+    ConfigError : more hits than are read, or fewer than none.
+    """
+    return Feedback(documents=hits) if hits else None
 
 
 def text_and_metadata(hit: Hit) -> tuple[str, dict[str, Any]]:

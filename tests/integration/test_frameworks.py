@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from sparseir import Index, Searcher
+from sparseir import Feedback, Index, Searcher
+from sparseir.errors import ConfigError
 from tests.tiny_models import TEXTS, save_masked_lm
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the frameworks' own
@@ -65,8 +66,10 @@ def vectors(model: Path, texts: list[str], *, query: bool = False) -> list[dict[
     return [dict(zip(*(a.tolist() for a in rows.row(i)), strict=True)) for i in range(len(texts))]
 
 
-def wanted(folder: Path, k: int, condition: str | None = None) -> list[tuple[str, str, float]]:
-    return [(h.docno, h.text, h.score) for h in Searcher.open(folder).search(QUERY, k, filter=condition)]
+def wanted(folder: Path, k: int, condition: str | None = None, *, fed: int = 0) -> list[tuple[str, str, float]]:
+    feedback = Feedback(documents=fed) if fed else None
+    hits = Searcher.open(folder).search(QUERY, k, filter=condition, feedback=feedback)
+    return [(h.docno, h.text, h.score) for h in hits]
 
 
 OPENERS: list[Callable[[Path], Any]] = [str, Path, Searcher.open, Index.open]
@@ -83,6 +86,8 @@ def test_langchain_retrieves(folder: Path, opened: Callable[[Path], Any]) -> Non
         folder, 3, "year>=2002"
     )
     assert len(filtered.batch([QUERY, "weather"])) == 2
+    fed = from_index(index=opened(folder), k=3, feedback=2).invoke(QUERY)
+    assert [(d.id, d.page_content, d.metadata["score"]) for d in fed] == wanted(folder, 3, fed=2) != wanted(folder, 3)
 
 
 def test_langchain_composes(folder: Path) -> None:
@@ -108,6 +113,8 @@ def test_llama_index_retrieves(folder: Path, opened: Callable[[Path], Any]) -> N
         assert all(n.node.metadata["title"] == f"title {n.node.node_id[1]}" for n in found)
     filtered = module.SparseIRRetriever(opened(folder), k=3, filter="year>=2002").retrieve(QUERY)
     assert [(n.node.node_id, n.node.get_content(), n.score) for n in filtered] == wanted(folder, 3, "year>=2002")
+    fed = module.SparseIRRetriever(opened(folder), k=3, feedback=2).retrieve(QUERY)
+    assert [(n.node.node_id, n.node.get_content(), n.score) for n in fed] == wanted(folder, 3, fed=2)
 
 
 def test_llama_index_embeds(model: Path) -> None:
@@ -132,6 +139,11 @@ def test_haystack_retrieves_in_a_pipeline_that_is_saved(folder: Path) -> None:
     asked = {"query": QUERY, "top_k": 1, "filter": "year>=2002"}
     found = again.run({"retriever": asked})["retriever"]["documents"]
     assert [(d.id, d.content, d.score) for d in found] == wanted(folder, 1, "year>=2002")
+
+
+def test_haystack_with_feedback(folder: Path) -> None:
+    found = ours("haystack").SparseIRRetriever(str(folder), top_k=3, feedback=2).run(QUERY)["documents"]
+    assert [(d.id, d.content, d.score) for d in found] == wanted(folder, 3, fed=2)
 
 
 def test_haystack_embeds(model: Path) -> None:
@@ -161,3 +173,9 @@ def test_without_the_framework_the_extra_is_named(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     wanted = f"sparseir.integrations.{name} needs {package}, which is not installed; install it with: pip install 'sparseir[{extra}]'"
     assert wanted in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["langchain", "llama_index", "haystack"])
+def test_feedback_out_of_range_is_said_where_the_retriever_is_made(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="feedback of 101 documents"):
+        ours(name).SparseIRRetriever(index=str(folder), feedback=101)

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("pydantic_core", reason="the extra 'mcp' is not installed")
 
 from indexer import delete_documents
-from sparseir import Index, Searcher
+from sparseir import Feedback, Index, Searcher
 from sparseir.errors import SparseIRError
 from sparseir.integrations.mcp_tools import TEXT_CHARS, Tools, told
 from sparseir.serve.faults import ApiError
@@ -61,6 +61,19 @@ def test_an_explanation_adds_up(tools: Tools, folders: dict[str, Path]) -> None:
     wanted = Searcher.open(folders["docs"]).explain("what is the weather", "<b>")
     assert answer["integer_score"] == sum(t["product"] for t in answer["terms"]) == wanted.integer_score
     assert answer["score"] == wanted.score
+
+
+def test_feedback_is_the_searchers(tools: Tools, folders: dict[str, Path]) -> None:
+    searcher, feedback = Searcher.open(folders["words"]), Feedback(documents=2)
+    answer = tools.search("what", "words", 3, feedback=2)
+    hits = searcher.search("what", 3, feedback=feedback)
+    assert [(h["docno"], h["score"]) for h in answer["hits"]] == [(h.docno, h.score) for h in hits]
+    assert len(hits) > len(searcher.search("what", 3))
+    assert tools.explain("what", hits[0].docno, "words", feedback=2)["score"] == hits[0].score
+    with pytest.raises(ApiError, match="words of 11 hits; ask for 0 to 10"):
+        tools.search("what", "words", feedback=11)
+    with pytest.raises(SparseIRError, match="index 'docs' has learned terms alone"):
+        tools.search("what", "docs", feedback=2)
 
 
 def test_fusion_by_hand(tools: Tools) -> None:
