@@ -80,11 +80,21 @@ def draw_plots(results: Sequence[SystemResult], folder: Path, measure: str) -> l
     return written
 
 
+_MOST_WRITTEN = 6
+"""Between the ends of an axis whose minor ticks have numbers too."""
+
+
 def label_axes(axes: Any, cost: str, quality: str, title: str) -> None:
-    """Quality upwards, a cost to the right on a logarithmic axis whose numbers are written out."""
+    """Quality upwards, a cost to the right on a logarithmic axis whose numbers are written out; what is drawn stands already."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axes.set_xscale("log")
     for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         axis("{x:g}")
+    low, high = axes.get_xlim()
+    if high > _MOST_WRITTEN * low:  # every tick's number would run into the next
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(cost)
     axes.set_ylabel(quality)
     axes.set_title(title)
