@@ -23,6 +23,7 @@ _KEYS = (
 )  # fmt: skip
 _NEEDED = ("recipe", "seeds", "datasets")
 BASELINES = ("bm25", "dense")
+"""What an evaluation may run beside models."""
 
 MODEL = "model"
 """The system of a cell that is its model alone, in `against` and in tables."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from sparseir.config.ablation import BASELINES
 from sparseir.config.lexical import LexicalConfig
 from sparseir.data.corpus.fields import FieldMap
 from sparseir.data.passages import Windows
@@ -15,7 +16,6 @@ from sparseir.evaluate.significance import Test
 from sparseir.query_weights.options import HoldOut
 from sparseir.search.feedback.options import Feedback
 
-BASELINES = ("bm25", "dense")
 FUSIONS = ("rrf", "convex")
 SameId = Literal["text", "drop", "keep"]
 
