@@ -9,7 +9,8 @@ count less and know the words that few sentences say:
 With them a query's words stand for its embedding, so that its likeness to a document x is a sum over its words:
 Σ_t q(t) · ⟨e(t), x − x̄⟩, x̄ the mean of all documents. That is a dot product of sparse vectors, and an inverted index
 answers it: document x holds the gain g(t, x) = max(0, ⟨e(t), x − x̄⟩) of its own words and of those others whose
-g(t, x) · idf(t) · df(t)^¼ is largest. Words that no text of the sample says have no vector.
+g(t, x) · idf(t) · df(t)^¼ is largest. A word that has no vector, since no text of the sample says it or it came later, counts
+in its document as words of one document do on average: its gain is ρ · f(t, x), ρ fitted to those by least squares.
 
 Source: ridge regression is Hoerl and Kennard 1970; a lookup table in place of a query encoder as in inference-free sparse
 retrieval (Geng et al. 2024, arXiv:2411.04403). Fitting the table to a dense model over the collection itself, with no query
@@ -19,7 +20,7 @@ and no judgement, is our own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from sparseir.errors import DataError
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
 from sparseir.lexical.stems import StemFactors
+from sparseir.lexical.word_vectors import from_bytes, packed, unpacked
 
 PROJECTION_FILE = "projection.safetensors"
 
@@ -40,10 +42,10 @@ DOCUMENTS_WEIGHT = 0.1
 """μ: .1, .2 and .4 rank alike; without documents words of one or two sentences rank worse (docs/lexical.md)."""
 
 _MOST_WORDS = 100_000
-"""Words that get vectors, those of most documents: 38 MB, and some milliseconds of products a document."""
+"""Words that get vectors, those of most documents: 11 MB, and some milliseconds of products a document."""
 
-_LEVELS = 127
-"""A vector's numbers are stored in one byte each, as multiples of a step of its own: its largest over this."""
+_LASTING = 2
+"""Documents of a word whose vector an index keeps for documents that are added: those of one are half of all words."""
 
 _ROUNDS = 15
 """Rounds of conjugate gradients: thirty rank the same."""
@@ -91,6 +93,7 @@ class Projection:
     mean : float32 (D,), x̄.
     preference : float32 (S,), idf(t) · df(t)^¼ among the documents it was fitted to; not negative.
     probe : float32 (D,), what the dense model makes of `PROBE`: another model gives other numbers.
+    share : ρ, the gain of a document's own words that have no vector, as a share of their factors; not negative.
     """
 
     stems: NDArray[np.uint32]
@@ -98,6 +101,7 @@ class Projection:
     mean: NDArray[np.float32]
     preference: NDArray[np.float32]
     probe: NDArray[np.float32]
+    share: float = 0.0
 
     @classmethod
     def fit(
@@ -120,16 +124,27 @@ class Projection:
         document_frequencies : int64, of every stem by its number, among the num_docs documents.
         progress : told of rounds.
         """
-        said = np.unique(np.concatenate([sentences.stems, documents.stems]))
-        most_common = np.argsort(-document_frequencies[said], kind="stable")[:_MOST_WORDS]
-        stems = np.sort(said[most_common]).astype(np.uint32)
+        stems, vectors = word_vectors(
+            sentences, documents, document_frequencies=document_frequencies, num_docs=num_docs, progress=progress
+        )
         frequencies = document_frequencies[stems]
         idf = idf_of(frequencies, num_docs)
-        rows, targets = _stacked((sentences, 1.0), (documents, DOCUMENTS_WEIGHT), stems=stems, idf=idf)
         # As they will be stored, so that a document added later gets what it would have got.
-        vectors = _restored(*_in_bytes(_ridge(rows, targets, progress)))
+        vectors = unpacked(*packed(vectors), vectors.shape[1])
+        mean = mean.astype(np.float32)
         preference = (idf * frequencies**_PREFERRED).astype(np.float32)
-        return cls(stems, vectors, mean.astype(np.float32), preference, probe.astype(np.float32))
+        share = _share(documents, stems[frequencies == 1], vectors[frequencies == 1], mean)
+        return cls(stems, vectors, mean, preference, probe.astype(np.float32), share)
+
+    def lasting(self, document_frequencies: NDArray[np.int64]) -> Projection:
+        """What an index keeps: the words of two documents or more.
+
+        Parameters
+        ----------
+        document_frequencies : int64, of every stem by its number.
+        """
+        kept = document_frequencies[self.stems] >= _LASTING
+        return replace(self, stems=self.stems[kept], vectors=self.vectors[kept], preference=self.preference[kept])
 
     def expanded(
         self, own: StemFactors, embeddings: NDArray[np.float32], *, weight: float, most_words: int
@@ -160,9 +175,9 @@ class Projection:
         rows = np.repeat(np.arange(len(gains)), np.diff(own.indptr))
         place = np.minimum(np.searchsorted(self.stems, own.stems), max(0, len(self.stems) - 1))
         known = self.stems[place] == own.stems if len(self.stems) else np.zeros(len(place), bool)
-        rows, place = rows[known], place[known]
+        unknown = ~known & (self.share > 0)
         said = np.zeros(gains.shape, bool)
-        said[rows, place] = True
+        said[rows[known], place[known]] = True
         others = np.where(said, 0, gains * self.preference)
         if most_words < others.shape[1]:
             floor = np.partition(others, others.shape[1] - most_words - 1, axis=1)[:, -most_words - 1]
@@ -170,21 +185,26 @@ class Projection:
                 0  # ties at the floor are all left out, so that none is chosen by its place
             )
         row, column = np.nonzero((said & (gains > 0)) | (others > 0))
-        return row, self.stems[column], gains[row, column].astype(np.float64)
+        return (
+            np.concatenate([row, rows[unknown]]),
+            np.concatenate([self.stems[column], own.stems[unknown]]),
+            np.concatenate([gains[row, column].astype(np.float64), self.share * own.values[unknown]]),
+        )
 
     def save(self, folder: Path) -> None:
-        """Write the file into a query side, vectors in bytes."""
+        """Write the file into a query side, two bits a number of a vector."""
         from safetensors.numpy import save_file
 
-        vectors, steps = _in_bytes(self.vectors)
+        codes, steps = packed(self.vectors)
         save_file(
             {
                 "stems": self.stems,
-                "vectors": vectors,
+                "codes": codes,
                 "steps": steps,
                 "mean": self.mean,
                 "preference": self.preference,
                 "probe": self.probe,
+                "share": np.array([self.share], np.float32),
             },
             folder / PROJECTION_FILE,
         )
@@ -207,8 +227,12 @@ class Projection:
         path = folder / PROJECTION_FILE
         try:
             found = load_file(path)
-            stems, vectors, steps = found["stems"], found["vectors"], found["steps"]
+            stems, steps = found["stems"], found["steps"]
             mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
+            # An index of an earlier version has a byte a number, all words and no share.
+            earlier = "vectors" in found
+            stored = found["vectors" if earlier else "codes"]
+            share = np.zeros(1, np.float32) if earlier else found["share"]
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(
                 f"the words of a dense model are damaged: {error!r}; build the index again", path=path
@@ -216,19 +240,43 @@ class Projection:
         fit = (
             stems.dtype == np.uint32
             and stems.ndim == mean.ndim == 1
-            and vectors.shape == (len(stems), len(mean))
+            and stored.shape == (len(stems), len(mean) if earlier else -(-len(mean) // 4))
+            and stored.dtype == (np.int8 if earlier else np.uint8)
+            and share.shape == (1,)
             and preference.shape == steps.shape == stems.shape
             and probe.shape == mean.shape
             and bool((stems[1:] > stems[:-1]).all())
             and not bool((stems >= num_stems).any())
-            and vectors.dtype == np.int8
-            and all(part.dtype == np.float32 for part in (steps, mean, preference, probe))
-            and all(bool((np.abs(part) <= _LARGEST).all()) for part in (steps, mean, preference, probe))
-            and bool((steps >= 0).all() and (preference >= 0).all())
+            and all(part.dtype == np.float32 for part in (steps, mean, preference, probe, share))
+            and all(bool((np.abs(part) <= _LARGEST).all()) for part in (steps, mean, preference, probe, share))
+            and bool((steps >= 0).all() and (preference >= 0).all() and (share >= 0).all())
         )
         if not fit:
             raise DataError("the words of a dense model do not fit each other; build the index again", path=path)
-        return cls(stems, _restored(vectors, steps), mean, preference, probe)
+        vectors = from_bytes(stored, steps) if earlier else unpacked(stored, steps, len(mean))
+        return cls(stems, vectors, mean, preference, probe, float(share[0]))
+
+
+def word_vectors(
+    sentences: Observed,
+    documents: Observed,
+    *,
+    document_frequencies: NDArray[np.int64],
+    num_docs: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """(uint32 (S,) rising, float32 (S, D)): the stems that texts of the sample say, and their e(t).
+
+    Parameters
+    ----------
+    As of `Projection.fit`.
+    """
+    said = np.unique(np.concatenate([sentences.stems, documents.stems]))
+    most_common = np.argsort(-document_frequencies[said], kind="stable")[:_MOST_WORDS]
+    stems = np.sort(said[most_common]).astype(np.uint32)
+    idf = idf_of(document_frequencies[stems], num_docs)
+    rows, targets = _stacked((sentences, 1.0), (documents, DOCUMENTS_WEIGHT), stems=stems, idf=idf)
+    return stems, _ridge(rows, targets, progress)
 
 
 def _stacked(
@@ -257,18 +305,25 @@ def _unit_rows(texts: Observed, stems: NDArray[np.uint32], idf: NDArray[np.float
     )
 
 
-def _in_bytes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(int8 (S, D), float32 (S,)): multiples of each row's step. What they restore gives them again.
+def _share(
+    documents: Observed, rare: NDArray[np.uint32], vectors: NDArray[np.float32], mean: NDArray[np.float32]
+) -> float:
+    """ρ = Σ g·f / Σ f² over the words of one document in the documents of the sample; 0 where there are none.
 
-    *subtle:* a step has 16 bits, so that 127 steps have no more than a float32 holds, and no product is rounded.
+    Parameters
+    ----------
+    rare : uint32 (R,), rising. vectors : float32 (R, D), of these.
     """
-    mantissa, exponent = np.frexp(np.abs(vectors).max(axis=1, initial=0) / np.float32(_LEVELS))
-    steps = np.ldexp(np.rint(np.ldexp(mantissa, 16)), exponent - 16).astype(np.float32)
-    return np.rint(vectors / np.maximum(steps, np.float32(1e-30))[:, None]).astype(np.int8), steps
-
-
-def _restored(vectors: NDArray[np.int8], steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors.astype(np.float32) * steps[:, None]
+    place = np.minimum(np.searchsorted(rare, documents.stems), max(0, len(rare) - 1))
+    found = np.flatnonzero(rare[place] == documents.stems) if len(rare) else np.zeros(0, np.int64)
+    row = np.repeat(np.arange(len(documents.indptr) - 1), np.diff(documents.indptr))
+    products = squares = 0.0
+    for part in np.array_split(found, len(found) * len(mean) // _GAINS + 1):
+        gains = np.einsum("nd,nd->n", documents.embeddings[row[part]] - mean, vectors[place[part]])
+        factors = documents.values[part].astype(np.float64)
+        products += float((np.maximum(gains, 0) * factors).sum())
+        squares += float(np.square(factors).sum())
+    return float(np.float32(products / squares)) if squares else 0.0
 
 
 def _ridge(rows: Any, targets: NDArray[np.float32], progress: Callable[[int, int], None] | None) -> NDArray[np.float32]:

@@ -22,8 +22,17 @@ from sparseir.encode.words.stream import stored_channel
 from sparseir.errors import ConfigError, DataError, SparseIRError
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.frequencies import FREQUENCIES_FILE
-from sparseir.lexical.projection import DOCUMENTS_WEIGHT, HIGHEST, PROJECTION_FILE, RIDGE, Observed, Projection
+from sparseir.lexical.projection import (
+    DOCUMENTS_WEIGHT,
+    HIGHEST,
+    PROJECTION_FILE,
+    RIDGE,
+    Observed,
+    Projection,
+    word_vectors,
+)
 from sparseir.lexical.stems import StemFactors, WordCounts
+from sparseir.lexical.word_vectors import packed, unpacked
 from sparseir.search.searcher import Searcher
 from tests.lexical_cases import TableEncoder, factor
 
@@ -96,20 +105,105 @@ def test_word_vectors_solve_the_normal_equations(sentences, documents, words, si
         lengths = np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-30)
         rows.append(np.sqrt(weight) * weighted / lengths)
         targets.append(np.sqrt(weight) * embeddings)
-    got = Projection.fit(
+    stems, vectors = word_vectors(*parts, document_frequencies=frequencies, num_docs=60)
+    rows, targets = np.concatenate(rows), np.concatenate(targets)
+    known = np.flatnonzero(rows.any(axis=0))
+    assert stems.tolist() == known.tolist()
+    rows = rows[:, known]
+    want = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(len(known)), rows.T @ targets)
+    np.testing.assert_allclose(vectors, want, atol=1e-3 * max(1.0, np.abs(want).max(initial=0)))
+    kept = Projection.fit(
         *parts,
         mean=np.zeros(size, np.float32),
         probe=np.ones(size, np.float32),
         document_frequencies=frequencies,
         num_docs=60,
     )
-    rows, targets = np.concatenate(rows), np.concatenate(targets)
-    known = np.flatnonzero(rows.any(axis=0))
-    assert got.stems.tolist() == known.tolist()
-    rows = rows[:, known]
-    want = np.linalg.solve(rows.T @ rows + RIDGE * np.eye(len(known)), rows.T @ targets)
-    # A number is kept in one byte, as a multiple of 1/127 of the largest of its vector.
-    np.testing.assert_allclose(got.vectors, want, atol=(0.5 / 127 + 1e-3) * max(1.0, np.abs(want).max(initial=0)))
+    assert kept.stems.tolist() == stems.tolist()
+    assert (kept.vectors == unpacked(*packed(vectors), size)).all()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 5), st.integers(1, 40), st.floats(0, 4), st.integers(0, 2**32 - 1))
+def test_two_bits_a_number_restore_what_they_were_made_of(rows, size, spread, seed):
+    rng = np.random.default_rng(seed)
+    vectors = (rng.standard_normal((rows, size)) * np.exp(spread * rng.standard_normal((rows, size)))).astype(
+        np.float32
+    )
+    vectors[rng.random((rows, size)) < 0.1] = 0
+    codes, steps = packed(vectors)
+    assert codes.shape == (rows, -(-size // 4))
+    restored = unpacked(codes, steps, size)
+    again = packed(restored)
+    assert (again[0] == codes).all()
+    assert again[1].tobytes() == steps.tobytes()
+    assert (np.sign(restored) == np.where(vectors == 0, np.sign(restored), np.sign(vectors))).all()
+    for row, vector in zip(restored.astype(np.float64), vectors.astype(np.float64), strict=True):
+        assert row @ vector == pytest.approx(vector @ vector, rel=2e-5)  # a step has 16 bits
+        assert len(np.unique(np.abs(row))) <= 2
+
+
+def test_numbers_like_a_gaussian_lose_an_eighth():
+    vectors = np.random.default_rng(3).standard_normal((500, 384)).astype(np.float32)
+    lost = np.square(unpacked(*packed(vectors), 384) - vectors).sum() / np.square(vectors).sum()
+    assert lost == pytest.approx(0.1175 / (1 - 0.1175), abs=0.005)  # Max 1960, for steps that keep products
+
+
+def test_an_index_keeps_vectors_of_words_that_two_documents_say(tmp_path):
+    index = build(tmp_path / "index")
+    channel, kept = stored_channel(index.path), Projection.load(index.query_side, num_stems=99)
+    words = channel.table.count(TEXTS)
+    said = np.bincount(words.stems, minlength=len(channel.table))
+    assert kept.stems.tolist() == [stem for stem in range(len(said)) if said[stem] >= 2]
+    assert kept.share > 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 8), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_the_share_of_rare_words_is_that_of_words_of_one_document(rows, width, seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 3, (rows, width)) * (rng.random((rows, width)) < 0.4)
+    words = counts_of(counts)
+    values = rng.random(len(words.stems)) + 0.1
+    embeddings, mean = rng.standard_normal((rows, 3)).astype(np.float32), rng.standard_normal(3).astype(np.float32)
+    texts = Observed(words.indptr, words.stems, values, embeddings)
+    frequencies = np.maximum((counts > 0).sum(axis=0), 1)
+    got = Projection.fit(texts, texts, mean=mean, probe=mean, document_frequencies=frequencies, num_docs=rows + 1)
+    vector_of = dict(zip(got.stems.tolist(), got.vectors, strict=True))
+    products = squares = 0.0
+    for place, (row, stem) in enumerate(zip(*np.nonzero(counts), strict=True)):
+        if frequencies[stem] == 1:
+            products += max(0.0, float(vector_of[stem] @ (embeddings[row] - mean))) * values[place]
+            squares += values[place] ** 2
+    assert got.share == pytest.approx(products / squares if squares else 0.0, rel=1e-4, abs=1e-6)
+
+
+def test_a_word_that_came_later_counts_as_rare_words_do(tmp_path):
+    index = build(tmp_path / "index", weight=1.5)
+    share = Projection.load(index.query_side, num_stems=99).share
+    index_documents(index.path, None, docs(["a zebra"], start=6), options=IndexingOptions(mode="add", embed=Topics()))
+    channel, searcher = stored_channel(index.path), Searcher.open(index.path)
+    weight = float(searcher.encode_queries(["zebra"]).row(0)[1][0])
+    want = min(factor(1, 1, channel.lengths.average) * (1 + 1.5 * share), HIGHEST) * weight * channel.full_weight
+    assert by_name(searcher.search("zebra", 1))["d6"] == pytest.approx(want, abs=weight / 255)
+
+
+def test_an_index_of_an_earlier_version_with_bytes_is_read(tmp_path):
+    index = build(tmp_path / "index")
+    path = index.query_side / PROJECTION_FILE
+    good = load_file(path)
+    vectors = np.arange(-6, 3 * len(good["stems"]) - 6, dtype=np.int8).reshape(-1, 3)
+    old = {name: part for name, part in good.items() if name not in ("codes", "share")}
+    save_file({**old, "vectors": vectors}, path)
+    kept = Projection.load(index.query_side, num_stems=99)
+    assert (kept.vectors == vectors * good["steps"][:, None]).all()
+    assert kept.share == 0
+    save_file({**old, "vectors": vectors.astype(np.int16)}, path)
+    with pytest.raises(DataError, match="build the index again"):
+        Projection.load(index.query_side, num_stems=99)
+    save_file({**old, "vectors": vectors}, path)
+    index_documents(index.path, None, docs(["a cat"], 9), options=IndexingOptions(mode="add", embed=Topics()))
+    assert "d9" in Searcher.open(index.path).search("cat", 9).docnos
 
 
 def test_word_vectors_are_kept_to_the_bit(tmp_path):
@@ -204,12 +298,13 @@ def test_weights_are_factors_with_gains(tmp_path):
     embedded = Topics().embed(TEXTS)
     np.testing.assert_allclose(projection.mean, embedded.mean(axis=0), rtol=1e-5)
     searcher = Searcher.open(index.path)
-    for stem in ("cat", "kitten", "stock", "garden"):
+    for stem in ("cat", "day", "stock", "garden"):
         number = channel.table.find(stem)
         place = np.searchsorted(projection.stems, number)
         hits = by_name(searcher.search(stem, 10))
         weight = float(searcher.encode_queries([stem]).row(0)[1][0])
         known = place < len(projection.stems) and projection.stems[place] == number
+        assert known == (np.count_nonzero(counted[:, number]) >= 2)
         for row in np.flatnonzero(counted[:, number]).tolist():
             own = factor(counted[row, number], lengths[row], lengths.mean())
             gain = max(0.0, float(projection.vectors[place] @ (embedded[row] - projection.mean))) if known else 0.0
@@ -267,18 +362,24 @@ def test_a_sample_of_sentences_is_uniform_and_repeatable():
     assert again[0].kept == again[1].kept
 
 
-@pytest.mark.parametrize("name", ["stems", "vectors", "steps", "mean", "preference", "probe"])
+@pytest.mark.parametrize("name", ["stems", "codes", "steps", "mean", "preference", "probe", "share"])
 def test_damaged_word_vectors_are_refused(tmp_path, name):
     index = build(tmp_path / "index")
     path = index.query_side / PROJECTION_FILE
     good = load_file(path)
     bad = {
         "stems": [good["stems"][::-1].copy(), good["stems"] + 9999],
-        "vectors": [good["vectors"].astype(np.float16), good["vectors"] > 0],
+        "codes": [good["codes"].astype(np.float16), good["codes"] > 0, good["codes"][:-1].copy()],
         "steps": [np.full_like(good["steps"], np.nan), -good["steps"], good["steps"][:-1].copy()],
         "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38)],
         "preference": [good["preference"][:-1].copy(), -good["preference"]],
         "probe": [good["probe"][:-1].copy(), good["probe"].astype(np.float64)],
+        "share": [
+            good["share"].astype(np.float64),
+            -good["share"],
+            np.array([np.nan], np.float32),
+            np.zeros(2, np.float32),
+        ],
     }
     for content in (*({**good, name: part} for part in bad[name]), {k: v for k, v in good.items() if k != name}):
         save_file(content, path)

@@ -148,21 +148,25 @@ class CorpusProjection:
         self._progress("embedding documents", self._rows, None)
 
     def fit(self) -> Projection:
-        """Word vectors, once all documents have passed; documents may pass again from now on."""
+        """Word vectors, once all documents have passed; documents may pass again from now on.
+
+        Returns those that the index keeps.
+        """
         self.close()
         shape = (self._rows, self._embedder.dimensions)
         self._embeddings = (
             np.memmap(self._path, np.float32, "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
         )
+        frequencies = _padded(self._frequencies, len(self._channel.table))
         self.projection = Projection.fit(
             self._observed_sentences(),
             self._observed_documents(),
             mean=(self._sum / max(1, self._rows)).astype(np.float32),
             probe=self._embedder.embed([PROBE])[0],
-            document_frequencies=_padded(self._frequencies, len(self._channel.table)),
+            document_frequencies=frequencies,
             num_docs=self._rows,
         )
-        return self.projection
+        return self.projection.lasting(frequencies)
 
     def _observed_sentences(self) -> Observed:
         sentences = self._sentences.kept
