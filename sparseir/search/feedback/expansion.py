@@ -116,7 +116,7 @@ class FeedbackExpansion:
         masses = np.concatenate([share * impacts for share, (_, impacts) in zip(shares, documents, strict=True)])
         others, places = np.unique(held, return_inverse=True)
         gains = np.bincount(places, masses, minlength=len(others)) * self._weigh(others)
-        gains[np.isin(others, terms[weights > 0])] = 0
+        gains[_places(others, terms[weights > 0])] = 0
         best = np.lexsort((others, -gains))[: options.terms]
         best = best[gains[best] > 0]
         length = np.sqrt(np.square(gains[best]).sum())
@@ -124,7 +124,15 @@ class FeedbackExpansion:
         if not length or not own:
             return terms, weights
         added = np.minimum(options.weight * own / length * gains[best], _LARGEST).astype(np.float32)
-        kept = ~np.isin(terms, others[best])  # a term of weight 0 may be among the added ones
+        kept = np.ones(len(terms), bool)
+        kept[_places(terms, others[best])] = False  # a term of weight 0 may be among the added ones
         all_terms = np.concatenate([terms[kept], others[best]])
         order = np.argsort(all_terms, kind="stable")
         return all_terms[order], np.concatenate([weights[kept], added])[order]
+
+
+def _places(ascending: NDArray[np.uint32], some: NDArray[np.uint32]) -> NDArray[np.intp]:
+    """Places of those of `some` that `ascending` holds: for a few numbers in some hundred much faster than numpy's isin."""
+    at = np.searchsorted(ascending, some)
+    inside = at < len(ascending)
+    return at[inside][ascending[at[inside]] == some[inside]]
