@@ -146,7 +146,8 @@ def evaluate_command(
     from sparseir.cli.output.places import check_output
     from sparseir.data.passages import Windows
     from sparseir.evaluate.arguments import sort_arguments
-    from sparseir.evaluate.evaluation import Evaluation, check_given
+    from sparseir.evaluate.evaluation import Evaluation
+    from sparseir.evaluate.lineup import check_given
     from sparseir.evaluate.measures import check_measures
     from sparseir.evaluate.options import EvaluationOptions
     from sparseir.search.runs import checked_tag
