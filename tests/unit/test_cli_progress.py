@@ -35,6 +35,32 @@ def test_a_line_a_minute_with_what_is_left(clock, capsys):
         assert capsys.readouterr().err == "training: 1,200 of 1,200 (100%), 1 h 32 min\n"
 
 
+def test_a_stage_that_begins_anew_has_its_own_clock(clock, capsys):
+    with console.progress_bars() as progress:
+        progress("embedding", 0, 10_000)
+        clock[0] += 300
+        progress("embedding", 10_000, 10_000)
+        capsys.readouterr()
+        clock[0] += 30
+        progress("embedding", 100, 6_100)  # the next collection
+        clock[0] += 60
+        progress("embedding", 1_100, 6_100)
+        progress("embedding", 1_090, 6_100)
+        assert capsys.readouterr().err == "embedding: 1,100 of 6,100 (18%), 1 min, about 5 min left\n"
+
+
+def test_a_bar_that_begins_anew_has_its_own_clock():
+    from rich.progress import Progress
+
+    bars = Progress(get_time=iter(range(0, 10_000, 100)).__next__)
+    stages = console._Stages(bars)
+    for done in (0, 500, 1000, 10, 20):
+        stages("embedding", done, 1000)
+    (task,) = bars.tasks
+    assert task.completed == 20
+    assert task.elapsed < 400
+
+
 def test_quiet_says_nothing(clock, capsys):
     with console.progress_bars(quiet=True) as progress:
         progress("encoding", 0, 10)

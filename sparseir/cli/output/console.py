@@ -73,12 +73,16 @@ class ProgressLines:
 
     def __init__(self) -> None:
         self._said = time.monotonic()
-        self._stages: dict[str, tuple[float, int]] = {}
+        self._stages: dict[str, tuple[float, int, int]] = {}
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
-        # A stage may set out from where an earlier run stopped; how fast it is says what it did since.
-        began, first = self._stages.setdefault(stage, (now, done))
+        # A stage may set out from where an earlier run stopped; how fast it is says what it did since. One that falls back far begins
+        # anew: the next collection of an evaluation.
+        began, first, last = self._stages.get(stage, (now, done, done))
+        if _begins_anew(done, last):
+            began, first = now, done
+        self._stages[stage] = began, first, done
         if now - self._said < _SECONDS_A_LINE:
             return
         self._said = now
@@ -91,6 +95,11 @@ class ProgressLines:
         note(line)
 
 
+def _begins_anew(done: int, last: int) -> bool:
+    """Whether a stage has started over; threads that report out of order fall back a little."""
+    return 2 * done < last
+
+
 def _duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
@@ -99,12 +108,13 @@ def _duration(seconds: float) -> str:
 class _Stages:
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, tuple[Any, int]] = {}
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        task = self._tasks.get(stage)
-        if task is None:
-            task = self._tasks[stage] = self._bars.add_task(stage, total=total)
+        task, last = self._tasks[stage] if stage in self._tasks else (self._bars.add_task(stage, total=total), done)
+        self._tasks[stage] = task, done
+        if _begins_anew(done, last):
+            self._bars.reset(task, total=total)
         self._bars.update(task, completed=done, total=total)
 
 
