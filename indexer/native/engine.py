@@ -109,7 +109,7 @@ class NativeIndex:
     def document_vectors(
         self, segment: int, doc_ids: NDArray[np.uint32], terms: NDArray[np.uint32] | None = None
     ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]:
-        """Postings of some documents: which of `doc_ids` (its position), term ids, impacts; by ascending term id.
+        """Postings of some documents: which of `doc_ids` (its position), term ids, impacts; a document's ascend.
 
         Parameters
         ----------

@@ -182,8 +182,9 @@ typedef struct sir_document_sample {
     uint64_t count;     /* out: postings there are; those beyond room were not written */
 } sir_document_sample;
 
-/* Postings of some documents by ascending term id, then in the order of doc_ids. Cost: a look-up for every document and term
- * that is looked at (milliseconds a document): for samples and first hits, not for ranking. */
+/* Postings of some documents, those of a document by ascending term id. Cost: a look-up for every document and term that is looked
+ * at, or a look at all postings of these terms for every four documents, whichever is less (.1 to some milliseconds a document):
+ * for samples and first hits, not for ranking. */
 SIR_API int sir_document_vectors(const sir_index *index, sir_document_sample *sample, sir_error *error);
 
 /* Documents of one segment whose postings are wanted, and where these go. */

@@ -26,8 +26,8 @@ _AT_ONCE = 64
 class DocumentRows:
     """Terms and impacts of documents. May be used by several threads.
 
-    A posting list knows its documents, not the other way round: a document is looked up in every list, in some 20 to 40 ns
-    each, whatever the number of documents. The last ones are remembered.
+    A posting list knows its documents, not the other way round: a document is looked for in the postings of every term that is
+    wanted (`sir_document_vectors`). The last ones are remembered.
 
     Parameters
     ----------
