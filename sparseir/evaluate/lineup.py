@@ -34,7 +34,7 @@ class Lineup:
     ----------
     baselines : of `sparseir.config.ablation.BASELINES`, and "expanded": BM25 with the words that its channel gives to documents.
     encoders : by the names of their systems. indexes, runs : under the names they are judged by.
-    compared : systems of the baselines. built : of the encoders: alone, with words, fitted, with feedback.
+    baseline_systems : of the baselines. built : of the encoders: alone, with words, fitted, with feedback.
     fusions : names of the sums of two systems.
     against : what all are compared with; None: the first one.
     """
@@ -43,7 +43,7 @@ class Lineup:
     encoders: dict[str, SparseEncoder]
     indexes: list[StandingIndex]
     runs: list[RunFile]
-    compared: list[str]
+    baseline_systems: list[str]
     built: list[str]
     fusions: list[str]
     against: str | None
@@ -71,36 +71,43 @@ class Lineup:
         ConfigError : there is nothing to judge, or nothing of the kind that an option is about.
         """
         chosen = _baselines(options) if baselines else ()
-        compared = [
+        baseline_systems = [
             name for one in chosen for name in (_with_more([_OF_WORDS[one]], options) if one in _OF_WORDS else [DENSE])
         ]
         # A single model goes by its kind, several by the names of their folders.
         named = [encoders[0].kind] if len(encoders) == 1 else [Path(model).name or model for model in models]
-        by_name = dict(zip(unique_names([*compared, *named])[len(compared) :], encoders, strict=True))
+        by_name = dict(zip(unique_names([*baseline_systems, *named])[len(baseline_systems) :], encoders, strict=True))
         built = _with_more(
             [name for one, encoder in by_name.items() for name in _alone(one, encoder, options)], options
         )
-        _check_fit(options, by_name, builds=bool(compared or built))
-        names = unique_names([*compared, *built, *(index.name for index in indexes), *(run.name for run in runs)])
-        given = iter(names[len(compared) + len(built) :])
+        _check_fit(options, by_name, builds=bool(baseline_systems or built))
+        names = unique_names(
+            [*baseline_systems, *built, *(index.name for index in indexes), *(run.name for run in runs)]
+        )
+        given = iter(names[len(baseline_systems) + len(built) :])
         lineup = cls(
             chosen,
             by_name,
             [replace(index, name=next(given)) for index in indexes],
             [replace(run, name=next(given)) for run in runs],
-            compared,
+            baseline_systems,
             built,
             fusions=[],
             against=None,
         )
-        lineup._check_feedback(options)
+        lineup._check(options)
         lineup = replace(lineup, fusions=lineup._fused(options))
         return replace(lineup, against=lineup._compared_with(options.against))
 
     @property
     def systems(self) -> list[str]:
         """All but fusions, in the order they are judged."""
-        return [*self.compared, *self.built, *(index.name for index in self.indexes), *(run.name for run in self.runs)]
+        return [
+            *self.baseline_systems,
+            *self.built,
+            *(index.name for index in self.indexes),
+            *(run.name for run in self.runs),
+        ]
 
     @property
     def mains(self) -> list[str]:
@@ -110,9 +117,9 @@ class Lineup:
     @property
     def written(self) -> list[str]:
         """Systems whose runs may be kept."""
-        return [*self.compared, *self.built, *(index.name for index in self.indexes), *self.fusions]
+        return [*self.baseline_systems, *self.built, *(index.name for index in self.indexes), *self.fusions]
 
-    def _check_feedback(self, options: EvaluationOptions) -> None:
+    def _check(self, options: EvaluationOptions) -> None:
         if options.feedback and not any(name.endswith(FEEDBACK) for name in self.systems):
             raise ConfigError(
                 "feedback adds words of documents, and nothing here is an index with words, such as BM25's"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.errors import DataError
+from sparseir.lexical.arrays import read_arrays
 from sparseir.lexical.stems import StemFactors
 
 FREQUENCIES_FILE = "frequencies.safetensors"
@@ -64,14 +65,11 @@ class WordFrequencies:
         ------
         DataError : the file is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = folder / FREQUENCIES_FILE
+        found = read_arrays(folder, FREQUENCIES_FILE, "the counts of words", "build the index again")
         try:
-            found = load_file(path)
             said, held = (found[name] for name in ("said", "held"))
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except KeyError as error:
             raise DataError(f"the counts of words are damaged: {error!r}; build the index again", path=path) from None
         if (
             len(said) > max(1, num_stems)

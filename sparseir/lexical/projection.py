@@ -10,7 +10,11 @@ With them a query's words stand for its embedding, so that its likeness to a doc
 Σ_t q(t) · ⟨e(t), x − x̄⟩, x̄ the mean of all documents. That is a dot product of sparse vectors, and an inverted index
 answers it: document x holds the gain g(t, x) = max(0, ⟨e(t), x − x̄⟩) of its own words and of those others whose
 g(t, x) · idf(t) · df(t)^¼ is largest. A word that has no vector, since no text of the sample says it or it came later, counts
-in its document as words of one document do on average: its gain is ρ · f(t, x), ρ fitted to those by least squares.
+in its document as the rarest words that have one do on average: its gain is ρ · f(t, x), ρ fitted to these by least squares.
+
+Vectors are kept in two bits a number (`sparseir.lexical.word_vectors`). So that what is lost counts alike in every direction, they
+are kept times σ, the standard deviations of the documents' numbers: ⟨e(t), x − x̄⟩ = ⟨σ·e(t), (x − x̄)/σ⟩. A number in which all
+documents agree then takes no part, however large it is.
 
 Source: ridge regression is Hoerl and Kennard 1970; a lookup table in place of a query encoder as in inference-free sparse
 retrieval (Geng et al. 2024, arXiv:2411.04403). Fitting the table to a dense model over the collection itself, with no query
@@ -28,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.errors import DataError
+from sparseir.lexical.arrays import read_arrays
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
 from sparseir.lexical.stems import StemFactors
@@ -46,6 +51,9 @@ _MOST_WORDS = 100_000
 
 _LASTING = 2
 """Documents of a word whose vector an index keeps for documents that are added: those of one are half of all words."""
+
+_LEAST_DEVIATION = 1e-4
+"""Of the largest: a number in which documents hardly differ is noise."""
 
 _ROUNDS = 15
 """Rounds of conjugate gradients: thirty rank the same."""
@@ -89,8 +97,8 @@ class Projection:
     Parameters
     ----------
     stems : uint32 (S,), rising: numbers of the stems.
-    vectors : float32 (S, D), e(t).
-    mean : float32 (D,), x̄.
+    vectors : float32 (S, D), σ·e(t).
+    mean : float32 (D,), x̄. deviations : float32 (D,), σ, above 0.
     preference : float32 (S,), idf(t) · df(t)^¼ among the documents it was fitted to; not negative.
     probe : float32 (D,), what the dense model makes of `PROBE`: another model gives other numbers.
     share : ρ, the gain of a document's own words that have no vector, as a share of their factors; not negative.
@@ -99,6 +107,7 @@ class Projection:
     stems: NDArray[np.uint32]
     vectors: NDArray[np.float32]
     mean: NDArray[np.float32]
+    deviations: NDArray[np.float32]
     preference: NDArray[np.float32]
     probe: NDArray[np.float32]
     share: float = 0.0
@@ -129,12 +138,13 @@ class Projection:
         )
         frequencies = document_frequencies[stems]
         idf = idf_of(frequencies, num_docs)
-        # As they will be stored, so that a document added later gets what it would have got.
-        vectors = unpacked(*packed(vectors), vectors.shape[1])
         mean = mean.astype(np.float32)
+        deviations = _deviations(documents.embeddings - mean)
+        # As they will be stored, so that words of documents added later get what they would have got.
+        vectors = unpacked(*packed(vectors * deviations), vectors.shape[1])
         preference = (idf * frequencies**_PREFERRED).astype(np.float32)
-        share = _share(documents, stems[frequencies == 1], vectors[frequencies == 1], mean)
-        return cls(stems, vectors, mean, preference, probe.astype(np.float32), share)
+        made = cls(stems, vectors, mean, deviations, preference, probe.astype(np.float32))
+        return replace(made, share=made._share(documents, frequencies == frequencies.min(initial=1 << 62)))
 
     def lasting(self, document_frequencies: NDArray[np.int64]) -> Projection:
         """What an index keeps: the words of two documents or more.
@@ -171,7 +181,7 @@ class Projection:
         self, own: StemFactors, embeddings: NDArray[np.float32], most_words: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64]]:
         """(row, stem, gain) of every gain that is kept, of some documents."""
-        gains = (embeddings - self.mean) @ self.vectors.T
+        gains = self._centred(embeddings) @ self.vectors.T
         rows = np.repeat(np.arange(len(gains)), np.diff(own.indptr))
         place = np.minimum(np.searchsorted(self.stems, own.stems), max(0, len(self.stems) - 1))
         known = self.stems[place] == own.stems if len(self.stems) else np.zeros(len(place), bool)
@@ -191,6 +201,29 @@ class Projection:
             np.concatenate([gains[row, column].astype(np.float64), self.share * own.values[unknown]]),
         )
 
+    def _centred(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(x − x̄)/σ"""
+        return (embeddings - self.mean) / self.deviations
+
+    def _share(self, documents: Observed, rare: NDArray[np.bool_]) -> float:
+        """ρ = Σ g·f / Σ f² over words in the documents of the sample; 0 where these say none of them.
+
+        Parameters
+        ----------
+        rare : bool (S,), which words.
+        """
+        stems, vectors = self.stems[rare], self.vectors[rare]
+        place = np.minimum(np.searchsorted(stems, documents.stems), max(0, len(stems) - 1))
+        found = np.flatnonzero(stems[place] == documents.stems) if len(stems) else np.zeros(0, np.int64)
+        row = np.repeat(np.arange(len(documents.indptr) - 1), np.diff(documents.indptr))
+        products = squares = 0.0
+        for part in np.array_split(found, len(found) * len(self.mean) // _GAINS + 1):
+            gains = np.einsum("nd,nd->n", self._centred(documents.embeddings[row[part]]), vectors[place[part]])
+            factors = documents.values[part].astype(np.float64)
+            products += float((np.maximum(gains, 0) * factors).sum())
+            squares += float(np.square(factors).sum())
+        return float(np.float32(products / squares)) if squares else 0.0
+
     def save(self, folder: Path) -> None:
         """Write the file into a query side, two bits a number of a vector."""
         from safetensors.numpy import save_file
@@ -202,6 +235,7 @@ class Projection:
                 "codes": codes,
                 "steps": steps,
                 "mean": self.mean,
+                "deviations": self.deviations,
                 "preference": self.preference,
                 "probe": self.probe,
                 "share": np.array([self.share], np.float32),
@@ -221,19 +255,17 @@ class Projection:
         ------
         DataError : the file is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = folder / PROJECTION_FILE
+        found = read_arrays(folder, PROJECTION_FILE, "the words of a dense model", "build the index again")
         try:
-            found = load_file(path)
             stems, steps = found["stems"], found["steps"]
             mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
             # An index of an earlier version has a byte a number, all words and no share.
             earlier = "vectors" in found
             stored = found["vectors" if earlier else "codes"]
             share = np.zeros(1, np.float32) if earlier else found["share"]
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            deviations = np.ones_like(mean) if earlier else found["deviations"]
+        except KeyError as error:
             raise DataError(
                 f"the words of a dense model are damaged: {error!r}; build the index again", path=path
             ) from None
@@ -244,17 +276,20 @@ class Projection:
             and stored.dtype == (np.int8 if earlier else np.uint8)
             and share.shape == (1,)
             and preference.shape == steps.shape == stems.shape
-            and probe.shape == mean.shape
+            and probe.shape == deviations.shape == mean.shape
             and bool((stems[1:] > stems[:-1]).all())
             and not bool((stems >= num_stems).any())
-            and all(part.dtype == np.float32 for part in (steps, mean, preference, probe, share))
-            and all(bool((np.abs(part) <= _LARGEST).all()) for part in (steps, mean, preference, probe, share))
+            and all(part.dtype == np.float32 for part in (steps, mean, deviations, preference, probe, share))
+            and all(
+                bool((np.abs(part) <= _LARGEST).all()) for part in (steps, mean, deviations, preference, probe, share)
+            )
+            and bool((deviations >= 1 / _LARGEST).all())
             and bool((steps >= 0).all() and (preference >= 0).all() and (share >= 0).all())
         )
         if not fit:
             raise DataError("the words of a dense model do not fit each other; build the index again", path=path)
         vectors = from_bytes(stored, steps) if earlier else unpacked(stored, steps, len(mean))
-        return cls(stems, vectors, mean, preference, probe, float(share[0]))
+        return cls(stems, vectors, mean, deviations, preference, probe, float(share[0]))
 
 
 def word_vectors(
@@ -305,25 +340,11 @@ def _unit_rows(texts: Observed, stems: NDArray[np.uint32], idf: NDArray[np.float
     )
 
 
-def _share(
-    documents: Observed, rare: NDArray[np.uint32], vectors: NDArray[np.float32], mean: NDArray[np.float32]
-) -> float:
-    """ρ = Σ g·f / Σ f² over the words of one document in the documents of the sample; 0 where there are none.
-
-    Parameters
-    ----------
-    rare : uint32 (R,), rising. vectors : float32 (R, D), of these.
-    """
-    place = np.minimum(np.searchsorted(rare, documents.stems), max(0, len(rare) - 1))
-    found = np.flatnonzero(rare[place] == documents.stems) if len(rare) else np.zeros(0, np.int64)
-    row = np.repeat(np.arange(len(documents.indptr) - 1), np.diff(documents.indptr))
-    products = squares = 0.0
-    for part in np.array_split(found, len(found) * len(mean) // _GAINS + 1):
-        gains = np.einsum("nd,nd->n", documents.embeddings[row[part]] - mean, vectors[place[part]])
-        factors = documents.values[part].astype(np.float64)
-        products += float((np.maximum(gains, 0) * factors).sum())
-        squares += float(np.square(factors).sum())
-    return float(np.float32(products / squares)) if squares else 0.0
+def _deviations(centred: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 (D,): σ of each number, a ten-thousandth of the largest at least; 1 where documents do not differ."""
+    found = np.sqrt(np.square(centred, dtype=np.float64).mean(axis=0)) if len(centred) else np.zeros(centred.shape[1])
+    floor = _LEAST_DEVIATION * found.max(initial=0)
+    return np.maximum(found, floor or 1.0).astype(np.float32)
 
 
 def _ridge(rows: Any, targets: NDArray[np.float32], progress: Callable[[int, int], None] | None) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from indexer.format.query_side import QueryFiles
 from sparseir.errors import DataError
 from sparseir.lexical.added_words import AddedWords
+from sparseir.lexical.arrays import read_arrays
 
 FACTORS_FILE = "query_factors.safetensors"
 
@@ -59,14 +60,11 @@ class TermFactors:
         path = folder / FACTORS_FILE
         if not (FACTORS_FILE in source if isinstance(source, QueryFiles) else path.exists()):
             return None
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
+        found = read_arrays(source, FACTORS_FILE, "the fitted query weights", "fit them again")
         try:
-            found = load(source.read(FACTORS_FILE) if isinstance(source, QueryFiles) else path.read_bytes())
             arrays = [found["factors"], *([found["table"]] if "table" in found else [])]
             added = AddedWords.from_arrays(found)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             raise DataError(f"the fitted query weights are damaged: {error!r}; fit them again", path=path) from None
         if any(a.dtype != np.float32 or a.ndim != 1 or not np.isfinite(a).all() or (a < 0).any() for a in arrays):
             raise DataError("the fitted query weights are no numbers of at least 0; fit them again", path=path)

@@ -165,7 +165,7 @@ class QueryTable:
             weights = load(files.read(WEIGHTS_FILE, 1 << 29))["weights"]
             written = files.read(TOKENIZER_FILE, 1 << 28)
             tokenizer = Tokenizer.from_str(written.decode())
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise DataError(f"the query table is damaged: {error}", path=folder) from error
         except BaseException as error:  # tokenizers raises bare Exception, or panics, for a fault of its file
             if not isinstance(error, Exception) and not is_panic(error):

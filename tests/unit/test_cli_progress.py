@@ -59,6 +59,22 @@ def test_a_bar_that_begins_anew_has_its_own_clock():
     (task,) = bars.tasks
     assert task.completed == 20
     assert task.elapsed < 400
+    stages("embedding", 10, None)  # how many there are is not known this time
+    (task,) = bars.tasks
+    assert (task.completed, task.total) == (10, None)
+
+
+@pytest.mark.parametrize(("before", "after"), [((1_000, 1_000), (600, 100_000)), ((900, None), (600, 5_000))])
+def test_a_collection_after_a_small_one_begins_anew(clock, capsys, before, after):
+    with console.progress_bars() as progress:
+        progress("embedding", *before)
+        clock[0] += 3000
+        progress("embedding", *before)
+        progress("embedding", *after)
+        capsys.readouterr()
+        clock[0] += 60
+        progress("embedding", after[0] + 100, after[1])
+        assert ", 1 min" in capsys.readouterr().err
 
 
 def test_quiet_says_nothing(clock, capsys):

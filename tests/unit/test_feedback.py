@@ -258,6 +258,23 @@ def test_vectors_of_a_smaller_vocabulary_may_get_words_beyond_it(built):
         assert wide.term_ids.tolist() == searcher.encode_queries(["cat"], feedback=Feedback()).term_ids.tolist()
 
 
+def test_a_term_that_weighs_nothing_and_is_added_is_there_once(built):
+    with Searcher.open(built / "whole") as searcher:
+        found = searcher.encode_queries(["cat"], feedback=Feedback())
+        terms, weights = searcher.queries.encoder.encode("cat")
+        added = next(t for t in found.term_ids.tolist() if t not in terms)
+        order = np.argsort([*terms.tolist(), added])
+        asked = SparseVectors(
+            np.array([0, len(order)]),
+            np.array([*terms.tolist(), added], np.uint32)[order],
+            np.array([*weights.tolist(), 0], np.float32)[order],
+            searcher.index.num_terms,
+        )
+        again = searcher.with_feedback(asked, Feedback())
+        assert again.term_ids.tolist() == found.term_ids.tolist()
+        assert again.weights.tolist() == found.weights.tolist()
+
+
 def test_weights_near_the_largest_float_stay_numbers(built):
     with Searcher.open(built / "whole") as searcher:
         heavy = searcher.encode_queries(["cat park"])

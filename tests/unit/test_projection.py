@@ -120,7 +120,10 @@ def test_word_vectors_solve_the_normal_equations(sentences, documents, words, si
         num_docs=60,
     )
     assert kept.stems.tolist() == stems.tolist()
-    assert (kept.vectors == unpacked(*packed(vectors), size)).all()
+    centred = np.asarray(parts[1].embeddings, np.float64)
+    found = np.sqrt(np.square(centred).mean(axis=0))
+    np.testing.assert_allclose(kept.deviations, np.maximum(found, 1e-4 * found.max()), rtol=1e-6)
+    assert (kept.vectors == unpacked(*packed(vectors * kept.deviations), size)).all()
 
 
 @settings(deadline=None, max_examples=200)
@@ -143,6 +146,35 @@ def test_two_bits_a_number_restore_what_they_were_made_of(rows, size, spread, se
         assert len(np.unique(np.abs(row))) <= 2
 
 
+def test_small_numbers_beside_a_large_one_are_small_again():
+    """By the root mean square alone 3 steps would be large the second time: .982 · √(9 + 91/384) < 3."""
+    vectors = np.full((1, 384), 3, np.float32)
+    vectors[0, 7] = 10
+    codes, steps = packed(vectors)
+    restored = unpacked(codes, steps, 384)
+    assert len(np.unique(restored)) == 2
+    assert (packed(restored)[0] == codes).all()
+
+
+@pytest.mark.parametrize("large", [0.0, 5.0, 33.0])
+def test_a_number_that_all_documents_share_takes_no_part(large):
+    """However large it is, gains are what they would be without it, and none is raised."""
+    rng = np.random.default_rng(5)
+    words = counts_of(rng.integers(0, 2, (200, 40)))
+    embeddings = rng.standard_normal((200, 64)).astype(np.float32)
+    embeddings[:, 3] = large
+    texts = Observed(words.indptr, words.stems, words.counts, embeddings)
+    frequencies = np.full(40, 9)
+    settings = {"document_frequencies": frequencies, "num_docs": 200}
+    mean = embeddings.mean(axis=0)
+    kept = Projection.fit(texts, texts, mean=mean, probe=mean, **settings)
+    _, exact = word_vectors(texts, texts, **settings)
+    wanted = (embeddings - mean) @ exact.T
+    got = ((embeddings - mean) / kept.deviations) @ kept.vectors.T
+    assert (got * wanted).sum() / (wanted * wanted).sum() == pytest.approx(1, abs=0.05)
+    assert np.corrcoef(got.ravel(), wanted.ravel())[0, 1] > 0.9
+
+
 def test_numbers_like_a_gaussian_lose_an_eighth():
     vectors = np.random.default_rng(3).standard_normal((500, 384)).astype(np.float32)
     lost = np.square(unpacked(*packed(vectors), 384) - vectors).sum() / np.square(vectors).sum()
@@ -160,20 +192,21 @@ def test_an_index_keeps_vectors_of_words_that_two_documents_say(tmp_path):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 8), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_the_share_of_rare_words_is_that_of_words_of_one_document(rows, width, seed):
+def test_the_share_of_rare_words_is_that_of_the_rarest_with_a_vector(rows, width, seed):
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 3, (rows, width)) * (rng.random((rows, width)) < 0.4)
     words = counts_of(counts)
     values = rng.random(len(words.stems)) + 0.1
     embeddings, mean = rng.standard_normal((rows, 3)).astype(np.float32), rng.standard_normal(3).astype(np.float32)
     texts = Observed(words.indptr, words.stems, values, embeddings)
-    frequencies = np.maximum((counts > 0).sum(axis=0), 1)
+    frequencies = np.maximum((counts > 0).sum(axis=0), 1) + rng.integers(0, 2)
     got = Projection.fit(texts, texts, mean=mean, probe=mean, document_frequencies=frequencies, num_docs=rows + 1)
     vector_of = dict(zip(got.stems.tolist(), got.vectors, strict=True))
     products = squares = 0.0
     for place, (row, stem) in enumerate(zip(*np.nonzero(counts), strict=True)):
-        if frequencies[stem] == 1:
-            products += max(0.0, float(vector_of[stem] @ (embeddings[row] - mean))) * values[place]
+        if frequencies[stem] == frequencies[got.stems].min():
+            centred = (embeddings[row] - mean) / got.deviations
+            products += max(0.0, float(vector_of[stem] @ centred)) * values[place]
             squares += values[place] ** 2
     assert got.share == pytest.approx(products / squares if squares else 0.0, rel=1e-4, abs=1e-6)
 
@@ -193,10 +226,11 @@ def test_an_index_of_an_earlier_version_with_bytes_is_read(tmp_path):
     path = index.query_side / PROJECTION_FILE
     good = load_file(path)
     vectors = np.arange(-6, 3 * len(good["stems"]) - 6, dtype=np.int8).reshape(-1, 3)
-    old = {name: part for name, part in good.items() if name not in ("codes", "share")}
+    old = {name: part for name, part in good.items() if name not in ("codes", "share", "deviations")}
     save_file({**old, "vectors": vectors}, path)
     kept = Projection.load(index.query_side, num_stems=99)
     assert (kept.vectors == vectors * good["steps"][:, None]).all()
+    assert (kept.deviations == 1).all()
     assert kept.share == 0
     save_file({**old, "vectors": vectors.astype(np.int16)}, path)
     with pytest.raises(DataError, match="build the index again"):
@@ -241,6 +275,7 @@ def test_gains_are_their_formula(rows, most, weight, seed):
         known,
         rng.standard_normal((len(known), size)).astype(np.float32),
         rng.standard_normal(size).astype(np.float32),
+        (rng.random(size) + 0.5).astype(np.float32),
         (rng.random(len(known)) + 0.1).astype(np.float32),
         np.ones(size, np.float32),
     )
@@ -249,7 +284,7 @@ def test_gains_are_their_formula(rows, most, weight, seed):
     factors = StemFactors(indptr, np.nonzero(own)[1].astype(np.uint32), own[np.nonzero(own)])
     got = projection.expanded(factors, embeddings, weight=weight, most_words=most)
     gains = np.zeros((rows, width))
-    gains[:, known] = np.maximum((embeddings - projection.mean) @ projection.vectors.T, 0)
+    gains[:, known] = np.maximum((embeddings - projection.mean) / projection.deviations @ projection.vectors.T, 0)
     preferred = np.zeros(width)
     preferred[known] = projection.preference
     found = np.zeros((rows, width))
@@ -307,9 +342,28 @@ def test_weights_are_factors_with_gains(tmp_path):
         assert known == (np.count_nonzero(counted[:, number]) >= 2)
         for row in np.flatnonzero(counted[:, number]).tolist():
             own = factor(counted[row, number], lengths[row], lengths.mean())
-            gain = max(0.0, float(projection.vectors[place] @ (embedded[row] - projection.mean))) if known else 0.0
+            centred = (embedded[row] - projection.mean) / projection.deviations
+            gain = max(0.0, float(projection.vectors[place] @ centred)) if known else 0.0
             want = min(own + 1.5 * gain, HIGHEST) * weight * channel.full_weight
             assert hits[f"d{row}"] == pytest.approx(want, abs=weight / 255)
+
+
+def test_words_of_one_document_count_as_rare_ones_do_where_it_comes_again(tmp_path):
+    """Their vectors are not kept: the word is worth what words like it are worth on average, and is handed to nobody."""
+    index = build(tmp_path / "index", weight=1.5)
+    kept, channel = Projection.load(index.query_side, num_stems=99), stored_channel(index.path)
+    assert channel.table.find("kitten") not in kept.stems
+    index_documents(
+        index.path, None, docs([TEXTS[1], TEXTS[0]], 7), options=IndexingOptions(mode="add", embed=Topics())
+    )
+    searcher = Searcher.open(index.path)
+    weight = float(searcher.encode_queries(["kitten"]).row(0)[1][0])
+    length = int(channel.table.count([TEXTS[1]]).lengths[0])
+    want = min(factor(2, length, channel.lengths.average) * (1 + 1.5 * kept.share), HIGHEST) * weight
+    found = by_name(searcher.search("kitten", 9))
+    assert found["d7"] == pytest.approx(want * channel.full_weight, abs=weight / 255)
+    assert "d0" in found
+    assert "d8" not in found
 
 
 def test_an_added_document_gets_what_it_would_have_got(tmp_path):
@@ -362,7 +416,7 @@ def test_a_sample_of_sentences_is_uniform_and_repeatable():
     assert again[0].kept == again[1].kept
 
 
-@pytest.mark.parametrize("name", ["stems", "codes", "steps", "mean", "preference", "probe", "share"])
+@pytest.mark.parametrize("name", ["stems", "codes", "steps", "mean", "deviations", "preference", "probe", "share"])
 def test_damaged_word_vectors_are_refused(tmp_path, name):
     index = build(tmp_path / "index")
     path = index.query_side / PROJECTION_FILE
@@ -372,6 +426,12 @@ def test_damaged_word_vectors_are_refused(tmp_path, name):
         "codes": [good["codes"].astype(np.float16), good["codes"] > 0, good["codes"][:-1].copy()],
         "steps": [np.full_like(good["steps"], np.nan), -good["steps"], good["steps"][:-1].copy()],
         "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38)],
+        "deviations": [
+            good["deviations"] * 0,
+            good["deviations"] * np.nan,
+            -good["deviations"],
+            np.ones(2, np.float32),
+        ],
         "preference": [good["preference"][:-1].copy(), -good["preference"]],
         "probe": [good["probe"][:-1].copy(), good["probe"].astype(np.float64)],
         "share": [

@@ -73,16 +73,16 @@ class ProgressLines:
 
     def __init__(self) -> None:
         self._said = time.monotonic()
-        self._stages: dict[str, tuple[float, int, int]] = {}
+        self._stages: dict[str, tuple[float, int, int, int | None]] = {}
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
         # A stage may set out from where an earlier run stopped; how fast it is says what it did since. One that falls back far begins
         # anew: the next collection of an evaluation.
-        began, first, last = self._stages.get(stage, (now, done, done))
-        if _begins_anew(done, last):
+        began, first, last, all_of_it = self._stages.get(stage, (now, done, done, total))
+        if _begins_anew(done, total, last, all_of_it):
             began, first = now, done
-        self._stages[stage] = began, first, done
+        self._stages[stage] = began, first, done, total
         if now - self._said < _SECONDS_A_LINE:
             return
         self._said = now
@@ -95,9 +95,9 @@ class ProgressLines:
         note(line)
 
 
-def _begins_anew(done: int, last: int) -> bool:
-    """Whether a stage has started over; threads that report out of order fall back a little."""
-    return 2 * done < last
+def _begins_anew(done: int, total: int | None, last: int, all_of_it: int | None) -> bool:
+    """Whether a stage has started over: it falls back from its end, or far; threads that report out of order fall back a little."""
+    return done < last and (last == all_of_it or total != all_of_it or 2 * done < last)
 
 
 def _duration(seconds: float) -> str:
@@ -108,13 +108,16 @@ def _duration(seconds: float) -> str:
 class _Stages:
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
-        self._tasks: dict[str, tuple[Any, int]] = {}
+        self._tasks: dict[str, tuple[Any, int, int | None]] = {}
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        task, last = self._tasks[stage] if stage in self._tasks else (self._bars.add_task(stage, total=total), done)
-        self._tasks[stage] = task, done
-        if _begins_anew(done, last):
-            self._bars.reset(task, total=total)
+        task, last, all_of_it = self._tasks.get(stage, (None, done, total))
+        if task is not None and _begins_anew(done, total, last, all_of_it):
+            self._bars.remove_task(task)
+            task = None
+        if task is None:
+            task = self._bars.add_task(stage, total=total)
+        self._tasks[stage] = task, done, total
         self._bars.update(task, completed=done, total=total)
 
 

@@ -157,10 +157,11 @@ class CorpusProjection:
         self._embeddings = (
             np.memmap(self._path, np.float32, "r", shape=shape) if self._rows else np.zeros(shape, np.float32)
         )
+        sentences, documents = self._observed_sentences(), self._observed_documents()
         frequencies = _padded(self._frequencies, len(self._channel.table))
         self.projection = Projection.fit(
-            self._observed_sentences(),
-            self._observed_documents(),
+            sentences,
+            documents,
             mean=(self._sum / max(1, self._rows)).astype(np.float32),
             probe=self._embedder.embed([PROBE])[0],
             document_frequencies=frequencies,
