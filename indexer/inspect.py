@@ -53,6 +53,7 @@ class InspectReport:
     bytes : of all segment files.
     bits_per_posting : 8 · bytes / postings.
     section_bytes : bytes of each section, over all segments.
+    query_side_bytes : bytes of each file of the query side.
     encoder, source, query_side, fields, config : what made its vectors, or what they were read from; what travels with it.
     segments : one report each.
     terms_per_document, postings_per_term : (lower bound, count): how many have at least that many and fewer than the next.
@@ -72,6 +73,7 @@ class InspectReport:
     bytes: int
     bits_per_posting: float
     section_bytes: dict[str, int]
+    query_side_bytes: dict[str, int]
     encoder: EncoderEntry | None
     source: str | None
     query_side: str | None
@@ -115,6 +117,7 @@ def inspect_index(path: str | Path, *, progress: Progress = silent) -> InspectRe
         bytes=size,
         bits_per_posting=8 * size / index.num_postings if index.num_postings else 0.0,
         section_bytes=sections,
+        query_side_bytes={} if index.query_side is None else _file_bytes(index.query_side),
         encoder=manifest.encoder,
         source=manifest.source,
         query_side=manifest.query_side,
@@ -141,6 +144,10 @@ def _segments(index: Index) -> tuple[SegmentReport, ...]:
         )
         for s in index.segments
     )
+
+
+def _file_bytes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 class _Counts:

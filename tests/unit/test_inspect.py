@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from indexer import IndexConfig, SparseVectors, add_documents, build_index, delete_documents
 from indexer.inspect import inspect_index
+from sparseir import cli
 
 
 def test_counts_and_histograms(tmp_path):
@@ -23,3 +24,17 @@ def test_counts_and_histograms(tmp_path):
     assert report.bits_per_posting == 8 * report.bytes / 7
     assert report.encoder.fingerprint == "m"
     assert [s.documents for s in report.segments] == [3, 1]
+    assert report.query_side_bytes == {}
+
+
+def test_the_query_side_is_counted_file_by_file(tmp_path, capsys):
+    side = tmp_path / "side"
+    side.mkdir()
+    (side / "terms.jsonl").write_text('"a"\n"b"\n')
+    (side / "more.bin").write_bytes(bytes(1234))
+    build_index(tmp_path / "i", SparseVectors.from_rows([{0: 1.0}], 2), query_side=side)
+    assert inspect_index(tmp_path / "i").query_side_bytes == {"more.bin": 1234, "terms.jsonl": 8}
+    assert cli.run(["index", "inspect", str(tmp_path / "i")]) == 0
+    printed = capsys.readouterr().out
+    assert "query side, 1,242 bytes" in printed
+    assert [line.split() for line in printed.splitlines() if line.startswith("more.bin")] == [["more.bin", "1,234"]]

@@ -115,6 +115,9 @@ def _print(index: Path, report: InspectReport, channel: ChannelState | None, win
         [name, f"{size:,}", f"{size / max(1, report.bytes):.1%}"] for name, size in report.section_bytes.items()
     ]
     print_table("\nsections", ["section", "bytes", "share"], sections)
+    if report.query_side_bytes:
+        files = [[name, f"{size:,}"] for name, size in report.query_side_bytes.items()]
+        print_table(f"\nquery side, {sum(report.query_side_bytes.values()):,} bytes", ["file", "bytes"], files)
     segments = [
         [
             s.file,
