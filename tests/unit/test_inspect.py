@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from indexer import IndexConfig, SparseVectors, add_documents, build_index, delete_documents
+from indexer.format.manifest import EncoderEntry
 from indexer.inspect import inspect_index
 from sparseir import cli
 
@@ -38,3 +39,14 @@ def test_the_query_side_is_counted_file_by_file(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "query side, 1,242 bytes" in printed
     assert [line.split() for line in printed.splitlines() if line.startswith("more.bin")] == [["more.bin", "1,234"]]
+
+
+def test_an_encoder_is_named_by_its_kind_and_what_it_was_made_of(tmp_path, capsys):
+    for entry, said in (
+        (EncoderEntry("f1", "inference_free", "all-MiniLM-L6-v2"), "encoder inference_free on all-MiniLM-L6-v2 (f1)"),
+        (EncoderEntry("f2", "bm25", "bm25-english"), "encoder bm25-english (f2)"),
+        (EncoderEntry("f3"), "encoder  (f3)"),
+    ):
+        build_index(tmp_path / entry.fingerprint, SparseVectors.from_rows([{0: 1.0}], 2), encoder=entry)
+        assert cli.run(["index", "inspect", str(tmp_path / entry.fingerprint)]) == 0
+        assert said in capsys.readouterr().out

@@ -10,6 +10,7 @@ from sparseir.cli.index.source import IndexPath, Json
 from sparseir.cli.options.flags import Quiet
 
 if TYPE_CHECKING:
+    from indexer.format.manifest import EncoderEntry
     from indexer.inspect import InspectReport
     from sparseir.data.passages import Windows
     from sparseir.lexical.channel import ChannelState
@@ -104,7 +105,7 @@ def _print(index: Path, report: InspectReport, channel: ChannelState | None, win
         f"{counted(report.postings, 'posting')}, {report.bytes / 1e6:.1f} MB, {report.bits_per_posting:.1f} bits a posting, "
         f"{counted(report.clipped, 'impact')} cut to 255"
     )
-    origin = f"{report.encoder.name} ({report.encoder.fingerprint})" if report.encoder else "not recorded"
+    origin = _encoder(report.encoder) if report.encoder else "not recorded"
     origin += f", vectors of {report.source}" if report.source else ""
     print(f"commit {report.generation}, sparseir {report.sparseir_version}, encoder {origin}")
     if channel is not None:
@@ -136,6 +137,12 @@ def _print(index: Path, report: InspectReport, channel: ChannelState | None, win
         ("impacts", report.impacts),
     ):
         print_table(f"\n{title}", ["at least", "count"], [[str(low), f"{count:,}"] for low, count in rows])
+
+
+def _encoder(entry: EncoderEntry) -> str:
+    """Its name is that of the network it was made of, which says nothing of what it has become; its kind does."""
+    kind = f"{entry.kind} on " if entry.kind and not entry.name.startswith(entry.kind) else ""
+    return f"{kind}{entry.name} ({entry.fingerprint})"
 
 
 def _channel(state: ChannelState) -> str:
