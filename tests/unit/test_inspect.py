@@ -42,11 +42,13 @@ def test_the_query_side_is_counted_file_by_file(tmp_path, capsys):
 
 
 def test_an_encoder_is_named_by_its_kind_and_what_it_was_made_of(tmp_path, capsys):
-    for entry, said in (
-        (EncoderEntry("f1", "inference_free", "all-MiniLM-L6-v2"), "encoder inference_free on all-MiniLM-L6-v2 (f1)"),
-        (EncoderEntry("f2", "bm25", "bm25-english"), "encoder bm25-english (f2)"),
-        (EncoderEntry("f3"), "encoder  (f3)"),
+    for kind, name, said in (
+        ("inference_free", "all-MiniLM-L6-v2", "encoder inference_free on all-MiniLM-L6-v2 (f1)"),
+        ("bm25", "bm25-english", "encoder bm25-english (f1)"),
+        ("siamese", "", "encoder siamese (f1)"),
+        ("", "", "encoder f1"),
     ):
-        build_index(tmp_path / entry.fingerprint, SparseVectors.from_rows([{0: 1.0}], 2), encoder=entry)
-        assert cli.run(["index", "inspect", str(tmp_path / entry.fingerprint)]) == 0
+        entry = EncoderEntry(fingerprint="f1", kind=kind, name=name)
+        build_index(tmp_path / (kind or "i"), SparseVectors.from_rows([{0: 1.0}], 2), encoder=entry)
+        assert cli.run(["index", "inspect", str(tmp_path / (kind or "i"))]) == 0
         assert said in capsys.readouterr().out

@@ -141,8 +141,9 @@ def _print(index: Path, report: InspectReport, channel: ChannelState | None, win
 
 def _encoder(entry: EncoderEntry) -> str:
     """Its name is that of the network it was made of, which says nothing of what it has become; its kind does."""
-    kind = f"{entry.kind} on " if entry.kind and not entry.name.startswith(entry.kind) else ""
-    return f"{kind}{entry.name} ({entry.fingerprint})"
+    parts = [entry.name] if entry.name.startswith(entry.kind) else [entry.kind, entry.name]
+    named = " on ".join(filter(None, parts))
+    return f"{named} ({entry.fingerprint})" if named else entry.fingerprint
 
 
 def _channel(state: ChannelState) -> str:
