@@ -12,9 +12,9 @@ answers it: document x holds the gain g(t, x) = max(0, ⟨e(t), x − x̄⟩) of
 g(t, x) · idf(t) · df(t)^¼ is largest. A word that has no vector, since no text of the sample says it or it came later, counts
 in its document as the rarest words that have one do on average: its gain is ρ · f(t, x), ρ fitted to these by least squares.
 
-Vectors are kept in two bits a number (`sparseir.lexical.word_vectors`). So that what is lost counts alike in every direction, they
+Vectors are kept in four bits a number (`sparseir.lexical.word_vectors`). So that what is lost counts alike in every direction, they
 are kept times σ, the standard deviations of the documents' numbers: ⟨e(t), x − x̄⟩ = ⟨σ·e(t), (x − x̄)/σ⟩. A number in which all
-documents agree then takes no part, however large it is.
+documents agree then takes no part, however large it is, and leaves the others their levels.
 
 Source: ridge regression is Hoerl and Kennard 1970; a lookup table in place of a query encoder as in inference-free sparse
 retrieval (Geng et al. 2024, arXiv:2411.04403). Fitting the table to a dense model over the collection itself, with no query
@@ -36,7 +36,7 @@ from sparseir.lexical.arrays import read_arrays
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
 from sparseir.lexical.stems import StemFactors
-from sparseir.lexical.word_vectors import from_bytes, packed, unpacked
+from sparseir.lexical.word_vectors import bytes_a_row, from_bytes, packed, unpacked
 
 PROJECTION_FILE = "projection.safetensors"
 
@@ -47,7 +47,7 @@ DOCUMENTS_WEIGHT = 0.1
 """μ: .1, .2 and .4 rank alike; without documents words of one or two sentences rank worse (docs/lexical.md)."""
 
 _MOST_WORDS = 100_000
-"""Words that get vectors, those of most documents: 11 MB, and some milliseconds of products a document."""
+"""Words that get vectors, those of most documents: 20 MB, and some milliseconds of products a document."""
 
 _LASTING = 2
 """Documents of a word whose vector an index keeps for documents that are added: those of one are half of all words."""
@@ -225,7 +225,7 @@ class Projection:
         return float(np.float32(products / squares)) if squares else 0.0
 
     def save(self, folder: Path) -> None:
-        """Write the file into a query side, two bits a number of a vector."""
+        """Write the file into a query side."""
         from safetensors.numpy import save_file
 
         codes, steps = packed(self.vectors)
@@ -272,7 +272,7 @@ class Projection:
         fit = (
             stems.dtype == np.uint32
             and stems.ndim == mean.ndim == 1
-            and stored.shape == (len(stems), len(mean) if earlier else -(-len(mean) // 4))
+            and stored.shape == (len(stems), len(mean) if earlier else bytes_a_row(len(mean)))
             and stored.dtype == (np.int8 if earlier else np.uint8)
             and share.shape == (1,)
             and preference.shape == steps.shape == stems.shape

@@ -127,33 +127,22 @@ def test_word_vectors_solve_the_normal_equations(sentences, documents, words, si
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.integers(0, 5), st.integers(1, 40), st.floats(0, 4), st.integers(0, 2**32 - 1))
-def test_two_bits_a_number_restore_what_they_were_made_of(rows, size, spread, seed):
+@given(st.integers(0, 5), st.integers(0, 40), st.floats(0, 4), st.integers(0, 2**32 - 1))
+def test_four_bits_a_number_restore_what_they_were_made_of(rows, size, spread, seed):
     rng = np.random.default_rng(seed)
     vectors = (rng.standard_normal((rows, size)) * np.exp(spread * rng.standard_normal((rows, size)))).astype(
         np.float32
     )
     vectors[rng.random((rows, size)) < 0.1] = 0
     codes, steps = packed(vectors)
-    assert codes.shape == (rows, -(-size // 4))
+    assert codes.shape == (rows, (size + 1) // 2)
     restored = unpacked(codes, steps, size)
     again = packed(restored)
     assert (again[0] == codes).all()
     assert again[1].tobytes() == steps.tobytes()
-    assert (np.sign(restored) == np.where(vectors == 0, np.sign(restored), np.sign(vectors))).all()
-    for row, vector in zip(restored.astype(np.float64), vectors.astype(np.float64), strict=True):
-        assert row @ vector == pytest.approx(vector @ vector, rel=2e-5)  # a step has 16 bits
-        assert len(np.unique(np.abs(row))) <= 2
-
-
-def test_small_numbers_beside_a_large_one_are_small_again():
-    """By the root mean square alone 3 steps would be large the second time: .982 · √(9 + 91/384) < 3."""
-    vectors = np.full((1, 384), 3, np.float32)
-    vectors[0, 7] = 10
-    codes, steps = packed(vectors)
-    restored = unpacked(codes, steps, 384)
-    assert len(np.unique(restored)) == 2
-    assert (packed(restored)[0] == codes).all()
+    largest = np.abs(vectors).max(axis=1, initial=0)
+    assert (np.abs(restored - vectors) <= (0.5001 / 7 * largest)[:, None]).all()
+    np.testing.assert_allclose(np.abs(restored).max(axis=1, initial=0), largest, rtol=2e-5)
 
 
 @pytest.mark.parametrize("large", [0.0, 5.0, 33.0])
@@ -171,14 +160,14 @@ def test_a_number_that_all_documents_share_takes_no_part(large):
     _, exact = word_vectors(texts, texts, **settings)
     wanted = (embeddings - mean) @ exact.T
     got = ((embeddings - mean) / kept.deviations) @ kept.vectors.T
-    assert (got * wanted).sum() / (wanted * wanted).sum() == pytest.approx(1, abs=0.05)
-    assert np.corrcoef(got.ravel(), wanted.ravel())[0, 1] > 0.9
+    assert (got * wanted).sum() / (wanted * wanted).sum() == pytest.approx(1, abs=0.01)
+    assert np.corrcoef(got.ravel(), wanted.ravel())[0, 1] > 0.98
 
 
-def test_numbers_like_a_gaussian_lose_an_eighth():
+def test_numbers_like_a_gaussian_lose_little():
     vectors = np.random.default_rng(3).standard_normal((500, 384)).astype(np.float32)
     lost = np.square(unpacked(*packed(vectors), 384) - vectors).sum() / np.square(vectors).sum()
-    assert lost == pytest.approx(0.1175 / (1 - 0.1175), abs=0.005)  # Max 1960, for steps that keep products
+    assert 0.01 < lost < 0.02
 
 
 def test_an_index_keeps_vectors_of_words_that_two_documents_say(tmp_path):
