@@ -116,21 +116,10 @@ static int is_looked_at(const sir_document_sample *r, uint32_t at) {
 
 /* Whether a posting whose doc_id has the low half of doc_id's is of doc_id: it lies in the same window. */
 static int is_of_document(const sir_segment *s, uint32_t at, uint64_t posting, uint32_t doc_id) {
-    const sir_term *t = &s->terms[at];
-    uint32_t start, end;
-    if (t->cell_shift != SIR_SPARSE) {
-        sir_cell_range(s, t, doc_id >> t->cell_shift, (doc_id >> t->cell_shift) + 1, &start, &end);
-    } else {
-        const uint16_t *ids = s->window_ids + t->directory_start;
-        const uint32_t *starts = s->window_starts + t->directory_start;
-        uint32_t span = 0;
-        while (span < t->num_windows && ids[span] < doc_id >> 16) span++;
-        if (span == t->num_windows || ids[span] != doc_id >> 16) return 0;
-        end = span + 1 < t->num_windows ? sir_min(starts[span + 1], t->df) : t->df;
-        start = sir_min(starts[span], end);
-    }
-    const uint64_t place = posting - t->postings_start; /* a damaged list may begin after it; then it is large */
-    return start <= place && place < end;
+    sir_list list = sir_list_of(s, at, 1);
+    sir_enter_window(s, &list, doc_id / SIR_WINDOW_DOCS);
+    const uint64_t place = posting - list.term->postings_start; /* a damaged list may begin after it; then it is large */
+    return list.start <= place && place < list.end;
 }
 
 /* Whether one of SCAN_CHUNK doc_ids is wanted. Without branches, so that a compiler compares vectors. */
