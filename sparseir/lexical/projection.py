@@ -12,9 +12,7 @@ answers it: document x holds the gain g(t, x) = max(0, ⟨e(t), x − x̄⟩) of
 g(t, x) · idf(t) · df(t)^¼ is largest. A word that has no vector, since no text of the sample says it or it came later, counts
 in its document as the rarest words that have one do on average: its gain is ρ · f(t, x), ρ fitted to these by least squares.
 
-Vectors are kept in four bits a number (`sparseir.lexical.word_vectors`). So that what is lost counts alike in every direction, they
-are kept times σ, the standard deviations of the documents' numbers: ⟨e(t), x − x̄⟩ = ⟨σ·e(t), (x − x̄)/σ⟩. A number in which all
-documents agree then takes no part, however large it is, and leaves the others their levels.
+Vectors are kept along the directions in which documents differ, in some two bits a number (`sparseir.lexical.word_vectors`).
 
 Source: ridge regression is Hoerl and Kennard 1970; a lookup table in place of a query encoder as in inference-free sparse
 retrieval (Geng et al. 2024, arXiv:2411.04403). Fitting the table to a dense model over the collection itself, with no query
@@ -36,7 +34,7 @@ from sparseir.lexical.arrays import read_arrays
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
 from sparseir.lexical.stems import StemFactors
-from sparseir.lexical.word_vectors import bytes_a_row, from_bytes, packed, unpacked
+from sparseir.lexical.word_vectors import WordVectors, earlier
 
 PROJECTION_FILE = "projection.safetensors"
 
@@ -47,13 +45,10 @@ DOCUMENTS_WEIGHT = 0.1
 """μ: .1, .2 and .4 rank alike; without documents words of one or two sentences rank worse (docs/lexical.md)."""
 
 _MOST_WORDS = 100_000
-"""Words that get vectors, those of most documents: 20 MB, and some milliseconds of products a document."""
+"""Words that get vectors, those of most documents: 10 MB, and some milliseconds of products a document."""
 
 _LASTING = 2
 """Documents of a word whose vector an index keeps for documents that are added: those of one are half of all words."""
-
-_LEAST_DEVIATION = 1e-4
-"""Of the largest: a number in which documents hardly differ is noise."""
 
 _ROUNDS = 15
 """Rounds of conjugate gradients: thirty rank the same."""
@@ -97,18 +92,16 @@ class Projection:
     Parameters
     ----------
     stems : uint32 (S,), rising: numbers of the stems.
-    vectors : float32 (S, D), σ·e(t).
-    mean : float32 (D,), x̄. deviations : float32 (D,), σ, above 0.
-    preference : float32 (S,), idf(t) · df(t)^¼ among the documents it was fitted to; not negative.
+    vectors : of S words in D numbers, e(t). mean : float32 (D,), x̄.
+    preference : float16 (S,), float32 in an index of an earlier version: idf(t) · df(t)^¼ among the documents it was fitted to; not negative.
     probe : float32 (D,), what the dense model makes of `PROBE`: another model gives other numbers.
     share : ρ, the gain of a document's own words that have no vector, as a share of their factors; not negative.
     """
 
     stems: NDArray[np.uint32]
-    vectors: NDArray[np.float32]
+    vectors: WordVectors
     mean: NDArray[np.float32]
-    deviations: NDArray[np.float32]
-    preference: NDArray[np.float32]
+    preference: NDArray[np.float16] | NDArray[np.float32]
     probe: NDArray[np.float32]
     share: float = 0.0
 
@@ -139,11 +132,10 @@ class Projection:
         frequencies = document_frequencies[stems]
         idf = idf_of(frequencies, num_docs)
         mean = mean.astype(np.float32)
-        deviations = _deviations(documents.embeddings - mean)
         # As they will be stored, so that words of documents added later get what they would have got.
-        vectors = unpacked(*packed(vectors * deviations), vectors.shape[1])
-        preference = (idf * frequencies**_PREFERRED).astype(np.float32)
-        made = cls(stems, vectors, mean, deviations, preference, probe.astype(np.float32))
+        rounded = WordVectors.of(vectors, documents.embeddings - mean, frequencies >= _LASTING)
+        preference = (idf * frequencies**_PREFERRED).astype(np.float16)
+        made = cls(stems, rounded, mean, preference, probe.astype(np.float32))
         return replace(made, share=made._share(documents, frequencies == frequencies.min(initial=1 << 62)))
 
     def lasting(self, document_frequencies: NDArray[np.int64]) -> Projection:
@@ -154,7 +146,7 @@ class Projection:
         document_frequencies : int64, of every stem by its number.
         """
         kept = document_frequencies[self.stems] >= _LASTING
-        return replace(self, stems=self.stems[kept], vectors=self.vectors[kept], preference=self.preference[kept])
+        return replace(self, stems=self.stems[kept], vectors=self.vectors.some(kept), preference=self.preference[kept])
 
     def expanded(
         self, own: StemFactors, embeddings: NDArray[np.float32], *, weight: float, most_words: int
@@ -181,14 +173,14 @@ class Projection:
         self, own: StemFactors, embeddings: NDArray[np.float32], most_words: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64]]:
         """(row, stem, gain) of every gain that is kept, of some documents."""
-        gains = self._centred(embeddings) @ self.vectors.T
+        gains = self._along(embeddings) @ self.vectors.values.T
         rows = np.repeat(np.arange(len(gains)), np.diff(own.indptr))
         place = np.minimum(np.searchsorted(self.stems, own.stems), max(0, len(self.stems) - 1))
         known = self.stems[place] == own.stems if len(self.stems) else np.zeros(len(place), bool)
         unknown = ~known & (self.share > 0)
         said = np.zeros(gains.shape, bool)
         said[rows[known], place[known]] = True
-        others = np.where(said, 0, gains * self.preference)
+        others = np.where(said, 0, gains * self.preference.astype(np.float32))
         if most_words < others.shape[1]:
             floor = np.partition(others, others.shape[1] - most_words - 1, axis=1)[:, -most_words - 1]
             others[others <= floor[:, None]] = (
@@ -201,9 +193,8 @@ class Projection:
             np.concatenate([gains[row, column].astype(np.float64), self.share * own.values[unknown]]),
         )
 
-    def _centred(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(x − x̄)/σ"""
-        return (embeddings - self.mean) / self.deviations
+    def _along(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.vectors.along(embeddings - self.mean)
 
     def _share(self, documents: Observed, rare: NDArray[np.bool_]) -> float:
         """ρ = Σ g·f / Σ f² over words in the documents of the sample; 0 where these say none of them.
@@ -212,13 +203,13 @@ class Projection:
         ----------
         rare : bool (S,), which words.
         """
-        stems, vectors = self.stems[rare], self.vectors[rare]
+        stems, vectors = self.stems[rare], self.vectors.some(rare).values
         place = np.minimum(np.searchsorted(stems, documents.stems), max(0, len(stems) - 1))
         found = np.flatnonzero(stems[place] == documents.stems) if len(stems) else np.zeros(0, np.int64)
         row = np.repeat(np.arange(len(documents.indptr) - 1), np.diff(documents.indptr))
         products = squares = 0.0
         for part in np.array_split(found, len(found) * len(self.mean) // _GAINS + 1):
-            gains = np.einsum("nd,nd->n", self._centred(documents.embeddings[row[part]]), vectors[place[part]])
+            gains = np.einsum("nd,nd->n", self._along(documents.embeddings[row[part]]), vectors[place[part]])
             factors = documents.values[part].astype(np.float64)
             products += float((np.maximum(gains, 0) * factors).sum())
             squares += float(np.square(factors).sum())
@@ -228,14 +219,13 @@ class Projection:
         """Write the file into a query side."""
         from safetensors.numpy import save_file
 
-        codes, steps = packed(self.vectors)
+        said = np.zeros(int(self.stems[-1]) + 1 if len(self.stems) else 0, bool)
+        said[self.stems] = True
         save_file(
             {
-                "stems": self.stems,
-                "codes": codes,
-                "steps": steps,
+                "words": np.packbits(said),
+                **self.vectors.arrays(),
                 "mean": self.mean,
-                "deviations": self.deviations,
                 "preference": self.preference,
                 "probe": self.probe,
                 "share": np.array([self.share], np.float32),
@@ -245,7 +235,7 @@ class Projection:
 
     @classmethod
     def load(cls, folder: Path, *, num_stems: int) -> Projection:
-        """Read what `save` wrote.
+        """Read what `save` wrote, in this version or an earlier one.
 
         Parameters
         ----------
@@ -255,41 +245,59 @@ class Projection:
         ------
         DataError : the file is missing or damaged.
         """
-        path = folder / PROJECTION_FILE
         found = read_arrays(folder, PROJECTION_FILE, "the words of a dense model", "build the index again")
         try:
-            stems, steps = found["stems"], found["steps"]
-            mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
-            # An index of an earlier version has a byte a number, all words and no share.
-            earlier = "vectors" in found
-            stored = found["vectors" if earlier else "codes"]
-            share = np.zeros(1, np.float32) if earlier else found["share"]
-            deviations = np.ones_like(mean) if earlier else found["deviations"]
-        except KeyError as error:
+            return cls._checked(found, num_stems)
+        except (KeyError, ValueError) as error:
             raise DataError(
-                f"the words of a dense model are damaged: {error!r}; build the index again", path=path
+                f"the words of a dense model are damaged ({error}); build the index again",
+                path=folder / PROJECTION_FILE,
             ) from None
-        fit = (
-            stems.dtype == np.uint32
-            and stems.ndim == mean.ndim == 1
-            and stored.shape == (len(stems), len(mean) if earlier else bytes_a_row(len(mean)))
-            and stored.dtype == (np.int8 if earlier else np.uint8)
-            and share.shape == (1,)
-            and preference.shape == steps.shape == stems.shape
-            and probe.shape == deviations.shape == mean.shape
-            and bool((stems[1:] > stems[:-1]).all())
-            and not bool((stems >= num_stems).any())
-            and all(part.dtype == np.float32 for part in (steps, mean, deviations, preference, probe, share))
-            and all(
-                bool((np.abs(part) <= _LARGEST).all()) for part in (steps, mean, deviations, preference, probe, share)
-            )
-            and bool((deviations >= 1 / _LARGEST).all())
-            and bool((steps >= 0).all() and (preference >= 0).all() and (share >= 0).all())
-        )
-        if not fit:
-            raise DataError("the words of a dense model do not fit each other; build the index again", path=path)
-        vectors = from_bytes(stored, steps) if earlier else unpacked(stored, steps, len(mean))
-        return cls(stems, vectors, mean, deviations, preference, probe, float(share[0]))
+
+    @classmethod
+    def _checked(cls, found: dict[str, NDArray[Any]], num_stems: int) -> Projection:
+        """From the arrays of a file.
+
+        Raises
+        ------
+        KeyError : an array is missing. ValueError : damage, with the name of what is damaged.
+        """
+        mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
+        of_earlier = "stems" in found
+        stems = found["stems"] if of_earlier else _places(found["words"])
+        share = np.zeros(1, np.float32) if "vectors" in found else found["share"]  # the first version knew none
+        in_order = stems.dtype == np.uint32 and stems.ndim == 1 and bool((stems[1:] > stems[:-1]).all())
+        if not in_order or (len(stems) and stems[-1] >= num_stems):
+            raise ValueError("words")
+        for name, part, shape in (
+            ("mean", mean, (mean.size,)),
+            ("preference", preference, stems.shape),
+            ("probe", probe, mean.shape),
+            ("share", share, (1,)),
+        ):
+            wanted = np.float16 if name == "preference" and not of_earlier else np.float32
+            if (
+                part.dtype != wanted
+                or part.shape != shape
+                or not bool((np.abs(part.astype(np.float64)) <= _LARGEST).all())
+            ):
+                raise ValueError(name)
+        if (preference < 0).any() or share[0] < 0:
+            raise ValueError("preference or share")
+        vectors = (earlier if of_earlier else WordVectors.from_arrays)(found, len(stems), len(mean))
+        return cls(stems, vectors, mean, preference, probe, float(share[0]))
+
+
+def _places(words: NDArray[Any]) -> NDArray[np.uint32]:
+    """Numbers of the bits that are set.
+
+    Raises
+    ------
+    ValueError
+    """
+    if words.dtype != np.uint8 or words.ndim != 1:
+        raise ValueError("words")
+    return np.flatnonzero(np.unpackbits(words)).astype(np.uint32)
 
 
 def word_vectors(
@@ -338,13 +346,6 @@ def _unit_rows(texts: Observed, stems: NDArray[np.uint32], idf: NDArray[np.float
         ((values / np.maximum(length[row], 1e-30)).astype(np.float32), (row, place[known])),
         shape=(len(texts.indptr) - 1, len(stems)),
     )
-
-
-def _deviations(centred: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 (D,): σ of each number, a ten-thousandth of the largest at least; 1 where documents do not differ."""
-    found = np.sqrt(np.square(centred, dtype=np.float64).mean(axis=0)) if len(centred) else np.zeros(centred.shape[1])
-    floor = _LEAST_DEVIATION * found.max(initial=0)
-    return np.maximum(found, floor or 1.0).astype(np.float32)
 
 
 def _ridge(rows: Any, targets: NDArray[np.float32], progress: Callable[[int, int], None] | None) -> NDArray[np.float32]:

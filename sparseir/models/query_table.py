@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from indexer.format.query_side import QueryFiles
 from indexer.interchange.jsonl.text import json_value
 from sparseir.errors import ConfigError, DataError
 from sparseir.models.panics import Tokenizing
+from sparseir.models.pieces import RememberedPieces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,6 +56,7 @@ class QueryTable:
         table.setflags(write=False)
         self.tokenizer = tokenizer
         self.weights = table
+        self._pieces = RememberedPieces.of(tokenizer)
 
     @property
     def num_terms(self) -> int:
@@ -78,12 +80,8 @@ class QueryTable:
         ------
         DataError : as `tokenize`.
         """
-        try:
-            with Tokenizing([text]):
-                ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        except TypeError:
-            raise _not_text([text]) from None
-        return self._lookup(ids)
+        pieces = self._pieces.ids(text) if self._pieces is not None and isinstance(text, str) else None
+        return self._lookup(self.tokenize([text])[0] if pieces is None else pieces)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, in order and with repetitions, without special tokens.
@@ -107,7 +105,7 @@ class QueryTable:
         weights = np.concatenate([w for _, w in rows]) if rows else np.zeros(0, np.float32)
         return SparseVectors(indptr, term_ids, weights, self.num_terms)
 
-    def _lookup(self, ids: Sequence[int]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    def _lookup(self, ids: Iterable[int]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         terms = np.array(sorted(set(ids)), dtype=np.uint32)  # of a few ids a quarter of what np.unique takes
         if len(terms) and terms[-1] >= len(self.weights):  # a tokenizer may leave gaps between its ids
             raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from sparseir.lexical.projection import (
     word_vectors,
 )
 from sparseir.lexical.stems import StemFactors, WordCounts
-from sparseir.lexical.word_vectors import packed, unpacked
+from sparseir.lexical.word_vectors import WordVectors
 from sparseir.search.searcher import Searcher
 from tests.lexical_cases import TableEncoder, factor
 
@@ -120,29 +121,9 @@ def test_word_vectors_solve_the_normal_equations(sentences, documents, words, si
         num_docs=60,
     )
     assert kept.stems.tolist() == stems.tolist()
-    centred = np.asarray(parts[1].embeddings, np.float64)
-    found = np.sqrt(np.square(centred).mean(axis=0))
-    np.testing.assert_allclose(kept.deviations, np.maximum(found, 1e-4 * found.max()), rtol=1e-6)
-    assert (kept.vectors == unpacked(*packed(vectors * kept.deviations), size)).all()
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.integers(0, 5), st.integers(0, 40), st.floats(0, 4), st.integers(0, 2**32 - 1))
-def test_four_bits_a_number_restore_what_they_were_made_of(rows, size, spread, seed):
-    rng = np.random.default_rng(seed)
-    vectors = (rng.standard_normal((rows, size)) * np.exp(spread * rng.standard_normal((rows, size)))).astype(
-        np.float32
-    )
-    vectors[rng.random((rows, size)) < 0.1] = 0
-    codes, steps = packed(vectors)
-    assert codes.shape == (rows, (size + 1) // 2)
-    restored = unpacked(codes, steps, size)
-    again = packed(restored)
-    assert (again[0] == codes).all()
-    assert again[1].tobytes() == steps.tobytes()
-    largest = np.abs(vectors).max(axis=1, initial=0)
-    assert (np.abs(restored - vectors) <= (0.5001 / 7 * largest)[:, None]).all()
-    np.testing.assert_allclose(np.abs(restored).max(axis=1, initial=0), largest, rtol=2e-5)
+    rounded = WordVectors.of(vectors, parts[1].embeddings, frequencies[stems] >= 2)
+    assert (kept.vectors.levels == rounded.levels).all()
+    assert kept.vectors.steps == rounded.steps
 
 
 @pytest.mark.parametrize("large", [0.0, 5.0, 33.0])
@@ -159,15 +140,9 @@ def test_a_number_that_all_documents_share_takes_no_part(large):
     kept = Projection.fit(texts, texts, mean=mean, probe=mean, **settings)
     _, exact = word_vectors(texts, texts, **settings)
     wanted = (embeddings - mean) @ exact.T
-    got = ((embeddings - mean) / kept.deviations) @ kept.vectors.T
+    got = kept.vectors.along(embeddings - mean) @ kept.vectors.values.T
     assert (got * wanted).sum() / (wanted * wanted).sum() == pytest.approx(1, abs=0.01)
     assert np.corrcoef(got.ravel(), wanted.ravel())[0, 1] > 0.98
-
-
-def test_numbers_like_a_gaussian_lose_little():
-    vectors = np.random.default_rng(3).standard_normal((500, 384)).astype(np.float32)
-    lost = np.square(unpacked(*packed(vectors), 384) - vectors).sum() / np.square(vectors).sum()
-    assert 0.01 < lost < 0.02
 
 
 def test_an_index_keeps_vectors_of_words_that_two_documents_say(tmp_path):
@@ -190,12 +165,12 @@ def test_the_share_of_rare_words_is_that_of_the_rarest_with_a_vector(rows, width
     texts = Observed(words.indptr, words.stems, values, embeddings)
     frequencies = np.maximum((counts > 0).sum(axis=0), 1) + rng.integers(0, 2)
     got = Projection.fit(texts, texts, mean=mean, probe=mean, document_frequencies=frequencies, num_docs=rows + 1)
-    vector_of = dict(zip(got.stems.tolist(), got.vectors, strict=True))
+    vector_of = dict(zip(got.stems.tolist(), got.vectors.values, strict=True))
     products = squares = 0.0
     for place, (row, stem) in enumerate(zip(*np.nonzero(counts), strict=True)):
         if frequencies[stem] == frequencies[got.stems].min():
-            centred = (embeddings[row] - mean) / got.deviations
-            products += max(0.0, float(vector_of[stem] @ centred)) * values[place]
+            along = got.vectors.along(embeddings[row] - mean)
+            products += max(0.0, float(vector_of[stem] @ along)) * values[place]
             squares += values[place] ** 2
     assert got.share == pytest.approx(products / squares if squares else 0.0, rel=1e-4, abs=1e-6)
 
@@ -210,21 +185,37 @@ def test_a_word_that_came_later_counts_as_rare_words_do(tmp_path):
     assert by_name(searcher.search("zebra", 1))["d6"] == pytest.approx(want, abs=weight / 255)
 
 
-def test_an_index_of_an_earlier_version_with_bytes_is_read(tmp_path):
+@pytest.mark.parametrize("version", ["a byte", "four bits"])
+def test_an_index_of_an_earlier_version_is_read(tmp_path, version):
     index = build(tmp_path / "index")
     path = index.query_side / PROJECTION_FILE
-    good = load_file(path)
-    vectors = np.arange(-6, 3 * len(good["stems"]) - 6, dtype=np.int8).reshape(-1, 3)
-    old = {name: part for name, part in good.items() if name not in ("codes", "share", "deviations")}
-    save_file({**old, "vectors": vectors}, path)
+    good, new = load_file(path), Projection.load(index.query_side, num_stems=99)
+    levels = np.arange(-6, 3 * len(new.stems) - 6).reshape(-1, 3) % 8
+    steps = np.linspace(0.1, 0.2, len(levels)).astype(np.float32)
+    old = {name: good[name] for name in ("mean", "probe")}
+    old |= {"stems": new.stems, "steps": steps, "preference": new.preference.astype(np.float32)}
+    deviations = np.array([1, 0.5, 2], np.float32)
+    if version == "a byte":
+        deviations[:] = 1
+        old["vectors"] = levels.astype(np.int8)
+        damaged = {**old, "vectors": levels.astype(np.int16)}
+    else:
+        padded = np.pad(levels, ((0, 0), (0, 1))).astype(np.uint8) + np.uint8(8)
+        old |= {"codes": padded[:, ::2] | padded[:, 1::2] << np.uint8(4), "deviations": deviations}
+        old["share"] = np.array([0.25], np.float32)
+        damaged = {**old, "deviations": -deviations}
+    save_file(old, path)
     kept = Projection.load(index.query_side, num_stems=99)
-    assert (kept.vectors == vectors * good["steps"][:, None]).all()
-    assert (kept.deviations == 1).all()
-    assert kept.share == 0
-    save_file({**old, "vectors": vectors.astype(np.int16)}, path)
-    with pytest.raises(DataError, match="build the index again"):
-        Projection.load(index.query_side, num_stems=99)
-    save_file({**old, "vectors": vectors}, path)
+    assert kept.stems.tolist() == new.stems.tolist()
+    assert kept.share == (0 if version == "a byte" else 0.25)
+    texts = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
+    want = (texts / deviations) @ (levels * steps[:, None]).T
+    np.testing.assert_allclose(kept.vectors.along(texts) @ kept.vectors.values.T, want, rtol=1e-5, atol=1e-5)
+    for wrong in (damaged, {**old, "steps": -steps}, {k: v for k, v in old.items() if k != "steps"}):
+        save_file(wrong, path)
+        with pytest.raises(DataError, match="build the index again"):
+            Projection.load(index.query_side, num_stems=99)
+    save_file(old, path)
     index_documents(index.path, None, docs(["a cat"], 9), options=IndexingOptions(mode="add", embed=Topics()))
     assert "d9" in Searcher.open(index.path).search("cat", 9).docnos
 
@@ -234,8 +225,8 @@ def test_word_vectors_are_kept_to_the_bit(tmp_path):
     first = Projection.load(index.query_side, num_stems=99)
     first.save(tmp_path)
     again = Projection.load(tmp_path, num_stems=99)
-    assert first.vectors.tobytes() == again.vectors.tobytes()
-    assert np.abs(first.vectors).max() > 0
+    assert first.vectors.values.tobytes() == again.vectors.values.tobytes()
+    assert np.abs(first.vectors.values).max() > 0
     assert (tmp_path / PROJECTION_FILE).read_bytes() == (index.query_side / PROJECTION_FILE).read_bytes()
 
 
@@ -262,10 +253,14 @@ def test_gains_are_their_formula(rows, most, weight, seed):
     own = rng.random((rows, width)) * (rng.random((rows, width)) < 0.4)
     projection = Projection(
         known,
-        rng.standard_normal((len(known), size)).astype(np.float32),
+        WordVectors(
+            rng.integers(-9, 10, (len(known), size)).astype(np.int16),
+            np.array([0.2], np.float32),
+            rng.integers(-9, 10, (size, size)).astype(np.int8),
+            (rng.random(size) + 0.1).astype(np.float32),
+        ),
         rng.standard_normal(size).astype(np.float32),
-        (rng.random(size) + 0.5).astype(np.float32),
-        (rng.random(len(known)) + 0.1).astype(np.float32),
+        (rng.random(len(known)) + 0.1).astype(np.float16),
         np.ones(size, np.float32),
     )
     embeddings = rng.standard_normal((rows, size)).astype(np.float32)
@@ -273,14 +268,16 @@ def test_gains_are_their_formula(rows, most, weight, seed):
     factors = StemFactors(indptr, np.nonzero(own)[1].astype(np.uint32), own[np.nonzero(own)])
     got = projection.expanded(factors, embeddings, weight=weight, most_words=most)
     gains = np.zeros((rows, width))
-    gains[:, known] = np.maximum((embeddings - projection.mean) / projection.deviations @ projection.vectors.T, 0)
+    gains[:, known] = np.maximum(
+        projection.vectors.along(embeddings - projection.mean) @ projection.vectors.values.T, 0
+    )
     preferred = np.zeros(width)
-    preferred[known] = projection.preference
+    preferred[known] = projection.preference.astype(np.float32)
     found = np.zeros((rows, width))
     found[np.repeat(np.arange(rows), np.diff(got.indptr)), got.stems] = got.values
     for row in range(rows):
         others = [t for t in known.tolist() if own[row, t] == 0 and gains[row, t] > 0]
-        best = sorted(others, key=lambda t: -gains[row, t] * preferred[t])[:most]
+        best = sorted(others, key=lambda t: -np.float32(gains[row, t]) * np.float32(preferred[t]))[:most]
         want = own[row] + weight * np.where((own[row] > 0) | np.isin(np.arange(width), best), gains[row], 0)
         np.testing.assert_allclose(found[row], np.minimum(want, HIGHEST), rtol=1e-5, atol=1e-6)
     assert all(
@@ -331,8 +328,8 @@ def test_weights_are_factors_with_gains(tmp_path):
         assert known == (np.count_nonzero(counted[:, number]) >= 2)
         for row in np.flatnonzero(counted[:, number]).tolist():
             own = factor(counted[row, number], lengths[row], lengths.mean())
-            centred = (embedded[row] - projection.mean) / projection.deviations
-            gain = max(0.0, float(projection.vectors[place] @ centred)) if known else 0.0
+            along = projection.vectors.along(embedded[row] - projection.mean)
+            gain = max(0.0, float(projection.vectors.values[place] @ along)) if known else 0.0
             want = min(own + 1.5 * gain, HIGHEST) * weight * channel.full_weight
             assert hits[f"d{row}"] == pytest.approx(want, abs=weight / 255)
 
@@ -405,23 +402,29 @@ def test_a_sample_of_sentences_is_uniform_and_repeatable():
     assert again[0].kept == again[1].kept
 
 
-@pytest.mark.parametrize("name", ["stems", "codes", "steps", "mean", "deviations", "preference", "probe", "share"])
+@pytest.mark.parametrize(
+    "name", ["words", "levels", "step", "directions", "scales", "mean", "preference", "probe", "share"]
+)
 def test_damaged_word_vectors_are_refused(tmp_path, name):
     index = build(tmp_path / "index")
     path = index.query_side / PROJECTION_FILE
     good = load_file(path)
+    deflated = {n: np.frombuffer(zlib.compress(bytes(size)), np.uint8) for n, size in (("long", 1 << 20), ("short", 2))}
+    streams = [good.get(name, good["mean"])[:-3], *deflated.values()]
     bad = {
-        "stems": [good["stems"][::-1].copy(), good["stems"] + 9999],
-        "codes": [good["codes"].astype(np.float16), good["codes"] > 0, good["codes"][:-1].copy()],
-        "steps": [np.full_like(good["steps"], np.nan), -good["steps"], good["steps"][:-1].copy()],
-        "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38)],
-        "deviations": [
-            good["deviations"] * 0,
-            good["deviations"] * np.nan,
-            -good["deviations"],
+        "words": [good["words"][:-1].copy(), np.full(99, 255, np.uint8), good["words"].astype(np.int64)],
+        "levels": [*streams, np.zeros(0, np.uint8), np.concatenate([good["levels"], [np.uint8(0)]])],
+        "step": [np.full(1, np.nan, np.float32), -good["step"], np.ones(2, np.float32), np.full(1, 3e38, np.float32)],
+        "directions": [*streams, good["directions"].astype(np.float32)],
+        "scales": [
+            good["scales"] * 0,
+            good["scales"] * np.nan,
+            -good["scales"],
             np.ones(2, np.float32),
+            np.ones(9, np.float32),
         ],
-        "preference": [good["preference"][:-1].copy(), -good["preference"]],
+        "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38), np.float32([[1, 2, 3]])],
+        "preference": [good["preference"][:-1].copy(), -good["preference"], good["preference"].astype(np.float32)],
         "probe": [good["probe"][:-1].copy(), good["probe"].astype(np.float64)],
         "share": [
             good["share"].astype(np.float64),
