@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexer.errors import DataError
 from indexer.format.query_side import QueryFiles
-from indexer.interchange.vocabulary_files import FILES, TERMS_FILE, load_terms, parsed_terms
+from indexer.interchange.vocabulary_files import FILES, TERMS_FILE, AfterTokenizer, load_terms, parsed_terms
 from indexer.vectors import MAX_TERM_ID
 
 if TYPE_CHECKING:
@@ -97,16 +97,6 @@ class Vocabulary:
         return cls._named(load_terms(Path(path)), Path(path), num_terms, ignore_unknown)
 
     @classmethod
-    def parse(cls, raw: bytes, path: Path) -> Vocabulary:
-        """A fixed vocabulary from what a file holds that `load` reads.
-
-        Raises
-        ------
-        DataError : not a vocabulary.
-        """
-        return cls._named(parsed_terms(raw, path), path, None, ignore_unknown=False)
-
-    @classmethod
     def _named(cls, terms: list[str], path: Path, num_terms: int | None, ignore_unknown: bool) -> Vocabulary:
         try:
             return cls.fixed(terms, num_terms=num_terms, ignore_unknown=ignore_unknown)
@@ -131,7 +121,10 @@ class Vocabulary:
         if side is None or name is None:
             return cls.integers(num_terms, grows=grows, ignore_unknown=ignore_unknown)
         place = side.path / name
-        terms = parsed_terms(side.read(name), place)
+        try:
+            terms = parsed_terms(side.read(name), place, side.read)
+        except KeyError as error:
+            raise DataError(f"the vocabulary begins with the terms of {error}, which is missing", path=place) from None
         if grows:
             padding = [f"[{i}]" for i in range(len(terms), num_terms)] if terms else []
             return cls.growing([*terms, *padding])
@@ -184,8 +177,12 @@ class Vocabulary:
                     path=path,
                 )
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, after: AfterTokenizer | None = None) -> Path:
         """Write terms.jsonl into a folder, e.g. a query side, so that an index carries its terms.
+
+        Parameters
+        ----------
+        after : the first terms are those of the tokenizer.json there, and the others begin with its mark; nothing of this is checked.
 
         Raises
         ------
@@ -198,7 +195,10 @@ class Vocabulary:
         target = Path(folder) / TERMS_FILE
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as sink:
-            write_strings(sink.write, self._terms)
+            if after is not None:
+                sink.write(after.line)
+            skipped, mark = (0, 0) if after is None else (after.terms, len(after.mark))
+            write_strings(sink.write, (term[mark:] for term in self._terms[skipped:]))
         return target
 
     def _grow(self, term: str) -> int:

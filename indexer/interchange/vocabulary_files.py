@@ -1,10 +1,17 @@
-"""Files that list the terms of a vocabulary: terms.jsonl, and those of tokenizers."""
+"""Files that list the terms of a vocabulary: terms.jsonl, and those of tokenizers.
+
+terms.jsonl has one JSON string a line, and may begin with an object: {"after": "tokenizer.json", "terms": N, "mark": M} says that the
+first N terms are those of the tokenizer beside it ("[7]" for id 7 where it has none), and that each string that follows stands for
+mark + string. So a vocabulary of two parts does not hold the first one twice.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.errors import DataError, is_panic
@@ -13,9 +20,89 @@ from indexer.interchange.whole import read_whole
 from indexer.vectors import MAX_TERM_ID
 
 TERMS_FILE = "terms.jsonl"
-FILES = (TERMS_FILE, "tokenizer.json", "vocab.txt", "vocab.json")
+TOKENIZER_FILE = "tokenizer.json"
+FILES = (TERMS_FILE, TOKENIZER_FILE, "vocab.txt", "vocab.json")
 """Names a folder's vocabulary may have, the first found counts."""
 _LARGEST = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class AfterTokenizer:
+    """The object that terms.jsonl may begin with.
+
+    Parameters
+    ----------
+    terms : N, that come before the file's. mark : what stands before each of the file's.
+    """
+
+    terms: int
+    mark: str
+
+    @property
+    def line(self) -> bytes:
+        """As the file begins with it."""
+        content = {"after": TOKENIZER_FILE, "terms": self.terms, "mark": self.mark}
+        return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def of(cls, folder: Path, terms: list[str], mark: str) -> AfterTokenizer | None:
+        """For terms that are those of the tokenizer in a folder; None where there is none, or others.
+
+        Parameters
+        ----------
+        terms : that come first in a vocabulary. mark : what all that follow begin with.
+        """
+        path, made = folder / TOKENIZER_FILE, cls(len(terms), mark)
+        if not terms or not path.is_file():
+            return None
+        try:
+            return made if made.before(read_whole(path, _LARGEST), path) == terms else None
+        except DataError:
+            return None
+
+    @classmethod
+    def split(cls, raw: bytes, path: Path) -> tuple[AfterTokenizer | None, bytes]:
+        """The object, or None where a file has none, and the lines that follow.
+
+        Parameters
+        ----------
+        raw : of a terms.jsonl. path : the file, for the message.
+
+        Raises
+        ------
+        DataError : another object.
+        """
+        if not raw.startswith(b"{"):
+            return None, raw
+        line, _, rest = raw.partition(b"\n")
+        try:
+            content = json_value(line.decode())
+        except ValueError:
+            content = None
+        match content:
+            case {"after": "tokenizer.json", "terms": int(terms), "mark": str(mark)} if 0 < terms <= MAX_TERM_ID:
+                return cls(int(terms), mark), rest
+        raise DataError(
+            'expected one JSON string a line, or an object {"after": "tokenizer.json", "terms": N, "mark": M} first',
+            path=path,
+            line=1,
+        )
+
+    def before(self, tokenizer: bytes, path: Path) -> list[str]:
+        """The strings of the first N terms.
+
+        Parameters
+        ----------
+        tokenizer : what tokenizer.json holds. path : that file, for the message.
+
+        Raises
+        ------
+        DataError : no tokenizer, or one that does not go with N.
+        """
+        known = parsed_terms(tokenizer, path)
+        if not len(known) <= self.terms <= 4 * len(known) + 1024:
+            raise DataError(f"{len(known)} terms, {TERMS_FILE} expects {self.terms} of them", path=path)
+        return [*known, *(f"[{i}]" for i in range(len(known), self.terms))]
 
 
 def load_terms(path: Path) -> list[str]:
@@ -31,24 +118,31 @@ def load_terms(path: Path) -> list[str]:
                 return load_terms(path / name)
         raise DataError(f"no vocabulary here (looked for {', '.join(FILES)})", path=path)
     try:
-        return parsed_terms(read_whole(path, _LARGEST), path)
+        return parsed_terms(read_whole(path, _LARGEST), path, lambda name: read_whole(path.parent / name, _LARGEST))
     except OSError as error:
         raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
 
 
-def parsed_terms(raw: bytes, path: Path) -> list[str]:
+def parsed_terms(raw: bytes, path: Path, beside: Callable[[str], bytes] | None = None) -> list[str]:
     """The terms of a file, whose name says what it holds.
+
+    Parameters
+    ----------
+    raw : its content. path : its name. beside : reads another file of its folder, where there is one.
 
     Raises
     ------
-    DataError : not a vocabulary.
+    DataError : not a vocabulary. OSError, KeyError : as `beside`.
     """
-    try:
-        text = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8").read()  # line ends as in files opened as text
-    except UnicodeDecodeError as error:
-        raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
     if path.suffix == ".jsonl":
-        return _strings(text, path)
+        after, strings = listed_strings(raw, path)
+        if after is None:
+            return strings
+        if beside is None:
+            raise DataError(f"begins with the terms of a {TOKENIZER_FILE}, and comes without one", path=path)
+        before = after.before(beside(TOKENIZER_FILE), path.with_name(TOKENIZER_FILE))
+        return [*before, *(after.mark + string for string in strings)]
+    text = _decoded(raw, path)
     if path.suffix != ".json":
         return text.removesuffix("\n").split("\n") if text else []
     try:
@@ -61,6 +155,28 @@ def parsed_terms(raw: bytes, path: Path) -> list[str]:
     return _by_id(ids, path)
 
 
+def listed_strings(raw: bytes, path: Path) -> tuple[AfterTokenizer | None, list[str]]:
+    """What terms.jsonl begins with, and the strings that it lists itself.
+
+    Parameters
+    ----------
+    raw : its content. path : its name, for the message.
+
+    Raises
+    ------
+    DataError : a line that is no string.
+    """
+    after, lines = AfterTokenizer.split(raw, path)
+    return after, _strings(_decoded(lines, path), path, 1 if after is None else 2)
+
+
+def _decoded(raw: bytes, path: Path) -> str:
+    try:
+        return io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8").read()  # line ends as in files opened as text
+    except UnicodeDecodeError as error:
+        raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
+
+
 def _by_id(ids: dict[str, int], path: Path) -> list[str]:
     size = max(ids.values(), default=-1) + 1
     if size > 4 * len(ids) + 1024:
@@ -71,7 +187,7 @@ def _by_id(ids: dict[str, int], path: Path) -> list[str]:
     return terms
 
 
-def _strings(text: str, path: Path) -> list[str]:
+def _strings(text: str, path: Path, first_line: int) -> list[str]:
     """One JSON string a line, read as one array: many times faster than line by line, which is left to name a fault.
 
     Where every end of a line stands between two quotes and the array has a string a line, no string goes over an end.
@@ -82,7 +198,7 @@ def _strings(text: str, path: Path) -> list[str]:
             values = json.loads(f"[{','.join(lines)}]")
     if len(values) == len(lines) and set(map(type, values)) <= {str}:
         return list(values)
-    return [_string(line, path, number) for number, line in enumerate(lines, 1)]
+    return [_string(line, path, number) for number, line in enumerate(lines, first_line)]
 
 
 def _string(line: str, path: Path, number: int) -> str:

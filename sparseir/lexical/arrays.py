@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from indexer.format.query_side import QueryFiles
@@ -30,3 +32,31 @@ def read_arrays(source: Path | QueryFiles, name: str, what: str, remedy: str) ->
         return dict(load(source.read(name) if isinstance(source, QueryFiles) else (folder / name).read_bytes()))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{what} are damaged: {error!r}; {remedy}", path=folder / name) from None
+
+
+def deflated(part: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array, smaller."""
+    return np.frombuffer(zlib.compress(np.ascontiguousarray(part).tobytes()), np.uint8)
+
+
+def inflated(part: NDArray[Any], most: int, name: str) -> NDArray[np.uint8]:
+    """What `deflated` was given, as bytes.
+
+    Parameters
+    ----------
+    most : bytes that it may have. name : of the array, for the message.
+
+    Raises
+    ------
+    ValueError : no such stream, or a longer one, of which no more is read.
+    """
+    if part.dtype != np.uint8 or part.ndim != 1:
+        raise ValueError(name)
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(part.tobytes(), most + 1)
+    except zlib.error as error:
+        raise ValueError(f"{name}: {error}") from None
+    if len(content) > most or not stream.eof or stream.unused_data:
+        raise ValueError(f"{name}: not the size that others need")
+    return np.frombuffer(content, np.uint8)

@@ -17,7 +17,7 @@ import numpy as np
 
 from indexer import SparseVectors
 from indexer.interchange.vocabulary import Vocabulary
-from indexer.interchange.vocabulary_files import TERMS_FILE
+from indexer.interchange.vocabulary_files import TERMS_FILE, AfterTokenizer
 from indexer.interchange.whole import read_whole
 from sparseir.config.lexical import EXPANSION_SETTINGS, NEIGHBOUR_SETTINGS, LexicalConfig
 from sparseir.errors import ConfigError, DataError
@@ -239,7 +239,9 @@ class LexicalChannel:
         mark = STEM_MARK if self.first_term else ""
         if self.frequencies is not None:
             self.frequencies.save(folder)
-        Vocabulary.fixed([*self.learned_terms, *(mark + stem for stem in self.table.stems)]).save(folder)
+        learned = self.learned_terms
+        terms = Vocabulary.fixed([*learned, *(mark + stem for stem in self.table.stems)])
+        terms.save(folder, after=AfterTokenizer.of(folder, learned, mark))
         content = {
             "format": _FORMAT,
             "version": _VERSION,

@@ -12,12 +12,13 @@ is exact until documents are deleted, and takes deletions to fall on both alike.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseir.errors import DataError
-from sparseir.lexical.arrays import read_arrays
+from sparseir.lexical.arrays import deflated, inflated, read_arrays
 from sparseir.lexical.stems import StemFactors
 
 FREQUENCIES_FILE = "frequencies.safetensors"
@@ -50,8 +51,9 @@ class WordFrequencies:
         """Write the file into a query side."""
         from safetensors.numpy import save_file
 
-        counts = {"said": self.said.astype(np.uint32), "held": self.held.astype(np.uint32)}
-        save_file(counts, folder / FREQUENCIES_FILE)
+        # Most stems are said by few documents, and few documents get them: zeros and ones take little room deflated.
+        counts = {"said": self.said, "given": self.held - self.said}
+        save_file({name: deflated(part.astype(np.uint32)) for name, part in counts.items()}, folder / FREQUENCIES_FILE)
 
     @classmethod
     def load(cls, folder: Path, *, num_stems: int) -> WordFrequencies:
@@ -68,20 +70,35 @@ class WordFrequencies:
         path = folder / FREQUENCIES_FILE
         found = read_arrays(folder, FREQUENCIES_FILE, "the counts of words", "build the index again")
         try:
-            said, held = (found[name] for name in ("said", "held"))
-        except KeyError as error:
-            raise DataError(f"the counts of words are damaged: {error!r}; build the index again", path=path) from None
-        if (
-            len(said) > max(1, num_stems)
-            or said.dtype != np.uint32
-            or said.shape != held.shape
-            or said.ndim != 1
-            or held.dtype != np.uint32
-        ):
-            raise DataError("the counts of words do not fit each other; build the index again", path=path)
+            said = _counts(found["said"], num_stems, "said")
+            summed = "held" in found  # in an index of an earlier version
+            other = _counts(found["held"] if summed else found["given"], num_stems, "held" if summed else "given")
+            if said.shape != other.shape:
+                raise ValueError(f"{len(said)} and {len(other)} words")
+        except (KeyError, ValueError) as error:
+            raise DataError(f"the counts of words are damaged ({error}); build the index again", path=path) from None
+        held = other if summed else said + other
         if (said > held).any():
             raise DataError("more documents say a word than hold it; build the index again", path=path)
-        return cls(said.astype(np.int64), held.astype(np.int64))
+        return cls(said, held)
+
+
+def _counts(part: NDArray[Any], num_stems: int, name: str) -> NDArray[np.int64]:
+    """int64 (stems,): as they are stored, deflated or as uint32.
+
+    Raises
+    ------
+    ValueError
+    """
+    most = max(1, num_stems)
+    if part.dtype == np.uint8:
+        content = inflated(part, 4 * most, name)
+        if len(content) % 4:
+            raise ValueError(name)
+        part = content.view(np.uint32)
+    if part.dtype != np.uint32 or part.ndim != 1 or len(part) > most:
+        raise ValueError(name)
+    return part.astype(np.int64)
 
 
 def _counted(before: NDArray[np.int64], factors: StemFactors, size: int) -> NDArray[np.int64]:

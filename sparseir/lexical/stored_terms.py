@@ -6,7 +6,7 @@ import json
 from functools import cached_property
 from pathlib import Path
 
-from indexer.interchange.vocabulary import Vocabulary
+from indexer.interchange.vocabulary_files import AfterTokenizer, listed_strings, parsed_terms
 from sparseir.errors import DataError
 
 
@@ -15,13 +15,23 @@ class StoredTerms:
 
     Parameters
     ----------
-    raw : one JSON string a line, as `Vocabulary.save` writes them. path : the file, for messages.
+    raw : what the file holds (`indexer.interchange.vocabulary_files`). path : the file, for messages; the tokenizer that it may
+        name is beside it.
     num_learned : strings of learned terms, which come first. mark : what stands before each stem.
+
+    Raises
+    ------
+    DataError : it names another number of learned terms.
     """
 
     def __init__(self, raw: bytes, path: Path, num_learned: int, *, mark: str = "") -> None:
-        self._raw, self._path, self._mark = raw, path, mark
+        self._whole, self._path, self._mark = raw, path, mark
         self.num_learned = num_learned
+        after, self._raw = AfterTokenizer.split(raw, path)
+        if after is not None and (after.terms, after.mark) != (num_learned, mark):
+            raise DataError(f"the stems come after {after.terms} terms, expected {num_learned}", path=path)
+        # Terms before the first line that is left, and what these lines leave out of each stem.
+        self._before, self._left_out = (0, "") if after is None else (num_learned, mark)
 
     @classmethod
     def read(cls, path: Path, num_learned: int, *, mark: str = "") -> StoredTerms:
@@ -29,7 +39,7 @@ class StoredTerms:
 
         Raises
         ------
-        DataError : it cannot be read.
+        DataError : it cannot be read, or as the class.
         """
         try:
             return cls(path.read_bytes(), path, num_learned, mark=mark)
@@ -37,7 +47,7 @@ class StoredTerms:
             raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
 
     def __len__(self) -> int:
-        return self._raw.count(b"\n")
+        return self._before + self._raw.count(b"\n")
 
     @property
     def num_stems(self) -> int:
@@ -46,18 +56,22 @@ class StoredTerms:
 
     def find(self, stem: str) -> int:
         """Number of a stem, from 0; -1 where it is not there."""
-        line = json.dumps(self._mark + stem, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps((self._mark + stem).removeprefix(self._left_out), ensure_ascii=False).encode() + b"\n"
         if self._raw.startswith(line):
-            place = 0
+            place = self._before
         elif (at := self._raw.find(b"\n" + line)) >= 0:
-            place = self._raw.count(b"\n", 0, at) + 1
+            place = self._before + self._raw.count(b"\n", 0, at) + 1
         else:
             return -1
         return place - self.num_learned if place >= self.num_learned else -1
 
     @cached_property
     def _strings(self) -> list[str]:
-        return Vocabulary.parse(self._raw, self._path).terms or []
+        """Of the file's own lines."""
+        _, strings = listed_strings(self._whole, self._path)
+        if len(set(strings)) < len(strings):
+            raise DataError("a term is listed twice", path=self._path)
+        return strings
 
     @property
     def learned(self) -> list[str]:
@@ -65,9 +79,19 @@ class StoredTerms:
 
         Raises
         ------
-        DataError : the file is damaged.
+        DataError : the file, or the tokenizer beside it, is damaged.
         """
-        return self._strings[: self.num_learned]
+        if not self._before:
+            return self._strings[: self.num_learned]
+        return parsed_terms(self._whole, self._path, self._beside)[: self.num_learned]
+
+    def _beside(self, name: str) -> bytes:
+        try:
+            return (self._path.parent / name).read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"the vocabulary begins with its terms, and it cannot be read: {error}", path=self._path.parent / name
+            ) from error
 
     @property
     def stems(self) -> list[str]:
@@ -77,4 +101,5 @@ class StoredTerms:
         ------
         DataError : the file is damaged.
         """
-        return [term[len(self._mark) :] for term in self._strings[self.num_learned :]]
+        left = len(self._mark) - len(self._left_out)
+        return [term[left:] for term in self._strings[self.num_learned - self._before :]]

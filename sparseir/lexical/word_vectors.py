@@ -13,13 +13,14 @@ docs/lexical.md says what it costs in ranking.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparseir.lexical.arrays import deflated, inflated
 
 _STEP = 0.6
 """Of a gain, in units of σ / √D, σ the standard deviation of the median word's gains among documents: rounding adds noise of a sixth
@@ -116,9 +117,9 @@ class WordVectors:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a file holds of them."""
         return {
-            "levels": _deflated(_zigzag(self.levels.T)),
+            "levels": deflated(_zigzag(self.levels.T)),
             "step": self.steps,
-            "directions": _deflated(self.directions.T),
+            "directions": deflated(self.directions.T),
             "scales": self.scales,
         }
 
@@ -139,8 +140,8 @@ class WordVectors:
             raise ValueError("scales")
         if step.dtype != np.float32 or step.shape != (1,) or not _positive(step):
             raise ValueError("step")
-        directions = _inflated(found["directions"], dimensions * len(scales), "directions").view(np.int8)
-        planes = _inflated(found["levels"], 2 * size * len(scales), "levels").reshape(2, len(scales), size)
+        directions = _whole(found["directions"], dimensions * len(scales), "directions").view(np.int8)
+        planes = _whole(found["levels"], 2 * size * len(scales), "levels").reshape(2, len(scales), size)
         turned = planes[0].astype(np.uint16) | planes[1].astype(np.uint16) << np.uint16(8)
         levels = ((turned >> np.uint16(1)).astype(np.int16) ^ -(turned & np.uint16(1)).astype(np.int16)).T
         return cls(np.ascontiguousarray(levels), step, directions.reshape(len(scales), dimensions).T, scales)
@@ -168,27 +169,17 @@ def _zigzag(levels: NDArray[np.int16]) -> NDArray[np.uint8]:
     return np.stack([turned & 255, turned >> 8]).astype(np.uint8)
 
 
-def _deflated(part: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.frombuffer(zlib.compress(np.ascontiguousarray(part).tobytes()), np.uint8)
-
-
-def _inflated(part: NDArray[Any], size: int, name: str) -> NDArray[np.uint8]:
+def _whole(part: NDArray[Any], size: int, name: str) -> NDArray[np.uint8]:
     """Bytes of a stream that must have exactly so many.
 
     Raises
     ------
     ValueError
     """
-    if part.dtype != np.uint8 or part.ndim != 1:
-        raise ValueError(name)
-    stream = zlib.decompressobj()
-    try:
-        content = stream.decompress(part.tobytes(), size + 1)
-    except zlib.error as error:
-        raise ValueError(f"{name}: {error}") from None
-    if len(content) != size or not stream.eof or stream.unused_data:
-        raise ValueError(f"{name}: not the size that the others need")
-    return np.frombuffer(content, np.uint8)
+    content = inflated(part, size, name)
+    if len(content) != size:
+        raise ValueError(f"{name}: not the size that others need")
+    return content
 
 
 def _positive(part: NDArray[np.float32]) -> bool:

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from indexer.errors import DataError
+from indexer.format.query_side import QueryFiles
 from indexer.interchange import Vocabulary
+from indexer.interchange.vocabulary_files import AfterTokenizer
 
 
 def test_saved_terms_come_back(tmp_path):
@@ -68,3 +70,64 @@ def test_a_line_that_is_no_string_is_named(tmp_path, lines):
     (tmp_path / "terms.jsonl").write_text(lines)
     with pytest.raises(DataError, match=r"terms\.jsonl:[12]: expected one JSON string a line"):
         Vocabulary.load(tmp_path / "terms.jsonl")
+
+
+def save_tokenizer(folder, terms):
+    from tokenizers import Tokenizer, models
+
+    folder.mkdir(exist_ok=True)
+    Tokenizer(models.WordLevel(terms, unk_token=next(iter(terms)))).save(str(folder / "tokenizer.json"))
+
+
+@pytest.mark.parametrize("ids", [{"a": 0, "b": 1, "##c": 2}, {"a": 0, "##c": 2}])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_terms_after_those_of_a_tokenizer_are_listed_alone(tmp_path, ids, padding):
+    save_tokenizer(tmp_path, ids)
+    first = [{i: t for t, i in ids.items()}.get(i, f"[{i}]") for i in range(3 + padding)]
+    terms = [*first, "stem:a", 'stem:say "a"', "stem:", "stem:line\nend"]
+    after = AfterTokenizer.of(tmp_path, first, "stem:")
+    assert after == AfterTokenizer(3 + padding, "stem:")
+    path = Vocabulary.fixed(terms).save(tmp_path, after=after)
+    assert path.read_bytes().count(b"\n") == 1 + 4
+    assert b"stem:" not in path.read_bytes().partition(b"\n")[2]
+    assert Vocabulary.load(path).terms == Vocabulary.load(tmp_path).terms == terms
+    assert Vocabulary.of_index(QueryFiles(tmp_path), len(terms)).terms == terms
+
+
+def test_other_terms_than_the_tokenizers_are_listed(tmp_path):
+    assert AfterTokenizer.of(tmp_path, ["a"], "stem:") is None
+    save_tokenizer(tmp_path, {"a": 0, "b": 1})
+    assert AfterTokenizer.of(tmp_path, [], "stem:") is None
+    assert AfterTokenizer.of(tmp_path, ["b", "a"], "stem:") is None
+    assert AfterTokenizer.of(tmp_path, ["a"], "stem:") is None
+    (tmp_path / "tokenizer.json").write_text("{")
+    assert AfterTokenizer.of(tmp_path, ["a", "b"], "stem:") is None
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ('{"after": "tokenizer.json", "terms": 1, "mark": ""}', "2 terms, terms.jsonl expects 1"),
+        ('{"after": "tokenizer.json", "terms": 4000000000, "mark": ""}', "2 terms, terms.jsonl expects 4000000000"),
+        ('{"after": "tokenizer.json", "terms": 99999999999, "mark": ""}', r"terms\.jsonl:1: expected one JSON string"),
+        ('{"after": "tokenizer.json", "terms": 2.5, "mark": ""}', r"terms\.jsonl:1: expected one JSON string"),
+        ('{"after": "../../secret", "terms": 2, "mark": ""}', r"terms\.jsonl:1: expected one JSON string"),
+        ('{"after": "tokenizer.json", "terms": 2, "mark": 7}', r"terms\.jsonl:1: expected one JSON string"),
+        ('{"after": "tokenizer.json", "ter', r"terms\.jsonl:1: expected one JSON string"),
+        ('{"after": "tokenizer.json", "terms": 2, "mark": ""}\n"b"', "'b' has the ids 1 and 2"),
+        ('{"after": "tokenizer.json", "terms": 2, "mark": ""}\n"c"\n7', r"terms\.jsonl:3: expected one JSON string"),
+    ],
+)
+def test_a_damaged_first_line_is_named(tmp_path, first, message):
+    save_tokenizer(tmp_path, {"a": 0, "b": 1})
+    (tmp_path / "terms.jsonl").write_text(first + "\n")
+    for load in (lambda: Vocabulary.load(tmp_path), lambda: Vocabulary.of_index(QueryFiles(tmp_path), 3)):
+        with pytest.raises(DataError, match=message):
+            load()
+
+
+def test_a_tokenizer_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "terms.jsonl").write_text('{"after": "tokenizer.json", "terms": 2, "mark": ""}\n"c"\n')
+    for load in (lambda: Vocabulary.load(tmp_path), lambda: Vocabulary.of_index(QueryFiles(tmp_path), 3)):
+        with pytest.raises(DataError, match=r"tokenizer\.json"):
+            load()

@@ -20,6 +20,7 @@ from indexer import (
 )
 from indexer.interchange.export import export_index
 from indexer.interchange.vocabulary import Vocabulary
+from indexer.interchange.vocabulary_files import AfterTokenizer
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
@@ -303,6 +304,10 @@ def test_a_model_for_a_bm25_index_is_another_encoder(bm25):
         (lambda side: (side / "lexical.json").write_text("{"), "the lexical channel is damaged"),
         (lambda side: (side / "lexical.json").write_text('{"format": 1, "version": 1}'), "not a lexical channel"),
         (lambda side: (side / "terms.jsonl").write_text('"cat"\n'), r"terms.jsonl holds 1 terms, lexical.json 0 \+ 7"),
+        (
+            lambda side: (side / "terms.jsonl").write_bytes(AfterTokenizer(3, "stem:").line + b'"cat"\n'),
+            "the stems come after 3 terms, expected 0",
+        ),
     ],
 )
 def test_a_damaged_channel_is_named(bm25, change, message):
@@ -322,6 +327,11 @@ def test_stems_are_found_in_the_file_as_in_the_list(kind, request, tmp_path):
     for number, stem in enumerate(stored.stems):
         assert stored.find(stem) == number
         assert stored.find(stem[1:]) == -1 or stem[1:] in stored.stems
+    Vocabulary.fixed(terms).save(tmp_path / "earlier")  # versions before listed the learned terms, too
+    earlier = StoredTerms.read(tmp_path / "earlier" / "terms.jsonl", channel.first_term, mark=mark)
+    assert (earlier.learned, earlier.stems, len(earlier)) == (stored.learned, stored.stems, len(stored))
+    assert [earlier.find(stem) for stem in stored.stems] == list(range(stored.num_stems))
+    assert (side / "terms.jsonl").read_bytes().startswith(b"{") == (kind == "both")
     assert StoredTerms(b'"cat"\n"stem:dog"\n', tmp_path, 1).find("cat") == -1  # a learned term
     odd = ['say "a"', "back\\slash", "Ö", "line\nend"]
     Vocabulary.fixed(odd).save(tmp_path)

@@ -448,12 +448,21 @@ def test_damaged_word_vectors_are_refused(tmp_path, name):
 def test_damaged_counts_are_refused(tmp_path):
     index = build(tmp_path / "index")
     path = index.query_side / FREQUENCIES_FILE
-    good = load_file(path)
+    good, counts = load_file(path), stored_channel(index.path).frequencies
+    said, held = counts.said.astype(np.uint32), counts.held.astype(np.uint32)
+    deflate = lambda part: np.frombuffer(zlib.compress(part.tobytes()), np.uint8)  # noqa: E731
     for content in (
         {"said": good["said"]},
-        {"said": good["held"] + 1, "held": good["held"]},
-        {"said": good["said"][:-1].copy(), "held": good["held"]},
-        {"said": good["said"].astype(np.int64), "held": good["held"].astype(np.int64)},
+        {"given": good["given"]},
+        {**good, "said": good["said"][:-2].copy()},
+        {**good, "said": np.concatenate([good["said"], [np.uint8(0)]])},
+        {**good, "given": deflate(np.zeros(1 << 20, np.uint8))},
+        {**good, "given": deflate(np.zeros(7, np.uint8))},
+        {**good, "given": deflate(np.zeros(1, np.uint32))},
+        {"said": deflate(said[:-1]), "given": deflate(held[:-2])},
+        {"said": held + np.uint32(1), "held": held},
+        {"said": said[:-1].copy(), "held": held},
+        {"said": said.astype(np.int64), "held": held.astype(np.int64)},
     ):
         save_file(content, path)
         with pytest.raises(DataError, match="build the index again"):
@@ -462,6 +471,20 @@ def test_damaged_counts_are_refused(tmp_path):
     with pytest.raises(DataError, match="build the index again"):
         Searcher.open(index.path).search("kittens", 1)
     assert cli.run(["index", "verify", str(index.path)]) == 1
+
+
+def test_counts_of_an_earlier_version_are_read(tmp_path):
+    index = build(tmp_path / "index")
+    counts = stored_channel(index.path).frequencies
+    wanted = Searcher.open(index.path).search("kittens cats", 9)
+    save_file(
+        {"said": counts.said.astype(np.uint32), "held": counts.held.astype(np.uint32)},
+        index.query_side / FREQUENCIES_FILE,
+    )
+    again = stored_channel(index.path).frequencies
+    assert (again.said == counts.said).all()
+    assert (again.held == counts.held).all()
+    assert Searcher.open(index.path).search("kittens cats", 9).scores.tolist() == wanted.scores.tolist()
 
 
 def test_an_index_with_neighbours_of_an_earlier_version_has_no_counts(tmp_path):
