@@ -125,6 +125,10 @@ class Projection:
         mean : of all documents' embeddings. probe : embedding of `PROBE`.
         document_frequencies : int64, of every stem by its number, among the num_docs documents.
         progress : told of rounds.
+
+        Raises
+        ------
+        DataError : embeddings of numbers out of all measure.
         """
         stems, vectors = word_vectors(
             sentences, documents, document_frequencies=document_frequencies, num_docs=num_docs, progress=progress
@@ -132,11 +136,19 @@ class Projection:
         frequencies = document_frequencies[stems]
         idf = idf_of(frequencies, num_docs)
         mean = mean.astype(np.float32)
-        # As they will be stored, so that words of documents added later get what they would have got.
-        rounded = WordVectors.of(vectors, documents.embeddings - mean, frequencies >= _LASTING)
         preference = (idf * frequencies**_PREFERRED).astype(np.float16)
-        made = cls(stems, rounded, mean, preference, probe.astype(np.float32))
-        return replace(made, share=made._share(documents, frequencies == frequencies.min(initial=1 << 62)))
+        try:
+            # As they will be stored, so that words of documents added later get what they would have got.
+            rounded = WordVectors.of(vectors, documents.embeddings - mean, frequencies >= _LASTING)
+            made = cls(stems, rounded, mean, preference, probe.astype(np.float32))
+            made = replace(made, share=made._share(documents, frequencies == frequencies.min(initial=1 << 62)))
+            _check_numbers(mean=(mean, mean.size), share=(np.array([made.share], np.float32), 1))
+        except ValueError as error:
+            raise DataError(
+                f"the dense model's embeddings are too large or too small to be worth words ({error}); take a model that "
+                "normalises them"
+            ) from None
+        return made
 
     def lasting(self, document_frequencies: NDArray[np.int64]) -> Projection:
         """What an index keeps: the words of two documents or more.
@@ -248,7 +260,7 @@ class Projection:
         found = read_arrays(folder, PROJECTION_FILE, "the words of a dense model", "build the index again")
         try:
             return cls._checked(found, num_stems)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, MemoryError) as error:
             raise DataError(
                 f"the words of a dense model are damaged ({error}); build the index again",
                 path=folder / PROJECTION_FILE,
@@ -264,38 +276,50 @@ class Projection:
         """
         mean, preference, probe = (found[name] for name in ("mean", "preference", "probe"))
         of_earlier = "stems" in found
-        stems = found["stems"] if of_earlier else _places(found["words"])
+        stems = found["stems"] if of_earlier else _places(found["words"], num_stems)
         share = np.zeros(1, np.float32) if "vectors" in found else found["share"]  # the first version knew none
         in_order = stems.dtype == np.uint32 and stems.ndim == 1 and bool((stems[1:] > stems[:-1]).all())
         if not in_order or (len(stems) and stems[-1] >= num_stems):
             raise ValueError("words")
-        for name, part, shape in (
-            ("mean", mean, (mean.size,)),
-            ("preference", preference, stems.shape),
-            ("probe", probe, mean.shape),
-            ("share", share, (1,)),
-        ):
-            wanted = np.float16 if name == "preference" and not of_earlier else np.float32
-            if (
-                part.dtype != wanted
-                or part.shape != shape
-                or not bool((np.abs(part.astype(np.float64)) <= _LARGEST).all())
-            ):
-                raise ValueError(name)
-        if (preference < 0).any() or share[0] < 0:
-            raise ValueError("preference or share")
+        half = np.float32 if of_earlier else np.float16
+        _check_numbers(
+            mean=(mean, mean.size),
+            preference=(preference, len(stems), half),
+            probe=(probe, mean.size),
+            share=(share, 1),
+        )
         vectors = (earlier if of_earlier else WordVectors.from_arrays)(found, len(stems), len(mean))
         return cls(stems, vectors, mean, preference, probe, float(share[0]))
 
 
-def _places(words: NDArray[Any]) -> NDArray[np.uint32]:
-    """Numbers of the bits that are set.
+def _check_numbers(**parts: tuple[Any, ...]) -> None:
+    """Refuse what is no projection's.
+
+    Parameters
+    ----------
+    parts : by name: an array, how many numbers it must have, and of which type; float32 where none is said.
+
+    Raises
+    ------
+    ValueError : with the name.
+    """
+    for name, (part, size, *kind) in parts.items():
+        wanted = np.dtype(kind[0] if kind else np.float32)
+        most = min(_LARGEST, float(np.finfo(wanted).max))
+        if part.dtype != wanted or part.shape != (size,) or not bool((np.abs(part) <= wanted.type(most)).all()):
+            raise ValueError(name)
+        if name in ("preference", "share") and (part < 0).any():
+            raise ValueError(name)
+
+
+def _places(words: NDArray[Any], num_stems: int) -> NDArray[np.uint32]:
+    """Numbers of the bits that are set, of as many bits as there may be.
 
     Raises
     ------
     ValueError
     """
-    if words.dtype != np.uint8 or words.ndim != 1:
+    if words.dtype != np.uint8 or words.ndim != 1 or len(words) > -(-num_stems // 8):
         raise ValueError("words")
     return np.flatnonzero(np.unpackbits(words)).astype(np.uint32)
 

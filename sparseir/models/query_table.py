@@ -80,7 +80,9 @@ class QueryTable:
         ------
         DataError : as `tokenize`.
         """
-        pieces = self._pieces.ids(text) if self._pieces is not None and isinstance(text, str) else None
+        if not isinstance(text, str):
+            raise _not_text([text])
+        pieces = None if self._pieces is None else self._pieces.ids(text)
         return self._lookup(self.tokenize([text])[0] if pieces is None else pieces)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
@@ -91,6 +93,8 @@ class QueryTable:
         DataError : something that is no text, text with half a character (a lone surrogate) in it, or one that the
             tokenizer fails on.
         """
+        if not all(isinstance(text, str) for text in texts):  # a pair would be read as one text
+            raise _not_text(texts)
         try:
             with Tokenizing(texts):
                 return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sparseir.errors import DataError
 from sparseir.models import pieces
 from sparseir.models.pieces import RememberedPieces
 from sparseir.models.query_table import QueryTable
@@ -87,12 +88,13 @@ def test_other_tokenizers_read_their_texts_themselves(splitter):
     assert RememberedPieces.of(tokenizer(splitter=splitter)) is None
 
 
-@pytest.mark.parametrize("token", ["unable", "bé", "a b"])
-def test_a_token_that_could_be_part_of_any_text_is_left_to_the_tokenizer(token):
+@pytest.mark.parametrize("token", ["unable", "bé", "a b", "\t", "\nb", "-b"])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_a_token_that_could_be_part_of_any_text_is_left_to_the_tokenizer(token, normalized):
     made = tokenizer()
-    made.add_tokens([token])
+    made.add_tokens([tokenizers.AddedToken(token, normalized=normalized)])
     found = RememberedPieces.of(made)
-    for text in ("unable", "a b", "be unable"):
+    for text in ("unable", "a b", "be unable", "a-b", " b a"):
         ids = None if found is None else found.ids(text)
         assert ids is None or ids == set(made.encode(text, add_special_tokens=False).ids)
 
@@ -104,3 +106,15 @@ def test_memory_has_an_end(monkeypatch):
     for text in ("a b un able", "5 a b", "unable"):
         assert remembered.ids(text) == set(made.encode(text, add_special_tokens=False).ids)
         assert len(remembered._pieces) <= 3
+    long = "b" * 65
+    assert remembered.ids(long) == set(made.encode(long, add_special_tokens=False).ids)
+    assert long not in remembered._pieces
+
+
+@pytest.mark.parametrize("query", [("a", "b"), ["a", "b"], 5, None])
+def test_a_pair_is_no_query(query):
+    table = QueryTable(tokenizer(), np.ones(len(VOCABULARY), np.float32))
+    with pytest.raises(DataError, match="expected text"):
+        table.encode(query)
+    with pytest.raises(DataError, match="query 1 is"):
+        table.encode_batch(["a", query])

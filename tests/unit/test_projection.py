@@ -203,7 +203,7 @@ def test_an_index_of_an_earlier_version_is_read(tmp_path, version):
         padded = np.pad(levels, ((0, 0), (0, 1))).astype(np.uint8) + np.uint8(8)
         old |= {"codes": padded[:, ::2] | padded[:, 1::2] << np.uint8(4), "deviations": deviations}
         old["share"] = np.array([0.25], np.float32)
-        damaged = {**old, "deviations": -deviations}
+        damaged = {**old, "deviations": np.full(3, 1e-40, np.float32)}
     save_file(old, path)
     kept = Projection.load(index.query_side, num_stems=99)
     assert kept.stems.tolist() == new.stems.tolist()
@@ -412,7 +412,12 @@ def test_damaged_word_vectors_are_refused(tmp_path, name):
     deflated = {n: np.frombuffer(zlib.compress(bytes(size)), np.uint8) for n, size in (("long", 1 << 20), ("short", 2))}
     streams = [good.get(name, good["mean"])[:-3], *deflated.values()]
     bad = {
-        "words": [good["words"][:-1].copy(), np.full(99, 255, np.uint8), good["words"].astype(np.int64)],
+        "words": [
+            np.bitwise_and(good["words"], 127) if good["words"][0] > 127 else good["words"] | np.uint8(128),
+            np.full(99, 255, np.uint8),
+            np.zeros(99, np.uint8),
+            good["words"].astype(np.int64),
+        ],
         "levels": [*streams, np.zeros(0, np.uint8), np.concatenate([good["levels"], [np.uint8(0)]])],
         "step": [np.full(1, np.nan, np.float32), -good["step"], np.ones(2, np.float32), np.full(1, 3e38, np.float32)],
         "directions": [*streams, good["directions"].astype(np.float32)],
@@ -423,7 +428,12 @@ def test_damaged_word_vectors_are_refused(tmp_path, name):
             np.ones(2, np.float32),
             np.ones(9, np.float32),
         ],
-        "mean": [good["mean"][:-1].copy(), np.full_like(good["mean"], 3e38), np.float32([[1, 2, 3]])],
+        "mean": [
+            np.full(3, 0x7FA00000, np.uint32).view(np.float32),  # a signalling NaN
+            good["mean"][:-1].copy(),
+            np.full_like(good["mean"], 3e38),
+            np.float32([[1, 2, 3]]),
+        ],
         "preference": [good["preference"][:-1].copy(), -good["preference"], good["preference"].astype(np.float32)],
         "probe": [good["probe"][:-1].copy(), good["probe"].astype(np.float64)],
         "share": [
@@ -555,6 +565,25 @@ def test_another_model_than_that_of_the_build_is_refused(tmp_path):
         with pytest.raises(ConfigError, match="another model than that of the build"):
             index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=other))
     assert open_index(index.path).num_docs == len(TEXTS)
+
+
+@pytest.mark.parametrize(("unit", "message"), [(np.nan, "document 'd0' as something"), (1e9, "too large or too small")])
+def test_embeddings_that_are_no_numbers_or_out_of_measure_are_refused(tmp_path, unit, message):
+    odd = Topics()
+    odd.embed = lambda texts, **options: np.float32(unit) * Topics().embed(texts, **options)
+    channel = LexicalConfig(expansion_model="topics", expansion_words=4)
+    with pytest.raises(DataError, match=message):
+        index_documents(tmp_path / "index", None, docs(TEXTS), options=IndexingOptions(lexical=channel, embed=odd))
+    if np.isnan(unit):
+        index = build(tmp_path / "sound")
+        odd.dimensions = 3
+        probed = odd.embed
+        odd.embed = lambda texts, **options: (
+            Topics().embed(texts, **options) if len(texts) == 1 and "sentence" in texts[0] else probed(texts, **options)
+        )
+        with pytest.raises(DataError, match=r"document 'd9'"):
+            index_documents(index.path, None, docs(["x"], 9), options=IndexingOptions(mode="add", embed=odd))
+        assert open_index(index.path).num_docs == len(TEXTS)
 
 
 def test_a_model_that_is_not_here_is_named_before_the_work(tmp_path):

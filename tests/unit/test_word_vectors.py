@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparseir.lexical.word_vectors import WordVectors
+from sparseir.lexical.word_vectors import WordVectors, earlier
 
 
 def gains(vectors, documents):
@@ -85,3 +87,54 @@ def test_some_words_are_those_asked_for():
     )
     rows = np.array([True, False, True, False, False])
     assert (got.some(rows).values == got.values[rows]).all()
+
+
+@pytest.mark.parametrize("dimensions", [384, 1536])
+def test_directions_with_one_large_number_stay_apart(dimensions):
+    """An eigenvector that is half one number and half all others: rounded to the one, it would be its neighbour."""
+    rng = np.random.default_rng(6)
+    rest = rng.standard_normal(dimensions) / np.sqrt(dimensions)
+    rest[0] = 0
+    axes = np.stack([np.eye(dimensions)[0] + rest, np.eye(dimensions)[0] - rest])
+    documents = (rng.standard_normal((700, 2)) * [1, 0.8] @ axes).astype(np.float32)
+    documents += 0.001 * rng.standard_normal(documents.shape).astype(np.float32)
+    vectors = (rng.standard_normal((60, 2)) @ axes).astype(np.float32)
+    got = WordVectors.of(vectors, documents, np.ones(60, bool))
+    exact = documents @ vectors.T
+    assert np.sqrt(np.square(gains(got, documents) - exact).mean() / np.square(exact).mean()) < 0.15
+    assert np.abs(got.levels).max() < 2000
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e-8, 1e6])
+def test_the_unit_of_embeddings_does_not_matter(unit):
+    rng = np.random.default_rng(8)
+    documents, vectors = rng.standard_normal((300, 12)), rng.standard_normal((40, 12))
+    plain = WordVectors.of(vectors.astype(np.float32), documents.astype(np.float32), np.ones(40, bool))
+    scaled = WordVectors.of(
+        (unit * vectors).astype(np.float32), (unit * documents).astype(np.float32), np.ones(40, bool)
+    )
+    assert np.abs(plain.levels.astype(int) - scaled.levels).max() <= 1
+    WordVectors.from_arrays(scaled.arrays(), 40, 12)
+
+
+def test_numbers_whose_products_would_be_none_are_refused():
+    rng = np.random.default_rng(8)
+    documents, vectors = rng.standard_normal((30, 5)), rng.standard_normal((4, 5)).astype(np.float32)
+    with pytest.raises(ValueError, match="large"):
+        WordVectors.of(vectors * np.float32(1e30), documents.astype(np.float32), np.ones(4, bool))
+    good = WordVectors.of(vectors, documents.astype(np.float32), np.ones(4, bool)).arrays()
+    for name in ("step", "scales"):
+        with pytest.raises(ValueError, match="large"):
+            WordVectors.from_arrays({**good, name: good[name] * np.float32(1e30)}, 4, 5)
+
+
+@pytest.mark.parametrize(("words", "dimensions"), [(10**6, 5), (4, 10**6), (90_000, 16_000)])
+def test_files_that_would_take_all_memory_are_refused_before(words, dimensions):
+    zeros = np.frombuffer(zlib.compress(bytes(1 << 20)), np.uint8)
+    found = {"levels": zeros, "directions": zeros, "step": np.ones(1, np.float32)}
+    found["scales"] = np.ones(dimensions, np.float32)
+    with pytest.raises(ValueError, match="vectors of"):
+        WordVectors.from_arrays(found, words, dimensions)
+    found = {"steps": np.ones(words, np.float32), "vectors": np.zeros((0, 3), np.int8)}
+    with pytest.raises(ValueError, match="vectors of"):
+        earlier(found, words, dimensions)

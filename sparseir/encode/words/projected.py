@@ -20,7 +20,7 @@ from indexer import Documents
 from indexer.progress import Progress, silent
 from sparseir.config.lexical import LexicalConfig
 from sparseir.encode.stored import content
-from sparseir.errors import ConfigError
+from sparseir.errors import ConfigError, DataError
 from sparseir.lexical.channel import LexicalChannel
 from sparseir.lexical.projection import PROBE, Observed, Projection
 from sparseir.lexical.stems import StemFactors, WordCounts
@@ -135,7 +135,7 @@ class CorpusProjection:
 
     def note(self, documents: Documents, words: WordCounts) -> None:
         """Embed documents that pass for the first time, and sample their sentences."""
-        embeddings = self._embedder.embed([content(fields) for fields in documents.fields or ()])
+        embeddings = _embedded(self._embedder, documents)
         embeddings.tofile(self._file)
         self._sum += embeddings.sum(axis=0, dtype=np.float64)
         self._rows += len(documents)
@@ -212,8 +212,23 @@ class IndexProjection:
 
     def spread(self, documents: Documents, factors: StemFactors) -> StemFactors:
         """The factors of documents with their gains."""
-        embeddings = self._embedder.embed([content(fields) for fields in documents.fields or ()])
-        return expanded(self._config, self._projection, factors, embeddings)
+        return expanded(self._config, self._projection, factors, _embedded(self._embedder, documents))
+
+
+def _embedded(embedder: Embedder, documents: Documents) -> NDArray[np.float32]:
+    """float32 (documents, D).
+
+    Raises
+    ------
+    DataError : a model that gives a document what is no number.
+    """
+    embeddings = embedder.embed([content(fields) for fields in documents.fields or ()])
+    damaged = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(damaged):
+        row = int(damaged[0])
+        name = f"document {documents.docnos[row]!r}" if documents.docnos else f"row {row} of a batch of documents"
+        raise DataError(f"the dense model embeds {name} as something that is no number; take another model")
+    return embeddings
 
 
 def is_same_model(embed: Embedder, probe: NDArray[np.float32]) -> bool:
