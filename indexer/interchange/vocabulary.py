@@ -87,8 +87,8 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path, *, num_terms: int | None = None, ignore_unknown: bool = False) -> Vocabulary:
-        """A fixed vocabulary from terms.jsonl (one JSON string a line), tokenizer.json, vocab.json, vocab.txt, or a
-        folder that holds one of them.
+        """A fixed vocabulary from terms.jsonl (one JSON string a line; that of an index may need the tokenizer.json beside
+        it), tokenizer.json, vocab.json, vocab.txt, or a folder that holds one of them.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Vocabulary:
         try:
             terms = parsed_terms(side.read(name), place, side.read)
         except KeyError as error:
-            raise DataError(f"the vocabulary begins with the terms of {error}, which is missing", path=place) from None
+            raise DataError(f"begins with the terms of {error.args[0]}, which is not beside it", path=place) from None
         if grows:
             padding = [f"[{i}]" for i in range(len(terms), num_terms)] if terms else []
             return cls.growing([*terms, *padding])
@@ -233,6 +233,17 @@ class Vocabulary:
         if len(self._table) < _CACHED_INTEGERS:
             self._table[term] = term_id
         return term_id
+
+
+def check_distinct(terms: list[str], path: Path) -> None:
+    """Refuse a list that names a term twice.
+
+    Raises
+    ------
+    DataError : with the term and the file.
+    """
+    if len(set(terms)) < len(terms):
+        raise DataError(str(_named_twice(terms)), path=path)
 
 
 def _named_twice(terms: list[str]) -> DataError:

@@ -23,7 +23,8 @@ TERMS_FILE = "terms.jsonl"
 TOKENIZER_FILE = "tokenizer.json"
 FILES = (TERMS_FILE, TOKENIZER_FILE, "vocab.txt", "vocab.json")
 """Names a folder's vocabulary may have, the first found counts."""
-_LARGEST = 1 << 30
+LARGEST = 1 << 30
+"""Bytes of a vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class AfterTokenizer:
 
     terms: int
     mark: str
+
+    def __str__(self) -> str:
+        return f"after {self.terms} terms of {TOKENIZER_FILE} and marked {self.mark!r}"
 
     @property
     def line(self) -> bytes:
@@ -56,7 +60,7 @@ class AfterTokenizer:
         if not terms or not path.is_file():
             return None
         try:
-            return made if made.before(read_whole(path, _LARGEST), path) == terms else None
+            return made if made.before(read_whole(path, LARGEST), path) == terms else None
         except DataError:
             return None
 
@@ -80,8 +84,10 @@ class AfterTokenizer:
         except ValueError:
             content = None
         match content:
-            case {"after": "tokenizer.json", "terms": int(terms), "mark": str(mark)} if 0 < terms <= MAX_TERM_ID:
-                return cls(int(terms), mark), rest
+            case {"after": "tokenizer.json", "terms": int(terms), "mark": str(mark)} if (
+                type(terms) is int and 0 < terms <= MAX_TERM_ID
+            ):
+                return cls(terms, mark), rest
         raise DataError(
             'expected one JSON string a line, or an object {"after": "tokenizer.json", "terms": N, "mark": M} first',
             path=path,
@@ -118,9 +124,25 @@ def load_terms(path: Path) -> list[str]:
                 return load_terms(path / name)
         raise DataError(f"no vocabulary here (looked for {', '.join(FILES)})", path=path)
     try:
-        return parsed_terms(read_whole(path, _LARGEST), path, lambda name: read_whole(path.parent / name, _LARGEST))
+        return parsed_terms(read_whole(path, LARGEST), path, lambda name: read_beside(path, name))
     except OSError as error:
         raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
+
+
+def read_beside(path: Path, name: str) -> bytes:
+    """Another file of the folder that a terms.jsonl lies in.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        return read_whole(path.with_name(name), LARGEST)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"begins with the terms of {name}, which cannot be read beside it: {reason}", path=path
+        ) from error
 
 
 def parsed_terms(raw: bytes, path: Path, beside: Callable[[str], bytes] | None = None) -> list[str]:
@@ -182,7 +204,7 @@ def _by_id(ids: dict[str, int], path: Path) -> list[str]:
     if size > 4 * len(ids) + 1024:
         raise DataError(f"{len(ids)} terms with ids up to {size - 1}; expected ids without large gaps", path=path)
     terms = [f"[{i}]" for i in range(size)]
-    for term, i in ids.items():
+    for term, i in sorted(ids.items()):  # of two for one id the same one counts whenever the file is read
         terms[i] = term
     return terms
 
@@ -193,7 +215,8 @@ def _strings(text: str, path: Path, first_line: int) -> list[str]:
     Where every end of a line stands between two quotes and the array has a string a line, no string goes over an end.
     """
     lines, values = text.split("\n")[:-1], []
-    if text[:1] == '"' and text.endswith('"\n') and text.count('"\n"') == len(lines) - 1:
+    half = "\\ud" in text or "\\uD" in text  # may be half a character, which the slow way refuses
+    if not half and text[:1] == '"' and text.endswith('"\n') and text.count('"\n"') == len(lines) - 1:
         with contextlib.suppress(ValueError, RecursionError):
             values = json.loads(f"[{','.join(lines)}]")
     if len(values) == len(lines) and set(map(type, values)) <= {str}:

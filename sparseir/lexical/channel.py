@@ -30,7 +30,8 @@ from sparseir.lexical.term_factors import TermFactors
 
 CHANNEL_FILE = "lexical.json"
 _FORMAT = "sparseir-lexical-channel"
-_VERSION = 1
+_VERSION = 2
+"""Files of version 1 list the learned terms in terms.jsonl and do not deflate the counts; they are read as well."""
 
 BM25_KIND = "bm25"
 """Kind of encoder that an index of the channel alone names."""
@@ -88,7 +89,7 @@ class ChannelState:
         """
         try:
             content = json.loads(read_whole(folder / CHANNEL_FILE, 1 << 26))
-            if content["format"] != _FORMAT or content["version"] != _VERSION:
+            if content["format"] != _FORMAT or content["version"] not in (1, _VERSION):
                 raise DataError(
                     f"not a lexical channel this build reads ({content['format']!r}, version {content['version']!r})"
                 )

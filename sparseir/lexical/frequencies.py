@@ -51,7 +51,7 @@ class WordFrequencies:
         """Write the file into a query side."""
         from safetensors.numpy import save_file
 
-        # Most stems are said by few documents, and few documents get them: zeros and ones take little room deflated.
+        # Given: to documents that do not say the stem. Both are small for most stems, and take little room deflated.
         counts = {"said": self.said, "given": self.held - self.said}
         save_file({name: deflated(part.astype(np.uint32)) for name, part in counts.items()}, folder / FREQUENCIES_FILE)
 

@@ -34,7 +34,7 @@ from sparseir.lexical.arrays import read_arrays
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
 from sparseir.lexical.stems import StemFactors
-from sparseir.lexical.word_vectors import WordVectors, earlier
+from sparseir.lexical.word_vectors import MeasureError, WordVectors, earlier
 
 PROJECTION_FILE = "projection.safetensors"
 
@@ -143,7 +143,7 @@ class Projection:
             made = cls(stems, rounded, mean, preference, probe.astype(np.float32))
             made = replace(made, share=made._share(documents, frequencies == frequencies.min(initial=1 << 62)))
             _check_numbers(mean=(mean, mean.size), share=(np.array([made.share], np.float32), 1))
-        except ValueError as error:
+        except MeasureError as error:
             raise DataError(
                 f"the dense model's embeddings are too large or too small to be worth words ({error}); take a model that "
                 "normalises them"
@@ -301,15 +301,15 @@ def _check_numbers(**parts: tuple[Any, ...]) -> None:
 
     Raises
     ------
-    ValueError : with the name.
+    MeasureError : with the name.
     """
     for name, (part, size, *kind) in parts.items():
         wanted = np.dtype(kind[0] if kind else np.float32)
         most = min(_LARGEST, float(np.finfo(wanted).max))
         if part.dtype != wanted or part.shape != (size,) or not bool((np.abs(part) <= wanted.type(most)).all()):
-            raise ValueError(name)
+            raise MeasureError(name)
         if name in ("preference", "share") and (part < 0).any():
-            raise ValueError(name)
+            raise MeasureError(name)
 
 
 def _places(words: NDArray[Any], num_stems: int) -> NDArray[np.uint32]:

@@ -6,7 +6,9 @@ import json
 from functools import cached_property
 from pathlib import Path
 
-from indexer.interchange.vocabulary_files import AfterTokenizer, listed_strings, parsed_terms
+from indexer.interchange.vocabulary import check_distinct
+from indexer.interchange.vocabulary_files import LARGEST, AfterTokenizer, listed_strings, parsed_terms, read_beside
+from indexer.interchange.whole import read_whole
 from sparseir.errors import DataError
 
 
@@ -25,12 +27,15 @@ class StoredTerms:
     """
 
     def __init__(self, raw: bytes, path: Path, num_learned: int, *, mark: str = "") -> None:
-        self._whole, self._path, self._mark = raw, path, mark
+        self._raw, self._path, self._mark = raw, path, mark
         self.num_learned = num_learned
-        after, self._raw = AfterTokenizer.split(raw, path)
-        if after is not None and (after.terms, after.mark) != (num_learned, mark):
-            raise DataError(f"the stems come after {after.terms} terms, expected {num_learned}", path=path)
-        # Terms before the first line that is left, and what these lines leave out of each stem.
+        after, lines = AfterTokenizer.split(raw, path)
+        expected = AfterTokenizer(num_learned, mark)
+        if after is not None and after != expected:
+            raise DataError(f"the stems are {after}, expected {expected}", path=path)
+        self._first = len(raw) - len(lines)
+        """Where the first string is."""
+        # Terms before the file's, and what its lines leave out of each stem.
         self._before, self._left_out = (0, "") if after is None else (num_learned, mark)
 
     @classmethod
@@ -42,12 +47,12 @@ class StoredTerms:
         DataError : it cannot be read, or as the class.
         """
         try:
-            return cls(path.read_bytes(), path, num_learned, mark=mark)
+            return cls(read_whole(path, LARGEST), path, num_learned, mark=mark)
         except OSError as error:
             raise DataError(f"the vocabulary cannot be read: {error}", path=path) from error
 
     def __len__(self) -> int:
-        return self._before + self._raw.count(b"\n")
+        return self._before + self._raw.count(b"\n", self._first)
 
     @property
     def num_stems(self) -> int:
@@ -57,10 +62,10 @@ class StoredTerms:
     def find(self, stem: str) -> int:
         """Number of a stem, from 0; -1 where it is not there."""
         line = json.dumps((self._mark + stem).removeprefix(self._left_out), ensure_ascii=False).encode() + b"\n"
-        if self._raw.startswith(line):
+        if self._raw.startswith(line, self._first):
             place = self._before
-        elif (at := self._raw.find(b"\n" + line)) >= 0:
-            place = self._before + self._raw.count(b"\n", 0, at) + 1
+        elif (at := self._raw.find(b"\n" + line, self._first)) >= 0:
+            place = self._before + self._raw.count(b"\n", self._first, at) + 1
         else:
             return -1
         return place - self.num_learned if place >= self.num_learned else -1
@@ -68,30 +73,19 @@ class StoredTerms:
     @cached_property
     def _strings(self) -> list[str]:
         """Of the file's own lines."""
-        _, strings = listed_strings(self._whole, self._path)
-        if len(set(strings)) < len(strings):
-            raise DataError("a term is listed twice", path=self._path)
-        return strings
+        return listed_strings(self._raw, self._path)[1]
 
     @property
     def learned(self) -> list[str]:
-        """Strings of the learned terms.
+        """Strings of the learned terms, while the file's folder stands: for writers, and for checks of the whole.
 
         Raises
         ------
-        DataError : the file, or the tokenizer beside it, is damaged.
+        DataError : the file, or the tokenizer beside it, is damaged; a term is listed twice, also among the stems.
         """
-        if not self._before:
-            return self._strings[: self.num_learned]
-        return parsed_terms(self._whole, self._path, self._beside)[: self.num_learned]
-
-    def _beside(self, name: str) -> bytes:
-        try:
-            return (self._path.parent / name).read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"the vocabulary begins with its terms, and it cannot be read: {error}", path=self._path.parent / name
-            ) from error
+        strings = parsed_terms(self._raw, self._path, lambda name: read_beside(self._path, name))
+        check_distinct(strings, self._path)
+        return strings[: self.num_learned]
 
     @property
     def stems(self) -> list[str]:
@@ -99,7 +93,8 @@ class StoredTerms:
 
         Raises
         ------
-        DataError : the file is damaged.
+        DataError : the file is damaged, or lists a stem twice.
         """
+        check_distinct(self._strings, self._path)
         left = len(self._mark) - len(self._left_out)
         return [term[left:] for term in self._strings[self.num_learned - self._before :]]

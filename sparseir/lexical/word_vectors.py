@@ -36,13 +36,17 @@ number the others are not rounded away, and directions do not become one. int8 b
 
 _LARGEST_LEVEL = 32_767
 
-_MOST_WORDS, _MOST_DIMENSIONS, _MOST_NUMBERS = 100_000, 1 << 14, 1 << 29
+_MOST_WORDS, _MOST_DIMENSIONS, _MOST_NUMBERS = 100_000, 1 << 13, 1 << 28
 """No file has more: what says so is damaged, and would take the memory of the machine."""
 
 _LARGEST_CENTRED = 2e6
 """Of a document's numbers, for a bound of what products may become."""
 
 _LEAST_DEVIATION = 1e-6
+
+
+class MeasureError(ValueError):
+    """Embeddings of numbers that products of float32 cannot hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +76,13 @@ class WordVectors:
 
         Raises
         ------
-        ValueError : numbers so large or so small that products would be none.
+        MeasureError : numbers so large or so small that products would be none.
         """
         size = vectors.shape[1]
         covariance = (
             np.cov(documents, rowvar=False, bias=True).reshape(size, size) if len(documents) else np.zeros((size, size))
         )
-        prior = np.eye(size) * (float(np.trace(covariance)) / size or 1.0)
+        prior = np.eye(size) * (float(np.trace(covariance)) / max(1, size) or 1.0)
         share = len(documents) / (len(documents) + size)
         variances, directions = np.linalg.eigh(share * covariance + (1 - share) * prior)
         rounded, units = _rounded(directions)
@@ -86,6 +90,8 @@ class WordVectors:
         back = np.linalg.pinv(rounded * scales).T
         along = vectors @ back.astype(np.float32)
         step = np.float32(_step(vectors[typical], covariance) or _step(vectors, prior) or 1.0)
+        if not step > 0:
+            raise MeasureError("too small")
         # A word far beyond the others is cut off, which harms itself alone.
         levels = np.clip(np.rint(along / step), -_LARGEST_LEVEL, _LARGEST_LEVEL).astype(np.int16)
         used = levels.any(axis=0)[::-1].nonzero()[0]  # those of most variance first
@@ -129,7 +135,9 @@ class WordVectors:
 
         Raises
         ------
-        ValueError : a step or a scale that is no number above 0, or so large that products with documents would be no numbers.
+        ValueError : a step that is no number, or below 0 (0 is what earlier files have of a word without a vector); a scale that is
+            none above 0.
+        MeasureError : products with documents would be no numbers.
         """
         for name, part in (("steps", self.steps), ("scales", self.scales)):
             if not bool((np.isfinite(part) & (part >= 0)).all()) or (name == "scales" and not part.all()):
@@ -137,7 +145,7 @@ class WordVectors:
         levels = max(int(self.levels.max(initial=0)), -int(self.levels.min(initial=0)))
         largest = float(self.steps.max(initial=0)) * levels * float(self.scales.max(initial=0)) * 127
         if largest * _LARGEST_CENTRED * self.directions.size > float(np.finfo(np.float32).max):
-            raise ValueError("vectors: too large")
+            raise MeasureError("too large")
         return self
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -169,14 +177,11 @@ class WordVectors:
         _check_sizes(size, dimensions, len(scales))
         directions = _whole(found["directions"], dimensions * len(scales), "directions").view(np.int8)
         planes = _whole(found["levels"], 2 * size * len(scales), "levels").reshape(2, len(scales), size)
-        turned = planes[0].astype(np.uint16) | planes[1].astype(np.uint16) << np.uint16(8)
-        levels = ((turned >> np.uint16(1)).astype(np.int16) ^ -(turned & np.uint16(1)).astype(np.int16)).T
-        return cls(
-            np.ascontiguousarray(levels),
-            step,
-            np.ascontiguousarray(directions.reshape(len(scales), dimensions).T),
-            scales,
-        ).checked()
+        levels = np.empty((size, len(scales)), np.int16)
+        for direction, (lower, upper) in enumerate(zip(*planes, strict=True)):
+            turned = lower | upper.astype(np.uint16) << np.uint16(8)
+            levels[:, direction] = (turned >> np.uint16(1)).astype(np.int16) ^ -(turned & np.uint16(1)).astype(np.int16)
+        return cls(levels, step, np.ascontiguousarray(directions.reshape(len(scales), dimensions).T), scales).checked()
 
 
 def _rounded(directions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -93,11 +93,12 @@ class QueryTable:
         DataError : something that is no text, text with half a character (a lone surrogate) in it, or one that the
             tokenizer fails on.
         """
+        texts = list(texts)
         if not all(isinstance(text, str) for text in texts):  # a pair would be read as one text
             raise _not_text(texts)
         try:
             with Tokenizing(texts):
-                return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+                return [e.ids for e in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
         except TypeError:
             raise _not_text(texts) from None
 

@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from indexer import Documents, IndexConfig, SparseVectors, build_index, open_index
 from indexer.interchange import Vocabulary, open_vectors, write_vectors
 from indexer.interchange.sources import open_vectors_of
+from indexer.interchange.vocabulary_files import AfterTokenizer
 from sparseir.config.recipe import load_recipe
 from sparseir.config.recipes import recipe_path
 from sparseir.data import read_qrels, read_queries
@@ -193,8 +194,14 @@ def _vocabularies(folder: Path) -> list[Sample]:
         table.encode("a b ç")
         table.encode_batch(["a", "b d"])
 
+    after = AfterTokenizer(6, "stem:").line + b'"cat"\n"d\xc3\xb6g"\n'
     return [
         Sample("query table", files_of(folder / "table"), read_table),
+        Sample(
+            "vocabulary after a tokenizer's",
+            {"terms.jsonl": after, "tokenizer.json": contents["tokenizer.json"]},
+            Vocabulary.load,
+        ),
         *(
             Sample(f"vocabulary {name}", {name: content}, lambda f, name=name: Vocabulary.load(f / name))
             for name, content in contents.items()

@@ -105,7 +105,7 @@ def test_a_hostile_file_of_a_model_is_refused_in_a_line(models: list[Sample], tm
 def test_files_of_gigabytes_are_not_read_whole(made: list[Sample], tmp_path: Path) -> None:
     """In the place of every file that is read at once, and of one that is read by lines."""
     whole = [s for s in made if s.name.startswith(("query table", "vocabulary", "recipe", "scores"))]
-    assert len(whole) == 7
+    assert len(whole) == 8
     place = tmp_path / "hostile-place"
     for sample in whole:
         for name in sample.mutable:

@@ -44,6 +44,7 @@ def test_tokenizer_file_is_read_with_its_added_tokens(tmp_path):
     [
         ("terms.jsonl", '"a"\n1\n', r"terms\.jsonl:2"),
         ("terms.jsonl", '"a"\n"a"\n', "'a' has the ids 0 and 1"),
+        ("terms.jsonl", '"a"\n"\\ud800"\n', r"terms\.jsonl:2: expected one JSON string a line: .*half a character"),
         ("vocab.json", "[1]", "expected a tokenizer"),
         ("vocab.json", '{"a": -1}', "expected a tokenizer"),
         ("vocab.json", '{"a": 4000000000}', "without large gaps"),
@@ -126,8 +127,14 @@ def test_a_damaged_first_line_is_named(tmp_path, first, message):
             load()
 
 
+def test_of_two_strings_for_one_id_the_same_counts_each_time(tmp_path):
+    (tmp_path / "vocab.json").write_text('{"b": 1, "bb": 1, "a": 0}')
+    (tmp_path / "turned.json").write_text('{"bb": 1, "a": 0, "b": 1}')
+    assert Vocabulary.load(tmp_path / "vocab.json").terms == Vocabulary.load(tmp_path / "turned.json").terms
+
+
 def test_a_tokenizer_that_is_not_there_is_named(tmp_path):
     (tmp_path / "terms.jsonl").write_text('{"after": "tokenizer.json", "terms": 2, "mark": ""}\n"c"\n')
     for load in (lambda: Vocabulary.load(tmp_path), lambda: Vocabulary.of_index(QueryFiles(tmp_path), 3)):
-        with pytest.raises(DataError, match=r"tokenizer\.json"):
+        with pytest.raises(DataError, match=r"terms\.jsonl: begins with the terms of tokenizer\.json, which"):
             load()

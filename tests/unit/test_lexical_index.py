@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +22,13 @@ from indexer import (
 from indexer.interchange.export import export_index
 from indexer.interchange.vocabulary import Vocabulary
 from indexer.interchange.vocabulary_files import AfterTokenizer
+from sparseir import cli
 from sparseir.config.lexical import LexicalConfig
+from sparseir.data.records import Document
 from sparseir.encode.indexing import index_documents
 from sparseir.encode.options import IndexingOptions
 from sparseir.encode.vectors import index_vectors
-from sparseir.encode.words.stream import check_channel, stored_channel
+from sparseir.encode.words.stream import check_query_side, stored_channel
 from sparseir.errors import ConfigError, DataError, LockedError, SparseIRError
 from sparseir.lexical.channel import LexicalChannel
 from sparseir.lexical.stored_terms import StoredTerms
@@ -306,7 +309,7 @@ def test_a_model_for_a_bm25_index_is_another_encoder(bm25):
         (lambda side: (side / "terms.jsonl").write_text('"cat"\n'), r"terms.jsonl holds 1 terms, lexical.json 0 \+ 7"),
         (
             lambda side: (side / "terms.jsonl").write_bytes(AfterTokenizer(3, "stem:").line + b'"cat"\n'),
-            "the stems come after 3 terms, expected 0",
+            "after 3 terms of tokenizer.json and marked 'stem:', expected after 0",
         ),
     ],
 )
@@ -348,12 +351,52 @@ def test_a_table_of_stems_answers_alike_before_and_after_it_is_read_whole(bm25):
     assert table.stems == stems
 
 
+def _swapped(path):
+    tokenizer = json.loads(path.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second, *_ = (token for token in vocabulary if not token.startswith("["))
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    path.write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, _swapped, lambda path: path.write_text("{"), lambda path: path.write_text('{"a": 0}')]
+)
+def test_a_tokenizer_that_the_learned_terms_are_read_from_is_verified(both, damage):
+    path = open_index(both).query_side / "tokenizer.json"
+    assert cli.run(["index", "verify", str(both)]) == 0
+    damage(path)
+    assert cli.run(["index", "verify", str(both)]) == 1
+
+
+def test_an_addition_finds_a_lost_tokenizer_before_it_encodes(both):
+    (open_index(both).query_side / "tokenizer.json").unlink()
+
+    class Encoder(TableEncoder):
+        def encode_documents(self, *args, **kwargs):
+            raise AssertionError("encoded first")
+
+    with pytest.raises(DataError, match=r"begins with the terms of tokenizer\.json"):
+        index_documents(both, Encoder(), [Document("x", "cat")], options=IndexingOptions(mode="add"))
+
+
+def test_a_term_that_is_listed_twice_is_named(both):
+    side = open_index(both).query_side
+    content = (side / "terms.jsonl").read_bytes()
+    first = content.splitlines(keepends=True)[1]
+    (side / "terms.jsonl").write_bytes(content + first)
+    state = json.loads((side / "lexical.json").read_text())
+    (side / "lexical.json").write_text(json.dumps({**state, "num_stems": state["num_stems"] + 1}))
+    with pytest.raises(DataError, match=r"terms\.jsonl.*term .* has the ids"):
+        check_query_side(both)
+
+
 def test_damage_inside_the_stems_is_found_by_what_reads_them(bm25):
     side = open_index(bm25).query_side
     lines = (side / "terms.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (side / "terms.jsonl").write_text("".join([*lines[:-1], "7\n"]), encoding="utf-8")
     assert Searcher.open(bm25).search("cat").docnos  # its own line is whole
-    for read in (lambda: check_channel(bm25), lambda: Searcher.open(bm25).explain("cat", "d0")):
+    for read in (lambda: check_query_side(bm25), lambda: Searcher.open(bm25).explain("cat", "d0")):
         with pytest.raises(DataError, match="expected one JSON string a line"):
             read()
     with pytest.raises(DataError, match="expected one JSON string a line"):

@@ -34,6 +34,13 @@ def test_presence_not_counts_and_nothing_cut(table):
     assert weights.tolist() == [3, 4, 5, 6, 7]
 
 
+def test_an_iterator_of_texts_is_read_once(table):
+    texts = ["the weather", "is"]
+    rows, wanted = table.encode_batch(iter(texts)), table.encode_batch(texts)
+    assert len(rows) == 2
+    assert rows.term_ids.tolist() == wanted.term_ids.tolist()
+
+
 def test_specials_and_unknown_words_weigh_nothing(table):
     assert table.weights[:3].tolist() == [0, 0, 0]
     terms, _ = table.encode("unheard of")

@@ -27,11 +27,11 @@ def verify_command(index: IndexPath, quiet: Quiet = False, json: Json = False) -
     from indexer import verify_index
     from sparseir.cli.output.console import counted, emit_json, note, progress_bars
     from sparseir.data.stores.tokens import check_tokens
-    from sparseir.encode.words.stream import check_channel
+    from sparseir.encode.words.stream import check_query_side
 
     with progress_bars(quiet=quiet) as progress:
         report = verify_index(index, progress=progress)
-    check_channel(index)
+    check_query_side(index)
     check_tokens(index)
     if json:
         emit_json(asdict(report))

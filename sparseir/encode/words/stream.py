@@ -26,6 +26,7 @@ from sparseir.lexical.channel import BM25_KIND, LexicalChannel, has_channel
 from sparseir.lexical.frequencies import WordFrequencies
 from sparseir.lexical.projection import Projection
 from sparseir.lexical.stems import StemFactors
+from sparseir.models.query_table import DESCRIPTION_FILE, QueryTable
 
 BM25_SCALE = 1 / MAX_IMPACT
 """doc_scale of a BM25 index: factors reach up to 1, so no document added later can be cut."""
@@ -206,21 +207,29 @@ def stored_channel(path: Path) -> LexicalChannel:
     side = open_index(path).query_side
     if side is None:
         raise SparseIRError(f"index {path.name!r} has no lexical channel any more; another process built it again")
-    return LexicalChannel.load(side)
+    channel = LexicalChannel.load(side)
+    if channel.first_term:
+        _ = channel.learned_terms  # a tokenizer that is gone is named before documents are encoded, not after
+    return channel
 
 
-def check_channel(path: Path) -> None:
-    """Read what the query side of an index holds of its lexical channel, if it has one.
+def check_query_side(path: Path) -> None:
+    """Read what the query side of an index holds: its table of query weights, and its lexical channel.
 
     Raises
     ------
     DataError : a file is missing or damaged, or does not belong to the others.
     """
-    side = open_index(path).query_side
+    index = open_index(path)
+    side = index.query_side
+    if index.query_files is not None and DESCRIPTION_FILE in index.query_files:
+        QueryTable.load(index.query_files)
     if side is None or not has_channel(side):
         return
     channel = LexicalChannel.load(side)
     num_stems = len(channel.table.stems)  # reads all of them; a search looks its own up
+    if channel.first_term:
+        _ = channel.learned_terms  # those of the tokenizer, which writers and exports need
     if channel.config.expansion_model:
         Projection.load(side, num_stems=num_stems)
 
