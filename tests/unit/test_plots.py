@@ -10,6 +10,7 @@ pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
 
 from sparseir.ablate.picture import draw_ablation
 from sparseir.ablate.summary import Row, Spread
+from sparseir.config.ablation import MODEL
 from sparseir.evaluate.report.plots import draw_plots
 from sparseir.evaluate.report.rows import SystemResult
 
@@ -53,6 +54,7 @@ def test_a_grid_is_one_picture_whose_means_over_collections_are_left_out(tmp_pat
         return [
             Row(
                 variant=variant,
+                system=MODEL,
                 point={"x": place},
                 dataset=dataset,
                 seeds=(0, 1),
