@@ -41,6 +41,7 @@ def test_results_are_those_of_the_searcher(path):
     assert set(results["set"]) == {"a", "b"}
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")  # PyTerrier's own use of pandas
 def test_pipelines_take_it(path):
     pt = pytest.importorskip("pyterrier")
     first = Retriever(path)
