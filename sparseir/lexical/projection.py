@@ -34,7 +34,7 @@ from sparseir.lexical.arrays import read_arrays
 from sparseir.lexical.bm25 import idf_of
 from sparseir.lexical.smoothing import summed
 from sparseir.lexical.stems import StemFactors
-from sparseir.lexical.word_vectors import MeasureError, WordVectors, earlier
+from sparseir.lexical.word_vectors import MeasureError, WordVectors, earlier, most_words
 
 PROJECTION_FILE = "projection.safetensors"
 
@@ -43,9 +43,6 @@ RIDGE = 0.3
 
 DOCUMENTS_WEIGHT = 0.1
 """μ: .1, .2 and .4 rank alike; without documents words of one or two sentences rank worse (docs/lexical.md)."""
-
-_MOST_WORDS = 100_000
-"""Words that get vectors, those of most documents: 10 MB, and some milliseconds of products a document."""
 
 _LASTING = 2
 """Documents of a word whose vector an index keeps for documents that are added: those of one are half of all words."""
@@ -145,8 +142,8 @@ class Projection:
             _check_numbers(mean=(mean, mean.size), share=(np.array([made.share], np.float32), 1))
         except MeasureError as error:
             raise DataError(
-                f"the dense model's embeddings are too large or too small to be worth words ({error}); take a model that "
-                "normalises them"
+                f"the dense model's embeddings cannot be worth words: too many, too large or too small numbers ({error}); take a "
+                "smaller model, or one that normalises them"
             ) from None
         return made
 
@@ -339,7 +336,7 @@ def word_vectors(
     As of `Projection.fit`.
     """
     said = np.unique(np.concatenate([sentences.stems, documents.stems]))
-    most_common = np.argsort(-document_frequencies[said], kind="stable")[:_MOST_WORDS]
+    most_common = np.argsort(-document_frequencies[said], kind="stable")[: most_words(documents.embeddings.shape[1])]
     stems = np.sort(said[most_common]).astype(np.uint32)
     idf = idf_of(document_frequencies[stems], num_docs)
     rows, targets = _stacked((sentences, 1.0), (documents, DOCUMENTS_WEIGHT), stems=stems, idf=idf)

@@ -37,7 +37,8 @@ number the others are not rounded away, and directions do not become one. int8 b
 _LARGEST_LEVEL = 32_767
 
 _MOST_WORDS, _MOST_DIMENSIONS, _MOST_NUMBERS = 100_000, 1 << 13, 1 << 28
-"""No file has more: what says so is damaged, and would take the memory of the machine."""
+"""No file has more: what says so is damaged, and would take the memory of the machine. 100,000 words are 10 MB of 384 numbers each, and
+some milliseconds of products a document."""
 
 _LARGEST_CENTRED = 2e6
 """Of a document's numbers, for a bound of what products may become."""
@@ -46,7 +47,7 @@ _LEAST_DEVIATION = 1e-6
 
 
 class MeasureError(ValueError):
-    """Embeddings of numbers that products of float32 cannot hold."""
+    """Embeddings of more numbers than can be held, or of numbers whose products float32 cannot hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +77,10 @@ class WordVectors:
 
         Raises
         ------
-        MeasureError : numbers so large or so small that products would be none.
+        MeasureError : more numbers than can be held; numbers so large or so small that products would be none.
         """
         size = vectors.shape[1]
+        _check_sizes(len(vectors), size, size)
         covariance = (
             np.cov(documents, rowvar=False, bias=True).reshape(size, size) if len(documents) else np.zeros((size, size))
         )
@@ -184,6 +186,11 @@ class WordVectors:
         return cls(levels, step, np.ascontiguousarray(directions.reshape(len(scales), dimensions).T), scales).checked()
 
 
+def most_words(dimensions: int) -> int:
+    """Words that can have vectors of so many numbers."""
+    return min(_MOST_WORDS, _MOST_NUMBERS // max(1, dimensions))
+
+
 def _rounded(directions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Whole numbers from −127 to 127, and the unit of each column."""
     largest = np.abs(directions).max(axis=0, initial=0)
@@ -228,10 +235,10 @@ def _check_sizes(words: int, dimensions: int, directions: int) -> None:
 
     Raises
     ------
-    ValueError
+    MeasureError
     """
     if words > _MOST_WORDS or dimensions > _MOST_DIMENSIONS or words * directions > _MOST_NUMBERS:
-        raise ValueError(f"{words:,} vectors of {dimensions:,} numbers")
+        raise MeasureError(f"{words:,} vectors of {dimensions:,} numbers")
 
 
 def earlier(found: dict[str, NDArray[Any]], size: int, dimensions: int) -> WordVectors:

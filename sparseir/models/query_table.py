@@ -16,6 +16,7 @@ from indexer import SparseVectors
 from indexer.errors import is_panic
 from indexer.format.query_side import QueryFiles
 from indexer.interchange.jsonl.text import json_value
+from indexer.interchange.vocabulary_files import TOKENIZER_FILE
 from sparseir.errors import ConfigError, DataError
 from sparseir.models.panics import Tokenizing
 from sparseir.models.pieces import RememberedPieces
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from sparseir.models.stemmed import StemmedTokenizer
 
-TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "query_weights.safetensors"
 DESCRIPTION_FILE = "query.json"
 

@@ -231,7 +231,7 @@ def test_word_vectors_are_kept_to_the_bit(tmp_path):
 
 
 def test_only_the_most_common_words_have_vectors(monkeypatch):
-    monkeypatch.setattr("sparseir.lexical.projection._MOST_WORDS", 2)
+    monkeypatch.setattr("sparseir.lexical.word_vectors._MOST_WORDS", 2)
     texts = observed(np.ones((3, 4), np.int64), np.ones((3, 2), np.float32))
     got = Projection.fit(
         texts,
@@ -567,7 +567,9 @@ def test_another_model_than_that_of_the_build_is_refused(tmp_path):
     assert open_index(index.path).num_docs == len(TEXTS)
 
 
-@pytest.mark.parametrize(("unit", "message"), [(np.nan, "document 'd0' as something"), (1e9, "too large or too small")])
+@pytest.mark.parametrize(
+    ("unit", "message"), [(np.nan, "document 'd0' as something"), (1e9, "too many, too large or too small")]
+)
 def test_embeddings_that_are_no_numbers_or_out_of_measure_are_refused(tmp_path, unit, message):
     odd = Topics()
     odd.embed = lambda texts, **options: np.float32(unit) * Topics().embed(texts, **options)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparseir.lexical.word_vectors import WordVectors, earlier
+from sparseir.lexical.word_vectors import MeasureError, WordVectors, earlier, most_words
 
 
 def gains(vectors, documents):
@@ -126,6 +126,14 @@ def test_numbers_whose_products_would_be_none_are_refused():
     for name in ("step", "scales"):
         with pytest.raises(ValueError, match="large"):
             WordVectors.from_arrays({**good, name: good[name] * np.float32(1e30)}, 4, 5)
+
+
+def test_a_build_makes_no_more_than_a_file_may_have():
+    assert most_words(384) == 100_000
+    assert most_words(4096) * 4096 <= 1 << 28
+    assert most_words(0) == 100_000
+    with pytest.raises(MeasureError, match="vectors of"):
+        WordVectors.of(np.zeros((2, 9000), np.float32), np.zeros((0, 9000), np.float32), np.ones(2, bool))
 
 
 @pytest.mark.parametrize(("words", "dimensions"), [(10**6, 5), (4, 10**6), (90_000, 16_000)])
